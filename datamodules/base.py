@@ -1,0 +1,141 @@
+"""What the DataModules of all domains share: order, loaders, and state in the checkpoint."""
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch import Tensor
+from torch.utils.data import DataLoader
+from typing_extensions import Self
+
+from datamodules.namespace import pl
+from datamodules.sampler import BatchSampler
+
+DATA_DIR = Path("data")  # against the working directory, when it is used
+
+
+class Batches(Protocol):
+    """Data that hands out a whole batch for a tensor of indices."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: Tensor) -> tuple[Tensor, Tensor]: ...
+
+
+class DataModule(pl.LightningDataModule, ABC):
+    """Raw data to `(x, y)` batches, in an order that depends on (seed, epoch, rank) alone.
+
+    A subclass reads its raw data in `_read`, once, and sets `train_data`, `val_data` and, where there is one,
+    `test_data`. Whatever it learns from the training data goes into `state_dict`, so that a checkpoint predicts
+    without the data.
+
+    Args:
+        batch_size: number of samples in a batch, on each device.
+        seed: seed of the order of samples, and of the split into train and val.
+    """
+
+    train_data: Batches
+    val_data: Batches
+    test_data: Batches | None = None
+    lengths: Tensor | None = None
+
+    def __init__(self, *, batch_size: int, seed: int) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise ValueError(f"expected batch_size of at least 1, received {batch_size}")
+        self.save_hyperparameters()
+        self.batch_size = batch_size
+        self.seed = seed
+        self._ready = False
+
+    @abstractmethod
+    def _read(self) -> None:
+        """Sets the data of all stages and what is learned from the training part; called once."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """One line: what was found in the data."""
+
+    @abstractmethod
+    def read_inputs(self, inputs: list[str], column: str | int | None = None) -> list[Any]:
+        """The raw samples that the arguments of `scripts/predict.py` stand for, in order."""
+
+    @abstractmethod
+    def encode(self, samples: list[Any]) -> Tensor:
+        """Raw samples to a batch for the net."""
+
+    @property
+    @abstractmethod
+    def class_names(self) -> list[str]:
+        """The names of the classes, in the order of the net's outputs."""
+
+    def setup(self, stage: str | None = None) -> None:
+        """Reads the data, the first time."""
+        if not self._ready:
+            self.prepare_data()
+            self._read()
+            self._ready = True
+
+    def train_dataloader(self) -> DataLoader:
+        """Training batches, in a new order each epoch."""
+        return self._loader(self.train_data, shuffle=True)
+
+    def val_dataloader(self) -> DataLoader:
+        """Validation batches: every sample once."""
+        return self._loader(self.val_data, shuffle=False)
+
+    def test_dataloader(self) -> DataLoader:
+        """Test batches: every sample once.
+
+        Raises:
+            ValueError: the data has no test part.
+        """
+        if self.test_data is None:
+            raise ValueError(f"{type(self).__name__}: this data has no test part, only train and val")
+        return self._loader(self.test_data, shuffle=False)
+
+    def _loader(self, data: Batches, *, shuffle: bool) -> DataLoader:
+        trainer = self.trainer
+        sampler = BatchSampler(
+            len(data),
+            batch_size=self.batch_size,
+            shuffle=shuffle,
+            seed=self.seed,
+            rank=trainer.global_rank if trainer else 0,
+            world_size=trainer.world_size if trainer else 1,
+            start=self._start if shuffle else lambda: (0, 0),
+            lengths=self.lengths if shuffle else None,
+        )
+        # batch_size=None: the sampler yields whole batches, and the data answers with whole batches.
+        return DataLoader(data, sampler=sampler, batch_size=None, collate_fn=_as_it_is)  # type: ignore[arg-type]
+
+    def _start(self) -> tuple[int, int]:
+        """The epoch that begins, and how many of its batches a resumed run has done."""
+        if self.trainer is None:
+            return 0, 0
+        loop = self.trainer.fit_loop
+        return self.trainer.current_epoch, loop.epoch_loop.batch_progress.current.processed if loop.restarting else 0
+
+    @classmethod
+    def from_checkpoint(cls, checkpoint: Mapping[str, Any]) -> Self:
+        """The DataModule of a checkpoint that is read, with all it learned from its training data, but no data.
+
+        Raises:
+            ValueError: the checkpoint holds none, as one trained with plain DataLoaders.
+        """
+        hparams = dict(checkpoint.get("datamodule_hyper_parameters", {}))
+        if "_class_path" not in hparams:
+            raise ValueError("the checkpoint holds no DataModule: it was trained with DataLoaders of one's own")
+        hparams.pop("_instantiator", None)
+        cli = importlib.import_module(f"{pl.__name__}.cli")  # with jsonargparse, which nothing else here needs
+        module = cli.instantiate_module(DataModule, hparams)
+        if not isinstance(module, cls):
+            raise ValueError(f"expected a checkpoint of {cls.__name__}, received one of {type(module).__name__}")
+        module.load_state_dict(checkpoint[type(module).__qualname__])
+        return module
+
+
+def _as_it_is(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    return batch

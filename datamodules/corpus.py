@@ -1,0 +1,117 @@
+"""Tokenised texts as arrays: read once, cached, gathered by the batch."""
+
+import hashlib
+import importlib
+import inspect
+import json
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from datamodules.cache import Arrays
+from datamodules.tables import SPLITS, Texts
+from datamodules.vocabulary import PAD
+
+Tokenizer = Callable[[str], list[str]]
+
+
+def load_tokenizer(path: str) -> tuple[Tokenizer, str]:
+    """A tokenizer by its dotted path, and a digest of its code, which changes when the code does.
+
+    Raises:
+        ValueError: there is no such function.
+    """
+    module, _, name = path.rpartition(".")
+    try:
+        function = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(
+            f"no tokenizer at '{path}' ({error}); expected the dotted path of a function from str to list[str], in a "
+            "module on PYTHONPATH"
+        ) from error
+    try:
+        code = inspect.getsource(function)
+    except (OSError, TypeError):
+        code = ""
+    return function, hashlib.sha256(code.encode()).hexdigest()[:16]
+
+
+def tokenise(parts: dict[str, Texts], tokenizer: Tokenizer) -> Arrays:
+    """All texts as numbers, in the order of the parts.
+
+    Returns:
+        tokens: word numbers in order of appearance, (num_tokens,) int32.
+        offsets: where each text begins in `tokens`, and the end, (N + 1,) int64.
+        words: the distinct words, JSON in UTF-8, uint8.
+        labels: the distinct labels, likewise; `label` is each text's, (N,) int64.
+        part: 0 train, 1 val, 2 test, (N,) int64.
+        group: the same number for identical texts, (N,) int64.
+        places: where each text stands, likewise JSON.
+    """
+    numbers: dict[str, int] = {}
+    lengths: list[int] = []
+
+    def words() -> Iterator[int]:
+        for part in parts.values():
+            for text in part.texts:
+                tokens = tokenizer(text)
+                lengths.append(len(tokens))
+                for token in tokens:
+                    yield numbers.setdefault(token, len(numbers))
+
+    tokens = np.fromiter(words(), np.int32)
+    label, labels = pd.factorize(np.array([name for part in parts.values() for name in part.labels], dtype=object))
+    group, _ = pd.factorize(np.array([text for part in parts.values() for text in part.texts], dtype=object))
+    return {
+        "tokens": tokens,
+        "offsets": np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]),
+        "words": _to_json(list(numbers)),
+        "label": label.astype(np.int64),
+        "labels": _to_json(list(labels)),
+        "part": np.repeat([SPLITS.index(part) for part in parts], [len(part.texts) for part in parts.values()]),
+        "group": group.astype(np.int64),
+        "places": _to_json([place for part in parts.values() for place in part.places]),
+    }
+
+
+def from_json(array: NDArray[np.uint8]) -> list[str]:
+    """The strings of an array that `tokenise` made."""
+    return json.loads(array.tobytes())
+
+
+def _to_json(strings: list[str]) -> NDArray[np.uint8]:
+    return np.frombuffer(json.dumps(strings).encode(), np.uint8)
+
+
+class TextBatches:
+    """Texts of word numbers, handed out by the batch.
+
+    Args:
+        tokens: word numbers of all texts, one behind the other, (num_tokens,) int32.
+        starts: where each text begins in `tokens`, (N,) int64.
+        lengths: number of words of each text that count, (N,) int64.
+        labels: class of each text, (N,) int64.
+        width: number of words that every text is padded to; None pads to the longest of the batch.
+    """
+
+    def __init__(self, tokens: Tensor, starts: Tensor, lengths: Tensor, labels: Tensor, *, width: int | None) -> None:
+        self.tokens = tokens
+        self.starts = starts
+        self.lengths = lengths
+        self.labels = labels
+        self.width = width
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Samples (B,) int64 to word numbers (B, T) int64 and classes (B,) int64."""
+        lengths = self.lengths[index][:, None]
+        positions = torch.arange(self.width or max(int(lengths.max()), 1))
+        gathered = (self.starts[index][:, None] + positions).clamp_(max=len(self.tokens) - 1)
+        x = self.tokens[gathered].long().masked_fill_(positions >= lengths, PAD)
+        return x, self.labels[index]

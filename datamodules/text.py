@@ -1,0 +1,227 @@
+"""Labelled texts to batches of word numbers."""
+
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from datamodules.base import DATA_DIR, DataModule
+from datamodules.cache import cached, fingerprint
+from datamodules.corpus import TextBatches, from_json, load_tokenizer, tokenise
+from datamodules.errors import DataError
+from datamodules.splits import stratified_split
+from datamodules.tables import SPLITS, SUFFIXES, check_lines, read_lines, read_table
+from datamodules.text_sources import MOVIE_REVIEWS, locate, read_source
+from datamodules.vocabulary import SPECIALS, Vocabulary
+
+TEXT_FILES = (*SUFFIXES, ".txt")
+
+
+class TextDataModule(DataModule):
+    """Texts with a class each: x (B, T) int64 with <unk> 0 and <pad> 1, y (B,) int64.
+
+    Vocabulary and class names come from the training part alone. The tokenised texts are kept under data/cache, until
+    the file, a column or the tokenizer changes.
+
+    Args:
+        source: a table (.csv, .tsv, .jsonl), a folder with train.csv and so on, a folder train/<label>/*.txt, or a
+            published set: movie-reviews (25,000 IMDB reviews, installed with LightFit) or aclImdb (50,000, downloaded).
+        text_column: name of the texts' column, or its position from 0 in a table without a header.
+        label_column: name or position of the labels' column.
+        tokenizer: dotted path of a function from str to list[str]; the cookbook's by default.
+        max_words: size of the vocabulary, <unk> and <pad> included; rarer words become <unk>. All words if null.
+        max_len: number of words to which every text is cut and padded; null cuts nothing and pads by the batch.
+        bucket: make batches of texts of similar lengths, padded only to the longest of them.
+        batch_size: number of texts in a batch, on each device.
+        val_fraction: part of train that becomes val, where the source has no val; identical texts stay together.
+        seed: seed of the split and of the order; the command line sets it from --seed_everything.
+    """
+
+    def __init__(
+        self,
+        source: str = MOVIE_REVIEWS,
+        *,
+        text_column: int | str = "text",
+        label_column: int | str = "label",
+        tokenizer: str = "datamodules.vocabulary.tokenize",
+        max_words: int | None = 10_000,
+        max_len: int | None = 200,
+        bucket: bool = False,
+        batch_size: int = 20,
+        val_fraction: float = 0.2,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(batch_size=batch_size, seed=seed)
+        if max_words is not None and max_words <= len(SPECIALS):
+            raise ValueError(
+                f"expected max_words above {len(SPECIALS)}, which <unk> and <pad> take, or null for all "
+                f"words, received {max_words}: the vocabulary would have no words"
+            )
+        if max_len is not None and max_len < 1:
+            raise ValueError(f"expected max_len of at least 1, or null for no limit, received {max_len}")
+        self.source = source
+        self.text_column = text_column
+        self.label_column = label_column
+        self.tokenizer, self._tokenizer_code = load_tokenizer(tokenizer)
+        self.max_words = max_words
+        self.max_len = max_len
+        self.bucket = bucket
+        self.val_fraction = val_fraction
+        self._vocabulary: Vocabulary | None = None
+        self._class_names: list[str] = []
+
+    def prepare_data(self) -> None:
+        """Downloads the source where it is a published one that is not here yet."""
+        locate(self.source, DATA_DIR)
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The words of the training part; reads the data the first time."""
+        if self._vocabulary is None:
+            self.setup()
+        assert self._vocabulary is not None
+        return self._vocabulary
+
+    @property
+    def class_names(self) -> list[str]:
+        """The labels of the training part, sorted; reads the data the first time."""
+        if not self._class_names:
+            self.setup()
+        return self._class_names
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of words, the specials included."""
+        return len(self.vocabulary)
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+    def _read(self) -> None:
+        path = locate(self.source, DATA_DIR)
+        columns = [self.text_column, self.label_column]
+        format_version = 1
+        corpus = cached(
+            DATA_DIR / "cache",
+            "texts",
+            [format_version, self.source, fingerprint(path), columns, self.hparams["tokenizer"], self._tokenizer_code],
+            lambda: tokenise(read_source(self.source, path, *columns), self.tokenizer),
+        )
+        rows = {part: np.flatnonzero(corpus["part"] == number) for number, part in enumerate(SPLITS)}
+        labels, order = self._number_labels(corpus["label"], from_json(corpus["labels"]), rows, corpus["places"])
+        if not len(rows["val"]):
+            train, val = stratified_split(
+                labels[rows["train"]],
+                corpus["group"][rows["train"]],
+                val_fraction=self.val_fraction,
+                seed=self.seed,
+            )
+            rows["train"], rows["val"] = rows["train"][train], rows["train"][val]
+        lengths = np.diff(corpus["offsets"])
+        words = from_json(corpus["words"])
+        in_train = np.isin(np.arange(len(lengths)), rows["train"])
+        counts = np.bincount(corpus["tokens"][np.repeat(in_train, lengths)], minlength=len(words))
+        vocabulary = Vocabulary(
+            {word: count for word, count in zip(words, counts.tolist(), strict=True) if count}, max_words=self.max_words
+        )
+        numbers = np.array(vocabulary.encode(words), np.int32)
+        tokens = torch.from_numpy(numbers[corpus["tokens"]])
+        starts, cut = torch.from_numpy(corpus["offsets"][:-1]), torch.from_numpy(lengths).clamp(max=self._longest)
+        self._vocabulary, self._class_names = vocabulary, order
+
+        def batches(part: str) -> TextBatches:
+            index = torch.from_numpy(rows[part])
+            return TextBatches(tokens, starts[index], cut[index], torch.from_numpy(labels)[index], width=self._width)
+
+        self.train_data, self.val_data = batches("train"), batches("val")
+        self.test_data = batches("test") if len(rows["test"]) else None
+        self.lengths = self.train_data.lengths if self.bucket else None
+
+    @property
+    def _longest(self) -> int:
+        return sys.maxsize if self.max_len is None else self.max_len
+
+    @property
+    def _width(self) -> int | None:
+        return None if self.bucket else self.max_len
+
+    @staticmethod
+    def _number_labels(
+        label: NDArray[np.int64], names: list[str], rows: dict[str, NDArray[np.int64]], places: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.int64], list[str]]:
+        """Classes by the order of the training part's names, numbers as numbers."""
+        known = [names[number] for number in np.unique(label[rows["train"]])]
+        order = sorted(known, key=(lambda name: (int(name), name)) if all(map(_is_int, known)) else None)  # type: ignore[arg-type,return-value]
+        if len(order) < 2:
+            raise DataError(
+                f"expected at least two classes in the training part, received one: '{order[0]}' in all "
+                f"{len(rows['train'])} texts; is --data.label_column the right one?"
+            )
+        unseen = [row for row in range(len(label)) if names[label[row]] not in order]
+        if unseen:
+            raise DataError(
+                f"{from_json(places)[unseen[0]]}: the label '{names[label[unseen[0]]]}' was never seen in training; "
+                f"the training part has: {', '.join(order)}"
+            )
+        place = np.array([order.index(name) if name in order else -1 for name in names], np.int64)
+        return place[label], order
+
+    def describe(self) -> str:
+        """One line: source, number of texts in each part and class, words kept."""
+        labels = Counter(self.train_data.labels.tolist())  # type: ignore[attr-defined]
+        classes = ", ".join(f"{name} {labels[number]:,}" for number, name in enumerate(self.class_names))
+        test = f", {len(self.test_data):,} test" if self.test_data is not None else ""
+        return (
+            f"{self.source}: {len(self.train_data):,} train, {len(self.val_data):,} val{test} texts; "
+            f"classes in train: {classes}; {self.vocab_size:,} of {len(self.vocabulary.freqs) + 2:,} words"
+        )
+
+    def encode(self, samples: list[str]) -> Tensor:
+        """Texts to word numbers (B, T) int64, as in training."""
+        numbers = [self.vocabulary.encode(self.tokenizer(text))[: self.max_len] for text in samples]
+        flat = torch.tensor([number for text in numbers for number in text] or [0], dtype=torch.int32)
+        lengths = torch.tensor([len(text) for text in numbers])
+        nothing = torch.zeros(len(samples), dtype=torch.int64)
+        batches = TextBatches(flat, lengths.cumsum(0) - lengths, lengths, nothing, width=self._width)
+        return batches[torch.arange(len(samples))][0]
+
+    def read_inputs(self, inputs: list[str], column: str | int | None = None) -> list[str]:
+        """The texts that the arguments stand for: a text itself, a file of lines, a table, or `-` for standard input.
+
+        Raises:
+            FileNotFoundError: an argument looks like a file and there is none.
+            LookupError: a table has no such column.
+            DataError: a file is empty, not UTF-8 or has an empty text.
+        """
+        texts: list[str] = []
+        for item in inputs:
+            suffix = Path(item).suffix.lower()
+            if item == "-":
+                texts += check_lines(sys.stdin.read().splitlines(), "standard input")
+            elif suffix in SUFFIXES and " " not in item:
+                texts += read_table(Path(item), self.text_column if column is None else column).texts
+            elif suffix in TEXT_FILES and " " not in item:
+                texts += read_lines(Path(item))
+            else:
+                texts += check_lines([item], "the text on the line")
+        return texts
+
+    def state_dict(self) -> dict[str, Any]:
+        """Vocabulary and class names."""
+        return {"vocabulary": self.vocabulary.state_dict(), "class_names": list(self.class_names)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes vocabulary and class names from a checkpoint."""
+        self._vocabulary = Vocabulary.from_state_dict(state_dict["vocabulary"])
+        self._class_names = list(state_dict["class_names"])
+
+
+def _is_int(name: str) -> bool:
+    return name.lstrip("-").isdecimal()

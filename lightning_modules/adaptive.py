@@ -1,0 +1,29 @@
+"""Nets that take something from the training data before their first step."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol, runtime_checkable
+
+import torch.distributed as dist
+from torch import Tensor
+
+
+@runtime_checkable
+class Adaptive(Protocol):
+    """A net that takes something from the training data before its first step."""
+
+    def adapt(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Sees every training batch `(x, y)` once, on the net's device; runs once, never on resume."""
+
+
+def batches_of_all_processes(batches: Iterable[Any]) -> Iterator[Any]:
+    """The batches of every process, in one order on all of them."""
+    if not (dist.is_available() and dist.is_initialized()):
+        yield from batches
+        return
+    own = iter(batches)
+    while True:
+        received: list[Any] = [None] * dist.get_world_size()
+        dist.all_gather_object(received, next(own, None))
+        if not (received := [batch for batch in received if batch is not None]):
+            return
+        yield from received

@@ -1,0 +1,59 @@
+"""Reading a checkpoint file: tensors and plain data, never pickled code."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+PLAIN = (bool, int, float, str, type(None))
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """The contents of a Lightning checkpoint, on the CPU.
+
+    Loaded with `weights_only=True`: a file that would run code on loading is refused and runs nothing.
+
+    Raises:
+        FileNotFoundError: there is no such file; checkpoints in the same folder are named.
+        ValueError: the file is truncated, holds pickled code, or is no Lightning checkpoint.
+    """
+    path = Path(path)
+    if not path.is_file():
+        found = sorted(str(file) for file in path.parent.glob("*.ckpt")) if path.parent.is_dir() else []
+        raise FileNotFoundError(
+            f"no checkpoint at '{path}'; "
+            + (
+                f"there are: {', '.join(found)}"
+                if found
+                else f"in '{path.parent}' there is none: training writes runs/<task>/version_N/checkpoints"
+            )
+        )
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(
+            f"'{path}' cannot be loaded: it is no checkpoint, or it holds pickled code, which is never run. "
+            "Expected a file that LightFit or Lightning wrote, with tensors and plain data alone"
+        ) from error
+    except (RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
+        raise ValueError(
+            f"'{path}' cannot be read as a checkpoint: the file is truncated or damaged ({path.stat().st_size} bytes). "
+            "Take another one from its folder (last.ckpt, best-*.ckpt) or copy it again"
+        ) from error
+    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
+        held = sorted(map(str, checkpoint))[:5] if isinstance(checkpoint, dict) else type(checkpoint).__name__
+        raise ValueError(
+            f"'{path}' is no Lightning checkpoint: expected a dict with 'state_dict' and 'hyper_parameters', "
+            f"received {held}. Weights alone are loaded by net.load_state_dict"
+        )
+    return checkpoint
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a value is made of None, bool, int, float, str and lists, tuples and dicts of them."""
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and is_plain(item) for key, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return all(map(is_plain, value))
+    return type(value) in PLAIN

@@ -1,0 +1,32 @@
+"""Loss, accuracy and probabilities of classifiers, with a logit per class or one logit for two classes."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def classification_loss(logits: Tensor, y: Tensor) -> Tensor:
+    """Cross-entropy, mean over the batch (scalar); binary cross-entropy where there is one logit.
+
+    Args:
+        logits: (B, num_classes), or (B, 1) for two classes.
+        y: labels (B,) int64, or (B, 1) float32 in {0, 1} with one logit.
+    """
+    if logits.shape[1] == 1:
+        return F.binary_cross_entropy_with_logits(logits, y.reshape(-1, 1).to(logits.dtype))
+    return F.cross_entropy(logits, y)
+
+
+def accuracy(logits: Tensor, y: Tensor) -> Tensor:
+    """The fraction of samples whose most probable class is the label (scalar)."""
+    preds = logits[:, 0] > 0 if logits.shape[1] == 1 else logits.argmax(1)
+    return (preds.long() == y.reshape(-1).long()).float().mean()
+
+
+def probabilities(logits: Tensor) -> Tensor:
+    """(B, num_classes) float32; two columns from one logit."""
+    logits = logits.float()
+    if logits.shape[1] == 1:
+        positive = logits.sigmoid()
+        return torch.cat([1 - positive, positive], 1)
+    return logits.softmax(1)

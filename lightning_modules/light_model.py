@@ -1,0 +1,197 @@
+"""LightModel: a plain net made trainable by two methods, in the torchkeras manner."""
+
+import importlib
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torchmetrics import Metric
+from typing_extensions import Self
+
+from lightning_modules.adaptive import Adaptive, batches_of_all_processes
+from lightning_modules.checkpoint import is_plain, read_checkpoint
+from lightning_modules.means import SampleMean, count_samples
+from lightning_modules.namespace import pl
+
+
+class LightModel(pl.LightningModule):
+    """Wraps a net; write `shared_step(batch) -> dict` and `configure_optimizers()`, and it trains.
+
+    Every scalar that `shared_step` returns is logged once per epoch, as its mean over the samples: `loss` in
+    training, `val_loss` in validation, `test_loss` in testing. torchmetrics given as `metrics` are for what is no
+    mean of batches (F1, AUROC): they see the `"preds"` and `"target"` that `shared_step` returns beside the loss,
+    in validation and test.
+
+    Args:
+        net: the net, called by `forward`.
+        metrics: torchmetrics by name.
+    """
+
+    def __init__(self, net: nn.Module | None = None, *, metrics: dict[str, Metric] | None = None) -> None:
+        super().__init__()
+        with warnings.catch_warnings():
+            # Lightning advises ignore=["net"], with which a net given by class path could not be built again.
+            warnings.filterwarnings("ignore", message="Attribute .* is an instance of `nn.Module`")
+            self.save_hyperparameters()
+        for name in [name for name, value in self.hparams.items() if not is_plain(value)]:
+            del self._hparams[name], self._hparams_initial[name]
+        self.net = net
+        self.means = nn.ModuleDict()
+        self.stage_metrics = nn.ModuleDict(
+            {f"{stage}_{name}": metric.clone() for stage in ("val", "test") for name, metric in (metrics or {}).items()}
+        )
+        self._logged: set[str] = set()
+        self._rows: list[dict[str, float]] = []
+        self._val_row: dict[str, float] = {}
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """What the net returns."""
+        if self.net is None:
+            raise TypeError(f"{type(self).__name__} has no net: build it as {type(self).__name__}(net)")
+        return self.net(*args, **kwargs)
+
+    def shared_step(self, batch: Any) -> Mapping[str, Any]:
+        """A batch to a dict of scalars; `"loss"` is required and is what training minimises."""
+        raise NotImplementedError(f"{type(self).__name__} must define shared_step(batch) and return {{'loss': ...}}")
+
+    def training_step(self, batch: Any, batch_idx: int) -> dict[str, Any]:
+        """`shared_step`, logged under its own names."""
+        return self._step(batch, "")
+
+    def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Any]:
+        """`shared_step`, logged with `val_` before its names; a second loader's end in `_1`, and so on."""
+        return self._step(batch, "val_", dataloader_idx)
+
+    def test_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Any]:
+        """`shared_step`, logged with `test_` before its names; a second loader's end in `_1`, and so on."""
+        return self._step(batch, "test_", dataloader_idx)
+
+    def _step(self, batch: Any, prefix: str, dataloader_idx: int = 0) -> dict[str, Any]:
+        outputs = dict(self.shared_step(batch))
+        if "loss" not in outputs:
+            raise KeyError(
+                f"{type(self).__name__}.shared_step must return a dict with the key 'loss', received {sorted(outputs)}"
+            )
+        suffix = f"_{dataloader_idx}" if dataloader_idx else ""
+        num_samples = count_samples(batch)
+        for name, value in outputs.items():
+            scalar = torch.as_tensor(value, device=self.device) if isinstance(value, (Tensor, int, float)) else None
+            if scalar is not None and scalar.numel() == 1:
+                self._mean(f"{prefix}{name}{suffix}").update(scalar.reshape(()), num_samples)
+        if prefix:
+            for name, metric in self.stage_metrics.items():
+                if name.startswith(prefix):
+                    metric.update(outputs["preds"], outputs["target"])
+                    self._log_once(name, metric, f"stage_metrics.{name}")
+        return outputs
+
+    def _mean(self, name: str) -> SampleMean:
+        if name not in self.means:
+            self.means[name] = SampleMean().to(self.device)
+        mean = self.means[name]
+        self._log_once(name, mean, f"means.{name}")
+        return mean
+
+    def _log_once(self, name: str, metric: Metric, attribute: str) -> None:
+        # Lightning keeps the metric and reads it when the epoch ends; to log it again at every step costs a
+        # millisecond and changes nothing.
+        if name not in self._logged:
+            self._logged.add(name)
+            self.log(name, metric, on_step=False, on_epoch=True, add_dataloader_idx=False, metric_attribute=attribute)
+
+    def on_train_start(self) -> None:
+        """Lets an adaptive net see the training data, unless it comes from a checkpoint."""
+        if isinstance(self.net, Adaptive) and not self.trainer.ckpt_path:
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+                self.net.adapt(self._training_batches())
+
+    def _training_batches(self) -> Iterator[Any]:
+        for batch in batches_of_all_processes(self.trainer.train_dataloader):
+            yield self.transfer_batch_to_device(batch, self.device, 0)
+
+    def on_train_epoch_start(self) -> None:
+        """Opens the epoch's means."""
+        self._logged = {name for name in self._logged if name.startswith(("val_", "test_"))}
+
+    def on_validation_epoch_start(self) -> None:
+        """Opens the validation's means."""
+        self._logged = {name for name in self._logged if not name.startswith("val_")}
+
+    def on_test_epoch_start(self) -> None:
+        """Opens the test's means."""
+        self._logged = {name for name in self._logged if not name.startswith("test_")}
+
+    def on_validation_epoch_end(self) -> None:
+        """Keeps the validation's metrics for the epoch's row of the history."""
+        if not self.trainer.sanity_checking:
+            self._val_row = {n: v for n, v in _floats(self.trainer.callback_metrics).items() if n.startswith("val_")}
+
+    def on_train_epoch_end(self) -> None:
+        """Adds the epoch's row to the history."""
+        metrics = _floats(self.trainer.callback_metrics)
+        train = {name: value for name, value in metrics.items() if not name.startswith(("val_", "test_"))}
+        self._rows.append({"epoch": self.current_epoch, **train, **self._val_row})
+        self._val_row = {}
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """A row an epoch: `epoch, loss, accuracy, val_loss, val_accuracy, ...`; goes on where a checkpoint ended."""
+        return pd.DataFrame(self._rows)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Puts the history into the checkpoint."""
+        checkpoint["history"] = [dict(row) for row in self._rows]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes the history up again."""
+        self._rows = [dict(row) for row in checkpoint.get("history", [])]
+
+    @classmethod
+    def load(cls, path: str | Path, *, net: nn.Module | None = None) -> Self:
+        """The model of a checkpoint, of the class that was trained, with its net, on the CPU in evaluation mode.
+
+        Args:
+            path: the checkpoint's file.
+            net: the net, for a model that was built in Python around a net of one's own: such a net is code, which a
+                checkpoint does not hold.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: the file is no checkpoint, or the checkpoint is of another class or another net.
+        """
+        return cls.from_checkpoint(read_checkpoint(path), net=net)
+
+    @classmethod
+    def from_checkpoint(cls, checkpoint: Mapping[str, Any], *, net: nn.Module | None = None) -> Self:
+        """As `load`, from a checkpoint that is already read."""
+        hparams = dict(checkpoint.get("hyper_parameters", {}))
+        hparams.pop("_instantiator", None)
+        if net is None and "_class_path" not in hparams:
+            raise ValueError(
+                f"the checkpoint does not say how its net was built, since the model was made in Python as "
+                f"{cls.__name__}(net): expected {cls.__name__}.load(path, net=the_net)"
+            )
+        model = cls(net, **{k: v for k, v in hparams.items() if k != "_class_path"}) if net else _build(cls, hparams)
+        try:
+            model.load_state_dict(checkpoint["state_dict"])
+        except RuntimeError as error:
+            raise ValueError(f"the checkpoint's weights do not fit {type(model.net).__name__}: {error}") from error
+        model.on_load_checkpoint(dict(checkpoint))
+        return model.eval()
+
+
+def _build(cls: type[LightModel], hparams: dict[str, Any]) -> Any:
+    """The model from its class path and arguments as LightningCLI saved them."""
+    cli = importlib.import_module(f"{pl.__name__}.cli")  # with jsonargparse, which nothing else here needs
+    model = cli.instantiate_module(LightModel, hparams)
+    if not isinstance(model, cls):
+        raise ValueError(f"expected a checkpoint of {cls.__name__}, received one of {hparams['_class_path']}")
+    return model
+
+
+def _floats(metrics: Mapping[str, Tensor]) -> dict[str, float]:
+    return {name: float(value) for name, value in metrics.items()}

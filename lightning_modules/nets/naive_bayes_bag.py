@@ -1,0 +1,77 @@
+"""A linear model over words and word pairs, scaled by naive Bayes."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+PAD = 1
+
+
+class NaiveBayesBag(nn.Module):
+    """A bag of words and hashed word pairs, each present one weighted by its naive-Bayes log-count ratio.
+
+    The logit is the sum, over the distinct n-grams of a text, of weight times ratio. The ratio is counted once from
+    the training data (`adapt`), the weight is learned; with several classes each has its own, against the others.
+    Source: Wang and Manning 2012, "Baselines and Bigrams", section 2.3 (NBSVM) and table 2 (91.22 % on the official
+    IMDB test set with bigrams), here with a logistic loss and hashed pairs.
+
+    Args:
+        vocab_size: number of words, the specials included.
+        num_classes: number of classes; two classes share one logit.
+        num_buckets: number of hash buckets for the word pairs.
+        smoothing: what is added to every count before the ratio is taken.
+    """
+
+    log_count_ratio: Tensor
+
+    def __init__(
+        self, vocab_size: int, *, num_classes: int = 2, num_buckets: int = 4_000_000, smoothing: float = 1.0
+    ) -> None:
+        super().__init__()
+        self.vocab_size = vocab_size
+        self.num_buckets = num_buckets
+        self.smoothing = smoothing
+        num_logits = num_classes if num_classes > 2 else 1
+        self.register_buffer("log_count_ratio", torch.zeros(vocab_size + num_buckets, num_logits))
+        self.weight = nn.Embedding(vocab_size + num_buckets, num_logits, sparse=True)
+        self.bias = nn.Parameter(torch.zeros(num_logits))
+        nn.init.zeros_(self.weight.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Word ids (B, T) int64 to logits (B, num_classes), or (B, 1) for two classes."""
+        ids = self.ngrams(x)  # (B, 2T - 1)
+        return (self.weight(ids) * self.log_count_ratio[ids]).sum(1) + self.bias
+
+    def ngrams(self, x: Tensor) -> Tensor:
+        """The ids (B, 2T - 1) int64 of the words and pairs of every text, sorted; repeats and padding are `<pad>`."""
+        pairs = hash_pairs(x[:, :-1], x[:, 1:], self.num_buckets) + self.vocab_size
+        pairs = pairs.masked_fill(x[:, 1:] == PAD, PAD)
+        ids = torch.cat([x, pairs], 1).sort(1).values
+        repeats = torch.zeros_like(ids, dtype=torch.bool)
+        repeats[:, 1:] = ids[:, 1:] == ids[:, :-1]
+        return ids.masked_fill(repeats, PAD)
+
+    def adapt(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Counts the n-grams of every class, then takes the log ratio; n-grams never seen, and padding, weigh 0."""
+        num_rows, num_logits = self.log_count_ratio.shape
+        counts = self.log_count_ratio.new_zeros(max(num_logits, 2), num_rows)
+        for x, y in batches:
+            ids, labels = self.ngrams(x), y.reshape(-1).long()
+            for label in labels.unique().tolist():
+                counts[label] += torch.bincount(ids[labels == label].flatten(), minlength=num_rows)
+        counts[:, PAD] = 0
+        total = counts.sum(0)
+        for logit, own in enumerate(counts[1:] if num_logits == 1 else counts):
+            ratio = _log_frequency(own + self.smoothing) - _log_frequency(total - own + self.smoothing)
+            self.log_count_ratio[:, logit] = ratio.masked_fill(total == 0, 0.0)
+
+
+def hash_pairs(first: Tensor, second: Tensor, num_buckets: int) -> Tensor:
+    """A bucket in [0, num_buckets) for every pair of ids, int64; the constants are those of MurmurHash3's mixer."""
+    mixed = (first * 0x85EBCA6B + second) * 0xC2B2AE35
+    return (mixed >> 13) % num_buckets
+
+
+def _log_frequency(counts: Tensor) -> Tensor:
+    return counts.log() - counts.sum().log()

@@ -1,0 +1,40 @@
+"""The cookbook's convolutional net for texts."""
+
+from torch import Tensor, nn
+
+PAD = 1
+
+
+class TextCNN(nn.Module):
+    """Two one-dimensional convolutions over word embeddings.
+
+    Embedding of width 3, convolution 3 -> 16 of 5 words, convolution 16 -> 128 of 2 words, each pooled by 2, and a
+    linear layer over all positions: 40,625 parameters for 10,000 words, 200 positions and two classes.
+    Source: lyhue1991/eat_pytorch_in_20_days, chapter 1-3.
+
+    Args:
+        vocab_size: number of words, the specials included.
+        max_len: number of positions in every text.
+        num_classes: number of classes; two classes share one logit.
+    """
+
+    def __init__(self, vocab_size: int, *, max_len: int, num_classes: int = 2) -> None:
+        super().__init__()
+        positions = ((max_len - 4) // 2 - 1) // 2
+        if positions < 1:
+            raise ValueError(f"expected max_len of at least 8, which leaves one position, received {max_len}")
+        self.embedding = nn.Embedding(vocab_size, 3, padding_idx=PAD)
+        self.conv = nn.Sequential(
+            nn.Conv1d(3, 16, kernel_size=5),
+            nn.MaxPool1d(2),
+            nn.ReLU(),
+            nn.Conv1d(16, 128, kernel_size=2),
+            nn.MaxPool1d(2),
+            nn.ReLU(),
+        )
+        self.dense = nn.Sequential(nn.Flatten(), nn.Linear(128 * positions, num_classes if num_classes > 2 else 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Word ids (B, max_len) int64 to logits (B, num_classes), or (B, 1) for two classes."""
+        x = self.embedding(x).transpose(1, 2)  # (B, 3, max_len)
+        return self.dense(self.conv(x))

@@ -1,0 +1,151 @@
+"""LightningCLI as LightFit speaks it: presets, a run folder, and sizes that the data tells the net."""
+
+from argparse import ArgumentError
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+
+from callbacks import EpochLines, FinalMetric, HistoryFiles
+from datamodules import DataError, DataModule
+from lightning_modules import LightModel
+from lightning_modules.checkpoint import read_checkpoint
+from scripts.errors import UsageError
+from scripts.parsing import explain
+
+# What a DataModule knows, and a net may ask for by an argument of the same name.
+SIZES = ("num_classes", "vocab_size", "max_len")
+CHECKPOINT = {
+    "monitor": "val_loss",
+    "filename": "best-{epoch:02d}-{val_loss:.4f}",
+    "save_last": True,
+    # After the epoch's row is in the history, so that a resumed run has it.
+    "save_on_train_epoch_end": True,
+}
+HELP = """Train a task, or your own preset.
+
+  --task NAME     a preset of tasks/ (see --list), or the path of a YAML of your own
+  --gpus GPUS     auto (default) what is there; 0 the CPU; N that many; -1 all; 0,1 those ids
+  --list          the tasks, a line each
+  --quiet         no progress, only the result
+  --debug         errors with their traceback
+
+Everything else is Lightning's; --model.* and --data.* are the arguments of the task's classes
+(--model.help lightning_modules.TextClassifier, --data.help datamodules.TextDataModule list them)."""
+
+
+class LightFitCLI(LightningCLI):
+    """Builds trainer, model and data from a command line; the caller runs them.
+
+    Raises:
+        UsageError: the line does not parse, or an argument is refused by the class that takes it.
+    """
+
+    def __init__(self, args: list[str], *, task: str, quiet: bool) -> None:
+        callbacks = [HistoryFiles(), FinalMetric()] + ([] if quiet else [EpochLines()])
+        logger = {
+            "class_path": "pytorch_lightning.loggers.TensorBoardLogger",
+            "init_args": {"save_dir": "runs", "name": task, "default_hp_metric": False},
+        }
+        try:
+            super().__init__(
+                LightModel,
+                DataModule,
+                subclass_mode_model=True,
+                subclass_mode_data=True,
+                run=False,
+                args=args,
+                seed_everything_default=0,
+                auto_configure_optimizers=False,
+                # The sampler of DataModule does what Lightning's would do, and more exactly.
+                trainer_defaults={"callbacks": callbacks, "logger": logger, "use_distributed_sampler": False}
+                | {"enable_progress_bar": not quiet, "enable_model_summary": False},
+                parser_kwargs={"exit_on_error": False, "description": HELP, "prog": "fit.py"},
+            )
+        except ArgumentError as error:
+            raise UsageError(explain(str(error), self._options())) from error
+        except (TypeError, ValueError) as error:
+            cause = first_cause(error)
+            if isinstance(cause, (DataError, OSError, LookupError)):
+                raise cause from None
+            raise UsageError(explain(str(cause), self._options())) from error
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """`--checkpoint.*`, `--ckpt_path`, and what flows from the data and the seed."""
+        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.set_defaults({f"checkpoint.{name}": value for name, value in CHECKPOINT.items()})
+        parser.add_argument("--ckpt_path", type=str | None, default=None, help="Checkpoint of a run to go on with.")
+        for size in SIZES:
+            parser.link_arguments(f"data.{size}", f"model.init_args.net.init_args.{size}", apply_on="instantiate")
+        parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
+
+    def before_instantiate_classes(self) -> None:
+        """Refuses to resume with other values than the checkpoint's: Lightning would take those without a word."""
+        self._dump_config()
+        # Lightning notes the sizes that the data tells the net here, and fails where the net has no other argument.
+        self.config_dump["model"]["init_args"]["net"].setdefault("init_args", {})
+        if self.config.ckpt_path:
+            checkpoint = read_checkpoint(self.config.ckpt_path)
+            refuse_changes(self.config_dump["model"], checkpoint.get("hyper_parameters", {}), "model")
+            refuse_changes(self.config_dump["data"], checkpoint.get("datamodule_hyper_parameters", {}), "data")
+
+    def _options(self) -> list[str]:
+        return [action.dest for action in self.parser._actions if "." in action.dest]
+
+
+def first_cause(error: BaseException) -> BaseException:
+    """The exception that the others were raised from; jsonargparse wraps what a class raises more than once."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def refuse_changes(config: Mapping[str, Any], saved: Mapping[str, Any], section: str) -> None:
+    """Nothing, where every value of the configuration is the one that was saved.
+
+    Args:
+        config: `class_path` and `init_args`.
+        saved: the checkpoint's hyper-parameters of the same section.
+        section: `model` or `data`, for the message.
+
+    Raises:
+        UsageError: a value differs.
+    """
+    asked = _flat({"class_path": config["class_path"], **config.get("init_args", {})})
+    known = _flat({("class_path" if name == "_class_path" else name): value for name, value in saved.items()})
+    changed = [name for name in asked if name in known and asked[name] != known[name]]
+    if changed:
+        values = "; ".join(f"--{section}.{name} {asked[name]}, the checkpoint has {known[name]}" for name in changed)
+        raise UsageError(
+            f"a resumed run keeps the checkpoint's values, other ones were asked for: {values}. Leave them out to go "
+            "on, or leave out --ckpt_path to train anew"
+        )
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested dicts with dotted keys; `init_args` is not named, as on the command line."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        key = prefix.rstrip(".") if name == "init_args" else f"{prefix}{name}"
+        flat |= _flat(value, f"{key}.") if isinstance(value, Mapping) else {key: value}
+    return flat
+
+
+def check_writable(folder: Path) -> None:
+    """Makes the run folder now, so that a run that could not be kept ends before its training.
+
+    Raises:
+        UsageError: it cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UsageError(
+            f"the run folder '{folder}' cannot be written ({error.strerror}); "
+            "choose another place by --trainer.logger.save_dir"
+        ) from error

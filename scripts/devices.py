@@ -1,0 +1,46 @@
+"""`--gpus`, as Lightning 1.x spoke it."""
+
+import re
+
+from scripts.errors import UsageError
+
+Devices = int | str | list[int]
+
+
+def accelerator_and_devices(gpus: str, num_visible: int) -> tuple[str, Devices]:
+    """The Trainer's accelerator and devices.
+
+    Args:
+        gpus: `auto` what is there; `0` the CPU; `N` that many GPUs; `-1` all GPUs; `0,1` or `[0,1]` or `1,` those ids.
+        num_visible: number of GPUs that are visible.
+
+    Raises:
+        UsageError: it is none of these, or asks for a GPU that is not visible.
+    """
+    value = gpus.replace(" ", "")
+    if value == "auto":
+        return "auto", "auto"
+    if value == "0":
+        return "cpu", 1
+    if re.fullmatch(r"-1|\d+", value):
+        wanted = max(int(value), 1)
+        _check_visible(gpus, wanted, num_visible)
+        return "gpu", int(value)
+    ids = [int(item) for item in re.findall(r"\d+", value)]
+    if not re.fullmatch(r"\d+(,\d+)*,?|\[\d+(,\d+)*,?\]", value) or len(set(ids)) < len(ids):
+        raise UsageError(
+            f"--gpus {gpus} is not understood: expected auto, 0 (the CPU), N (that many GPUs), -1 (all GPUs), or "
+            "distinct ids such as 0,1 or 1,"
+        )
+    _check_visible(gpus, max(ids) + 1, num_visible)
+    return "gpu", ids
+
+
+def _check_visible(gpus: str, wanted: int, num_visible: int) -> None:
+    if wanted > num_visible:
+        visible = f"{num_visible} GPU{'s are' if num_visible > 1 else ' is'}" if num_visible else "no GPU is"
+        raise UsageError(
+            f"--gpus {gpus} asks for a GPU that is not there: {visible} visible. "
+            f"Use --gpus {f'{num_visible} for all of them' if num_visible else '0 for the CPU'}, or leave --gpus out "
+            "to take what is there"
+        )

@@ -1,0 +1,48 @@
+"""Train: `python scripts/fit.py --task imdb --gpus 1`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":  # run as a file: import from the repository, not from this folder
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from scripts.errors import UsageError, exit_code
+from scripts.presets import list_tasks, preset_path
+
+
+def main(args: list[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    own = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    own.add_argument("--task")
+    own.add_argument("--gpus", default="auto")
+    own.add_argument("--list", action="store_true")
+    own.add_argument("--quiet", action="store_true")
+    own.add_argument("--debug", action="store_true")
+    options, rest = own.parse_known_args(sys.argv[1:] if args is None else args)
+    if options.list:
+        print(list_tasks())
+        return 0
+    return exit_code(lambda: fit(options, rest), debug=options.debug)
+
+
+def fit(options: argparse.Namespace, rest: list[str]) -> None:
+    """Trains as the options say and prints the result; `rest` is LightningCLI's.
+
+    Raises:
+        UsageError: what was typed cannot be done.
+    """
+    name, preset = "fit", []
+    if options.task:
+        path = preset_path(options.task)
+        name, preset = path.stem, ["--config", str(path)]
+    elif not {"-h", "--help", "--config", "-c"} & {item.split("=")[0] for item in rest}:
+        raise UsageError(f"which task? --task NAME, one of:\n{list_tasks()}")
+    # Before LightningCLI, which imports torch and Lightning.
+    from scripts.training import train
+
+    train(name, [*preset, *rest], gpus=options.gpus, quiet=options.quiet)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

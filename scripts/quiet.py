@@ -1,0 +1,23 @@
+"""What a user need not read."""
+
+import logging
+import warnings
+
+# Advice and notes that are right for nobody who trains with LightFit, each with the reason.
+HARMLESS = (
+    "LightningCLI's args parameter is intended",  # the line is handed over on purpose: --task and --gpus are ours
+    "The '.*_dataloader' does not have many workers",  # batches are fetched from memory, workers would slow them
+    "The number of training batches .* is smaller than the logging interval",  # logged once per epoch
+    "Checkpoint directory .* exists and is not empty",  # the run folder is made beforehand, or the run is resumed
+    "`torch.jit.*` is deprecated",  # TensorBoard's graph is traced
+    "Experiment logs directory .* exists",  # the run folder is made beforehand
+    "`isinstance\\(treespec, LeafSpec\\)`",  # Lightning on a newer torch
+)
+
+
+def hush() -> None:
+    """Silences Lightning's tips and harmless warnings; errors and other warnings are heard."""
+    for message in HARMLESS:
+        warnings.filterwarnings("ignore", message=message)
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)

@@ -1,0 +1,77 @@
+"""A training run: what was found, the net, the epochs, the result, and what to type next."""
+
+import contextlib
+import copy
+import io
+import time
+import warnings
+from pathlib import Path
+
+import torch
+from pytorch_lightning import Trainer
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.loggers import TensorBoardLogger
+from torch import Tensor, nn
+
+from scripts.cli import LightFitCLI, check_writable
+from scripts.devices import accelerator_and_devices
+from scripts.quiet import hush
+
+
+def train(task: str, args: list[str], *, gpus: str, quiet: bool) -> Trainer:
+    """Trains with a LightningCLI command line, into `runs/<task>/version_N`; returns the trainer that did it.
+
+    Raises:
+        UsageError: what was typed cannot be done.
+    """
+    hush()
+    if gpus != "auto":
+        accelerator, devices = accelerator_and_devices(gpus, torch.cuda.device_count())
+        args = [*args, f"--trainer.accelerator={accelerator}", f"--trainer.devices={devices}"]
+    cli = LightFitCLI(args, task=task, quiet=quiet)
+    trainer, model, data = cli.trainer, cli.model, cli.datamodule
+    check_writable(Path(trainer.log_dir or "runs"))
+    data.setup()
+    x = next(iter(data.val_dataloader()))[0][:2]
+    if trainer.is_global_zero:
+        if not quiet:
+            print(data.describe())
+            summarise(model.net, x)
+        log_graph(trainer, model.net, x)
+    started = time.monotonic()
+    trainer.fit(model, datamodule=data, ckpt_path=cli.config.ckpt_path)
+    if trainer.is_global_zero:
+        report(trainer, time.monotonic() - started)
+    return trainer
+
+
+def summarise(net: nn.Module, x: Tensor) -> None:
+    """Prints torchkeras' summary of a net; `x` is a batch for it."""
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        # On import torchkeras prints which of its optional packages are missing, and uses what torch deprecates.
+        warnings.simplefilter("ignore")
+        from torchkeras import summary
+    summary(net, input_data=x)
+
+
+def log_graph(trainer: Trainer, net: nn.Module, x: Tensor) -> None:
+    """Writes the net's graph to TensorBoard, from a copy, so that the net and the random state stay as they are."""
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoardLogger):
+            logger.experiment.add_graph(copy.deepcopy(net).eval(), x)
+
+
+def report(trainer: Trainer, seconds: float) -> None:
+    """Prints the best score, where everything is, and the commands that come next."""
+    checkpoint = trainer.checkpoint_callback
+    print(f"trained {trainer.current_epoch} epochs, {trainer.global_step} steps in {seconds:.1f} s")
+    if not isinstance(checkpoint, ModelCheckpoint) or not checkpoint.best_model_path:
+        return
+    history = trainer.lightning_module.history
+    monitor = checkpoint.monitor or ""
+    if monitor in history:
+        best = history.loc[history[monitor].idxmin() if checkpoint.mode == "min" else history[monitor].idxmax()]
+        values = ", ".join(f"{name} {best[name]:.4f}" for name in history.columns if name.startswith("val_"))
+        print(f"best epoch {int(best['epoch'])}: {values}")
+    path = Path(checkpoint.best_model_path)
+    print(f"checkpoint: {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
