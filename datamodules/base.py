@@ -58,6 +58,11 @@ class DataModule(pl.LightningDataModule, ABC):
     def describe(self) -> str:
         """One line: what was found in the data."""
 
+    @property
+    @abstractmethod
+    def example_input(self) -> str:
+        """An argument that `scripts/predict.py` would take for this data, to show its use."""
+
     @abstractmethod
     def read_inputs(self, inputs: list[str], column: str | int | None = None) -> list[Any]:
         """The raw samples that the arguments of `scripts/predict.py` stand for, in order."""
@@ -115,7 +120,7 @@ class DataModule(pl.LightningDataModule, ABC):
         """The epoch that begins, and how many of its batches a resumed run has done."""
         if self.trainer is None:
             return 0, 0
-        loop = self.trainer.fit_loop
+        loop: Any = self.trainer.fit_loop
         return self.trainer.current_epoch, loop.epoch_loop.batch_progress.current.processed if loop.restarting else 0
 
     @classmethod

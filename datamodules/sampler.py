@@ -54,7 +54,7 @@ class BatchSampler(DistributedSampler):
         """The number of batches in a whole epoch, on this process."""
         return math.ceil(len(range(*self._own().indices(self._num_used()))) / self.batch_size)
 
-    def __iter__(self) -> Iterator[Tensor]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[Tensor]:
         """Index tensors (at most batch_size,) int64: the epoch's batches from the first that is not done."""
         epoch, done = self.start()
         order = self._order(epoch)[: self._num_used()][self._own()]

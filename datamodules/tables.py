@@ -185,5 +185,5 @@ def _cell(row: Any, column: str | int, place: str) -> Any:
         held = ", ".join(map(repr, row)) if isinstance(row, dict) else f"{len(row)} columns, without names"
         raise LookupError(
             f"{place}: no column {column!r}; the row has: {held}. Name the columns by --data.text_column and "
-            "--data.label_column (a name, or a position from 0 for a file without a header)"
+            "--data.label_column, or in prediction by --column (a name, or a position from 0 without a header)"
         ) from None

@@ -158,7 +158,7 @@ class TextDataModule(DataModule):
     ) -> tuple[NDArray[np.int64], list[str]]:
         """Classes by the order of the training part's names, numbers as numbers."""
         known = [names[number] for number in np.unique(label[rows["train"]])]
-        order = sorted(known, key=(lambda name: (int(name), name)) if all(map(_is_int, known)) else None)  # type: ignore[arg-type,return-value]
+        order = sorted(known, key=(lambda name: (int(name), name)) if all(map(_is_int, known)) else None)
         if len(order) < 2:
             raise DataError(
                 f"expected at least two classes in the training part, received one: '{order[0]}' in all "
@@ -175,13 +175,18 @@ class TextDataModule(DataModule):
 
     def describe(self) -> str:
         """One line: source, number of texts in each part and class, words kept."""
-        labels = Counter(self.train_data.labels.tolist())  # type: ignore[attr-defined]
+        labels: Counter[int] = Counter(self.train_data.labels.tolist())  # type: ignore[attr-defined]
         classes = ", ".join(f"{name} {labels[number]:,}" for number, name in enumerate(self.class_names))
         test = f", {len(self.test_data):,} test" if self.test_data is not None else ""
         return (
             f"{self.source}: {len(self.train_data):,} train, {len(self.val_data):,} val{test} texts; "
             f"classes in train: {classes}; {self.vocab_size:,} of {len(self.vocabulary.freqs) + 2:,} words"
         )
+
+    @property
+    def example_input(self) -> str:
+        """A text, or what a person would type in its place."""
+        return "A text of your own"
 
     def encode(self, samples: list[str]) -> Tensor:
         """Texts to word numbers (B, T) int64, as in training."""
@@ -210,7 +215,7 @@ class TextDataModule(DataModule):
             elif suffix in TEXT_FILES and " " not in item:
                 texts += read_lines(Path(item))
             else:
-                texts += check_lines([item], "the text on the line")
+                texts += check_lines([item], f"the input '{item}'")
         return texts
 
     def state_dict(self) -> dict[str, Any]:

@@ -29,6 +29,8 @@ def locate(source: str, data_dir: Path) -> Path:
             archive = download(ACL_IMDB_URL, data_dir / "aclImdb_v1.tar.gz", sha256=ACL_IMDB_SHA256)
             extract(archive, data_dir, member=ACL_IMDB)
         return data_dir / ACL_IMDB
+    if not source:
+        raise LookupError("which texts? --data.source takes a table (.csv, .tsv, .jsonl) or a folder")
     if not Path(source).exists():
         raise FileNotFoundError(
             f"no file or folder at '{source}' (looked from '{Path.cwd()}'); --data.source takes a table (.csv, .tsv, "

@@ -4,7 +4,7 @@ import importlib
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import torch
@@ -38,7 +38,8 @@ class LightModel(pl.LightningModule):
             warnings.filterwarnings("ignore", message="Attribute .* is an instance of `nn.Module`")
             self.save_hyperparameters()
         for name in [name for name, value in self.hparams.items() if not is_plain(value)]:
-            del self._hparams[name], self._hparams_initial[name]
+            for hparams in (self._hparams, self._hparams_initial):
+                cast(dict[str, Any], hparams).pop(name)
         self.net = net
         self.means = nn.ModuleDict()
         self.stage_metrics = nn.ModuleDict(
@@ -83,8 +84,9 @@ class LightModel(pl.LightningModule):
             if scalar is not None and scalar.numel() == 1:
                 self._mean(f"{prefix}{name}{suffix}").update(scalar.reshape(()), num_samples)
         if prefix:
-            for name, metric in self.stage_metrics.items():
+            for name, module in self.stage_metrics.items():
                 if name.startswith(prefix):
+                    metric = cast(Metric, module)
                     metric.update(outputs["preds"], outputs["target"])
                     self._log_once(name, metric, f"stage_metrics.{name}")
         return outputs
@@ -92,7 +94,7 @@ class LightModel(pl.LightningModule):
     def _mean(self, name: str) -> SampleMean:
         if name not in self.means:
             self.means[name] = SampleMean().to(self.device)
-        mean = self.means[name]
+        mean = cast(SampleMean, self.means[name])
         self._log_once(name, mean, f"means.{name}")
         return mean
 
@@ -110,7 +112,7 @@ class LightModel(pl.LightningModule):
                 self.net.adapt(self._training_batches())
 
     def _training_batches(self) -> Iterator[Any]:
-        for batch in batches_of_all_processes(self.trainer.train_dataloader):
+        for batch in batches_of_all_processes(cast(Any, self.trainer.train_dataloader)):
             yield self.transfer_batch_to_device(batch, self.device, 0)
 
     def on_train_epoch_start(self) -> None:

@@ -10,19 +10,30 @@ from torch import nn
 from torch.optim import Optimizer
 
 
-def optimizer(name: str, parameters: Iterable[nn.Parameter], *, lr: float, weight_decay: float) -> Optimizer:
-    """An optimizer of torch.optim; its other arguments keep torch's defaults.
+def optimizer_class(name: str) -> type[Optimizer]:
+    """An optimizer's class in torch.optim by its name.
 
     Raises:
-        ValueError: torch.optim has no optimizer of that name, or it takes no weight decay and one was given.
+        ValueError: torch.optim has no optimizer of that name.
     """
-    names = [n for n, c in vars(torch.optim).items() if isinstance(c, type) and issubclass(c, Optimizer)]
-    if name not in names:
-        near = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or sorted(names)
+    known = {n: c for n, c in vars(torch.optim).items() if isinstance(c, type) and issubclass(c, Optimizer)}
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or sorted(known)
         raise ValueError(f"torch.optim has no optimizer '{name}'; the nearest names: {', '.join(near)}")
-    chosen: Any = getattr(torch.optim, name)
+    return known[name]
+
+
+def make_optimizer(
+    chosen: type[Optimizer], parameters: Iterable[nn.Parameter], *, lr: float, weight_decay: float
+) -> Optimizer:
+    """The optimizer over the parameters; its other arguments keep torch's defaults.
+
+    Raises:
+        ValueError: it takes no weight decay and one was given.
+    """
+    build: Any = chosen
     if not weight_decay:
-        return chosen(parameters, lr=lr)
+        return build(parameters, lr=lr)
     if "weight_decay" not in inspect.signature(chosen).parameters:
-        raise ValueError(f"torch.optim.{name} takes no weight_decay, received {weight_decay}: leave it at 0")
-    return chosen(parameters, lr=lr, weight_decay=weight_decay)
+        raise ValueError(f"torch.optim.{chosen.__name__} takes no weight_decay, received {weight_decay}: leave it at 0")
+    return build(parameters, lr=lr, weight_decay=weight_decay)

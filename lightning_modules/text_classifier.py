@@ -7,7 +7,7 @@ from torchmetrics import Metric
 
 from lightning_modules.classification import accuracy, classification_loss, probabilities
 from lightning_modules.light_model import LightModel
-from lightning_modules.optimizers import optimizer
+from lightning_modules.optimizers import make_optimizer, optimizer_class
 
 
 class TextClassifier(LightModel):
@@ -32,7 +32,7 @@ class TextClassifier(LightModel):
     ) -> None:
         super().__init__(net, metrics=metrics)
         self.lr = lr
-        self.optimizer = optimizer
+        self.optimizer = optimizer_class(optimizer)
         self.weight_decay = weight_decay
 
     def shared_step(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
@@ -53,4 +53,4 @@ class TextClassifier(LightModel):
 
     def configure_optimizers(self) -> Any:
         """The optimizer named, over all parameters."""
-        return optimizer(self.optimizer, self.parameters(), lr=self.lr, weight_decay=self.weight_decay)
+        return make_optimizer(self.optimizer, self.parameters(), lr=self.lr, weight_decay=self.weight_decay)

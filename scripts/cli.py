@@ -1,9 +1,8 @@
 """LightningCLI as LightFit speaks it: presets, a run folder, and sizes that the data tells the net."""
 
+import inspect
 from argparse import ArgumentError
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
@@ -14,6 +13,7 @@ from lightning_modules import LightModel
 from lightning_modules.checkpoint import read_checkpoint
 from scripts.errors import UsageError
 from scripts.parsing import explain
+from scripts.resume import RunConfig, go_on_in, refuse_changes
 
 # What a DataModule knows, and a net may ask for by an argument of the same name.
 SIZES = ("num_classes", "vocab_size", "max_len")
@@ -62,13 +62,15 @@ class LightFitCLI(LightningCLI):
                 # The sampler of DataModule does what Lightning's would do, and more exactly.
                 trainer_defaults={"callbacks": callbacks, "logger": logger, "use_distributed_sampler": False}
                 | {"enable_progress_bar": not quiet, "enable_model_summary": False},
-                parser_kwargs={"exit_on_error": False, "description": HELP, "prog": "fit.py"},
+                save_config_callback=RunConfig,
+                save_config_kwargs={"overwrite": True},  # a resumed run writes into its own folder again
+                parser_kwargs={"exit_on_error": False, "allow_abbrev": False, "description": HELP, "prog": "fit.py"},
             )
         except ArgumentError as error:
             raise UsageError(explain(str(error), self._options())) from error
         except (TypeError, ValueError) as error:
-            cause = first_cause(error)
-            if isinstance(cause, (DataError, OSError, LookupError)):
+            cause = unwrap(error)
+            if isinstance(cause, (DataError, UsageError)) or not isinstance(cause, (TypeError, ValueError)):
                 raise cause from None
             raise UsageError(explain(str(cause), self._options())) from error
 
@@ -82,70 +84,31 @@ class LightFitCLI(LightningCLI):
         parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
 
     def before_instantiate_classes(self) -> None:
-        """Refuses to resume with other values than the checkpoint's: Lightning would take those without a word."""
+        """Prepares a resumed run: its own folder again, and no other values than the checkpoint's."""
         self._dump_config()
         # Lightning notes the sizes that the data tells the net here, and fails where the net has no other argument.
         self.config_dump["model"]["init_args"]["net"].setdefault("init_args", {})
         if self.config.ckpt_path:
+            go_on_in(Path(self.config.ckpt_path), self.config)
             checkpoint = read_checkpoint(self.config.ckpt_path)
             refuse_changes(self.config_dump["model"], checkpoint.get("hyper_parameters", {}), "model")
             refuse_changes(self.config_dump["data"], checkpoint.get("datamodule_hyper_parameters", {}), "data")
+
+    def after_instantiate_classes(self) -> None:
+        """Drops the sizes that the net does not take: Lightning notes them all, and could not build it again."""
+        taken = inspect.signature(type(self.model.net)).parameters
+        for hparams in (self.model._hparams, self.model._hparams_initial):
+            arguments = hparams["net"]["init_args"]
+            for size in set(SIZES) & set(arguments) - set(taken):
+                del arguments[size]
 
     def _options(self) -> list[str]:
         return [action.dest for action in self.parser._actions if "." in action.dest]
 
 
-def first_cause(error: BaseException) -> BaseException:
-    """The exception that the others were raised from; jsonargparse wraps what a class raises more than once."""
-    while error.__cause__ is not None:
+def unwrap(error: BaseException) -> BaseException:
+    """What a class raised when it was built, from under the errors that jsonargparse wraps it in."""
+    wrapped = ("Does not validate", "Problem with given", "Parser key")
+    while error.__cause__ is not None and str(error).startswith(wrapped):
         error = error.__cause__
     return error
-
-
-def refuse_changes(config: Mapping[str, Any], saved: Mapping[str, Any], section: str) -> None:
-    """Nothing, where every value of the configuration is the one that was saved.
-
-    Args:
-        config: `class_path` and `init_args`.
-        saved: the checkpoint's hyper-parameters of the same section.
-        section: `model` or `data`, for the message.
-
-    Raises:
-        UsageError: a value differs.
-    """
-    asked = _flat({"class_path": config["class_path"], **config.get("init_args", {})})
-    known = _flat({("class_path" if name == "_class_path" else name): value for name, value in saved.items()})
-    changed = [name for name in asked if name in known and asked[name] != known[name]]
-    if changed:
-        values = "; ".join(f"--{section}.{name} {asked[name]}, the checkpoint has {known[name]}" for name in changed)
-        raise UsageError(
-            f"a resumed run keeps the checkpoint's values, other ones were asked for: {values}. Leave them out to go "
-            "on, or leave out --ckpt_path to train anew"
-        )
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested dicts with dotted keys; `init_args` is not named, as on the command line."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        key = prefix.rstrip(".") if name == "init_args" else f"{prefix}{name}"
-        flat |= _flat(value, f"{key}.") if isinstance(value, Mapping) else {key: value}
-    return flat
-
-
-def check_writable(folder: Path) -> None:
-    """Makes the run folder now, so that a run that could not be kept ends before its training.
-
-    Raises:
-        UsageError: it cannot be made or written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UsageError(
-            f"the run folder '{folder}' cannot be written ({error.strerror}); "
-            "choose another place by --trainer.logger.save_dir"
-        ) from error

@@ -19,24 +19,24 @@ def explain(error: str, options: Iterable[str]) -> str:
     unknown = re.search(r"Option '([^']+)' is not accepted|unrecognized arguments: --([^\s=]+)", error)
     if unknown:
         name = unknown.group(1) or unknown.group(2)
-        known = _parameters(classes[-1]) if classes else sorted(options)
-        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-        prefix = ".".join([*keys, ""]) if classes else ""
-        owner = f" ({classes[-1].rpartition('.')[2]} has no such argument)" if classes else ""
         return (
-            f"unknown key '{prefix}{name}'{owner}; "
-            + (f"the nearest: {', '.join(prefix + item for item in near)}" if near else f"it knows: {', '.join(known)}")
-            if classes or near
-            else f"unknown key '{name}'; --help lists them all"
+            _unknown(name, ".".join([*keys, ""]), _parameters(classes[-1])) if classes else _unknown(name, "", options)
         )
-    causes = [
-        line.strip(" -") for line in error.splitlines() if re.search(r"Expected a|required|Import|No module", line)
-    ]
-    causes = [line for line in causes if "NoneType" not in line] or [" ".join(error.split())]
-    key = ".".join(keys)
-    return f"{key + ': ' if key else ''}{causes[-1]}"
+    causes = [line.strip(" -") for line in error.splitlines() if re.search("Expected a|required|Import", line)]
+    cause = ([line for line in causes if "NoneType" not in line] or [" ".join(error.split())])[-1]
+    return f"{'.'.join(keys)}{': ' if keys else ''}{_plain(cause)}"
+
+
+def _plain(cause: str) -> str:
+    return re.sub("<class '([^']+)'>", r"\1", cause)
+
+
+def _unknown(name: str, prefix: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+    hint = f"the nearest: {', '.join(prefix + item for item in near)}" if near else "--help lists the keys"
+    return f"unknown key '{prefix}{name}'; {hint}"
 
 
 def _parameters(class_path: str) -> list[str]:
     module, _, name = class_path.rpartition(".")
-    return [item for item in inspect.signature(getattr(importlib.import_module(module), name)).parameters]
+    return list(inspect.signature(getattr(importlib.import_module(module), name)).parameters)

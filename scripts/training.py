@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import io
+import shlex
 import time
 import warnings
 from pathlib import Path
@@ -13,9 +14,14 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor, nn
 
-from scripts.cli import LightFitCLI, check_writable
+from datamodules import DataModule
+from lightning_modules import LightModel
+from scripts.cli import LightFitCLI
 from scripts.devices import accelerator_and_devices
 from scripts.quiet import hush
+from scripts.run_folder import check_writable
+
+SCRIPTS = Path(__file__).resolve().parent
 
 
 def train(task: str, args: list[str], *, gpus: str, quiet: bool) -> Trainer:
@@ -41,7 +47,7 @@ def train(task: str, args: list[str], *, gpus: str, quiet: bool) -> Trainer:
     started = time.monotonic()
     trainer.fit(model, datamodule=data, ckpt_path=cli.config.ckpt_path)
     if trainer.is_global_zero:
-        report(trainer, time.monotonic() - started)
+        report(trainer, model, data, time.monotonic() - started)
     return trainer
 
 
@@ -61,17 +67,22 @@ def log_graph(trainer: Trainer, net: nn.Module, x: Tensor) -> None:
             logger.experiment.add_graph(copy.deepcopy(net).eval(), x)
 
 
-def report(trainer: Trainer, seconds: float) -> None:
+def report(trainer: Trainer, model: LightModel, data: DataModule, seconds: float) -> None:
     """Prints the best score, where everything is, and the commands that come next."""
-    checkpoint = trainer.checkpoint_callback
-    print(f"trained {trainer.current_epoch} epochs, {trainer.global_step} steps in {seconds:.1f} s")
+    print(f"trained to epoch {trainer.current_epoch}, {trainer.global_step} steps, in {seconds:.1f} s")
+    checkpoint, history = trainer.checkpoint_callback, model.history
     if not isinstance(checkpoint, ModelCheckpoint) or not checkpoint.best_model_path:
         return
-    history = trainer.lightning_module.history
-    monitor = checkpoint.monitor or ""
-    if monitor in history:
-        best = history.loc[history[monitor].idxmin() if checkpoint.mode == "min" else history[monitor].idxmax()]
+    if checkpoint.monitor in history:
+        scores = history[checkpoint.monitor]
+        best = history.iloc[int(scores.argmin() if checkpoint.mode == "min" else scores.argmax())]
         values = ", ".join(f"{name} {best[name]:.4f}" for name in history.columns if name.startswith("val_"))
         print(f"best epoch {int(best['epoch'])}: {values}")
-    path = Path(checkpoint.best_model_path)
-    print(f"checkpoint: {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
+    path = _from_here(Path(checkpoint.best_model_path))
+    runs = _from_here(Path(trainer.logger.save_dir or ".")) if trainer.logger else "."
+    print(f"checkpoint: {path}\n\nnext:\n  tensorboard --logdir {runs}")
+    print(f"  python {_from_here(SCRIPTS)}/predict.py {shlex.quote(str(path))} {shlex.quote(data.example_input)}")
+
+
+def _from_here(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
