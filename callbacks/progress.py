@@ -16,11 +16,14 @@ class EpochLines(pl.callbacks.ProgressBar):
     """A bar for each epoch, then torchkeras' line of `=` with the time, the epoch, and both dicts of metrics.
 
     Where standard error is no terminal there is no bar, only the lines.
+
+    Args:
+        quiet: say nothing at all.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, quiet: bool = False) -> None:
         super().__init__()
-        self._enabled = True
+        self._enabled = not quiet
         self._bar: tqdm | None = None
         self._refreshed = 0.0
 

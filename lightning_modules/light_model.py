@@ -1,6 +1,7 @@
 """LightModel: a plain net made trainable by two methods, in the torchkeras manner."""
 
 import importlib
+import inspect
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -37,9 +38,7 @@ class LightModel(pl.LightningModule):
             # Lightning advises ignore=["net"], with which a net given by class path could not be built again.
             warnings.filterwarnings("ignore", message="Attribute .* is an instance of `nn.Module`")
             self.save_hyperparameters()
-        for name in [name for name, value in self.hparams.items() if not is_plain(value)]:
-            for hparams in (self._hparams, self._hparams_initial):
-                cast(dict[str, Any], hparams).pop(name)
+        self._keep_plain_hparams()
         self.net = net
         self.means = nn.ModuleDict()
         self.stage_metrics = nn.ModuleDict(
@@ -48,6 +47,14 @@ class LightModel(pl.LightningModule):
         self._logged: set[str] = set()
         self._rows: list[dict[str, float]] = []
         self._val_row: dict[str, float] = {}
+
+    def _keep_plain_hparams(self) -> None:
+        """Drops what is no plain data, and the arguments of parent classes that this class does not take."""
+        taken = inspect.signature(type(self)).parameters
+        for hparams in (self._hparams, self._hparams_initial):
+            for name, value in list(hparams.items()):
+                if not is_plain(value) or not (name in taken or name.startswith("_")):
+                    cast(dict[str, Any], hparams).pop(name)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the net returns."""

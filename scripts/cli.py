@@ -44,7 +44,7 @@ class LightFitCLI(LightningCLI):
     """
 
     def __init__(self, args: list[str], *, task: str, quiet: bool) -> None:
-        callbacks = [HistoryFiles(), FinalMetric()] + ([] if quiet else [EpochLines()])
+        callbacks = [HistoryFiles(), FinalMetric(), EpochLines(quiet=quiet)]
         logger = {
             "class_path": "pytorch_lightning.loggers.TensorBoardLogger",
             "init_args": {"save_dir": "runs", "name": task, "default_hp_metric": False},
@@ -60,8 +60,12 @@ class LightFitCLI(LightningCLI):
                 seed_everything_default=0,
                 auto_configure_optimizers=False,
                 # The sampler of DataModule does what Lightning's would do, and more exactly.
-                trainer_defaults={"callbacks": callbacks, "logger": logger, "use_distributed_sampler": False}
-                | {"enable_progress_bar": not quiet, "enable_model_summary": False},
+                trainer_defaults={
+                    "callbacks": callbacks,
+                    "logger": logger,
+                    "use_distributed_sampler": False,
+                    "enable_model_summary": False,
+                },
                 save_config_callback=RunConfig,
                 save_config_kwargs={"overwrite": True},  # a resumed run writes into its own folder again
                 parser_kwargs={"exit_on_error": False, "allow_abbrev": False, "description": HELP, "prog": "fit.py"},

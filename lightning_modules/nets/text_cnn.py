@@ -22,7 +22,8 @@ class TextCNN(nn.Module):
         super().__init__()
         positions = ((max_len - 4) // 2 - 1) // 2
         if positions < 1:
-            raise ValueError(f"expected max_len of at least 8, which leaves one position, received {max_len}")
+            raise ValueError(f"expected max_len of at least 10, which leaves one position, received {max_len}")
+        self.max_len = max_len
         self.embedding = nn.Embedding(vocab_size, 3, padding_idx=PAD)
         self.conv = nn.Sequential(
             nn.Conv1d(3, 16, kernel_size=5),
@@ -35,6 +36,15 @@ class TextCNN(nn.Module):
         self.dense = nn.Sequential(nn.Flatten(), nn.Linear(128 * positions, num_classes if num_classes > 2 else 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Word ids (B, max_len) int64 to logits (B, num_classes), or (B, 1) for two classes."""
+        """Word ids (B, max_len) int64 to logits (B, num_classes), or (B, 1) for two classes.
+
+        Raises:
+            ValueError: the texts have another length.
+        """
+        if x.shape[1] != self.max_len:
+            raise ValueError(
+                f"this net takes texts of {self.max_len} words, received a batch {tuple(x.shape)}: "
+                "give --data.max_len and leave --data.bucket at false, or take a net of any length"
+            )
         x = self.embedding(x).transpose(1, 2)  # (B, 3, max_len)
         return self.dense(self.conv(x))

@@ -1,0 +1,82 @@
+"""What all tests share: no network, a folder of their own, a small labelled table."""
+
+import csv
+import os
+import random
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+# Before torch is imported: threads of small nets only stand in each other's way.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from scripts.fit import main as fit_main
+
+GOOD = ("good", "fine", "great", "lovely")
+BAD = ("bad", "awful", "poor", "dreadful")
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes every connection fail that does not stay on this machine."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: object) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in ("127.0.0.1", "::1", "localhost"):  # type: ignore[index]
+            raise OSError(f"no network in tests: {address}")
+        connect(self, address)  # type: ignore[arg-type]
+
+    def resolve(host: object, *args: object, **kwargs: object) -> object:
+        if host not in ("127.0.0.1", "::1", "localhost"):
+            raise OSError(f"no network in tests: {host}")
+        return getaddrinfo(host, *args, **kwargs)  # type: ignore[arg-type]
+
+    getaddrinfo = socket.getaddrinfo
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+
+
+@pytest.fixture(autouse=True)
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory of a test: `data/` and `runs/` come to lie in it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["test"])
+    return tmp_path
+
+
+def write_csv(path: Path, rows: list[tuple[str, str]], header: tuple[str, ...] | None = ("text", "label")) -> Path:
+    """A CSV file of rows."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *rows] if header else rows)
+    return path
+
+
+def make_reviews(num_rows: int = 80) -> list[tuple[str, str]]:
+    """Short texts that a net can tell apart, all different, half of each label."""
+    chance = random.Random(0)
+    rows = []
+    for number in range(num_rows):
+        words, label = (GOOD, "pos") if number % 2 else (BAD, "neg")
+        rows.append((f"a {chance.choice(words)} film, number{number} {chance.choice(words)}", label))
+    return rows
+
+
+@pytest.fixture
+def reviews(tmp_path: Path) -> Path:
+    """A table of 80 labelled texts."""
+    return write_csv(tmp_path / "reviews.csv", make_reviews())
+
+
+@pytest.fixture
+def fit(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """The command `fit.py` in this process, on the CPU: arguments to exit code, output and errors."""
+
+    def run(*args: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = fit_main(["--gpus", "0", *map(str, args)])
+        output = capsys.readouterr()
+        return code, output.out, output.err
+
+    return run

@@ -1,0 +1,249 @@
+"""LightModel's contract: two methods, weighted means, history, checkpoints."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+from torchmetrics.classification import BinaryF1Score
+
+from lightning_modules import LightModel, TextClassifier
+from lightning_modules.checkpoint import read_checkpoint
+from lightning_modules.means import SampleMean, count_samples
+from lightning_modules.nets import TextCNN
+
+
+class Model(LightModel):
+    """The cookbook's class, as torchkeras 2.x users have it."""
+
+    def shared_step(self, batch: Any) -> dict:
+        x, y = batch
+        prediction = self(x)
+        loss = nn.BCELoss()(prediction, y)
+        preds = torch.where(prediction > 0.5, torch.ones_like(prediction), torch.zeros_like(prediction))
+        acc = (preds == y).float().mean()
+        return {"loss": loss, "accuracy": acc}
+
+    def configure_optimizers(self) -> Any:
+        return torch.optim.Adagrad(self.parameters(), lr=0.02)
+
+
+def net() -> nn.Module:
+    return nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 1), nn.Sigmoid())
+
+
+def loader(num_samples: int = 50, batch_size: int = 20) -> DataLoader:
+    x = torch.randn(num_samples, 2, generator=torch.Generator().manual_seed(0))
+    return DataLoader(TensorDataset(x, (x.sum(1, keepdim=True) > 0).float()), batch_size=batch_size)
+
+
+def trainer(**kwargs: Any) -> pl.Trainer:
+    quiet: dict[str, Any] = {"enable_progress_bar": False, "enable_model_summary": False, "logger": False}
+    return pl.Trainer(**{"accelerator": "cpu", "enable_checkpointing": False, **quiet, **kwargs})
+
+
+def test_class_of_the_cookbook_runs_with_plain_loaders() -> None:
+    pl.seed_everything(1234, verbose=False)
+    model = Model(net())
+    ckpt_cb = pl.callbacks.ModelCheckpoint(monitor="val_loss")
+    run = pl.Trainer(max_epochs=3, callbacks=[ckpt_cb], accelerator="cpu", logger=False, enable_progress_bar=False)
+    dl_train, dl_valid = loader(), loader(30)
+    run.fit(model, dl_train, dl_valid)
+
+    assert list(model.history) == ["epoch", "loss", "accuracy", "val_loss", "val_accuracy"]
+    assert model.history["epoch"].tolist() == [0, 1, 2]
+    assert model.history["val_loss"].is_monotonic_decreasing
+    again = Model.load(ckpt_cb.best_model_path, net=net())
+    x = torch.randn(5, 2)
+    assert torch.equal(again(x), model.eval()(x))
+
+
+def test_means_count_samples_not_batches() -> None:
+    class Constant(Model):
+        def shared_step(self, batch: Any) -> dict:
+            # 3 batches of 20, 20 and 10 samples: their mean is 1.8, the samples' 1.6.
+            return {**super().shared_step(batch), "size": {20: 1.25, 10: 3.0}[len(batch[0])]}
+
+    model = Constant(net())
+    run = trainer(max_epochs=1)
+    run.fit(model, loader(50), loader(50))
+    assert model.history.loc[0, "size"] == pytest.approx((20 * 1.25 + 20 * 1.25 + 10 * 3.0) / 50)
+    assert model.history.loc[0, "val_size"] == pytest.approx(1.6)
+    assert float(run.test(model, loader(50), verbose=False)[0]["test_size"]) == pytest.approx(1.6)
+
+
+def test_validation_loss_is_that_of_the_whole_set() -> None:
+    model = Model(net())
+    run = trainer()
+    logged = run.validate(model, loader(50), verbose=False)[0]["val_loss"]
+    (x, y) = loader(50, 50).dataset.tensors  # type: ignore[attr-defined]
+    assert logged == pytest.approx(nn.BCELoss()(model(x), y).item(), rel=1e-6)
+
+
+def test_loss_is_required() -> None:
+    class Forgetful(Model):
+        def shared_step(self, batch: Any) -> dict:
+            return {"accuracy": torch.tensor(1.0), "mse": torch.tensor(1.0)}
+
+    with pytest.raises(KeyError, match=r"Forgetful.shared_step.*'loss'.*received \['accuracy', 'mse'\]"):
+        trainer(max_epochs=1).fit(Forgetful(net()), loader(), loader())
+
+
+def test_shared_step_must_be_written() -> None:
+    with pytest.raises(NotImplementedError, match="LightModel must define shared_step"):
+        LightModel(net()).training_step(next(iter(loader())), 0)
+
+
+def test_a_model_without_net_says_so() -> None:
+    with pytest.raises(TypeError, match=r"Model has no net: build it as Model\(net\)"):
+        Model()(torch.zeros(1, 2))
+
+
+def test_second_loader_has_names_of_its_own() -> None:
+    run = trainer()
+    run.validate(Model(net()), [loader(50), loader(30)], verbose=False)
+    assert set(run.callback_metrics) == {"val_loss", "val_accuracy", "val_loss_1", "val_accuracy_1"}
+
+
+def test_epoch_without_validation_has_no_old_values() -> None:
+    model = Model(net())
+    trainer(max_epochs=2, check_val_every_n_epoch=2).fit(model, loader(), loader())
+    assert model.history["val_loss"].isna().tolist() == [True, False]
+
+
+def test_metrics_that_are_no_mean_come_from_torchmetrics() -> None:
+    model = TextClassifier(TextCNN(10, max_len=10), metrics={"f1": BinaryF1Score()})
+    x = torch.randint(0, 10, (50, 10), generator=torch.Generator().manual_seed(0))
+    y = (x[:, 0] > 4).long()
+    run = trainer()
+    run.validate(model, DataLoader(TensorDataset(x, y), batch_size=20), verbose=False)
+    expected = BinaryF1Score()(model(x)[:, 0].sigmoid(), y)
+    assert run.callback_metrics["val_f1"] == expected
+
+
+@pytest.mark.parametrize("stop", [1, 2])
+def test_history_goes_on_after_a_resume(stop: int, tmp_path: Path) -> None:
+    def run(epochs: int, ckpt_path: Path | None = None) -> pd.DataFrame:
+        folder = tmp_path / f"{epochs}-{ckpt_path is None}"
+        pl.seed_everything(0, verbose=False)
+        model = Model(net())
+        checkpoint = pl.callbacks.ModelCheckpoint(
+            tmp_path / str(epochs), filename=f"{epochs}", save_on_train_epoch_end=True
+        )
+        train = trainer(max_epochs=epochs, callbacks=[checkpoint], enable_checkpointing=True)
+        train.fit(model, loader(), loader(), ckpt_path=ckpt_path)
+        return model.history
+
+    whole = run(4)
+    run(stop)
+    assert run(4, tmp_path / f"{stop}-True" / "end.ckpt").equals(whole)
+
+
+def test_checkpoint_is_plain_data(tmp_path: Path) -> None:
+    class WithArguments(Model):
+        def __init__(self, net: nn.Module, *, lr: float = 0.1, act: Any = torch.relu) -> None:
+            super().__init__(net)
+
+    model = WithArguments(net(), lr=0.5)
+    run = trainer(max_epochs=1)
+    run.fit(model, loader(), loader())
+    run.save_checkpoint(tmp_path / "a.ckpt")
+    assert read_checkpoint(tmp_path / "a.ckpt")["hyper_parameters"] == {"lr": 0.5}
+    assert WithArguments.load(tmp_path / "a.ckpt", net=net()).hparams["lr"] == 0.5
+
+
+def test_a_net_of_ones_own_must_be_given_again(tmp_path: Path) -> None:
+    run = trainer(max_epochs=1)
+    run.fit(Model(net()), loader(), loader())
+    run.save_checkpoint(tmp_path / "a.ckpt")
+    with pytest.raises(ValueError, match=r"made in Python.*Model.load\(path, net=the_net\)"):
+        Model.load(tmp_path / "a.ckpt")
+    with pytest.raises(ValueError, match="weights do not fit Linear"):
+        Model.load(tmp_path / "a.ckpt", net=nn.Linear(2, 1))
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "truncated or damaged"),
+        (b"text,label\n", "truncated or damaged|no checkpoint"),
+        (None, "is no Lightning checkpoint: expected a dict with 'state_dict'"),
+    ],
+)
+def test_files_that_are_no_checkpoint(content: bytes | None, problem: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.ckpt"
+    if content is None:
+        torch.save({"weights": torch.zeros(3)}, path)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(ValueError, match=problem):
+        read_checkpoint(path)
+
+
+def test_truncated_checkpoint(tmp_path: Path) -> None:
+    run = trainer(max_epochs=1)
+    run.fit(Model(net()), loader(), loader())
+    run.save_checkpoint(tmp_path / "a.ckpt")
+    whole = (tmp_path / "a.ckpt").read_bytes()
+    (tmp_path / "b.ckpt").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match=rf"b.ckpt.*truncated or damaged \({len(whole) // 2} bytes\)"):
+        read_checkpoint(tmp_path / "b.ckpt")
+
+
+def test_missing_checkpoint_names_its_neighbours(tmp_path: Path) -> None:
+    torch.save({}, tmp_path / "last.ckpt")
+    with pytest.raises(FileNotFoundError, match=r"no checkpoint at .*lst.ckpt.*last.ckpt"):
+        read_checkpoint(tmp_path / "lst.ckpt")
+
+
+class Touch:
+    """Pickles to code that makes a file."""
+
+    def __reduce__(self) -> Any:
+        return (Path.touch, (Path("ran"),))
+
+
+def test_pickled_code_is_refused_and_does_not_run(tmp_path: Path) -> None:
+    torch.save({"state_dict": Touch()}, tmp_path / "evil.ckpt")
+    with pytest.raises(ValueError, match="pickled code, which is never run"):
+        read_checkpoint(tmp_path / "evil.ckpt")
+    assert not Path("ran").exists()
+
+
+def test_sample_mean_and_count() -> None:
+    mean = SampleMean()
+    mean.update(torch.tensor(1.0), 3)
+    mean.update(torch.tensor(5.0), 1)
+    assert mean.compute() == 2.0
+    mean.reset()
+    with pytest.warns(UserWarning, match="before the ``update`` method"):
+        assert mean.compute().isnan()
+    assert count_samples({"a": ["no", (torch.zeros(7, 2), torch.zeros(3))]}) == 7
+    with pytest.raises(ValueError, match="expected a batch of tensors"):
+        count_samples(["no", torch.tensor(1.0)])
+
+
+def test_adaptive_net_sees_every_training_batch_once_and_not_on_resume(tmp_path: Path) -> None:
+    class Counting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(2, 1)
+            self.seen: list[int] = []
+
+        def adapt(self, batches: Any) -> None:
+            self.seen += [len(x) for x, _ in batches]
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.linear(x).sigmoid()
+
+    model, run = Model(Counting()), trainer(max_epochs=1)
+    run.fit(model, loader(50), loader())
+    assert model.net.seen == [20, 20, 10]  # type: ignore[union-attr]
+    run.save_checkpoint(tmp_path / "a.ckpt")
+    resumed = Model(Counting())
+    trainer(max_epochs=2).fit(resumed, loader(50), loader(), ckpt_path=tmp_path / "a.ckpt")
+    assert resumed.net.seen == []  # type: ignore[union-attr]
