@@ -26,8 +26,8 @@ def cached(folder: Path, name: str, key: Any, build: Callable[[], Arrays]) -> Ar
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
     path = folder / f"{name}-{digest}.npz"
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {array: file[array] for array in file.files}
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return dict(arrays)
     except (FileNotFoundError, zipfile.BadZipFile, ValueError, EOFError):
         arrays = build()
     folder.mkdir(parents=True, exist_ok=True)

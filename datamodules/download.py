@@ -75,7 +75,7 @@ def extract(archive: Path, folder: Path, *, member: str) -> Path:
     part = Path(tempfile.mkdtemp(dir=folder, prefix=f"{member}.", suffix=".part"))
     try:
         with tarfile.open(archive) as file:
-            file.extractall(part, filter="data")
+            file.extractall(part, filter=_inside)
         os.replace(part / member, target)
     except tarfile.FilterError as error:
         raise DataError(
@@ -88,6 +88,13 @@ def extract(archive: Path, folder: Path, *, member: str) -> Path:
     return target
 
 
+def _inside(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
+    """Python's filter for data, which makes an absolute path a relative one; here that is refused too."""
+    if Path(member.name).is_absolute():
+        raise tarfile.AbsolutePathError(member)
+    return tarfile.data_filter(member, folder)
+
+
 def _fetch(url: str, path: Path) -> None:
     with urllib.request.urlopen(url, timeout=TIMEOUT_S) as response, path.open("wb") as file:
         size = int(response.headers.get("Content-Length", 0))
@@ -95,5 +102,5 @@ def _fetch(url: str, path: Path) -> None:
             while block := response.read(BLOCK_BYTES):
                 file.write(block)
                 bar.update(len(block))
-        if size and path.stat().st_size != size:
-            raise ConnectionError(f"the connection ended after {path.stat().st_size} of {size} bytes")
+    if size and path.stat().st_size != size:
+        raise ConnectionError(f"the connection ended after {path.stat().st_size} of {size} bytes")

@@ -126,14 +126,13 @@ def test_metrics_that_are_no_mean_come_from_torchmetrics() -> None:
 
 
 @pytest.mark.parametrize("stop", [1, 2])
+@pytest.mark.filterwarnings("ignore:The dirpath has changed")
 def test_history_goes_on_after_a_resume(stop: int, tmp_path: Path) -> None:
     def run(epochs: int, ckpt_path: Path | None = None) -> pd.DataFrame:
         folder = tmp_path / f"{epochs}-{ckpt_path is None}"
         pl.seed_everything(0, verbose=False)
         model = Model(net())
-        checkpoint = pl.callbacks.ModelCheckpoint(
-            tmp_path / str(epochs), filename=f"{epochs}", save_on_train_epoch_end=True
-        )
+        checkpoint = pl.callbacks.ModelCheckpoint(folder, filename="end", save_on_train_epoch_end=True)
         train = trainer(max_epochs=epochs, callbacks=[checkpoint], enable_checkpointing=True)
         train.fit(model, loader(), loader(), ckpt_path=ckpt_path)
         return model.history

@@ -1,0 +1,127 @@
+"""Downloads, from a server on this machine: checksums, whole files only, archives that stay in their folder."""
+
+import hashlib
+import io
+import tarfile
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from datamodules import TextDataModule, text_sources
+from datamodules.download import download, extract
+from datamodules.errors import DataError
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves files and says nothing; `/short` promises more than it sends."""
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        if self.path == "/short":
+            self.send_response(200)
+            self.send_header("Content-Length", "100")
+            self.end_headers()
+            self.wfile.write(b"only this")
+        else:
+            super().do_GET()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """Address and folder of a server."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    http = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    thread = threading.Thread(target=http.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{http.server_port}", folder
+    http.shutdown()
+    thread.join()
+    http.server_close()
+
+
+def make_archive(path: Path, members: dict[str, str]) -> str:
+    """A tar.gz of these files; returns its sha256."""
+    with tarfile.open(path, "w:gz") as archive:
+        for name, text in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(text)
+            archive.addfile(info, io.BytesIO(text.encode()))
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_download_once(server: tuple[str, Path], tmp_path: Path) -> None:
+    url, folder = server
+    (folder / "a").write_bytes(b"hello")
+    sha256 = hashlib.sha256(b"hello").hexdigest()
+    path = download(f"{url}/a", tmp_path / "data" / "a", sha256=sha256)
+    assert path.read_bytes() == b"hello"
+    (folder / "a").unlink()
+    assert download(f"{url}/a", path, sha256=sha256) == path
+    assert [item.name for item in path.parent.iterdir()] == ["a"]
+
+
+def test_other_checksum_leaves_nothing(server: tuple[str, Path], tmp_path: Path) -> None:
+    url, folder = server
+    (folder / "a").write_bytes(b"hello")
+    with pytest.raises(DataError, match=r"another checksum: expected sha256 0000, received 2cf24.* \(5 bytes\)"):
+        download(f"{url}/a", tmp_path / "data" / "a", sha256="0000")
+    assert list((tmp_path / "data").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["missing", "short"])
+def test_failed_download_says_where_to_put_the_file(name: str, server: tuple[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(ConnectionError, match=rf"could not download {server[0]}/{name} .*put the file at .*data/a'"):
+        download(f"{server[0]}/{name}", tmp_path / "data" / "a", sha256="0000")
+    assert list((tmp_path / "data").iterdir()) == []
+
+
+def test_offline() -> None:
+    with pytest.raises(ConnectionError, match=r"could not download https://ai.stanford.edu.*data/aclImdb_v1.tar.gz'"):
+        TextDataModule("aclImdb").prepare_data()
+
+
+def test_acl_imdb_from_download_to_batches(server: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    url, folder = server
+    members = {
+        f"aclImdb/{part}/{label}/{number}_7.txt": f"a {label} film {number} {part}"
+        for part in ("train", "test")
+        for label in ("pos", "neg")
+        for number in range(10)
+    }
+    members["aclImdb/train/unsup/0_0.txt"] = "nobody knows"
+    sha256 = make_archive(folder / "a.tar.gz", members)
+    monkeypatch.setattr(text_sources, "ACL_IMDB_URL", f"{url}/a.tar.gz")
+    monkeypatch.setattr(text_sources, "ACL_IMDB_SHA256", sha256)
+    data = TextDataModule("aclImdb")
+    data.setup()
+    assert [len(part) for part in (data.train_data, data.val_data, data.test_data or [])] == [16, 4, 20]
+    assert data.class_names == ["neg", "pos"]
+    assert Path("data/aclImdb/train/unsup/0_0.txt").is_file()
+    assert not list(Path("data").glob("*.part"))
+
+
+@pytest.mark.parametrize("member", ["../out.txt", "/tmp/lightfit-out.txt", "aclImdb/../../out.txt"])
+def test_archive_that_leaves_its_folder_is_refused(member: str, tmp_path: Path) -> None:
+    make_archive(tmp_path / "a.tar.gz", {"aclImdb/a.txt": "fine", member: "not fine"})
+    (tmp_path / "data").mkdir()
+    with pytest.raises(DataError, match=r"a.tar.gz' (is refused|cannot be extracted)"):
+        extract(tmp_path / "a.tar.gz", tmp_path / "data", member="aclImdb")
+    assert list((tmp_path / "data").iterdir()) == []
+    assert not Path("/tmp/lightfit-out.txt").exists()
+    assert not (tmp_path / "out.txt").exists()
+
+
+def test_damaged_archive(tmp_path: Path) -> None:
+    make_archive(tmp_path / "a.tar.gz", {"aclImdb/a.txt": "fine" * 1000})
+    whole = (tmp_path / "a.tar.gz").read_bytes()
+    (tmp_path / "a.tar.gz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match="cannot be extracted"):
+        extract(tmp_path / "a.tar.gz", tmp_path, member="aclImdb")
+    assert [item.name for item in tmp_path.iterdir()] == ["a.tar.gz"]

@@ -1,0 +1,207 @@
+"""The command fit.py: what it leaves, what it says, and what it does with what is typed wrong."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from conftest import make_reviews, write_csv
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from lightning_modules import LightModel
+from lightning_modules.checkpoint import read_checkpoint
+from scripts.fit import main
+from scripts.presets import task_names
+
+Fit = Callable[..., tuple[int, str, str]]
+SMALL = ("--model.net.num_buckets", "1000")
+
+
+def val_loss(version: int) -> list[float]:
+    return pd.read_csv(f"runs/text/version_{version}/history.csv")["val_loss"].tolist()
+
+
+def test_run_folder_and_report(fit: Fit, reviews: Path) -> None:
+    code, out, _ = fit("--task", "text", "--data.source", reviews, *SMALL)
+    assert code == 0
+    folder = Path("runs/text/version_0")
+    assert {"config.yaml", "history.csv", "history.png", "checkpoints"} <= {item.name for item in folder.iterdir()}
+    best = re.search(r"checkpoint: (\S+)", out)
+    assert best
+    assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == [Path(best.group(1)).name, "last.ckpt"]
+    assert Path(best.group(1)).name.startswith("best-")
+    history = pd.read_csv(folder / "history.csv")
+    assert history["epoch"].tolist() == [0, 1, 2]
+    assert f"best epoch {history['val_loss'].idxmin()}: val_loss {history['val_loss'].min():.4f}" in out
+    assert "64 train, 16 val texts; classes in train: neg 32, pos 32" in out
+    assert "Trainable params: 1,0" in out
+    assert out.count("=" * 80) == 3
+    assert "tensorboard --logdir runs" in out
+    assert f"predict.py {best.group(1)}" in out
+
+
+def test_tensorboard_of_a_run(fit: Fit, reviews: Path) -> None:
+    fit("--task", "text", "--data.source", reviews, *SMALL)
+    events = EventAccumulator("runs/text/version_0").Reload()
+    assert {"loss", "accuracy", "val_loss", "val_accuracy", "epoch", "best_val_loss"} <= set(events.Tags()["scalars"])
+    assert events.Tags()["graph"]
+    assert {node.name.split("/")[0] for node in events.Graph().node} >= {"NaiveBayesBag"}
+    assert "_hparams_/session_start_info" in events.summary_metadata
+
+
+def test_the_same_again_from_the_runs_own_config(fit: Fit, reviews: Path) -> None:
+    fit("--task", "text", "--data.source", reviews, "--seed_everything", "7", *SMALL)
+    code, _, _ = fit("--config", "runs/text/version_0/config.yaml")
+    assert code == 0
+    assert val_loss(1) == val_loss(0)
+    fit("--task", "text", "--data.source", reviews, "--seed_everything", "8", *SMALL)
+    assert val_loss(2) != val_loss(0)
+
+
+def test_resume_goes_on_in_the_runs_folder(fit: Fit, reviews: Path) -> None:
+    line = ["--task", "text", "--data.source", reviews, *SMALL]
+    fit(*line, "--trainer.max_epochs", 4)
+    fit(*line, "--trainer.max_epochs", 2)
+    code, out, _ = fit(*line, "--trainer.max_epochs", 4, "--ckpt_path", "runs/text/version_1/checkpoints/last.ckpt")
+    assert code == 0
+    assert "epoch = 1\n" not in out
+    assert val_loss(1) == val_loss(0)
+    assert sorted(path.name for path in Path("runs/text").iterdir()) == ["version_0", "version_1"]
+    # What was resumed can be run anew as a whole.
+    config = yaml.safe_load(Path("runs/text/version_1/config.yaml").read_text())
+    assert config["ckpt_path"] is config["trainer"]["logger"]["init_args"]["version"] is None
+    assert config["trainer"]["max_epochs"] == 4
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        (("--model.lr", "0.5"), "--model.lr 0.5, the checkpoint has 0.05"),
+        (("--model.net.smoothing", "2"), "--model.net.smoothing 2.0, the checkpoint has 1.0"),
+        (("--data.batch_size", "7"), "--data.batch_size 7, the checkpoint has 100"),
+    ],
+)
+def test_resume_with_other_values_is_refused(changed: tuple[str, str], problem: str, fit: Fit, reviews: Path) -> None:
+    line = ["--task", "text", "--data.source", reviews, *SMALL, "--quiet"]
+    fit(*line, "--trainer.max_epochs", 1)
+    code, _, err = fit(*line, "--ckpt_path", "runs/text/version_0/checkpoints/last.ckpt", *changed)
+    assert code == 2
+    assert problem in err
+
+
+def test_checkpoint_holds_the_experiment(fit: Fit, reviews: Path) -> None:
+    fit("--task", "text", "--data.source", reviews, *SMALL)
+    checkpoint = read_checkpoint("runs/text/version_0/checkpoints/last.ckpt")
+    assert checkpoint["TextDataModule"]["class_names"] == ["neg", "pos"]
+    assert checkpoint["TextDataModule"]["vocabulary"]["itos"][:2] == ["<unk>", "<pad>"]
+    assert len(checkpoint["history"]) == 3
+    model = LightModel.load("runs/text/version_0/checkpoints/last.ckpt")
+    assert type(model).__name__ == "TextClassifier"
+    assert type(model.net).__name__ == "NaiveBayesBag"
+    assert not model.training
+
+
+def test_quiet_prints_the_result_alone(fit: Fit, reviews: Path) -> None:
+    code, out, err = fit("--task", "text", "--data.source", reviews, "--quiet", *SMALL)
+    assert code == 0
+    assert out.startswith("trained to epoch 3")
+    assert err == ""
+
+
+def test_list_names_every_task(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == task_names()
+    assert all(len(line.split()) > 3 for line in lines)
+
+
+def test_task_may_stand_anywhere_and_be_a_path(fit: Fit, reviews: Path) -> None:
+    preset = Path("mine.yaml")
+    preset.write_text(
+        "model:\n  class_path: lightning_modules.TextClassifier\n  init_args:\n    net:\n"
+        "      class_path: lightning_modules.nets.TextCNN\n"
+        f"data:\n  class_path: datamodules.TextDataModule\n  init_args:\n    source: {reviews}\n"
+    )
+    code, _, _ = fit("--trainer.max_epochs", 1, "--quiet", "--task", preset)
+    assert code == 0
+    assert Path("runs/mine/version_0/checkpoints/last.ckpt").is_file()
+
+
+@pytest.mark.parametrize(
+    ("args", "problem"),
+    [
+        (["--task", "imbd"], "unknown task 'imbd'; the nearest: imdb, imdb_cnn"),
+        (["--task", "nope.yaml"], "no preset at 'nope.yaml'"),
+        ([], "which task? --task NAME, one of:"),
+        (["--task", "imdb", "--gpus", "99"], "--gpus 99 asks for a GPU that is not there"),
+        (["--task", "text"], "which texts? --data.source takes"),
+        (["--task", "text", "--data.source", "nope.csv"], "no file or folder at 'nope.csv'"),
+        (["--task", "text", "--model.lrr", "1"], "unknown key 'model.lrr'; the nearest: model.lr"),
+        (["--task", "text", "--data.sorce", "a"], "unknown key 'data.sorce'; the nearest: data.source"),
+        (["--task", "text", "--model.net.bukets", "1"], "unknown key 'model.net.bukets'; the nearest: model.net.num_buckets"),
+        (["--task", "text", "--trainer.max_epoch", "1"], "unknown key 'trainer.max_epoch'; the nearest: trainer.max_epochs"),
+        (["--task", "text", "--frobnicate", "1"], "unknown key 'frobnicate'"),
+        (["--task", "text", "--model.lr", "fast"], "model.lr: Expected a float. Got value: fast"),
+        (["--task", "text", "--model.optimizer", "Adagard"], "the nearest names: Adagrad"),
+        (["--task", "text", "--data.max_words", "2"], "the vocabulary would have no words"),
+        (["--task", "text", "--data.tokenizer", "a.b"], "no tokenizer at 'a.b'"),
+        (["--task", "text", "--data.source", "reviews.csv", "--data.text_column", "txt"], "no column 'txt'"),
+        (["--task", "text", "--data.source", "reviews.csv", "--ckpt_path", "no.ckpt"], "no checkpoint at 'no.ckpt'"),
+        (["--task", "text", "--data.source", "reviews.csv", "--data.val_fraction", "2"], "val_fraction between 0 and 1"),
+    ],
+)  # fmt: skip
+def test_what_is_typed_wrong(args: list[str], problem: str, fit: Fit, reviews: Path) -> None:
+    code, _, err = fit(*args)
+    assert code == 2, err
+    assert problem in err
+    assert err.startswith("error: ")
+    assert "Traceback" not in err
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("", "is empty"),
+        ("text,label\na,x\nb\n", "bad.csv, line 3: expected 2 fields"),
+        ("text,label\na,x\nb,x\n", "at least two classes"),
+        ("text,label\na,x\n,y\n", "bad.csv, line 3: the text is empty"),
+    ],
+)
+def test_data_that_is_wrong(content: str, problem: str, fit: Fit) -> None:
+    Path("bad.csv").write_text(content)
+    code, _, err = fit("--task", "text", "--data.source", "bad.csv")
+    assert code == 1, err
+    assert problem in err
+    assert "Traceback" not in err
+    assert not Path("runs").exists()
+
+
+def test_run_folder_that_cannot_be_written_is_found_before_training(fit: Fit, reviews: Path) -> None:
+    Path("taken").write_text("a file")
+    code, out, err = fit("--task", "text", "--data.source", reviews, "--trainer.logger.save_dir", "taken")
+    assert code == 2
+    assert "the run folder 'taken/text/version_0' cannot be written" in err
+    assert "epoch" not in out
+
+
+def test_debug_lets_the_exception_through(fit: Fit) -> None:
+    write_csv(Path("one.csv"), [(text, "x") for text, _ in make_reviews(4)])
+    with pytest.raises(ValueError, match="at least two classes"):
+        fit("--task", "text", "--data.source", "one.csv", "--debug")
+
+
+def test_help_and_print_config(fit: Fit, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        fit("--help")
+    assert end.value.code == 0
+    out = capsys.readouterr().out
+    assert all(
+        flag in out for flag in ("--task", "--gpus", "--quiet", "--debug", "--ckpt_path", "--trainer.max_epochs")
+    )
+    with pytest.raises(SystemExit) as end:
+        fit("--task", "imdb_cnn", "--print_config")
+    assert end.value.code == 0
+    assert yaml.safe_load(capsys.readouterr().out)["model"]["init_args"]["lr"] == 0.02
