@@ -2,24 +2,21 @@
 
 import sys
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from datamodules.base import DATA_DIR, DataModule
 from datamodules.cache import cached, fingerprint
 from datamodules.corpus import TextBatches, from_json, load_tokenizer, tokenise
-from datamodules.errors import DataError
+from datamodules.labels import number_labels
 from datamodules.splits import stratified_split
-from datamodules.tables import SPLITS, SUFFIXES, check_lines, read_lines, read_table
+from datamodules.tables import SPLITS
+from datamodules.text_inputs import read_texts
 from datamodules.text_sources import MOVIE_REVIEWS, locate, read_source
 from datamodules.vocabulary import SPECIALS, Vocabulary
-
-TEXT_FILES = (*SUFFIXES, ".txt")
 
 
 class TextDataModule(DataModule):
@@ -115,7 +112,12 @@ class TextDataModule(DataModule):
             lambda: tokenise(read_source(self.source, path, *columns), self.tokenizer),
         )
         rows = {part: np.flatnonzero(corpus["part"] == number) for number, part in enumerate(SPLITS)}
-        labels, order = self._number_labels(corpus["label"], from_json(corpus["labels"]), rows, corpus["places"])
+        labels, order = number_labels(
+            corpus["label"],
+            from_json(corpus["labels"]),
+            train=rows["train"],
+            places=lambda: from_json(corpus["places"]),
+        )
         if not len(rows["val"]):
             train, val = stratified_split(
                 labels[rows["train"]],
@@ -152,27 +154,6 @@ class TextDataModule(DataModule):
     def _width(self) -> int | None:
         return None if self.bucket else self.max_len
 
-    @staticmethod
-    def _number_labels(
-        label: NDArray[np.int64], names: list[str], rows: dict[str, NDArray[np.int64]], places: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.int64], list[str]]:
-        """Classes by the order of the training part's names, numbers as numbers."""
-        known = [names[number] for number in np.unique(label[rows["train"]])]
-        order = sorted(known, key=(lambda name: (int(name), name)) if all(map(_is_int, known)) else None)
-        if len(order) < 2:
-            raise DataError(
-                f"expected at least two classes in the training part, received one: '{order[0]}' in all "
-                f"{len(rows['train'])} texts; is --data.label_column the right one?"
-            )
-        unseen = [row for row in range(len(label)) if names[label[row]] not in order]
-        if unseen:
-            raise DataError(
-                f"{from_json(places)[unseen[0]]}: the label '{names[label[unseen[0]]]}' was never seen in training; "
-                f"the training part has: {', '.join(order)}"
-            )
-        place = np.array([order.index(name) if name in order else -1 for name in names], np.int64)
-        return place[label], order
-
     def describe(self) -> str:
         """One line: source, number of texts in each part and class, words kept."""
         labels: Counter[int] = Counter(self.train_data.labels.tolist())  # type: ignore[attr-defined]
@@ -198,25 +179,8 @@ class TextDataModule(DataModule):
         return batches[torch.arange(len(samples))][0]
 
     def read_inputs(self, inputs: list[str], column: str | int | None = None) -> list[str]:
-        """The texts that the arguments stand for: a text itself, a file of lines, a table, or `-` for standard input.
-
-        Raises:
-            FileNotFoundError: an argument looks like a file and there is none.
-            LookupError: a table has no such column.
-            DataError: a file is empty, not UTF-8 or has an empty text.
-        """
-        texts: list[str] = []
-        for item in inputs:
-            suffix = Path(item).suffix.lower()
-            if item == "-":
-                texts += check_lines(sys.stdin.read().splitlines(), "standard input")
-            elif suffix in SUFFIXES and " " not in item:
-                texts += read_table(Path(item), self.text_column if column is None else column).texts
-            elif suffix in TEXT_FILES and " " not in item:
-                texts += read_lines(Path(item))
-            else:
-                texts += check_lines([item], f"the input '{item}'")
-        return texts
+        """The texts that the arguments stand for; tables by the column of the training where none is given."""
+        return read_texts(inputs, self.text_column if column is None else column)
 
     def state_dict(self) -> dict[str, Any]:
         """Vocabulary and class names."""
@@ -226,7 +190,3 @@ class TextDataModule(DataModule):
         """Takes vocabulary and class names from a checkpoint."""
         self._vocabulary = Vocabulary.from_state_dict(state_dict["vocabulary"])
         self._class_names = list(state_dict["class_names"])
-
-
-def _is_int(name: str) -> bool:
-    return name.lstrip("-").isdecimal()

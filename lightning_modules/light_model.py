@@ -1,6 +1,5 @@
 """LightModel: a plain net made trainable by two methods, in the torchkeras manner."""
 
-import importlib
 import inspect
 import warnings
 from collections.abc import Iterator, Mapping
@@ -17,6 +16,7 @@ from lightning_modules.adaptive import Adaptive, batches_of_all_processes
 from lightning_modules.checkpoint import is_plain, read_checkpoint
 from lightning_modules.means import SampleMean, count_samples
 from lightning_modules.namespace import pl
+from lightning_modules.rebuild import rebuild
 
 
 class LightModel(pl.LightningModule):
@@ -177,29 +177,13 @@ class LightModel(pl.LightningModule):
     @classmethod
     def from_checkpoint(cls, checkpoint: Mapping[str, Any], *, net: nn.Module | None = None) -> Self:
         """As `load`, from a checkpoint that is already read."""
-        hparams = dict(checkpoint.get("hyper_parameters", {}))
-        hparams.pop("_instantiator", None)
-        if net is None and "_class_path" not in hparams:
-            raise ValueError(
-                f"the checkpoint does not say how its net was built, since the model was made in Python as "
-                f"{cls.__name__}(net): expected {cls.__name__}.load(path, net=the_net)"
-            )
-        model = cls(net, **{k: v for k, v in hparams.items() if k != "_class_path"}) if net else _build(cls, hparams)
+        model = rebuild(cls, LightModel, checkpoint.get("hyper_parameters", {}), net)
         try:
             model.load_state_dict(checkpoint["state_dict"])
         except RuntimeError as error:
             raise ValueError(f"the checkpoint's weights do not fit {type(model.net).__name__}: {error}") from error
         model.on_load_checkpoint(dict(checkpoint))
         return model.eval()
-
-
-def _build(cls: type[LightModel], hparams: dict[str, Any]) -> Any:
-    """The model from its class path and arguments as LightningCLI saved them."""
-    cli = importlib.import_module(f"{pl.__name__}.cli")  # with jsonargparse, which nothing else here needs
-    model = cli.instantiate_module(LightModel, hparams)
-    if not isinstance(model, cls):
-        raise ValueError(f"expected a checkpoint of {cls.__name__}, received one of {hparams['_class_path']}")
-    return model
 
 
 def _floats(metrics: Mapping[str, Tensor]) -> dict[str, float]:

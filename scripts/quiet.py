@@ -10,7 +10,6 @@ HARMLESS = (
     "The number of training batches .* is smaller than the logging interval",  # logged once per epoch
     "Checkpoint directory .* exists and is not empty",  # the run folder is made beforehand, or the run is resumed
     "Sparse invariant checks are implicitly disabled",  # torch.optim.Adagrad builds its sparse sums itself
-    "`torch.jit.*` is deprecated",  # TensorBoard's graph is traced
     "Experiment logs directory .* exists",  # the run folder is made beforehand
     "`isinstance\\(treespec, LeafSpec\\)`",  # Lightning on a newer torch
 )

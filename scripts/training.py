@@ -64,7 +64,10 @@ def log_graph(trainer: Trainer, net: nn.Module, x: Tensor) -> None:
     """Writes the net's graph to TensorBoard, from a copy, so that the net and the random state stay as they are."""
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
-            logger.experiment.add_graph(copy.deepcopy(net).eval(), x)
+            with warnings.catch_warnings():
+                # The tracer warns of what would make a trace wrong for other inputs; this one is only looked at.
+                warnings.simplefilter("ignore")
+                logger.experiment.add_graph(copy.deepcopy(net).eval(), x)
 
 
 def report(trainer: Trainer, model: LightModel, data: DataModule, seconds: float) -> None:

@@ -11,6 +11,8 @@ import pytest
 
 # Before torch is imported: threads of small nets only stand in each other's way.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Lightning 2.6 calls jsonargparse by names that it has since changed.
+os.environ["JSONARGPARSE_DEPRECATION_WARNINGS"] = "off"
 
 from scripts.fit import main as fit_main
 

@@ -124,35 +124,39 @@ def test_task_may_stand_anywhere_and_be_a_path(fit: Fit, reviews: Path) -> None:
         "      class_path: lightning_modules.nets.TextCNN\n"
         f"data:\n  class_path: datamodules.TextDataModule\n  init_args:\n    source: {reviews}\n"
     )
-    code, _, _ = fit("--trainer.max_epochs", 1, "--quiet", "--task", preset)
-    assert code == 0
+    code, _, err = fit("--trainer.max_epochs", 1, "--quiet", "--task", preset)
+    assert (code, err) == (0, "")
     assert Path("runs/mine/version_0/checkpoints/last.ckpt").is_file()
+
+
+TEXT = ("--task", "text")
+REVIEWS = (*TEXT, "--data.source", "reviews.csv")
 
 
 @pytest.mark.parametrize(
     ("args", "problem"),
     [
-        (["--task", "imbd"], "unknown task 'imbd'; the nearest: imdb, imdb_cnn"),
-        (["--task", "nope.yaml"], "no preset at 'nope.yaml'"),
-        ([], "which task? --task NAME, one of:"),
-        (["--task", "imdb", "--gpus", "99"], "--gpus 99 asks for a GPU that is not there"),
-        (["--task", "text"], "which texts? --data.source takes"),
-        (["--task", "text", "--data.source", "nope.csv"], "no file or folder at 'nope.csv'"),
-        (["--task", "text", "--model.lrr", "1"], "unknown key 'model.lrr'; the nearest: model.lr"),
-        (["--task", "text", "--data.sorce", "a"], "unknown key 'data.sorce'; the nearest: data.source"),
-        (["--task", "text", "--model.net.bukets", "1"], "unknown key 'model.net.bukets'; the nearest: model.net.num_buckets"),
-        (["--task", "text", "--trainer.max_epoch", "1"], "unknown key 'trainer.max_epoch'; the nearest: trainer.max_epochs"),
-        (["--task", "text", "--frobnicate", "1"], "unknown key 'frobnicate'"),
-        (["--task", "text", "--model.lr", "fast"], "model.lr: Expected a float. Got value: fast"),
-        (["--task", "text", "--model.optimizer", "Adagard"], "the nearest names: Adagrad"),
-        (["--task", "text", "--data.max_words", "2"], "the vocabulary would have no words"),
-        (["--task", "text", "--data.tokenizer", "a.b"], "no tokenizer at 'a.b'"),
-        (["--task", "text", "--data.source", "reviews.csv", "--data.text_column", "txt"], "no column 'txt'"),
-        (["--task", "text", "--data.source", "reviews.csv", "--ckpt_path", "no.ckpt"], "no checkpoint at 'no.ckpt'"),
-        (["--task", "text", "--data.source", "reviews.csv", "--data.val_fraction", "2"], "val_fraction between 0 and 1"),
+        (("--task", "imbd"), "unknown task 'imbd'; the nearest: imdb, imdb_cnn"),
+        (("--task", "nope.yaml"), "no preset at 'nope.yaml'"),
+        ((), "which task? --task NAME, one of:"),
+        (("--task", "imdb", "--gpus", "99"), "--gpus 99 asks for a GPU that is not there"),
+        (TEXT, "which texts? --data.source takes"),
+        ((*TEXT, "--data.source", "nope.csv"), "no file or folder at 'nope.csv'"),
+        ((*TEXT, "--model.lrr", "1"), "unknown key 'model.lrr'; the nearest: model.lr"),
+        ((*TEXT, "--data.sorce", "a"), "unknown key 'data.sorce'; the nearest: data.source"),
+        ((*TEXT, "--model.net.bukets", "1"), "unknown key 'model.net.bukets'; the nearest: model.net.num_buckets"),
+        ((*TEXT, "--trainer.max_epoch", "1"), "unknown key 'trainer.max_epoch'; the nearest: trainer.max_epochs"),
+        ((*TEXT, "--frobnicate", "1"), "unknown key 'frobnicate'"),
+        ((*TEXT, "--model.lr", "fast"), "model.lr: Expected a float. Got value: fast"),
+        ((*REVIEWS, "--model.optimizer", "Adagard"), "the nearest names: Adagrad"),
+        ((*TEXT, "--data.max_words", "2"), "the vocabulary would have no words"),
+        ((*TEXT, "--data.tokenizer", "a.b"), "no tokenizer at 'a.b'"),
+        ((*REVIEWS, "--data.text_column", "txt"), "no column 'txt'"),
+        ((*REVIEWS, "--ckpt_path", "no.ckpt"), "no checkpoint at 'no.ckpt'"),
+        ((*REVIEWS, "--data.val_fraction", "2"), "val_fraction between 0 and 1"),
     ],
-)  # fmt: skip
-def test_what_is_typed_wrong(args: list[str], problem: str, fit: Fit, reviews: Path) -> None:
+)
+def test_what_is_typed_wrong(args: tuple[str, ...], problem: str, fit: Fit, reviews: Path) -> None:
     code, _, err = fit(*args)
     assert code == 2, err
     assert problem in err

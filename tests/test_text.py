@@ -128,7 +128,7 @@ def test_damaged_cache_is_made_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "problem"),
     [
-        ([("a", "x"), ("b", "x")], "at least two classes in the training part, received one: 'x' in all 2 texts"),
+        ([("a", "x"), ("b", "x")], "at least two classes in the training part, received one: 'x' in all 2 samples"),
         ([], "holds no rows"),
     ],
 )
