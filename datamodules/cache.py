@@ -26,15 +26,15 @@ def cached(folder: Path, name: str, key: Any, build: Callable[[], Arrays]) -> Ar
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
     path = folder / f"{name}-{digest}.npz"
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return dict(arrays)
+        with path.open("rb") as old, np.load(old, allow_pickle=False) as kept:
+            return dict(kept)
     except (FileNotFoundError, zipfile.BadZipFile, ValueError, EOFError):
         arrays = build()
     folder.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        with part.open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
+        with part.open("wb") as new:
+            np.savez(new, **arrays)  # type: ignore[arg-type]
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)

@@ -78,6 +78,21 @@ def tokenise(parts: dict[str, Texts], tokenizer: Tokenizer) -> Arrays:
     }
 
 
+def count_words(corpus: Arrays, words: list[str], rows: NDArray[np.int64]) -> dict[str, int]:
+    """How often each word occurs in some of the texts; words that do not are left out.
+
+    Args:
+        corpus: what `tokenise` returned.
+        words: its distinct words.
+        rows: indices of the texts.
+    """
+    chosen = np.zeros(len(corpus["label"]), bool)
+    chosen[rows] = True
+    tokens = corpus["tokens"][np.repeat(chosen, np.diff(corpus["offsets"]))]
+    counts = np.bincount(tokens, minlength=len(words)).tolist()
+    return {word: count for word, count in zip(words, counts, strict=True) if count}
+
+
 def from_json(array: NDArray[np.uint8]) -> list[str]:
     """The strings of an array that `tokenise` made."""
     return json.loads(array.tobytes())

@@ -1,16 +1,16 @@
 """Labelled texts to batches of word numbers."""
 
-import sys
 from collections import Counter
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from datamodules.base import DATA_DIR, DataModule
-from datamodules.cache import cached, fingerprint
-from datamodules.corpus import TextBatches, from_json, load_tokenizer, tokenise
+from datamodules.cache import Arrays, cached, fingerprint
+from datamodules.corpus import TextBatches, count_words, from_json, load_tokenizer, tokenise
 from datamodules.labels import number_labels
 from datamodules.splits import stratified_split
 from datamodules.tables import SPLITS
@@ -102,53 +102,47 @@ class TextDataModule(DataModule):
         return len(self.class_names)
 
     def _read(self) -> None:
+        corpus = self._tokenised()
+        rows, labels = self._split(corpus)
+        words = from_json(corpus["words"])
+        self._vocabulary = Vocabulary(count_words(corpus, words, rows["train"]), max_words=self.max_words)
+        numbers = np.array(self._vocabulary.encode(words), np.int32)
+        tokens, starts = torch.from_numpy(numbers[corpus["tokens"]]), torch.from_numpy(corpus["offsets"][:-1])
+        whole = np.diff(corpus["offsets"])
+        lengths = torch.from_numpy(whole if self.max_len is None else np.minimum(whole, self.max_len))
+
+        def batches(part: str) -> TextBatches:
+            index = torch.from_numpy(rows[part])
+            return TextBatches(tokens, starts[index], lengths[index], labels[index], width=self._width)
+
+        train, self.val_data = batches("train"), batches("val")
+        self.train_data, self.lengths = train, train.lengths if self.bucket else None
+        self.test_data = batches("test") if len(rows["test"]) else None
+
+    def _tokenised(self) -> Arrays:
         path = locate(self.source, DATA_DIR)
-        columns = [self.text_column, self.label_column]
+        columns = self.text_column, self.label_column
         format_version = 1
-        corpus = cached(
+        return cached(
             DATA_DIR / "cache",
             "texts",
             [format_version, self.source, fingerprint(path), columns, self.hparams["tokenizer"], self._tokenizer_code],
             lambda: tokenise(read_source(self.source, path, *columns), self.tokenizer),
         )
+
+    def _split(self, corpus: Arrays) -> tuple[dict[str, NDArray[np.int64]], Tensor]:
+        """The indices of the texts of each part, and the classes of all texts."""
         rows = {part: np.flatnonzero(corpus["part"] == number) for number, part in enumerate(SPLITS)}
-        labels, order = number_labels(
-            corpus["label"],
-            from_json(corpus["labels"]),
-            train=rows["train"],
-            places=lambda: from_json(corpus["places"]),
+        train = rows["train"]
+        labels, self._class_names = number_labels(
+            corpus["label"], from_json(corpus["labels"]), train=train, places=lambda: from_json(corpus["places"])
         )
         if not len(rows["val"]):
-            train, val = stratified_split(
-                labels[rows["train"]],
-                corpus["group"][rows["train"]],
-                val_fraction=self.val_fraction,
-                seed=self.seed,
+            kept, held_out = stratified_split(
+                labels[train], corpus["group"][train], val_fraction=self.val_fraction, seed=self.seed
             )
-            rows["train"], rows["val"] = rows["train"][train], rows["train"][val]
-        lengths = np.diff(corpus["offsets"])
-        words = from_json(corpus["words"])
-        in_train = np.isin(np.arange(len(lengths)), rows["train"])
-        counts = np.bincount(corpus["tokens"][np.repeat(in_train, lengths)], minlength=len(words))
-        vocabulary = Vocabulary(
-            {word: count for word, count in zip(words, counts.tolist(), strict=True) if count}, max_words=self.max_words
-        )
-        numbers = np.array(vocabulary.encode(words), np.int32)
-        tokens = torch.from_numpy(numbers[corpus["tokens"]])
-        starts, cut = torch.from_numpy(corpus["offsets"][:-1]), torch.from_numpy(lengths).clamp(max=self._longest)
-        self._vocabulary, self._class_names = vocabulary, order
-
-        def batches(part: str) -> TextBatches:
-            index = torch.from_numpy(rows[part])
-            return TextBatches(tokens, starts[index], cut[index], torch.from_numpy(labels)[index], width=self._width)
-
-        self.train_data, self.val_data = batches("train"), batches("val")
-        self.test_data = batches("test") if len(rows["test"]) else None
-        self.lengths = self.train_data.lengths if self.bucket else None
-
-    @property
-    def _longest(self) -> int:
-        return sys.maxsize if self.max_len is None else self.max_len
+            rows["train"], rows["val"] = train[kept], train[held_out]
+        return rows, torch.from_numpy(labels)
 
     @property
     def _width(self) -> int | None:

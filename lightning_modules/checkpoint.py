@@ -21,15 +21,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     if not path.is_file():
-        found = sorted(str(file) for file in path.parent.glob("*.ckpt")) if path.parent.is_dir() else []
-        raise FileNotFoundError(
-            f"no checkpoint at '{path}'; "
-            + (
-                f"there are: {', '.join(found)}"
-                if found
-                else f"in '{path.parent}' there is none: training writes runs/<task>/version_N/checkpoints"
-            )
-        )
+        raise FileNotFoundError(f"no checkpoint at '{path}'; {_checkpoints_in(path.parent)}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about the protocol of a pickle that is refused right after
@@ -51,6 +43,12 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             f"received {held}. Weights alone are loaded by net.load_state_dict"
         )
     return checkpoint
+
+
+def _checkpoints_in(folder: Path) -> str:
+    found = sorted(str(file) for file in folder.glob("*.ckpt")) if folder.is_dir() else []
+    nowhere = f"in '{folder}' there is none: training writes runs/<task>/version_N/checkpoints"
+    return f"there are: {', '.join(found)}" if found else nowhere
 
 
 def is_plain(value: Any) -> bool:

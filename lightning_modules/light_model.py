@@ -51,10 +51,10 @@ class LightModel(pl.LightningModule):
     def _keep_plain_hparams(self) -> None:
         """Drops what is no plain data, and the arguments of parent classes that this class does not take."""
         taken = inspect.signature(type(self)).parameters
-        for hparams in (self._hparams, self._hparams_initial):
-            for name, value in list(hparams.items()):
-                if not is_plain(value) or not (name in taken or name.startswith("_")):
-                    cast(dict[str, Any], hparams).pop(name)
+        for hparams in (cast(dict[str, Any], self._hparams), cast(dict[str, Any], self._hparams_initial)):
+            for name in list(hparams):
+                if not is_plain(hparams[name]) or not (name in taken or name.startswith("_")):
+                    del hparams[name]
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the net returns."""
