@@ -73,9 +73,10 @@ class HistoryFiles(pl.Callback):
 
     def _write(self, trainer: pl.Trainer, pl_module: Any) -> None:
         history = pl_module.history
-        if not trainer.is_global_zero or trainer.log_dir is None or history.empty:
+        log_dir = trainer.log_dir  # all processes have to ask: the first one tells the others
+        if not trainer.is_global_zero or log_dir is None or history.empty:
             return
-        folder = Path(trainer.log_dir)
+        folder = Path(log_dir)
         folder.mkdir(parents=True, exist_ok=True)
         history.to_csv(folder / "history.csv.part", index=False)
         os.replace(folder / "history.csv.part", folder / "history.csv")

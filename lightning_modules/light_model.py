@@ -87,16 +87,24 @@ class LightModel(pl.LightningModule):
         suffix = f"_{dataloader_idx}" if dataloader_idx else ""
         num_samples = count_samples(batch)
         for name, value in outputs.items():
-            scalar = torch.as_tensor(value, device=self.device) if isinstance(value, (Tensor, int, float)) else None
-            if scalar is not None and scalar.numel() == 1:
-                self._mean(f"{prefix}{name}{suffix}").update(scalar.reshape(()), num_samples)
-        if prefix:
-            for name, module in self.stage_metrics.items():
-                if name.startswith(prefix):
-                    metric = cast(Metric, module)
-                    metric.update(outputs["preds"], outputs["target"])
-                    self._log_once(name, metric, f"stage_metrics.{name}")
+            if isinstance(value, (int, float)) or (isinstance(value, Tensor) and value.ndim == 0):
+                mean = self._mean(f"{prefix}{name}{suffix}")
+                mean.update(torch.as_tensor(value, device=self.device), num_samples)
+        if prefix and self.stage_metrics:
+            self._update_metrics(outputs, prefix)
         return outputs
+
+    def _update_metrics(self, outputs: Mapping[str, Any], prefix: str) -> None:
+        if missing := {"preds", "target"} - set(outputs):
+            raise KeyError(
+                f"{type(self).__name__} has torchmetrics, so shared_step must also return 'preds' and 'target'; "
+                f"missing: {sorted(missing)}"
+            )
+        for name, module in self.stage_metrics.items():
+            if name.startswith(prefix):
+                metric = cast(Metric, module)
+                metric.update(outputs["preds"], outputs["target"])
+                self._log_once(name, metric, f"stage_metrics.{name}")
 
     def _mean(self, name: str) -> SampleMean:
         if name not in self.means:

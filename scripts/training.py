@@ -36,7 +36,9 @@ def train(task: str, args: list[str], *, gpus: str, quiet: bool) -> Trainer:
         args = [*args, f"--trainer.accelerator={accelerator}", f"--trainer.devices={devices}"]
     cli = LightFitCLI(args, task=task, quiet=quiet)
     trainer, model, data = cli.trainer, cli.model, cli.datamodule
-    check_writable(Path(trainer.log_dir or "runs"))
+    if trainer.is_global_zero:
+        # One process alone: another one would find the folder there and take the next number.
+        check_writable(Path(trainer.log_dir or "runs"))
     data.setup()
     x = next(iter(data.val_dataloader()))[0][:2]
     if trainer.is_global_zero:

@@ -125,6 +125,23 @@ def test_metrics_that_are_no_mean_come_from_torchmetrics() -> None:
     assert run.callback_metrics["val_f1"] == expected
 
 
+def test_metrics_need_predictions_and_labels() -> None:
+    class Measured(Model):
+        def __init__(self) -> None:
+            super(Model, self).__init__(net(), metrics={"f1": BinaryF1Score()})
+
+    with pytest.raises(KeyError, match=r"Measured has torchmetrics.*missing: \['preds', 'target'\]"):
+        trainer().validate(Measured(), loader(), verbose=False)
+
+
+def test_a_batch_of_one_logs_no_more_than_the_others() -> None:
+    run = trainer()
+    model = TextClassifier(TextCNN(10, max_len=10))
+    x = torch.zeros(21, 10, dtype=torch.int64)
+    run.validate(model, DataLoader(TensorDataset(x, x[:, 0]), batch_size=20), verbose=False)
+    assert set(run.callback_metrics) == {"val_loss", "val_accuracy"}
+
+
 @pytest.mark.parametrize("stop", [1, 2])
 @pytest.mark.filterwarnings("ignore:The dirpath has changed")
 def test_history_goes_on_after_a_resume(stop: int, tmp_path: Path) -> None:

@@ -1,0 +1,68 @@
+"""What the README says is so."""
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from scripts.presets import TASKS, task_names
+
+README = TASKS.parent / "README.md"
+if not README.is_file():
+    pytest.skip("installed, not checked out", allow_module_level=True)
+TEXT = README.read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
+
+
+def commands() -> list[str]:
+    return [line.split(" #")[0].strip() for block in blocks("bash") for line in block.splitlines()]
+
+
+@pytest.mark.parametrize("program", blocks("python"))
+@pytest.mark.filterwarnings("ignore:The number of training batches")
+def test_python_runs(program: str, reviews: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names: dict[str, Any] = {}
+    exec(compile(program, str(README), "exec"), names)  # what the page tells its readers to run
+    assert len(names["model"].history) == 3
+
+
+def test_presets_load() -> None:
+    (preset,) = (yaml.safe_load(block) for block in blocks("yaml"))
+    assert set(preset) == {"model", "data", "trainer"}
+
+
+def test_commands_name_scripts_and_tasks_that_exist() -> None:
+    fits = [command for command in commands() if "scripts/fit.py" in command]
+    assert len(fits) >= 5
+    for command in commands():
+        for script in re.findall(r"scripts/\w+\.py", command):
+            assert (TASKS.parent / script).is_file()
+    for command in fits:
+        words = shlex.split(command)
+        if "--task" in words:
+            assert words[words.index("--task") + 1] in task_names()
+
+
+def test_first_two_commands_set_everything_up() -> None:
+    train, test = commands()[:2]
+    assert train.endswith("scripts/fit.py --task imdb")
+    assert test.endswith("-m pytest")
+    assert all(command.startswith("python3 -m venv .venv && .venv/bin/pip install") for command in (train, test))
+
+
+@pytest.mark.parametrize("task", task_names())
+def test_table_has_the_results_of_the_presets(task: str) -> None:
+    result = (TASKS / f"{task}.yaml").read_text(encoding="utf-8").splitlines()[3]
+    row = next(line for line in TEXT.splitlines() if line.startswith(f"| `{task}` |"))
+    assert [score for score in re.findall(r"0\.\d{3,4}", result) if score not in row] == []
+
+
+def test_nothing_is_promised_that_is_not_on_the_command_line() -> None:
+    help_text = (TASKS.parent / "scripts" / "cli.py").read_text(encoding="utf-8")
+    assert [flag for flag in ("--task", "--gpus", "--list", "--quiet", "--debug") if flag not in help_text] == []
