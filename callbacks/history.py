@@ -1,5 +1,6 @@
 """The history on disk: a table and a plot that grow with the run."""
 
+import io
 import os
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,16 @@ from matplotlib.figure import Figure
 from callbacks.namespace import pl
 
 
-def plot_metric(history: pd.DataFrame, metric: str) -> Figure:
+class Plot(Figure):
+    """A figure of its own, without pyplot and its window; a notebook shows it as the picture it is."""
+
+    def _repr_png_(self) -> bytes:
+        picture = io.BytesIO()
+        FigureCanvasAgg(self).print_png(picture)
+        return picture.getvalue()
+
+
+def plot_metric(history: pd.DataFrame, metric: str) -> Plot:
     """The curve of a metric in training, and in validation where the history has it, over the epochs.
 
     Args:
@@ -24,16 +34,16 @@ def plot_metric(history: pd.DataFrame, metric: str) -> Figure:
     curves = [name for name in (metric, f"val_{metric}") if name in history]
     if not curves:
         raise KeyError(f"the history has no metric '{metric}'; it has: {', '.join(map(str, history.columns))}")
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    figure = Plot(figsize=(6.4, 4.0), layout="constrained")
     _draw(figure.subplots(), history, metric)
     return figure
 
 
-def plot_history(history: pd.DataFrame) -> Figure:
+def plot_history(history: pd.DataFrame) -> Plot:
     """The curves of all metrics, one panel each, over the epochs."""
     names = [str(name).removeprefix("val_") for name in history.columns if name != "epoch"]
     metrics = list(dict.fromkeys(names))
-    figure = Figure(figsize=(5.2 * max(len(metrics), 1), 4.0), layout="constrained")
+    figure = Plot(figsize=(5.2 * max(len(metrics), 1), 4.0), layout="constrained")
     for axes, metric in zip(figure.subplots(1, max(len(metrics), 1), squeeze=False)[0], metrics, strict=False):
         _draw(axes, history, metric)
     return figure
@@ -80,6 +90,5 @@ class HistoryFiles(pl.Callback):
         folder.mkdir(parents=True, exist_ok=True)
         history.to_csv(folder / "history.csv.part", index=False)
         os.replace(folder / "history.csv.part", folder / "history.csv")
-        # The canvas is named, so that no window system is looked for and pyplot is left alone.
-        FigureCanvasAgg(plot_history(history)).print_png(str(folder / "history.png.part"))
+        (folder / "history.png.part").write_bytes(plot_history(history)._repr_png_())
         os.replace(folder / "history.png.part", folder / "history.png")

@@ -16,6 +16,6 @@ class FinalMetric(pl.Callback):
             return
         for logger in trainer.loggers:
             if isinstance(logger, pl.loggers.TensorBoardLogger) and checkpoint.best_model_score is not None:
-                logger.log_hyperparams(
-                    dict(logger.hparams), {f"best_{checkpoint.monitor}": float(checkpoint.best_model_score)}
-                )
+                # Without the names by which Lightning builds a class again.
+                hparams = {name: value for name, value in logger.hparams.items() if not name.startswith("_")}
+                logger.log_hyperparams(hparams, {f"best_{checkpoint.monitor}": float(checkpoint.best_model_score)})

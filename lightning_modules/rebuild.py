@@ -32,7 +32,13 @@ def rebuild(cls: type[Model], base: type, saved: Mapping[str, Any], net: nn.Modu
             f"{cls.__name__}(net): expected {cls.__name__}.load(path, net=the_net)"
         )
     cli = importlib.import_module(f"{pl.__name__}.cli")  # with jsonargparse, which nothing else here needs
-    model = cli.instantiate_module(base, {**arguments, "_class_path": saved["_class_path"]})
+    try:
+        model = cli.instantiate_module(base, {**arguments, "_class_path": saved["_class_path"]})
+    except Exception as error:  # a class of another project, or of another version, fails in any way
+        raise ValueError(
+            f"the checkpoint is of {saved['_class_path']}, which cannot be built here: expected a class of this "
+            f"version of LightFit, or one that can be imported. The cause: {' '.join(str(error).split())}"
+        ) from error
     if not isinstance(model, cls):
         raise ValueError(f"expected a checkpoint of {cls.__name__}, received one of {saved['_class_path']}")
     return model

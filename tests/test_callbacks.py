@@ -56,6 +56,7 @@ def test_plots_hold_the_curves_of_the_history() -> None:
     assert [line.get_label() for line in axes.lines] == ["train", "validation"]
     assert [list(line.get_ydata()) for line in axes.lines] == [[2.0, 1.0], [2.5, 1.5]]
     assert axes.get_ylabel() == "loss"
+    assert plot_metric(HISTORY, "loss")._repr_png_().startswith(b"\x89PNG"), "what a notebook shows"
     assert [axes.get_title() for axes in plot_history(HISTORY).axes] == ["loss", "lr"]
     with pytest.raises(KeyError, match="no metric 'acc'; it has: epoch, loss, val_loss, lr"):
         plot_metric(HISTORY, "acc")

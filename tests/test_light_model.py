@@ -183,6 +183,19 @@ def test_a_net_of_ones_own_must_be_given_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("class_path", "problem"),
+    [
+        ("elsewhere.Model", "is of elsewhere.Model, which cannot be built here.*elsewhere"),
+        ("torch.nn.Linear", "is of torch.nn.Linear, which cannot be built here"),
+    ],
+)
+def test_checkpoint_of_another_project(class_path: str, problem: str, tmp_path: Path) -> None:
+    torch.save({"state_dict": {}, "hyper_parameters": {"_class_path": class_path, "lr": 1.0}}, tmp_path / "a.ckpt")
+    with pytest.raises(ValueError, match=problem):
+        LightModel.load(tmp_path / "a.ckpt")
+
+
+@pytest.mark.parametrize(
     ("content", "problem"),
     [
         (b"", "truncated or damaged"),
