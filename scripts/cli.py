@@ -6,17 +6,17 @@ from pathlib import Path
 
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from callbacks import EpochLines, FinalMetric, HistoryFiles
 from datamodules import DataError, DataModule
 from lightning_modules import LightModel
 from lightning_modules.checkpoint import read_checkpoint
 from scripts.errors import UsageError
+from scripts.keys import SIZES, refuse_linked
 from scripts.parsing import explain
 from scripts.resume import RunConfig, go_on_in, refuse_changes
 
-# What a DataModule knows, and a net may ask for by an argument of the same name.
-SIZES = ("num_classes", "vocab_size", "max_len")
 CHECKPOINT = {
     "monitor": "val_loss",
     "filename": "best-{epoch:02d}-{val_loss:.4f}",
@@ -24,6 +24,7 @@ CHECKPOINT = {
     # After the epoch's row is in the history, so that a resumed run has it.
     "save_on_train_epoch_end": True,
 }
+USAGE = "fit.py --task NAME [--gpus GPUS] [--model.* VALUE] [--data.* VALUE] [--trainer.* VALUE] [--checkpoint.* VALUE]"
 HELP = """Train a task, or your own preset.
 
   --task NAME     a preset of tasks/ (see --list), or the path of a YAML of your own
@@ -44,6 +45,7 @@ class LightFitCLI(LightningCLI):
     """
 
     def __init__(self, args: list[str], *, task: str, quiet: bool) -> None:
+        refuse_linked(args)
         callbacks = [HistoryFiles(), FinalMetric(), EpochLines(quiet=quiet)]
         logger = {
             "class_path": "pytorch_lightning.loggers.TensorBoardLogger",
@@ -68,10 +70,12 @@ class LightFitCLI(LightningCLI):
                 },
                 save_config_callback=RunConfig,
                 save_config_kwargs={"overwrite": True},  # a resumed run writes into its own folder again
-                parser_kwargs={"exit_on_error": False, "allow_abbrev": False, "description": HELP, "prog": "fit.py"},
+                parser_kwargs={"exit_on_error": False, "allow_abbrev": False, "description": HELP, "usage": USAGE},
             )
         except ArgumentError as error:
             raise UsageError(explain(str(error), self._options())) from error
+        except MisconfigurationException as error:
+            raise UsageError(str(error)) from error
         except (TypeError, ValueError) as error:
             cause = unwrap(error)
             if isinstance(cause, (DataError, UsageError)) or not isinstance(cause, (TypeError, ValueError)):

@@ -33,7 +33,7 @@ def exit_code(command: Callable[[], None], *, debug: bool) -> int:
 def message(error: Exception) -> str:
     """The error's own words; the type before them where it is none that a user is meant to meet."""
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-    expected = (UsageError, ValueError, LookupError, OSError, ImportError, TypeError)
+    expected = (UsageError, ValueError, LookupError, OSError, ImportError)
     if isinstance(error, expected) and text:
         return text
     return f"{type(error).__name__}: {text} (run again with --debug for the traceback)"

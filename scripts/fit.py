@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from difflib import get_close_matches
 from pathlib import Path
 
 if __name__ == "__main__":  # run as a file: import from the repository, not from this folder
@@ -13,7 +14,7 @@ from scripts.presets import list_tasks, preset_path
 
 def main(args: list[str] | None = None) -> int:
     """The command; returns its exit code."""
-    own = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    own = argparse.ArgumentParser("fit.py", add_help=False, allow_abbrev=False)
     own.add_argument("--task")
     own.add_argument("--gpus", default="auto")
     own.add_argument("--list", action="store_true")
@@ -36,8 +37,10 @@ def fit(options: argparse.Namespace, rest: list[str]) -> None:
     if options.task:
         path = preset_path(options.task)
         name, preset = path.stem, ["--config", str(path)]
-    elif not {"-h", "--help", "--config", "-c"} & {item.split("=")[0] for item in rest}:
-        raise UsageError(f"which task? --task NAME, one of:\n{list_tasks()}")
+    elif not any(item.split("=")[0] in ("-h", "-c", "--config") or "help" in item for item in rest):
+        near = [flag for item in rest for flag in get_close_matches(item, ["--task", "--gpus"], cutoff=0.7)]
+        meant = f" ({near[0]} was not among what was typed, though something like it)" if near else ""
+        raise UsageError(f"which task?{meant} --task NAME, one of:\n{list_tasks()}")
     # Before LightningCLI, which imports torch and Lightning.
     from scripts.training import train
 

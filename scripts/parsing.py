@@ -22,7 +22,9 @@ def explain(error: str, options: Iterable[str]) -> str:
         return (
             _unknown(name, ".".join([*keys, ""]), _parameters(classes[-1])) if classes else _unknown(name, "", options)
         )
-    causes = [line.strip(" -") for line in error.splitlines() if re.search("Expected a|required|Import", line)]
+    causes = [
+        line.strip(" -") for line in error.splitlines() if re.search("Expected a|required|No module|no attribute", line)
+    ]
     cause = ([line for line in causes if "NoneType" not in line] or [" ".join(error.split())])[-1]
     return f"{'.'.join(keys)}{': ' if keys else ''}{_plain(cause)}"
 

@@ -8,6 +8,7 @@ from jsonargparse import Namespace
 from pytorch_lightning.cli import LightningArgumentParser, SaveConfigCallback
 
 from scripts.errors import UsageError
+from scripts.keys import flat
 
 
 class RunConfig(SaveConfigCallback):
@@ -47,8 +48,8 @@ def refuse_changes(config: Mapping[str, Any], saved: Mapping[str, Any], section:
     Raises:
         UsageError: a value differs.
     """
-    asked = _flat({"class_path": config["class_path"], **config.get("init_args", {})})
-    known = _flat({("class_path" if name == "_class_path" else name): value for name, value in saved.items()})
+    asked = flat({"class_path": config["class_path"], **config.get("init_args", {})})
+    known = flat({("class_path" if name == "_class_path" else name): value for name, value in saved.items()})
     changed = [name for name in asked if name in known and asked[name] != known[name]]
     if changed:
         values = "; ".join(f"--{section}.{name} {asked[name]}, the checkpoint has {known[name]}" for name in changed)
@@ -56,12 +57,3 @@ def refuse_changes(config: Mapping[str, Any], saved: Mapping[str, Any], section:
             f"a resumed run keeps the checkpoint's values, other ones were asked for: {values}. Leave them out to go "
             "on, or leave out --ckpt_path to train anew"
         )
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested dicts with dotted keys; `init_args` is not named, as on the command line."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        key = prefix.rstrip(".") if name == "init_args" else f"{prefix}{name}"
-        flat |= _flat(value, f"{key}.") if isinstance(value, Mapping) else {key: value}
-    return flat

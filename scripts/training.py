@@ -12,12 +12,14 @@ import torch
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 
 from datamodules import DataModule
 from lightning_modules import LightModel
 from scripts.cli import LightFitCLI
 from scripts.devices import accelerator_and_devices
+from scripts.errors import UsageError
 from scripts.quiet import hush
 from scripts.run_folder import check_writable
 
@@ -47,7 +49,10 @@ def train(task: str, args: list[str], *, gpus: str, quiet: bool) -> Trainer:
             summarise(model.net, x)
         log_graph(trainer, model.net, x)
     started = time.monotonic()
-    trainer.fit(model, datamodule=data, ckpt_path=cli.config.ckpt_path)
+    try:
+        trainer.fit(model, datamodule=data, ckpt_path=cli.config.ckpt_path)
+    except MisconfigurationException as error:
+        raise UsageError(str(error)) from error
     if trainer.is_global_zero:
         report(trainer, model, data, time.monotonic() - started)
     return trainer
@@ -84,8 +89,9 @@ def report(trainer: Trainer, model: LightModel, data: DataModule, seconds: float
         values = ", ".join(f"{name} {best[name]:.4f}" for name in history.columns if name.startswith("val_"))
         print(f"best epoch {int(best['epoch'])}: {values}")
     path = _from_here(Path(checkpoint.best_model_path))
-    runs = _from_here(Path(trainer.logger.save_dir or ".")) if trainer.logger else "."
-    print(f"checkpoint: {path}\n\nnext:\n  tensorboard --logdir {runs}")
+    print(f"checkpoint: {path}\n\nnext:")
+    if trainer.logger is not None:
+        print(f"  tensorboard --logdir {_from_here(Path(trainer.logger.save_dir or '.'))}")
     print(f"  python {_from_here(SCRIPTS)}/predict.py {shlex.quote(str(path))} {shlex.quote(data.example_input)}")
 
 

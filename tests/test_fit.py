@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from lightning_modules import LightModel
 from lightning_modules.checkpoint import read_checkpoint
 from scripts.fit import main
-from scripts.presets import task_names
+from scripts.presets import TASKS, task_names
 
 Fit = Callable[..., tuple[int, str, str]]
 SMALL = ("--model.net.num_buckets", "1000")
@@ -147,6 +147,11 @@ REVIEWS = (*TEXT, "--data.source", "reviews.csv")
         ((*TEXT, "--model.net.bukets", "1"), "unknown key 'model.net.bukets'; the nearest: model.net.num_buckets"),
         ((*TEXT, "--trainer.max_epoch", "1"), "unknown key 'trainer.max_epoch'; the nearest: trainer.max_epochs"),
         ((*TEXT, "--frobnicate", "1"), "unknown key 'frobnicate'"),
+        (("--tsk", "imdb"), "which task? (--task was not among what was typed"),
+        ((*TEXT, "--data.seed", "1"), "data.seed comes from --seed_everything: leave it out"),
+        ((*TEXT, "--model.net.vocab_size=5"), "model.net.vocab_size comes from the data: leave it out"),
+        ((*REVIEWS, "--trainer.max_epochs", "-3"), "`max_epochs` must be a non-negative integer or -1"),
+        ((*TEXT, "--trainer.precision", "17"), "trainer.precision: Expected a"),
         ((*TEXT, "--model.lr", "fast"), "model.lr: Expected a float. Got value: fast"),
         ((*REVIEWS, "--model.optimizer", "Adagard"), "the nearest names: Adagrad"),
         ((*TEXT, "--data.max_words", "2"), "the vocabulary would have no words"),
@@ -163,6 +168,28 @@ def test_what_is_typed_wrong(args: tuple[str, ...], problem: str, fit: Fit, revi
     assert err.startswith("error: ")
     assert "Traceback" not in err
     assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("trainer:", "trainr:", "unknown key 'trainr.max_epochs'; the nearest: trainer.max_epochs"),
+        ("nets.NaiveBayesBag", "nets.NaiveBayesBg", "has no attribute 'NaiveBayesBg'"),
+        ("lightning_modules.Text", "mine.Text", "No module named 'mine'"),
+        (
+            "NaiveBayesBag",
+            "NaiveBayesBag\n      init_args: {num_classes: 7}",
+            "model.net.num_classes comes from the data",
+        ),
+        ("model:", "model: [", "is no YAML"),
+    ],
+)
+def test_preset_that_is_wrong(old: str, new: str, problem: str, fit: Fit) -> None:
+    Path("mine.yaml").write_text((TASKS / "text.yaml").read_text().replace(old, new))
+    code, _, err = fit("--task", "mine.yaml")
+    assert code == 2
+    assert problem in err
+    assert len(err.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
