@@ -19,8 +19,8 @@ def exit_code(command: Callable[[], None], *, debug: bool) -> int:
     """
     try:
         command()
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(str(interrupt) or "interrupted", file=sys.stderr)
         return INTERRUPTED
     except Exception as error:
         if debug:

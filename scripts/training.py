@@ -53,6 +53,8 @@ def train(task: str, args: list[str], *, gpus: str, quiet: bool) -> Trainer:
         trainer.fit(model, datamodule=data, ckpt_path=cli.config.ckpt_path)
     except MisconfigurationException as error:
         raise UsageError(str(error)) from error
+    except SystemExit:  # Lightning's answer to Ctrl-C
+        raise KeyboardInterrupt(_how_to_go_on(trainer)) from None
     if trainer.is_global_zero:
         report(trainer, model, data, time.monotonic() - started)
     return trainer
@@ -93,6 +95,13 @@ def report(trainer: Trainer, model: LightModel, data: DataModule, seconds: float
     if trainer.logger is not None:
         print(f"  tensorboard --logdir {_from_here(Path(trainer.logger.save_dir or '.'))}")
     print(f"  python {_from_here(SCRIPTS)}/predict.py {shlex.quote(str(path))} {shlex.quote(data.example_input)}")
+
+
+def _how_to_go_on(trainer: Trainer) -> str:
+    checkpoint = trainer.checkpoint_callback
+    last = checkpoint.last_model_path if isinstance(checkpoint, ModelCheckpoint) else ""
+    hint = f"the same command with --ckpt_path {_from_here(Path(last))} goes on" if last else "no epoch was finished"
+    return f"interrupted in epoch {trainer.current_epoch}; {hint}"
 
 
 def _from_here(path: Path) -> Path:

@@ -1,15 +1,18 @@
 """The command fit.py: what it leaves, what it says, and what it does with what is typed wrong."""
 
 import re
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import pytorch_lightning as pl
 import yaml
 from conftest import make_reviews, write_csv
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from callbacks import HistoryFiles
 from lightning_modules import LightModel
 from lightning_modules.checkpoint import read_checkpoint
 from scripts.fit import main
@@ -216,6 +219,25 @@ def test_run_folder_that_cannot_be_written_is_found_before_training(fit: Fit, re
     assert code == 2
     assert "the run folder 'taken/text/version_0' cannot be written" in err
     assert "epoch" not in out
+
+
+@pytest.mark.parametrize(("epoch", "hint"), [(0, "no epoch was finished"), (2, "--ckpt_path runs/text/version_0/")])
+def test_interrupted_run_says_how_to_go_on(
+    epoch: int, hint: str, fit: Fit, reviews: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(self: HistoryFiles, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.current_epoch == epoch:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(HistoryFiles, "on_train_epoch_start", interrupt)
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        code, _, err = fit("--task", "text", "--data.source", reviews, "--quiet", *SMALL)
+    finally:
+        signal.signal(signal.SIGINT, handler)  # Lightning leaves it ignored
+    assert code == 130
+    assert f"interrupted in epoch {epoch}; " in err
+    assert hint in err
 
 
 def test_debug_lets_the_exception_through(fit: Fit) -> None:
