@@ -24,6 +24,17 @@ class Batches(Protocol):
     def __getitem__(self, index: Tensor) -> tuple[Tensor, Tensor]: ...
 
 
+class ResumableLoader(DataLoader):
+    """A loader whose sampler knows where to go on; it tells Lightning so, and has nothing to save for it."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: the position is the trainer's, and the order a function of the epoch."""
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Nothing to do."""
+
+
 class DataModule(pl.LightningDataModule, ABC):
     """Raw data to `(x, y)` batches, in an order that depends on (seed, epoch, rank) alone.
 
@@ -114,7 +125,7 @@ class DataModule(pl.LightningDataModule, ABC):
             lengths=self.lengths if shuffle else None,
         )
         # batch_size=None: the sampler yields whole batches, and the data answers with whole batches.
-        return DataLoader(data, sampler=sampler, batch_size=None, collate_fn=_as_it_is)  # type: ignore[arg-type]
+        return ResumableLoader(data, sampler=sampler, batch_size=None, collate_fn=_as_it_is)  # type: ignore[arg-type]
 
     def _start(self) -> tuple[int, int]:
         """The epoch that begins, and how many of its batches a resumed run has done."""
@@ -128,11 +139,14 @@ class DataModule(pl.LightningDataModule, ABC):
         """The DataModule of a checkpoint that is read, with all it learned from its training data, but no data.
 
         Raises:
-            ValueError: the checkpoint holds none, as one trained with plain DataLoaders.
+            ValueError: the checkpoint does not say which, as one of a model that was trained in Python.
         """
         hparams = dict(checkpoint.get("datamodule_hyper_parameters", {}))
         if "_class_path" not in hparams:
-            raise ValueError("the checkpoint holds no DataModule: it was trained with DataLoaders of one's own")
+            raise ValueError(
+                "the checkpoint does not say how its data was encoded: expected one that scripts/fit.py wrote, not "
+                "one of a model trained in Python, which predicts there: Model.load(path, net=the_net)"
+            )
         hparams.pop("_instantiator", None)
         cli = importlib.import_module(f"{pl.__name__}.cli")  # with jsonargparse, which nothing else here needs
         module = cli.instantiate_module(DataModule, hparams)

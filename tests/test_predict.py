@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from conftest import write_csv
 
 from scripts.predict import main
@@ -85,6 +86,12 @@ def test_what_goes_wrong(args: list[str], code: int, problem: str, predict: Pred
     assert received == code
     assert pd.Series([err]).str.contains(problem).all(), err
     assert out == ""
+
+
+def test_checkpoint_of_a_model_trained_in_python(capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save({"state_dict": {}, "hyper_parameters": {"lr": 0.1}}, "a.ckpt")
+    assert main(["a.ckpt", "text"]) == 1
+    assert "expected one that scripts/fit.py wrote" in capsys.readouterr().err
 
 
 def test_checkpoint_of_something_else(capsys: pytest.CaptureFixture[str]) -> None:
