@@ -35,14 +35,16 @@ class EpochLines(pl.callbacks.ProgressBar):
         """Speaks again."""
         self._enabled = True
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Opens the epoch's bar."""
-        if self._enabled:
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Opens the epoch's bar; here, since a run that goes on within an epoch never sees that epoch's start."""
+        if self._enabled and self._bar is None:
             total = self.total_train_batches
             self._bar = tqdm(
                 total=int(total) if total != float("inf") else None,
                 desc=f"epoch {trainer.current_epoch}",
-                initial=trainer.fit_loop.batch_idx + 1 if trainer.fit_loop.restarting else 0,
+                initial=batch_idx,
                 disable=not sys.stderr.isatty(),
                 dynamic_ncols=True,
                 miniters=0,

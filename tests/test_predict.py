@@ -79,7 +79,6 @@ def test_column_by_position(predict: Predict) -> None:
     ],
 )
 def test_what_goes_wrong(args: list[str], code: int, problem: str, predict: Predict) -> None:
-    Path("a.txt").write_text("good\n\n")
     Path("a.txt").write_text("good\n\nbad\n")
     write_csv(Path("b.csv"), [("good",)], header=("review",))  # type: ignore[list-item]
     received, out, err = predict(*args)

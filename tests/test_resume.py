@@ -7,6 +7,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
+from callbacks import EpochLines
 from datamodules import TextDataModule
 from lightning_modules import TextClassifier
 from lightning_modules.nets import NaiveBayesBag, TextCNN
@@ -26,12 +27,14 @@ class SaveAt(pl.Callback):
             trainer.save_checkpoint(self.path)
 
 
-def train(reviews: Path, saver: SaveAt, ckpt_path: Path | None = None) -> tuple[torch.Tensor, pd.DataFrame]:
+def train(
+    reviews: Path, saver: SaveAt, ckpt_path: Path | None = None, *others: pl.Callback
+) -> tuple[torch.Tensor, pd.DataFrame]:
     pl.seed_everything(0, verbose=False)
     data = TextDataModule(str(reviews), max_len=10, batch_size=10, seed=3)
     model = TextClassifier(TextCNN(data.vocab_size, max_len=10), lr=0.01)
-    options = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
-    trainer = pl.Trainer(max_epochs=3, accelerator="cpu", logger=False, callbacks=[saver], **options)  # type: ignore[arg-type]
+    options = {"enable_progress_bar": bool(others), "enable_model_summary": False, "enable_checkpointing": False}
+    trainer = pl.Trainer(max_epochs=3, accelerator="cpu", logger=False, callbacks=[saver, *others], **options)  # type: ignore[arg-type]
     trainer.fit(model, datamodule=data, ckpt_path=ckpt_path)
     return torch.cat([parameter.detach().flatten() for parameter in model.parameters()]), model.history
 
@@ -44,6 +47,16 @@ def test_the_rest_of_the_epoch_is_what_was_not_seen(step: int, reviews: Path, tm
     resumed, _ = train(reviews, rest, tmp_path / "a.ckpt")
     assert rest.seen == whole.seen[step:]
     assert torch.equal(resumed, weights)
+
+
+def test_lines_of_the_epoch_in_which_a_run_goes_on(
+    reviews: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(reviews, SaveAt(9, tmp_path / "a.ckpt"))
+    capsys.readouterr()
+    train(reviews, SaveAt(-1, tmp_path / "b.ckpt"), tmp_path / "a.ckpt", EpochLines())
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch = ")]
+    assert lines == ["epoch = 1", "epoch = 2"]
 
 
 def test_ratio_of_a_resumed_net_is_the_checkpoints(reviews: Path, tmp_path: Path) -> None:
