@@ -36,16 +36,14 @@ class TextClassifier(LightModel):
         self.weight_decay = weight_decay
 
     def shared_step(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
-        """`loss` and `accuracy`, with the probabilities and labels for the metrics."""
+        """`loss` and `accuracy`; in evaluation also the probabilities and labels, which the metrics take."""
         x, y = batch
         logits = self(x)
+        scores = {"loss": classification_loss(logits, y), "accuracy": accuracy(logits, y)}
+        if self.training:
+            return scores
         preds = probabilities(logits)
-        return {
-            "loss": classification_loss(logits, y),
-            "accuracy": accuracy(logits, y),
-            "preds": preds[:, 1] if logits.shape[1] == 1 else preds,
-            "target": y.reshape(-1).long(),
-        }
+        return scores | {"preds": preds[:, 1] if logits.shape[1] == 1 else preds, "target": y.reshape(-1).long()}
 
     def predict_step(self, batch: Any, batch_idx: int = 0, dataloader_idx: int = 0) -> Tensor:
         """Probabilities (B, num_classes) float32."""
