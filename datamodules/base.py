@@ -139,7 +139,8 @@ class DataModule(pl.LightningDataModule, ABC):
         """The DataModule of a checkpoint that is read, with all it learned from its training data, but no data.
 
         Raises:
-            ValueError: the checkpoint does not say which, as one of a model that was trained in Python.
+            ValueError: the checkpoint does not say which, as one of a model that was trained in Python, or it names a
+                class that cannot be built here.
         """
         hparams = dict(checkpoint.get("datamodule_hyper_parameters", {}))
         if "_class_path" not in hparams:
@@ -149,7 +150,13 @@ class DataModule(pl.LightningDataModule, ABC):
             )
         hparams.pop("_instantiator", None)
         cli = importlib.import_module(f"{pl.__name__}.cli")  # with jsonargparse, which nothing else here needs
-        module = cli.instantiate_module(DataModule, hparams)
+        try:
+            module = cli.instantiate_module(DataModule, hparams)
+        except Exception as error:  # a class of another project, or of another version, fails in any way
+            raise ValueError(
+                f"the checkpoint's data is of {hparams['_class_path']}, which cannot be built here: expected a class "
+                f"of this version of LightFit, or one that can be imported. The cause: {' '.join(str(error).split())}"
+            ) from error
         if not isinstance(module, cls):
             raise ValueError(f"expected a checkpoint of {cls.__name__}, received one of {type(module).__name__}")
         module.load_state_dict(checkpoint[type(module).__qualname__])

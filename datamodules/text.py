@@ -64,7 +64,8 @@ class TextDataModule(DataModule):
         self.source = source
         self.text_column = text_column
         self.label_column = label_column
-        self.tokenizer, self._tokenizer_code = load_tokenizer(tokenizer)
+        self.tokenizer, code = load_tokenizer(tokenizer)
+        self._tokenizer_key = [tokenizer, code]
         self.max_words = max_words
         self.max_len = max_len
         self.bucket = bucket
@@ -126,7 +127,7 @@ class TextDataModule(DataModule):
         return cached(
             DATA_DIR / "cache",
             "texts",
-            [format_version, self.source, fingerprint(path), columns, self.hparams["tokenizer"], self._tokenizer_code],
+            [format_version, self.source, fingerprint(path), columns, self._tokenizer_key],
             lambda: tokenise(read_source(self.source, path, *columns), self.tokenizer),
         )
 

@@ -94,8 +94,9 @@ class LightFitCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Prepares a resumed run: its own folder again, and no other values than the checkpoint's."""
         self._dump_config()
-        # Lightning notes the sizes that the data tells the net here, and fails where the net has no other argument.
-        self.config_dump["model"]["init_args"]["net"].setdefault("init_args", {})
+        # Lightning notes the sizes that the data tells the net here, and fails where there is no place for them.
+        arguments = self.config_dump["model"].setdefault("init_args", {})
+        arguments["net"] = {"init_args": {}} | (arguments.get("net") or {})
         if self.config.ckpt_path:
             go_on_in(Path(self.config.ckpt_path), self.config)
             checkpoint = read_checkpoint(self.config.ckpt_path)
@@ -103,9 +104,12 @@ class LightFitCLI(LightningCLI):
             refuse_changes(self.config_dump["data"], checkpoint.get("datamodule_hyper_parameters", {}), "data")
 
     def after_instantiate_classes(self) -> None:
-        """Drops the sizes that the net does not take: Lightning notes them all, and could not build it again."""
+        """Drops the sizes that nothing takes: Lightning notes them all, and could not build the model again."""
         taken = inspect.signature(type(self.model.net)).parameters
         for hparams in (self.model._hparams, self.model._hparams_initial):
+            if "class_path" not in hparams.get("net", {}):  # the model builds its own net
+                hparams.pop("net", None)
+                continue
             arguments = hparams["net"]["init_args"]
             for size in set(SIZES) & set(arguments) - set(taken):
                 del arguments[size]

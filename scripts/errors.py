@@ -33,8 +33,8 @@ def exit_code(command: Callable[[], None], *, debug: bool) -> int:
 def message(error: Exception) -> str:
     """The error's own words; the type before them where it is none that a user is meant to meet."""
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-    expected = (UsageError, ValueError, LookupError, OSError, ImportError)
-    if isinstance(error, expected) and text:
+    expected = isinstance(error, (UsageError, ValueError, OSError, ImportError)) or type(error) is LookupError
+    if expected and text:
         return text
     return f"{type(error).__name__}: {text} (run again with --debug for the traceback)"
 

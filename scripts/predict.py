@@ -4,8 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-if __name__ == "__main__":  # run as a file: import from the repository, not from this folder
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
+if __name__ == "__main__":  # run as a file: import from the repository, not from this folder, and classes of one's own
+    sys.path[:1] = [str(Path(__file__).resolve().parents[1]), str(Path.cwd())]
 
 from scripts.errors import UsageError, exit_code
 from scripts.quiet import hush

@@ -93,6 +93,14 @@ def test_checkpoint_of_a_model_trained_in_python(capsys: pytest.CaptureFixture[s
     assert "expected one that scripts/fit.py wrote" in capsys.readouterr().err
 
 
+def test_checkpoint_of_another_projects_data(capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save({"state_dict": {}, "datamodule_hyper_parameters": {"_class_path": "elsewhere.Data"}}, "a.ckpt")
+    assert main(["a.ckpt", "text"]) == 1
+    err = capsys.readouterr().err
+    assert "data is of elsewhere.Data, which cannot be built here" in err
+    assert len(err.splitlines()) == 1
+
+
 def test_checkpoint_of_something_else(capsys: pytest.CaptureFixture[str]) -> None:
     Path("a.ckpt").write_bytes(b"no checkpoint")
     assert main(["a.ckpt", "text"]) == 1
