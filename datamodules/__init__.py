@@ -2,7 +2,9 @@
 
 from datamodules.base import DataModule
 from datamodules.errors import DataError
+from datamodules.image_transforms import ImageTransforms
+from datamodules.images import ImageDataModule
 from datamodules.text import TextDataModule
 from datamodules.vocabulary import Vocabulary
 
-__all__ = ["DataError", "DataModule", "TextDataModule", "Vocabulary"]
+__all__ = ["DataError", "DataModule", "ImageDataModule", "ImageTransforms", "TextDataModule", "Vocabulary"]

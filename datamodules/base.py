@@ -1,11 +1,13 @@
 """What the DataModules of all domains share: order, loaders, and state in the checkpoint."""
 
 import importlib
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 from typing_extensions import Self
@@ -17,11 +19,11 @@ DATA_DIR = Path("data")  # against the working directory, when it is used
 
 
 class Batches(Protocol):
-    """Data that hands out a whole batch for a tensor of indices."""
+    """Data that hands out a whole batch for a tensor of indices, or for the epoch and one."""
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, index: Tensor) -> tuple[Tensor, Tensor]: ...
+    def __getitem__(self, asked: Any) -> tuple[Tensor, Tensor]: ...
 
 
 class ResumableLoader(DataLoader):
@@ -50,16 +52,31 @@ class DataModule(pl.LightningDataModule, ABC):
     train_data: Batches
     val_data: Batches
     test_data: Batches | None = None
-    lengths: Tensor | None = None
+    lengths: Tensor | None = None  # of the training samples, for batches of similar ones
+    sample_weights: Tensor | None = None  # how often each training sample is drawn, in proportion
+    augments = False  # whether the training data asks for the epoch, to change its samples at random
+    loader_workers = 0  # processes that make the batches
+    loss_weights: list[float] | None = None  # what an error counts, by class
+    remarks: tuple[str, ...] = ()  # what is said once more at the end of a run
 
     def __init__(self, *, batch_size: int, seed: int) -> None:
         super().__init__()
         if batch_size < 1:
             raise ValueError(f"expected batch_size of at least 1, received {batch_size}")
         self.save_hyperparameters()
+        self._keep_plain_hparams()
         self.batch_size = batch_size
         self.seed = seed
         self._ready = False
+
+    def _keep_plain_hparams(self) -> None:
+        """Drops what is no plain data: a checkpoint holds nothing else."""
+        for hparams in (self._hparams, self._hparams_initial):  # type: ignore[attr-defined]
+            for name in list(hparams):
+                try:
+                    json.dumps(hparams[name])
+                except TypeError:
+                    del hparams[name]
 
     @abstractmethod
     def _read(self) -> None:
@@ -123,9 +140,17 @@ class DataModule(pl.LightningDataModule, ABC):
             world_size=trainer.world_size if trainer else 1,
             start=self._start if shuffle else lambda: (0, 0),
             lengths=self.lengths if shuffle else None,
+            weights=self.sample_weights if shuffle else None,
+            with_epoch=shuffle and self.augments,
         )
-        # batch_size=None: the sampler yields whole batches, and the data answers with whole batches.
-        return ResumableLoader(data, sampler=sampler, batch_size=None, collate_fn=_as_it_is)  # type: ignore[arg-type]
+        return ResumableLoader(
+            data,  # type: ignore[arg-type]
+            sampler=sampler,
+            batch_size=None,  # the sampler yields whole batches, and the data answers with whole batches
+            collate_fn=_as_it_is,
+            num_workers=self.loader_workers,
+            pin_memory=self.loader_workers > 0 and torch.cuda.is_available(),
+        )
 
     def _start(self) -> tuple[int, int]:
         """The epoch that begins, and how many of its batches a resumed run has done."""
@@ -163,5 +188,5 @@ class DataModule(pl.LightningDataModule, ABC):
         return module
 
 
-def _as_it_is(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+def _as_it_is(batch: Any) -> Any:
     return batch

@@ -41,6 +41,16 @@ def cached(folder: Path, name: str, key: Any, build: Callable[[], Arrays]) -> Ar
     return arrays
 
 
+def to_json(strings: list[str]) -> NDArray[np.uint8]:
+    """Strings as an array, JSON in UTF-8; arrays are all that is cached."""
+    return np.frombuffer(json.dumps(strings).encode(), np.uint8)
+
+
+def from_json(array: NDArray[np.uint8]) -> list[str]:
+    """The strings of an array that `to_json` made."""
+    return json.loads(array.tobytes())
+
+
 def fingerprint(path: Path) -> list[tuple[str, int, int]]:
     """(name, size in bytes, time of change in ns) of a file, or of every file below a folder."""
     files = sorted(item for item in path.rglob("*") if item.is_file()) if path.is_dir() else [path]

@@ -3,7 +3,6 @@
 import hashlib
 import importlib
 import inspect
-import json
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -12,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datamodules.cache import Arrays
+from datamodules.cache import Arrays, to_json
 from datamodules.tables import SPLITS, Texts
 from datamodules.vocabulary import PAD
 
@@ -69,12 +68,12 @@ def tokenise(parts: dict[str, Texts], tokenizer: Tokenizer) -> Arrays:
     return {
         "tokens": tokens,
         "offsets": np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]),
-        "words": _to_json(list(numbers)),
+        "words": to_json(list(numbers)),
         "label": label.astype(np.int64),
-        "labels": _to_json(list(labels)),
+        "labels": to_json(list(labels)),
         "part": np.repeat([SPLITS.index(part) for part in parts], [len(part.texts) for part in parts.values()]),
         "group": group.astype(np.int64),
-        "places": _to_json([place for part in parts.values() for place in part.places]),
+        "places": to_json([place for part in parts.values() for place in part.places]),
     }
 
 
@@ -91,15 +90,6 @@ def count_words(corpus: Arrays, words: list[str], rows: NDArray[np.int64]) -> di
     tokens = corpus["tokens"][np.repeat(chosen, np.diff(corpus["offsets"]))]
     counts = np.bincount(tokens, minlength=len(words)).tolist()
     return {word: count for word, count in zip(words, counts, strict=True) if count}
-
-
-def from_json(array: NDArray[np.uint8]) -> list[str]:
-    """The strings of an array that `tokenise` made."""
-    return json.loads(array.tobytes())
-
-
-def _to_json(strings: list[str]) -> NDArray[np.uint8]:
-    return np.frombuffer(json.dumps(strings).encode(), np.uint8)
 
 
 class TextBatches:

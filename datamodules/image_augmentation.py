@@ -1,0 +1,139 @@
+"""Random crops, shifts and flips of a whole batch, each image with parameters of its own."""
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+TRIES = 10  # as in torchvision's RandomResizedCrop
+Bits = NDArray[np.uint64]
+
+
+def uniform(seed: int, epoch: int, index: Tensor, count: int) -> Tensor:
+    """Random numbers that depend on (seed, epoch, sample) alone, (B, count) float64 in [0, 1).
+
+    Each is the finaliser of SplitMix64 (Steele, Lea and Flood 2014, "Fast Splittable Pseudorandom Number Generators",
+    figure 16) of its own counter, so that no sample's numbers depend on those of another.
+
+    Args:
+        seed: any number.
+        epoch: number of the epoch.
+        index: numbers of the samples, (B,) int64.
+        count: how many numbers for each sample.
+    """
+    epoch_key = _mix(_mix(np.array([seed % 2**64], np.uint64)) + np.uint64(epoch))
+    keys = _mix(epoch_key + index.numpy().astype(np.uint64))[:, None]
+    bits = _mix(keys + np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15))
+    return torch.from_numpy((bits >> np.uint64(11)).astype(np.float64) / 2**53)
+
+
+def _mix(z: Bits) -> Bits:
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+def random_flips(seed: int, epoch: int, index: Tensor, probability: float) -> Tensor:
+    """Whether each image is flipped, (B,) bool.
+
+    Over the epochs every image is flipped in exactly its share of them, to the nearest epoch; with probability 0.5,
+    every other one. Source: Jordan 2024 (arXiv 2404.00498), section 3.6, alternating flip, for any probability.
+    """
+    phase = uniform(seed, 0, index, 1)[:, 0]
+    return (phase + epoch * probability) % 1 < probability
+
+
+def random_boxes(
+    draws: Tensor, height: int, width: int, *, scale: tuple[float, float], ratio: tuple[float, float]
+) -> Tensor:
+    """Random crops as torchvision's RandomResizedCrop chooses them: top, left, height, width, (B, 4) float64.
+
+    Args:
+        draws: random numbers in [0, 1), (B, 2 * TRIES + 2).
+        height: that of the images.
+        width: that of the images.
+        scale: smallest and largest part of the area.
+        ratio: smallest and largest width per height.
+    """
+    area = height * width * (scale[0] + draws[:, :TRIES] * (scale[1] - scale[0]))
+    log_low, log_high = math.log(ratio[0]), math.log(ratio[1])
+    proportion = (log_low + draws[:, TRIES : 2 * TRIES] * (log_high - log_low)).exp()
+    w, h = (area * proportion).sqrt().round(), (area / proportion).sqrt().round()
+    fits = (w > 0) & (w <= width) & (h > 0) & (h <= height)
+    first = fits.float().argmax(1, keepdim=True)
+    # Where no try fits: the largest box in the centre that keeps the proportions within their limits.
+    whole_h = min(height, round(width / ratio[0])) if width / height < ratio[0] else height
+    whole_w = min(width, round(height * ratio[1])) if width / height > ratio[1] else width
+    any_fits = fits.any(1)
+    h = torch.where(any_fits, h.gather(1, first)[:, 0], float(whole_h))
+    w = torch.where(any_fits, w.gather(1, first)[:, 0], float(whole_w))
+    place = torch.where(any_fits[:, None], draws[:, 2 * TRIES :], 0.5)
+    top = (place[:, 0] * (height - h + any_fits)).floor()
+    left = (place[:, 1] * (width - w + any_fits)).floor()
+    return torch.stack([top, left, h, w], 1)
+
+
+def resample(x: Tensor, boxes: Tensor, size: tuple[int, int], *, flips: Tensor, shifts: Tensor) -> Tensor:
+    """Cuts a box out of every image, scales it to one size, then flips and shifts it; (B, C, h, w) float32.
+
+    Bilinear and without aliasing, as torchvision's resized_crop. Scaling, flip and shift are linear in the rows and in
+    the columns, so that each image takes two small matrix products. What a shift brings in is mirrored at the edge.
+
+    Args:
+        x: images, (B, C, H, W), on any device.
+        boxes: top, left, height and width, (B, 4).
+        size: height and width of the result.
+        flips: which images to flip left to right, (B,) bool.
+        shifts: rows and columns to shift by, (B, 2) int64, within the size.
+    """
+    boxes, flips, shifts = boxes.to(x.device, torch.float32), flips.to(x.device), shifts.to(x.device)
+    rows = _mirrored(shifts[:, :1], size[0])
+    columns = _mirrored(shifts[:, 1:], size[1])
+    columns = torch.where(flips[:, None], size[1] - 1 - columns, columns)
+    vertical = _weights(boxes[:, 0], boxes[:, 2], x.shape[2], size[0])
+    horizontal = _weights(boxes[:, 1], boxes[:, 3], x.shape[3], size[1])
+    vertical = vertical.gather(1, rows[:, :, None].expand(-1, -1, x.shape[2]))
+    horizontal = horizontal.gather(1, columns[:, :, None].expand(-1, -1, x.shape[3]))
+    # One matrix for all channels of an image: side by side for its rows, then below each other for its columns.
+    batch, channels, _, width = x.shape
+    mixed = vertical @ x.float().transpose(1, 2).flatten(2)  # (B, h, C * W)
+    mixed = mixed.reshape(batch, -1, width) @ horizontal.mT  # (B, h * C, w)
+    return mixed.reshape(batch, size[0], channels, size[1]).transpose(1, 2)
+
+
+def hide_squares(x: Tensor, draws: Tensor, *, side: int) -> Tensor:
+    """Each image with a square set to 0, which is the mean; (B, C, H, W).
+
+    Source: DeVries and Taylor 2017, "Cutout" (arXiv 1708.04552), section 3.2; here the square is always whole.
+
+    Args:
+        x: normalised images, (B, C, H, W).
+        draws: random numbers in [0, 1), (B, 2).
+        side: side of the square, in pixels, cut to the image's.
+    """
+    inside = []
+    for axis in (0, 1):
+        length = x.shape[2 + axis]
+        start = (draws[:, axis : axis + 1] * (max(length - side, 0) + 1)).long()
+        position = torch.arange(length)
+        inside.append(((position >= start) & (position < start + side)).to(x.device))
+    return x.masked_fill(inside[0][:, None, :, None] & inside[1][:, None, None, :], 0)
+
+
+def _mirrored(shift: Tensor, size: int) -> Tensor:
+    """For each output position the one it is taken from, (B, size) int64."""
+    position = (torch.arange(size, device=shift.device) + shift).abs()
+    return torch.where(position < size, position, 2 * (size - 1) - position)
+
+
+def _weights(start: Tensor, length: Tensor, full: int, size: int) -> Tensor:
+    """What each of `full` pixels contributes to each of `size`: a triangle, as wide as a new pixel, (B, size, full)."""
+    step = (length / size)[:, None, None]
+    end = (start + length)[:, None, None]
+    centre = start[:, None, None] + (torch.arange(size, device=start.device)[:, None] + 0.5) * step
+    pixel = torch.arange(full, device=start.device) + 0.5
+    weight = (1 - (pixel - centre).abs() / step.clamp(min=1)).clamp(min=0)
+    weight = weight * ((pixel > start[:, None, None]) & (pixel < end))
+    return weight / weight.sum(-1, keepdim=True)

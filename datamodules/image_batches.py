@@ -1,0 +1,138 @@
+"""Images handed out by the batch: all at once where they are of one size and decoded, else one by one."""
+
+import torch
+from torch import Tensor
+
+from datamodules.image_augmentation import TRIES, hide_squares, random_boxes, random_flips, resample, uniform
+from datamodules.image_store import Images
+from datamodules.image_transforms import ImageTransforms, Size
+
+OTHER_STREAM = 2**40  # added to a sample's number for random numbers that are no others' too
+Asked = Tensor | tuple[int, Tensor]
+
+
+class ImageBatches:
+    """Images of one part, with their classes.
+
+    Evaluation asks for indices (B,) int64; training asks for the epoch and indices, and each image is then changed at
+    random, as (seed, epoch, sample) say.
+
+    Args:
+        labels: class of each image of the part, (N,) int64.
+        transforms: what happens to an image.
+        size: height and width of what the net gets.
+        seed: seed of the augmentation.
+    """
+
+    def __init__(self, labels: Tensor, *, transforms: ImageTransforms, size: Size, seed: int) -> None:
+        self.labels = labels
+        self.transforms = transforms
+        self.size = size
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, asked: Asked) -> tuple[Tensor, Tensor]:
+        """Images (B, 3, h, w) float32 and classes (B,) int64."""
+        epoch, index = asked if isinstance(asked, tuple) else (None, asked)
+        if epoch is None:
+            x = self.transforms.normalise(self._evaluation(index))
+        else:
+            x = self.transforms.normalise(self._training(epoch, index))
+            if self.transforms.cutout:
+                x = hide_squares(x, uniform(self.seed, epoch, index + OTHER_STREAM, 2), side=self.transforms.cutout)
+        return x, self.labels[index].to(x.device)
+
+    def _evaluation(self, index: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def _training(self, epoch: int, index: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+class StackedBatches(ImageBatches):
+    """Decoded images of one size, changed as a batch on the device.
+
+    Args:
+        images: those of all parts, (M, 3, H, W) uint8.
+        rows: numbers of this part's images, (N,) int64.
+        device: where the batches are made.
+        labels, transforms, size, seed: as in `ImageBatches`.
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        *,
+        rows: Tensor,
+        labels: Tensor,
+        transforms: ImageTransforms,
+        size: Size,
+        seed: int,
+    ) -> None:
+        super().__init__(labels, transforms=transforms, size=size, seed=seed)
+        self.images = images
+        self.rows = rows
+        self.device = torch.device("cpu")
+
+    def _gather(self, index: Tensor) -> Tensor:
+        return self.images[self.rows[index]].to(self.device, non_blocking=True)
+
+    def _evaluation(self, index: Tensor) -> Tensor:
+        return self.transforms.in_evaluation(self._gather(index), self.size)
+
+    def _training(self, epoch: int, index: Tensor) -> Tensor:
+        chosen, x = self.transforms, self._gather(index)
+        draws = uniform(self.seed, epoch, index, 2 * TRIES + 4)
+        shifts = (draws[:, -2:] * (2 * chosen.shift + 1)).long() - chosen.shift
+        flips = random_flips(self.seed, epoch, index, chosen.flip)
+        if chosen.crop_scale:
+            boxes = random_boxes(draws[:, :-2], *x.shape[2:], scale=chosen.crop_scale, ratio=chosen.crop_ratio)
+        else:
+            x = chosen.in_evaluation(x, self.size)
+            boxes = torch.tensor([0, 0, *self.size]).expand(len(x), 4)
+        return resample(x, boxes, self.size, flips=flips, shifts=shifts)
+
+
+class SingleBatches(ImageBatches):
+    """Images of any sizes, changed one by one; for workers.
+
+    Args:
+        images: those of all parts, by number.
+        rows: numbers of this part's images, (N,) int64.
+        labels, transforms, size, seed: as in `ImageBatches`.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        *,
+        rows: Tensor,
+        labels: Tensor,
+        transforms: ImageTransforms,
+        size: Size,
+        seed: int,
+    ) -> None:
+        super().__init__(labels, transforms=transforms, size=size, seed=seed)
+        self.images = images
+        self.rows = rows
+
+    def _evaluation(self, index: Tensor) -> Tensor:
+        rows = self.rows[index].tolist()
+        return torch.stack([self.transforms.in_evaluation(self.images[row], self.size) for row in rows])
+
+    def _training(self, epoch: int, index: Tensor) -> Tensor:
+        change = self.transforms.in_training(self.size)
+        seeds = (uniform(self.seed, epoch, index, 1)[:, 0] * 2**53).long().tolist()
+        images = []
+        with torch.random.fork_rng(devices=[]):
+            for row, seed in zip(self.rows[index].tolist(), seeds, strict=True):
+                torch.manual_seed(seed)
+                images.append(change(self.images[row]))
+                if images[-1].shape != (3, *self.size):
+                    raise ValueError(
+                        f"transforms.train must give (3, {self.size[0]}, {self.size[1]}), the size of val and test; "
+                        f"received {tuple(images[-1].shape)}: put v2.RandomCrop or v2.Resize among them"
+                    )
+        return torch.stack(images)

@@ -1,0 +1,95 @@
+"""Encoded images to pixels."""
+
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+from torchvision.transforms.v2.functional import pil_to_tensor
+
+from datamodules.errors import DataError
+
+try:
+    from torchvision.io import decode_image
+except ImportError:  # torchvision 0.29 announced that a later release will be without it
+    decode_image = None
+
+JPEG_OR_PNG = (b"\xff\xd8", b"\x89PNG")
+MAX_PIXELS = 89_478_485  # Pillow's own limit: a quarter of a GiB in RGB
+
+
+def image_size(data: bytes) -> tuple[int, int]:
+    """Height and width of an encoded image, from its header, as stored (not turned by EXIF).
+
+    Raises:
+        DataError: it is empty, no image, or would take more than `MAX_PIXELS` pixels.
+    """
+    if not data:
+        raise DataError("the file is empty (0 bytes)")
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            width, height = image.size
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise DataError(_too_large(f"{int(re.findall(r'[0-9]+', str(error))[0]):,} pixels")) from error
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise DataError(f"no image: its first bytes are {data[:8]!r}") from error
+    if height * width > MAX_PIXELS:
+        raise DataError(_too_large(f"{width:,} x {height:,} pixels"))
+    return height, width
+
+
+def decode(data: bytes) -> Tensor:
+    """An encoded image to RGB, upright as its EXIF says, (3, H, W) uint8.
+
+    JPEG and PNG by torchvision, and by Pillow what it cannot read. Grey becomes three equal channels, alpha is dropped.
+
+    Raises:
+        DataError: as `image_size`, or the image is cut off or damaged.
+    """
+    image_size(data)
+    try:
+        # Of other formats torchvision reads some, but not which way is up.
+        pixels = _by_torchvision(data) if decode_image and data.startswith(JPEG_OR_PNG) else _by_pillow(data)
+    except (RuntimeError, ValueError):
+        pixels = _by_pillow(data)
+    return pixels if pixels.dtype == torch.uint8 else (pixels.int() >> 8).to(torch.uint8)  # 16 bits a channel
+
+
+def decode_file(path: Path) -> Tensor:
+    """As `decode`; the file is named in the message.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        DataError: as `decode`.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no file at '{path}' (looked from '{Path.cwd()}')")
+    try:
+        return decode(path.read_bytes())
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def _by_torchvision(data: bytes) -> Tensor:
+    return decode_image(torch.frombuffer(bytearray(data), dtype=torch.uint8), mode="RGB", apply_exif_orientation=True)
+
+
+def _by_pillow(data: bytes) -> Tensor:
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            upright = ImageOps.exif_transpose(image)
+            if upright.mode.startswith("I;16"):  # Pillow's own conversion cuts off what is above 255
+                upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
+            return pil_to_tensor(upright.convert("RGB"))
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise DataError(f"cut off or damaged: {error}") from error
+
+
+def _too_large(size: str) -> str:
+    return (
+        f"{size}, more than the {MAX_PIXELS:,} that are decoded (a small file may hide an image that fills the "
+        "memory): scale it down"
+    )

@@ -1,0 +1,179 @@
+"""Labelled images to batches of pixels."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from datamodules.base import DATA_DIR, Batches, DataModule
+from datamodules.image_batches import ImageBatches, SingleBatches, StackedBatches
+from datamodules.image_decoding import decode_file
+from datamodules.image_inputs import find_inputs
+from datamodules.image_parts import describe_images, divide, example_of, list_skipped
+from datamodules.image_sources import locate, read_set
+from datamodules.image_store import DecodedImages, num_processors
+from datamodules.image_transforms import ImageTransforms, Size, choose_size
+from datamodules.labels import weigh_classes
+
+MAX_WORKERS = 8
+
+
+class ImageDataModule(DataModule):
+    """Images with a class each: x (B, 3, H, W) float32, y (B,) int64.
+
+    Every image is decoded once to check it. Images that fit in memory stay decoded, kept under data/cache until the
+    folder changes; others are decoded by workers whenever they are needed.
+
+    Args:
+        root: a folder or a zip of <split>/<class>/*.jpg (splits train and perhaps val and test) or <class>/*.jpg, or a
+            published set: digits (installed with scikit-learn), cifar10, fashion_mnist (downloaded).
+        classes: names of the classes to keep; all if null.
+        transforms: size, augmentation and normalisation.
+        batch_size: number of images in a batch, on each device.
+        val_fraction: part of train that becomes val, where there is no val; identical files stay together.
+        class_weights: what an error counts, by class: none (each sample the same), balanced (each class the same), or
+            a weight by class name, 1 where none is given.
+        balanced_sampling: draw each class as often as any other in training, with repetition.
+        cache_bytes: the most that decoded images may take in memory; small ones (64 pixels) always stay.
+        num_workers: number of processes that decode; null: the number of processors, 8 at the most, or none for images
+            that stay decoded.
+        on_error: what to do with an image that cannot be read: raise, or skip it and list it at the end.
+        seed: seed of split, order and augmentation; the command line sets it from --seed_everything.
+    """
+
+    augments = True
+
+    def __init__(
+        self,
+        root: str,
+        *,
+        classes: list[str] | None = None,
+        transforms: ImageTransforms = ImageTransforms(),
+        batch_size: int = 32,
+        val_fraction: float = 0.2,
+        class_weights: Literal["none", "balanced"] | dict[str, float] = "none",
+        balanced_sampling: bool = False,
+        cache_bytes: int = 2**30,
+        num_workers: int | None = None,
+        on_error: Literal["raise", "skip"] = "raise",
+        seed: int = 0,
+    ) -> None:
+        super().__init__(batch_size=batch_size, seed=seed)
+        self.root = root
+        self.classes = classes
+        self.transforms = transforms
+        self.val_fraction = val_fraction
+        self.class_weights = class_weights
+        self.balanced_sampling = balanced_sampling
+        self.cache_bytes = cache_bytes
+        self.num_workers = num_workers
+        self.on_error = on_error
+        self._class_names: list[str] = []
+        self._size: Size | None = None
+
+    def prepare_data(self) -> None:
+        """Downloads the images where they are a published set that is not here yet."""
+        locate(self.root, DATA_DIR)
+
+    @property
+    def class_names(self) -> list[str]:
+        """The names of the classes, sorted; reads the data the first time."""
+        if not self._class_names:
+            self.setup()
+        return self._class_names
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+    @property
+    def image_size(self) -> Size:
+        """Height and width of what the net gets, in pixels; reads the data the first time."""
+        if self._size is None:
+            self.setup()
+        assert self._size is not None
+        return self._size
+
+    def _read(self) -> None:
+        found = read_set(self.root, DATA_DIR, cache_bytes=self.cache_bytes, on_error=self.on_error)
+        parts = divide(found, self.classes, val_fraction=self.val_fraction, seed=self.seed)
+        size = choose_size(self.transforms.size, found.sizes[parts.used], [found.places[row] for row in parts.used])
+        stacked = found.images.stacked() if isinstance(found.images, DecodedImages) else None
+        if self.transforms.train is not None:
+            stacked = None  # transforms of one's own take one image at a time
+
+        def batches(part: str) -> ImageBatches:
+            rows = parts.rows[part]
+            own: Any = {"transforms": self.transforms, "size": size, "seed": self.seed}
+            own |= {"rows": torch.from_numpy(rows), "labels": torch.from_numpy(parts.labels[rows])}
+            return SingleBatches(found.images, **own) if stacked is None else StackedBatches(stacked, **own)
+
+        self.train_data, self.val_data = batches("train"), batches("val")
+        self.test_data = batches("test") if len(parts.rows["test"]) else None
+        self._size, self._class_names = size, parts.names
+        self.loader_workers = self._count_workers(stacked is not None)
+        train = parts.labels[parts.rows["train"]]
+        self.loss_weights = weigh_classes(self.class_weights, train, parts.names)
+        if self.balanced_sampling:
+            self.sample_weights = torch.from_numpy(1 / np.bincount(train)[train])
+        self._found = describe_images(found, parts, size)
+        self._example = example_of(found, self.root)
+        self.remarks = list_skipped(found.skipped)
+
+    def _loader(self, data: Batches, *, shuffle: bool) -> DataLoader:
+        if isinstance(data, StackedBatches) and self.trainer is not None:
+            data.device = self.trainer.strategy.root_device
+        return super()._loader(data, shuffle=shuffle)
+
+    def _count_workers(self, stacked: bool) -> int:
+        if self.num_workers is not None:
+            return self.num_workers
+        return 0 if stacked else min(num_processors(), MAX_WORKERS)
+
+    def describe(self) -> str:
+        """One line: source, number of images in each part and class, sizes, and how they are kept."""
+        return f"{self.root}: {self._found}; {self.loader_workers} workers"
+
+    @property
+    def example_input(self) -> str:
+        """An image of the data, or what a person would type in its place."""
+        return self._example
+
+    def encode(self, samples: list[Path]) -> Tensor:
+        """Image files to pixels (B, 3, h, w) float32, as in validation.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            DataError: a file is no image.
+        """
+        size = self.image_size
+        images = [self.transforms.in_evaluation(decode_file(path), size) for path in samples]
+        return self.transforms.normalise(torch.stack(images))
+
+    def read_inputs(self, inputs: list[str], column: str | int | None = None) -> list[Path]:
+        """The image files that the arguments stand for; a folder stands for all images below it.
+
+        Raises:
+            LookupError: a column is named: images have none.
+        """
+        if column is not None:
+            raise LookupError(f"images have no columns, received --column {column}: leave it out")
+        return find_inputs(inputs)
+
+    def denormalise(self, x: Tensor) -> Tensor:
+        """What the net gets, (B, 3, h, w), back to colours in [0, 1]."""
+        return self.transforms.denormalise(x)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Class names and the size that the net gets."""
+        return {"class_names": list(self.class_names), "image_size": list(self.image_size)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes class names and size from a checkpoint."""
+        self._class_names = list(state_dict["class_names"])
+        height, width = state_dict["image_size"]
+        self._size = height, width
