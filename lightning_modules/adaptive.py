@@ -1,10 +1,12 @@
 """Nets that take something from the training data before their first step."""
 
+import copy
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol, runtime_checkable
 
 import torch.distributed as dist
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 
 @runtime_checkable
@@ -16,7 +18,11 @@ class Adaptive(Protocol):
 
 
 def batches_of_all_processes(batches: Iterable[Any]) -> Iterator[Any]:
-    """The batches of every process, in one order on all of them."""
+    """The batches of every process, in one order on all of them; a loader's own iterator is left alone."""
+    if isinstance(batches, DataLoader):
+        loader: Any = copy.copy(batches)
+        loader._iterator = None  # with persistent workers it is the one that the training loop has begun on
+        batches = loader
     if not (dist.is_available() and dist.is_initialized()):
         yield from batches
         return

@@ -5,16 +5,25 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def classification_loss(logits: Tensor, y: Tensor) -> Tensor:
+def classification_loss(
+    logits: Tensor, y: Tensor, *, label_smoothing: float = 0.0, class_weights: Tensor | None = None
+) -> Tensor:
     """Cross-entropy, mean over the batch (scalar); binary cross-entropy where there is one logit.
 
     Args:
         logits: (B, num_classes), or (B, 1) for two classes.
         y: labels (B,) int64, or (B, 1) float32 in {0, 1} with one logit.
+        label_smoothing: part of the target that is spread over all classes, in [0, 1).
+        class_weights: what a sample of each class counts, (num_classes,); the mean is over samples, not over weights,
+            so that means of batches add up.
     """
+    labels = y.reshape(-1).long()
     if logits.shape[1] == 1:
-        return F.binary_cross_entropy_with_logits(logits, y.reshape(-1, 1).to(logits.dtype))
-    return F.cross_entropy(logits, y)
+        target = labels.to(logits.dtype) * (1 - label_smoothing) + label_smoothing / 2
+        losses = F.binary_cross_entropy_with_logits(logits[:, 0], target, reduction="none")
+    else:
+        losses = F.cross_entropy(logits, labels, label_smoothing=label_smoothing, reduction="none")
+    return losses.mean() if class_weights is None else (losses * class_weights[labels]).mean()
 
 
 def accuracy(logits: Tensor, y: Tensor) -> Tensor:

@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import nn
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler
+
+WARM_UP, START, END = 0.23, 0.2, 0.07  # of one_cycle: part of the steps that go up, and the rates at both ends
 
 
 def optimizer_class(name: str) -> type[Optimizer]:
@@ -24,16 +26,49 @@ def optimizer_class(name: str) -> type[Optimizer]:
 
 
 def make_optimizer(
-    chosen: type[Optimizer], parameters: Iterable[nn.Parameter], *, lr: float, weight_decay: float
+    chosen: type[Optimizer], parameters: Iterable[Any], *, lr: float, weight_decay: float = 0.0, momentum: float = 0.0
 ) -> Optimizer:
-    """The optimizer over the parameters; its other arguments keep torch's defaults.
+    """The optimizer over parameters, or groups of them; its other arguments keep torch's defaults.
+
+    Args:
+        chosen: its class.
+        parameters: parameters, or dicts of `params` and what else holds for them.
+        lr: learning rate.
+        weight_decay: L2 penalty.
+        momentum: Nesterov's.
 
     Raises:
-        ValueError: it takes no weight decay and one was given.
+        ValueError: it takes no weight decay or no momentum, and one was given.
     """
+    arguments: dict[str, Any] = {"lr": lr}
+    taken = inspect.signature(chosen).parameters
+    for name, value in (("weight_decay", weight_decay), ("momentum", momentum)):
+        if value and name not in taken:
+            raise ValueError(f"torch.optim.{chosen.__name__} takes no {name}, received {value}: leave it at 0")
+        if value:
+            arguments[name] = value
+    if momentum and "nesterov" in taken:
+        arguments["nesterov"] = True
     build: Any = chosen
-    if not weight_decay:
-        return build(parameters, lr=lr)
-    if "weight_decay" not in inspect.signature(chosen).parameters:
-        raise ValueError(f"torch.optim.{chosen.__name__} takes no weight_decay, received {weight_decay}: leave it at 0")
-    return build(parameters, lr=lr, weight_decay=weight_decay)
+    return build(parameters, **arguments)
+
+
+def make_schedule(name: str, optimizer: Optimizer, num_steps: int) -> LRScheduler:
+    """A schedule of the learning rate by the step.
+
+    Args:
+        name: `cosine`, half a period down to 0 (Loshchilov and Hutter 2017, "SGDR", equation 5), or `one_cycle`, a
+            straight line up from a fifth and one down to near 0 (the triangle of Jordan 2024, arXiv 2404.00498).
+        optimizer: whose rates it scales.
+        num_steps: number of steps in the whole of the training.
+    """
+    if name == "cosine":
+        return CosineAnnealingLR(optimizer, T_max=max(num_steps, 1))
+    top = max(round(WARM_UP * num_steps), 1)
+
+    def scale(step: int) -> float:
+        if step < top:
+            return START + (1 - START) * step / top
+        return END + (1 - END) * max(num_steps - step, 0) / max(num_steps - top, 1)
+
+    return LambdaLR(optimizer, scale)

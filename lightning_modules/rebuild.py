@@ -25,6 +25,7 @@ def rebuild(cls: type[Model], base: type, saved: Mapping[str, Any], net: nn.Modu
     """
     arguments = {name: value for name, value in saved.items() if not name.startswith("_")}
     if net is not None:
+        arguments.pop("net", None)  # how to build the one that was trained, where it was trained by a command
         return cls(net, **arguments)  # type: ignore[call-arg]
     if "_class_path" not in saved:
         raise ValueError(

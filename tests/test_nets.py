@@ -4,12 +4,22 @@ import math
 
 import pytest
 import torch
+import torchvision
 from torch import nn
 
 from lightning_modules.classification import accuracy, classification_loss, probabilities
-from lightning_modules.nets import NaiveBayesBag, TextCNN
+from lightning_modules.nets import (
+    FastResNet,
+    ImageCNN,
+    LayeredCNN,
+    NaiveBayesBag,
+    TextCNN,
+    TorchvisionNet,
+    sequential_cnn,
+)
 from lightning_modules.nets.naive_bayes_bag import hash_pairs
-from lightning_modules.optimizers import make_optimizer, optimizer_class
+from lightning_modules.nets.torchvision_net import TWO_HEADED
+from lightning_modules.optimizers import make_optimizer, make_schedule, optimizer_class
 
 
 def num_parameters(net: nn.Module) -> int:
@@ -89,3 +99,131 @@ def test_optimizers_by_name() -> None:
         optimizer_class("adam")
     with pytest.raises(ValueError, match="SparseAdam takes no weight_decay, received 0.1"):
         make_optimizer(optimizer_class("SparseAdam"), parameters, lr=0.5, weight_decay=0.1)
+
+
+def test_smoothing_and_weights_of_the_loss() -> None:
+    logits, y = torch.randn(6, 3), torch.tensor([0, 1, 2, 2, 2, 2])
+    weights = torch.tensor([2.0, 2.0, 0.5])
+    smooth = classification_loss(logits, y, label_smoothing=0.3)
+    assert smooth.item() == pytest.approx(nn.functional.cross_entropy(logits, y, label_smoothing=0.3).item())
+    each = nn.functional.cross_entropy(logits, y, reduction="none")
+    assert classification_loss(logits, y, class_weights=weights).item() == pytest.approx(
+        (each * weights[y]).mean().item()
+    )
+    one = torch.randn(4, 1)
+    target = torch.tensor([0.0, 1.0, 1.0, 0.0])
+    expected = nn.functional.binary_cross_entropy_with_logits(one[:, 0], target * 0.8 + 0.1).item()
+    assert classification_loss(one, target.long(), label_smoothing=0.2).item() == pytest.approx(expected)
+    # One logit and its two-class twin weigh alike.
+    two, pair = torch.cat([torch.zeros_like(one), one], 1), torch.tensor([3.0, 0.5])
+    both = [classification_loss(logits, target.long(), class_weights=pair).item() for logits in (one, two)]
+    assert both[0] == pytest.approx(both[1])
+
+
+def test_schedules() -> None:
+    rates = {}
+    for name in ("cosine", "one_cycle"):
+        optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=2.0)
+        schedule = make_schedule(name, optimizer, 100)
+        rates[name] = []
+        for _ in range(100):
+            rates[name].append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            schedule.step()
+    assert rates["cosine"][0] == 2
+    assert rates["cosine"][50] == pytest.approx(1)
+    assert rates["cosine"][99] < 0.001
+    assert rates["one_cycle"][0] == pytest.approx(0.4)
+    assert max(rates["one_cycle"]) == rates["one_cycle"][23] == pytest.approx(2)
+    assert rates["one_cycle"][99] == pytest.approx(0.164, abs=0.001)
+
+
+def test_momentum_is_nesterovs() -> None:
+    parameters = [nn.Parameter(torch.zeros(1))]
+    group = make_optimizer(torch.optim.SGD, parameters, lr=0.1, momentum=0.9).param_groups[0]
+    assert (group["momentum"], group["nesterov"]) == (0.9, True)
+    with pytest.raises(ValueError, match="Adam takes no momentum, received 0.9"):
+        make_optimizer(torch.optim.Adam, parameters, lr=0.1, momentum=0.9)
+
+
+def test_the_cookbooks_image_net_in_its_three_ways() -> None:
+    nets = [ImageCNN(), LayeredCNN(), sequential_cnn()]
+    weights = list(nets[0].state_dict().values())
+    x = torch.randn(5, 3, 32, 32)
+    for net in nets:
+        assert num_parameters(net) == 54_273
+        net.load_state_dict(dict(zip(net.state_dict(), weights, strict=True)))
+        torch.testing.assert_close(net.eval()(x), nets[0].eval()(x))
+    assert ImageCNN(num_classes=4)(x).shape == (5, 4)
+    assert LayeredCNN(num_classes=4)(x).shape == (5, 4)
+    with pytest.raises(ValueError, match=r"images of at least 14 x 14, received \(2, 3, 13, 20\)"):
+        ImageCNN()(torch.zeros(2, 3, 13, 20))
+
+
+@pytest.mark.parametrize("size", [(2, 2), (8, 8), (28, 28), (33, 65), (96, 96)])
+def test_fast_res_net_takes_every_size(size: tuple[int, int]) -> None:
+    net = FastResNet(num_classes=4, image_size=size, widths=(8, 16, 8, 12))
+    x = torch.randn(3, 3, *size)
+    net.adapt([(x, torch.zeros(3))])
+    assert net(x).shape == (3, 4)
+    assert net(x).isfinite().all()
+    assert sum(isinstance(module, nn.MaxPool2d) for module in net.modules()) == min(4, int(math.log2(min(size) - 1)))
+
+
+def test_whitening_decorrelates_patches() -> None:
+    chance = torch.Generator().manual_seed(0)
+    x = torch.rand(64, 3, 12, 12, generator=chance) @ torch.rand(12, 12, generator=chance) * 5
+    net = FastResNet(num_classes=2, widths=(8,))
+    net.adapt([(x[:32], torch.zeros(32)), (x[32:], torch.zeros(32))])
+    out = net.whitening(x).transpose(0, 1).flatten(1).double()  # (24, samples)
+    second_moments = out[:12] @ out[:12].T / out.shape[1]
+    torch.testing.assert_close(second_moments, torch.eye(12, dtype=torch.float64), atol=0.05, rtol=0)
+    torch.testing.assert_close(out[:12], -out[12:])
+    assert not net.whitening.weight.requires_grad
+
+
+def test_fast_res_net_begins_as_the_identity() -> None:
+    block = FastResNet(num_classes=2, widths=(30,)).blocks[0]
+    x = torch.randn(2, 24, 8, 8)
+    torch.testing.assert_close(block.conv1(x)[:, :24], x)
+
+
+def test_mirror_gives_the_mean_of_both_views_in_evaluation_alone() -> None:
+    torch.manual_seed(0)
+    plain, mirror = FastResNet(num_classes=3, widths=(8,)), FastResNet(num_classes=3, widths=(8,), mirror=True)
+    mirror.load_state_dict(plain.state_dict())
+    x = torch.randn(4, 3, 32, 32)
+    torch.testing.assert_close(mirror(x), plain(x))
+    plain.eval(), mirror.eval()
+    torch.testing.assert_close(mirror(x), (plain(x) + plain(x.flip(3))) / 2)
+
+
+def test_fast_res_net_refuses() -> None:
+    with pytest.raises(ValueError, match=r"widths of at least one block, each at least 1, received \[\]"):
+        FastResNet(num_classes=2, widths=())
+    with pytest.raises(ValueError, match=r"images of at least 2 x 2 pixels, received \(1, 9\)"):
+        FastResNet(num_classes=2, image_size=(1, 9))
+
+
+@pytest.mark.parametrize("name", ["resnet18", "googlenet", "vit_b_16", "mobilenet_v3_small"])
+def test_nets_of_torchvision(name: str) -> None:
+    net = TorchvisionNet(name, num_classes=5, image_size=(64, 64)).eval()
+    assert net(torch.randn(2, 3, 64, 64)).shape == (2, 5)
+
+
+def test_every_classifier_of_torchvision_can_be_built() -> None:
+    names = torchvision.models.list_models(module=torchvision.models)
+    assert len(names) >= 80
+    for name in names:
+        # Without memory for the weights, where the net can be built so; of the others the small ones.
+        needs_memory = name.startswith("regnet") or name in TWO_HEADED
+        if not needs_memory or name in ("regnet_x_400mf", "regnet_y_400mf", "googlenet"):
+            with torch.device("cpu" if needs_memory else "meta"):
+                TorchvisionNet(name, num_classes=5)
+
+
+def test_names_that_torchvision_lacks() -> None:
+    with pytest.raises(ValueError, match="no classifier 'resnet81'; the nearest names: resnet"):
+        TorchvisionNet("resnet81", num_classes=2)
+    with pytest.raises(ValueError, match=r"vit_b_16 takes square images only, received \(64, 96\)"):
+        TorchvisionNet("vit_b_16", num_classes=2, image_size=(64, 96))

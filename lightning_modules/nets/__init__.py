@@ -1,6 +1,9 @@
-"""Plain nets: torch alone, no Lightning."""
+"""Plain torch modules; each works without LightFit."""
 
+from lightning_modules.nets.fast_res_net import FastResNet
+from lightning_modules.nets.image_cnn import ImageCNN, LayeredCNN, sequential_cnn
 from lightning_modules.nets.naive_bayes_bag import NaiveBayesBag
 from lightning_modules.nets.text_cnn import TextCNN
+from lightning_modules.nets.torchvision_net import TorchvisionNet
 
-__all__ = ["NaiveBayesBag", "TextCNN"]
+__all__ = ["FastResNet", "ImageCNN", "LayeredCNN", "NaiveBayesBag", "TextCNN", "TorchvisionNet", "sequential_cnn"]
