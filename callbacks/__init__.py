@@ -1,7 +1,28 @@
 """Callbacks that watch a run: they change nothing in it."""
 
+from callbacks.batch_preview import BatchPreview
+from callbacks.best_and_last import BestAndLast
+from callbacks.confusion import ConfusionMatrix, plot_confusion_matrix
+from callbacks.feature_maps import FeatureMaps, plot_feature_maps
+from callbacks.grad_cam import GradCAM, grad_cam
 from callbacks.history import HistoryFiles, plot_history, plot_metric
 from callbacks.hyper_parameters import FinalMetric
+from callbacks.layers import feature_maps
 from callbacks.progress import EpochLines
 
-__all__ = ["EpochLines", "FinalMetric", "HistoryFiles", "plot_history", "plot_metric"]
+__all__ = [
+    "BatchPreview",
+    "BestAndLast",
+    "ConfusionMatrix",
+    "EpochLines",
+    "FeatureMaps",
+    "FinalMetric",
+    "GradCAM",
+    "HistoryFiles",
+    "feature_maps",
+    "grad_cam",
+    "plot_confusion_matrix",
+    "plot_feature_maps",
+    "plot_history",
+    "plot_metric",
+]

@@ -1,24 +1,13 @@
 """The history on disk: a table and a plot that grow with the run."""
 
-import io
 import os
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from callbacks.namespace import pl
-
-
-class Plot(Figure):
-    """A figure of its own, without pyplot and its window; a notebook shows it as the picture it is."""
-
-    def _repr_png_(self) -> bytes:
-        picture = io.BytesIO()
-        FigureCanvasAgg(self).print_png(picture)
-        return picture.getvalue()
+from callbacks.plots import Plot
 
 
 def plot_metric(history: pd.DataFrame, metric: str) -> Plot:

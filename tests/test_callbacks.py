@@ -6,10 +6,11 @@ from typing import Any
 import pandas as pd
 import pytest
 import pytorch_lightning as pl
+import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from test_light_model import Model, loader, net
 
-from callbacks import EpochLines, FinalMetric, HistoryFiles, plot_history, plot_metric
+from callbacks import BestAndLast, EpochLines, FinalMetric, HistoryFiles, plot_history, plot_metric
 
 HISTORY = pd.DataFrame({"epoch": [0, 1], "loss": [2.0, 1.0], "val_loss": [2.5, 1.5], "lr": [0.1, 0.1]})
 
@@ -30,6 +31,21 @@ def test_losses_are_the_same_with_and_without(tmp_path: Path) -> None:
     _, alone = run([], tmp_path)
     _, watched = run([HistoryFiles(), FinalMetric(), EpochLines()], tmp_path)
     assert watched.history.equals(alone.history)
+
+
+def test_last_checkpoint_is_the_last_epochs(tmp_path: Path) -> None:
+    class Worse(Model):
+        def validation_step(self, batch: Any, batch_idx: int) -> Any:
+            return {"loss": self.log("val_loss", float(self.current_epoch))}
+
+    checkpoint = BestAndLast(
+        tmp_path, filename="{epoch}", monitor="val_loss", save_last=True, save_on_train_epoch_end=True
+    )
+    options: dict[str, Any] = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    trainer = pl.Trainer(max_epochs=3, accelerator="cpu", callbacks=[checkpoint], **options)
+    trainer.fit(Worse(net()), loader(), loader(30))
+    saved = {path.name: torch.load(path)["epoch"] for path in tmp_path.glob("*.ckpt")}
+    assert saved == {"epoch=0.ckpt": 0, "last.ckpt": 2}
 
 
 def test_history_on_disk_is_the_models(tmp_path: Path) -> None:
