@@ -1,21 +1,22 @@
 """LightningCLI as LightFit speaks it: presets, a run folder, and sizes that the data tells the net."""
 
 import inspect
+import time
 from argparse import ArgumentError
 from pathlib import Path
 
-from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from callbacks import EpochLines, FinalMetric, HistoryFiles
+from callbacks import BestAndLast, EpochLines, FinalMetric, HistoryFiles
 from datamodules import DataError, DataModule
 from lightning_modules import LightModel
 from lightning_modules.checkpoint import read_checkpoint
 from scripts.errors import UsageError
-from scripts.keys import SIZES, refuse_linked
+from scripts.keys import SIZES, WEIGHTS, refuse_linked
 from scripts.parsing import explain
-from scripts.resume import RunConfig, go_on_in, refuse_changes
+from scripts.quiet import say
+from scripts.resume import RunConfig, go_on_in, going_on, refuse_changes
 
 CHECKPOINT = {
     "monitor": "val_loss",
@@ -30,6 +31,7 @@ HELP = """Train a task, or your own preset.
   --task NAME     a preset of tasks/ (see --list), or the path of a YAML of your own
   --gpus GPUS     auto (default) what is there; 0 the CPU; N that many; -1 all; 0,1 those ids
   --list          the tasks, a line each
+  --init auto     begin anew where the checkpoint of --ckpt_path is missing (strict, the default: an error)
   --quiet         no progress, only the result
   --debug         errors with their traceback
 
@@ -44,7 +46,8 @@ class LightFitCLI(LightningCLI):
         UsageError: the line does not parse, or an argument is refused by the class that takes it.
     """
 
-    def __init__(self, args: list[str], *, task: str, quiet: bool) -> None:
+    def __init__(self, args: list[str], *, task: str, quiet: bool, init: str) -> None:
+        self.quiet, self.init = quiet, init
         refuse_linked(args)
         callbacks = [HistoryFiles(), FinalMetric(), EpochLines(quiet=quiet)]
         logger = {
@@ -84,11 +87,12 @@ class LightFitCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """`--checkpoint.*`, `--ckpt_path`, and what flows from the data and the seed."""
-        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(BestAndLast, "checkpoint")
         parser.set_defaults({f"checkpoint.{name}": value for name, value in CHECKPOINT.items()})
         parser.add_argument("--ckpt_path", type=str | None, default=None, help="Checkpoint of a run to go on with.")
         for size in SIZES:
             parser.link_arguments(f"data.{size}", f"model.init_args.net.init_args.{size}", apply_on="instantiate")
+        parser.link_arguments(f"data.{WEIGHTS}", f"model.init_args.{WEIGHTS}", apply_on="instantiate")
         parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
 
     def before_instantiate_classes(self) -> None:
@@ -97,9 +101,16 @@ class LightFitCLI(LightningCLI):
         # Lightning notes the sizes that the data tells the net here, and fails where there is no place for them.
         arguments = self.config_dump["model"].setdefault("init_args", {})
         arguments["net"] = {"init_args": {}} | (arguments.get("net") or {})
+        if self.init == "auto" and self.config.ckpt_path and not Path(self.config.ckpt_path).exists():
+            if not self.quiet:
+                say(f"no checkpoint at '{self.config.ckpt_path}': training from scratch, as --init auto says")
+            self.config.ckpt_path = None
         if self.config.ckpt_path:
             go_on_in(Path(self.config.ckpt_path), self.config)
+            started = time.monotonic()
             checkpoint = read_checkpoint(self.config.ckpt_path)
+            if not self.quiet:
+                say(going_on(checkpoint, self.config.ckpt_path, time.monotonic() - started))
             refuse_changes(self.config_dump["model"], checkpoint.get("hyper_parameters", {}), "model")
             refuse_changes(self.config_dump["data"], checkpoint.get("datamodule_hyper_parameters", {}), "data")
 

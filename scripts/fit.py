@@ -18,6 +18,7 @@ def main(args: list[str] | None = None) -> int:
     own.add_argument("--task")
     own.add_argument("--gpus", default="auto")
     own.add_argument("--list", action="store_true")
+    own.add_argument("--init", choices=("strict", "auto"), default="strict")
     own.add_argument("--quiet", action="store_true")
     own.add_argument("--debug", action="store_true")
     options, rest = own.parse_known_args(sys.argv[1:] if args is None else args)
@@ -44,7 +45,7 @@ def fit(options: argparse.Namespace, rest: list[str]) -> None:
     # Before LightningCLI, which imports torch and Lightning.
     from scripts.training import train
 
-    train(name, [*preset, *rest], gpus=options.gpus, quiet=options.quiet)
+    train(name, [*preset, *rest], gpus=options.gpus, quiet=options.quiet, init=options.init)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,11 @@ import yaml
 from scripts.errors import UsageError
 
 # What a DataModule knows, and a net may ask for by an argument of the same name.
-SIZES = ("num_classes", "vocab_size", "max_len")
+SIZES = ("num_classes", "image_size", "vocab_size", "max_len")
+# What a DataModule tells the model, likewise.
+WEIGHTS = "loss_weights"
 LINKED = {"data.seed": "--seed_everything"} | {f"model.net.{size}": "the data" for size in SIZES}
+LINKED[f"model.{WEIGHTS}"] = "--data.class_weights"
 
 
 def refuse_linked(args: list[str]) -> None:

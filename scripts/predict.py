@@ -15,7 +15,11 @@ def main(args: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     parser = argparse.ArgumentParser("predict.py", description="Predict from a checkpoint alone.", allow_abbrev=False)
     parser.add_argument("checkpoint", help="a .ckpt file of a run")
-    parser.add_argument("inputs", nargs="+", help="a text, a file of lines (.txt), a table (.csv, .tsv, .jsonl), or - ")
+    parser.add_argument(
+        "inputs",
+        nargs="+",
+        help="images or folders of them; or texts, files of lines (.txt), tables (.csv, .tsv, .jsonl), -",
+    )
     parser.add_argument("--column", help="the texts' column of a table: a name, or a position from 0 without a header")
     parser.add_argument("-o", "--output", type=Path, help="write a CSV instead of printing a table")
     parser.add_argument("--batch_size", type=int, default=256, help="number of inputs in a batch (default: 256)")

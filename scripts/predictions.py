@@ -15,7 +15,7 @@ from scripts.devices import accelerator_and_devices
 
 
 def classify(model: LightModel, data: DataModule, samples: list[Any], *, batch_size: int, gpus: str) -> pd.DataFrame:
-    """A row for each sample, in order: `row` (from 1), `label`, `probability`, and the `input` itself.
+    """A row for each sample, in order: `row` (from 1), `label`, `probability`, and the `file` or the `input` itself.
 
     Args:
         model: a classifier whose `predict_step` gives probabilities (B, num_classes).
@@ -42,13 +42,19 @@ def classify(model: LightModel, data: DataModule, samples: list[Any], *, batch_s
             "row": range(1, len(samples) + 1),
             "label": [data.class_names[index] for index in number.tolist()],
             "probability": [round(value, 6) for value in probability.tolist()],
-            "input": [str(sample) if len(str(sample)) <= 60 else f"{str(sample)[:57]}..." for sample in samples],
         }
+        | _inputs(samples)
     )
 
 
+def _inputs(samples: list[Any]) -> dict[str, list[str]]:
+    if all(isinstance(sample, Path) for sample in samples):
+        return {"file": [str(sample) for sample in samples]}
+    return {"input": [str(sample) if len(str(sample)) <= 60 else f"{str(sample)[:57]}..." for sample in samples]}
+
+
 def write_csv(table: pd.DataFrame, path: Path) -> None:
-    """Writes `row, label, probability`, under the final name only when whole."""
+    """Writes the table without the inputs, which may be long, under the final name only when it is whole."""
     part = path.with_name(f"{path.name}.part")
-    table[["row", "label", "probability"]].to_csv(part, index=False)
+    table.drop(columns="input", errors="ignore").to_csv(part, index=False)
     os.replace(part, path)

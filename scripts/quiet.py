@@ -21,3 +21,25 @@ def hush() -> None:
         warnings.filterwarnings("ignore", message=message)
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+
+
+def speak() -> None:
+    """Prints what our own modules log, such as what was loaded from pretrained weights."""
+    own = logging.getLogger("lightning_modules")
+    own.setLevel(logging.INFO)
+    own.handlers = [StandardOutput()]
+
+
+def say(text: str) -> None:
+    """Prints a line, in the first of several processes."""
+    from pytorch_lightning.utilities import rank_zero_only  # here: predict.py imports this file before Lightning
+
+    rank_zero_only(print)(text, flush=True)
+
+
+class StandardOutput(logging.Handler):
+    """Log messages among what is printed, without date and level."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Prints the message."""
+        say(self.format(record))

@@ -8,7 +8,7 @@ from jsonargparse import Namespace
 from pytorch_lightning.cli import LightningArgumentParser, SaveConfigCallback
 
 from scripts.errors import UsageError
-from scripts.keys import flat
+from scripts.keys import WEIGHTS, flat
 
 
 class RunConfig(SaveConfigCallback):
@@ -27,6 +27,12 @@ def go_on_in(checkpoint: Path, config: Namespace) -> None:
     if checkpoint.parent.name == "checkpoints" and (folder / "config.yaml").is_file():
         save_dir, name = folder.parent.parent, folder.parent.name
         _set_folder(config, save_dir=str(save_dir), name=name, version=folder.name)
+
+
+def going_on(checkpoint: Mapping[str, Any], path: str, seconds: float) -> str:
+    """A line: the epoch from which a run goes on, and how long its checkpoint took to read."""
+    epoch = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+    return f"going on from epoch {epoch} of '{path}', read in {seconds:.1f} s"
 
 
 def _set_folder(config: Namespace, **values: str | None) -> None:
@@ -50,6 +56,7 @@ def refuse_changes(config: Mapping[str, Any], saved: Mapping[str, Any], section:
     """
     asked = flat({"class_path": config["class_path"], **config.get("init_args", {})})
     known = flat({("class_path" if name == "_class_path" else name): value for name, value in saved.items()})
+    asked.pop(WEIGHTS, None)  # the data tells them when it is read, which it has not been yet
     changed = [name for name in asked if name in known and asked[name] != known[name]]
     if changed:
         values = "; ".join(f"--{section}.{name} {asked[name]}, the checkpoint has {known[name]}" for name in changed)

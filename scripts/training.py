@@ -6,6 +6,7 @@ import io
 import shlex
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -20,23 +21,32 @@ from lightning_modules import LightModel
 from scripts.cli import LightFitCLI
 from scripts.devices import accelerator_and_devices
 from scripts.errors import UsageError
-from scripts.quiet import hush
+from scripts.quiet import hush, speak
 from scripts.run_folder import check_writable
 
 SCRIPTS = Path(__file__).resolve().parent
 
 
-def train(task: str, args: list[str], *, gpus: str, quiet: bool) -> Trainer:
+def train(task: str, args: list[str], *, gpus: str, quiet: bool, init: str = "strict") -> Trainer:
     """Trains with a LightningCLI command line, into `runs/<task>/version_N`; returns the trainer that did it.
+
+    Args:
+        task: name of the task, for the run folder.
+        args: LightningCLI's.
+        gpus: as in `accelerator_and_devices`.
+        quiet: print the result alone.
+        init: what to do about a checkpoint to go on with that is missing: strict, an error; auto, begin anew.
 
     Raises:
         UsageError: what was typed cannot be done.
     """
     hush()
+    if not quiet:
+        speak()
     if gpus != "auto":
         accelerator, devices = accelerator_and_devices(gpus, torch.cuda.device_count())
         args = [*args, f"--trainer.accelerator={accelerator}", f"--trainer.devices={devices}"]
-    cli = LightFitCLI(args, task=task, quiet=quiet)
+    cli = LightFitCLI(args, task=task, quiet=quiet, init=init)
     trainer, model, data = cli.trainer, cli.model, cli.datamodule
     if trainer.is_global_zero:
         # One process alone: another one would find the folder there and take the next number.
@@ -49,24 +59,43 @@ def train(task: str, args: list[str], *, gpus: str, quiet: bool) -> Trainer:
             summarise(model.net, x)
         log_graph(trainer, model.net, x)
     started = time.monotonic()
+    _run(trainer, lambda: trainer.fit(model, datamodule=data, ckpt_path=cli.config.ckpt_path))
+    seconds = time.monotonic() - started
+    scores = test(trainer, model, data)
+    if trainer.is_global_zero:
+        report(trainer, model, data, seconds=seconds, test_scores=scores)
+    return trainer
+
+
+def _run(trainer: Trainer, fit: Callable[[], None]) -> None:
     try:
-        trainer.fit(model, datamodule=data, ckpt_path=cli.config.ckpt_path)
+        fit()
     except MisconfigurationException as error:
         raise UsageError(str(error)) from error
     except SystemExit:  # Lightning's answer to Ctrl-C
         raise KeyboardInterrupt(_how_to_go_on(trainer)) from None
-    if trainer.is_global_zero:
-        report(trainer, model, data, time.monotonic() - started)
-    return trainer
+
+
+def test(trainer: Trainer, model: LightModel, data: DataModule) -> dict[str, float]:
+    """The scores of the best checkpoint on the data's test part; none where there is no such part, or no checkpoint."""
+    checkpoint = trainer.checkpoint_callback
+    if data.test_data is None or not isinstance(checkpoint, ModelCheckpoint) or not checkpoint.best_model_path:
+        return {}
+    (scores,) = trainer.test(model, datamodule=data, ckpt_path=checkpoint.best_model_path, verbose=False)
+    return dict(scores)
 
 
 def summarise(net: nn.Module, x: Tensor) -> None:
-    """Prints torchkeras' summary of a net; `x` is a batch for it."""
+    """Prints torchkeras' summary of a net; `x` is a batch for it.
+
+    Of a copy, and with a random state of its own: the summary runs the net, and a run is the same without it.
+    """
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         # On import torchkeras prints which of its optional packages are missing, and uses what torch deprecates.
         warnings.simplefilter("ignore")
         from torchkeras import summary
-    summary(net, input_data=x)
+    with torch.random.fork_rng(devices=[]):
+        summary(copy.deepcopy(net).eval(), input_data=x)
 
 
 def log_graph(trainer: Trainer, net: nn.Module, x: Tensor) -> None:
@@ -79,9 +108,13 @@ def log_graph(trainer: Trainer, net: nn.Module, x: Tensor) -> None:
                 logger.experiment.add_graph(copy.deepcopy(net).eval(), x)
 
 
-def report(trainer: Trainer, model: LightModel, data: DataModule, seconds: float) -> None:
-    """Prints the best score, where everything is, and the commands that come next."""
+def report(
+    trainer: Trainer, model: LightModel, data: DataModule, *, seconds: float, test_scores: dict[str, float]
+) -> None:
+    """Prints the best score, what the data has to remark, where everything is, and the commands that come next."""
     print(f"trained to epoch {trainer.current_epoch}, {trainer.global_step} steps, in {seconds:.1f} s")
+    for line in data.remarks:
+        print(line)
     checkpoint, history = trainer.checkpoint_callback, model.history
     if not isinstance(checkpoint, ModelCheckpoint) or not checkpoint.best_model_path:
         return
@@ -90,6 +123,8 @@ def report(trainer: Trainer, model: LightModel, data: DataModule, seconds: float
         best = history.iloc[int(scores.argmin() if checkpoint.mode == "min" else scores.argmax())]
         values = ", ".join(f"{name} {best[name]:.4f}" for name in history.columns if name.startswith("val_"))
         print(f"best epoch {int(best['epoch'])}: {values}")
+    if test_scores:
+        print(f"its test part: {', '.join(f'{name} {value:.4f}' for name, value in test_scores.items())}")
     path = _from_here(Path(checkpoint.best_model_path))
     print(f"checkpoint: {path}\n\nnext:")
     if trainer.logger is not None:

@@ -4,10 +4,15 @@ import csv
 import os
 import random
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 # Before torch is imported: threads of small nets only stand in each other's way.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -71,6 +76,31 @@ def reviews(tmp_path: Path) -> Path:
     return write_csv(tmp_path / "reviews.csv", make_reviews())
 
 
+def make_images(
+    root: Path,
+    *,
+    per_class: int = 20,
+    first: int = 0,
+    names: tuple[str, ...] = ("bright", "dark"),
+    size: Callable[[int], tuple[int, int]] = lambda number: (20 + number % 20, 20 + number % 11),
+) -> Path:
+    """PNG files `<class>/<number>.png` that a net can tell apart by their brightness, all different."""
+    for name in names:
+        chance = np.random.default_rng([first, *name.encode()])
+        (root / name).mkdir(parents=True, exist_ok=True)
+        for number in range(first, first + per_class):
+            width, height = size(number)
+            pixels = {"bright": 170, "dark": 20}.get(name, 100) + chance.integers(0, 50, (height, width, 3))
+            Image.fromarray(pixels.astype(np.uint8)).save(root / name / f"{number:02d}.png")
+    return root
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """A folder of 40 images in two classes."""
+    return make_images(tmp_path / "images")
+
+
 @pytest.fixture
 def fit(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     """The command `fit.py` in this process, on the CPU: arguments to exit code, output and errors."""
@@ -82,3 +112,33 @@ def fit(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str
         return code, output.out, output.err
 
     return run
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves files and says nothing; `/short` promises more than it sends."""
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        if self.path == "/short":
+            self.send_response(200)
+            self.send_header("Content-Length", "100")
+            self.end_headers()
+            self.wfile.write(b"only this")
+        else:
+            super().do_GET()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """Address and folder of a server."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    http = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    thread = threading.Thread(target=http.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{http.server_port}", folder
+    http.shutdown()
+    thread.join()
+    http.server_close()

@@ -87,6 +87,33 @@ def test_what_goes_wrong(args: list[str], code: int, problem: str, predict: Pred
     assert out == ""
 
 
+def test_images(fit: Fit, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fit("--task", "images", "--data.root", "images", "--quiet", "--data.num_workers", 0, "--trainer.max_epochs", 12)
+    (tmp_path / "runs/images/version_0/checkpoints/last.ckpt").rename("moved.ckpt")
+    images.rename("elsewhere")
+    capsys.readouterr()
+    assert main(["moved.ckpt", "elsewhere", "elsewhere/dark/03.png", "-o", "out.csv"]) == 0
+    assert capsys.readouterr().out == "41 rows in out.csv\n"
+    table = pd.read_csv("out.csv")
+    assert list(table) == ["row", "label", "probability", "file"]
+    assert table["file"].iloc[[0, 20, 40]].tolist() == [
+        "elsewhere/bright/00.png",
+        "elsewhere/dark/00.png",
+        "elsewhere/dark/03.png",
+    ]
+    assert (table["label"] == table["file"].str.split("/").str[1]).mean() > 0.9
+    assert main(["moved.ckpt", "elsewhere/dark/03.png"]) == 0
+    assert capsys.readouterr().out.split()[-1] == "elsewhere/dark/03.png"
+    Path("bad.jpg").write_bytes(b"no image")
+    for args, code, problem in (
+        (["nope.png"], 2, "no image or folder at 'nope.png'"),
+        (["bad.jpg"], 1, "bad.jpg: no image: its first bytes are b'no image'"),
+        (["elsewhere", "--column", "a"], 2, "images have no columns"),
+    ):
+        assert main(["moved.ckpt", *args]) == code
+        assert problem in capsys.readouterr().err
+
+
 def test_checkpoint_of_a_model_trained_in_python(capsys: pytest.CaptureFixture[str]) -> None:
     torch.save({"state_dict": {}, "hyper_parameters": {"lr": 0.1}}, "a.ckpt")
     assert main(["a.ckpt", "text"]) == 1

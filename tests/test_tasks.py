@@ -1,5 +1,6 @@
 """Every preset: its header, and a run on small data."""
 
+import dataclasses
 import importlib
 import inspect
 import re
@@ -7,13 +8,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
 import yaml
 from conftest import make_reviews
 
-from datamodules import text, text_sources
+from datamodules import images as images_module
+from datamodules import text
+from datamodules.image_sources import ImageSet, whole_set
 from datamodules.tables import Texts
+from lightning_modules import classifier
 from scripts.presets import TASKS, task_names
 
 SMALL = ("--trainer.max_epochs", "2", "--quiet")
@@ -24,17 +30,34 @@ def small_texts(*args: Any) -> dict[str, Texts]:
     return {"train": Texts([row[0] for row in rows], [row[1] for row in rows], [""] * len(rows))}
 
 
+def small_images(*args: Any, **kwargs: Any) -> ImageSet:
+    chance = np.random.default_rng(0)
+    label = np.arange(120) % 3
+    pixels = torch.from_numpy(
+        (40 * label[:, None, None, None] + chance.integers(0, 99, (120, 3, 32, 32))).astype("uint8")
+    )
+    parts = np.where(np.arange(120) < 90, 0, 2)
+    return whole_set(pixels, [("airplane", "automobile", "bird")[number] for number in label], parts)
+
+
 @pytest.mark.parametrize("task", task_names())
 def test_every_preset_runs_on_small_data(
-    task: str, fit: Callable[..., tuple[int, str, str]], reviews: Path, monkeypatch: pytest.MonkeyPatch
+    task: str, fit: Callable[..., tuple[int, str, str]], reviews: Path, images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = []
-    if yaml.safe_load((TASKS / f"{task}.yaml").read_text())["data"].get("init_args", {}).get("source") == "":
-        source = ["--data.source", str(reviews)]
-    monkeypatch.setattr(text, "read_source", text_sources.read_source if source else small_texts)
-    code, out, err = fit("--task", task, *source, *SMALL)
+    data = yaml.safe_load((TASKS / f"{task}.yaml").read_text())["data"].get("init_args", {})
+    own = {"source": str(reviews), "root": str(images)}
+    given = [item for name, value in own.items() if data.get(name) == "" for item in (f"--data.{name}", value)]
+    if not given:
+        monkeypatch.setattr(text, "read_source", small_texts)
+        monkeypatch.setattr(images_module, "locate", lambda *args: None)
+        monkeypatch.setattr(images_module, "read_set", small_images)
+    if task == "finetune":  # weights as if downloaded, at a size that takes seconds
+        monkeypatch.setattr(classifier, "pretrained_state", lambda weights, net: net.model.state_dict())
+        given += ["--data.transforms.size", "32", "--data.num_workers", "0"]
+    code, out, err = fit("--task", task, *given, *SMALL)
     assert (code, err) == (0, "")
     assert "best epoch" in out
+    assert ("its test part: test_loss" in out) == (data.get("root", "") != "")
     history = pd.read_csv(f"runs/{task}/version_0/history.csv")
     assert list(history) == ["epoch", "loss", "accuracy", "val_loss", "val_accuracy"]
     assert history.notna().all().all()
@@ -61,4 +84,8 @@ def test_presets_hold_differences_only(task: str, section: str) -> None:
     preset = yaml.safe_load((TASKS / f"{task}.yaml").read_text())[section]
     room, _, name = preset["class_path"].rpartition(".")
     parameters = inspect.signature(getattr(importlib.import_module(room), name)).parameters
-    assert [key for key, value in preset.get("init_args", {}).items() if parameters[key].default == value] == []
+    for key, value in preset.get("init_args", {}).items():
+        default = parameters[key].default
+        assert value != default, key
+        if dataclasses.is_dataclass(default):
+            assert [name for name, item in value.items() if getattr(default, name) == item] == [], key

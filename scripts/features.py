@@ -1,0 +1,72 @@
+"""Feature maps of one sample: `python scripts/features.py CKPT IMAGE -o maps.png`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":  # run as a file: import from the repository, not from this folder, and classes of one's own
+    sys.path[:1] = [str(Path(__file__).resolve().parents[1]), str(Path.cwd())]
+
+from scripts.errors import UsageError, exit_code
+from scripts.quiet import hush
+
+
+def main(args: list[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    parser = argparse.ArgumentParser(
+        "features.py", description="Feature maps of one sample, from a checkpoint alone.", allow_abbrev=False
+    )
+    parser.add_argument("checkpoint", help="a .ckpt file of a run")
+    parser.add_argument("input", help="an image, or a text for a net of texts")
+    parser.add_argument("-o", "--output", type=Path, default=Path("maps.png"), help="the picture (default: maps.png)")
+    parser.add_argument(
+        "--layers", nargs="+", help="names of layers or patterns of names; every convolution if left out"
+    )
+    parser.add_argument("--num_maps", type=int, default=4, help="number of maps of each layer (default: 4)")
+    parser.add_argument("--debug", action="store_true", help="errors with their traceback")
+    options = parser.parse_args(args)
+    return exit_code(lambda: draw(options), debug=options.debug)
+
+
+def draw(options: argparse.Namespace) -> None:
+    """Writes the picture.
+
+    Raises:
+        UsageError: what was typed cannot be done.
+    """
+    if options.num_maps < 1:
+        raise UsageError(f"expected --num_maps of at least 1, received {options.num_maps}")
+    if options.output.suffix.lower() != ".png":
+        raise UsageError(f"expected --output to end in .png, received '{options.output}'")
+    if not options.output.absolute().parent.is_dir():
+        raise UsageError(f"no folder '{options.output.absolute().parent}' to write {options.output.name} into")
+    # Torch and Lightning, imported after what needs neither.
+    from callbacks import feature_maps, plot_feature_maps
+    from callbacks.data_views import Denormalises, NamesPositions
+    from callbacks.plots import write_png
+    from datamodules import DataModule
+    from lightning_modules import LightModel
+    from lightning_modules.checkpoint import read_checkpoint
+
+    hush()
+    checkpoint = read_checkpoint(options.checkpoint)
+    data, model = DataModule.from_checkpoint(checkpoint), LightModel.from_checkpoint(checkpoint)
+    x = data.encode(data.read_inputs([options.input])[:1])
+    assert model.net is not None
+    maps = feature_maps(model.net, x, options.layers)
+    if not maps:
+        raise UsageError(f"{type(model.net).__name__} has no convolution to show: name layers by --layers")
+    figure = plot_feature_maps(
+        maps,
+        num_maps=options.num_maps,
+        image=data.denormalise(x)[0].permute(1, 2, 0) if isinstance(data, Denormalises) else None,
+        ticks=data.ticks(x[0]) if isinstance(data, NamesPositions) else None,
+    )
+    write_png(figure.pixels(), options.output)
+    for name, value in maps.items():
+        print(f"{name}: {tuple(value.shape[1:])}")
+    print(f"written: {options.output}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
