@@ -35,7 +35,7 @@ def grad_cam(net: nn.Module, x: Tensor, target: Tensor, *, layer: str | None = N
         own, images, classes = copy.deepcopy(net).eval(), x.detach().clone(), target.clone()
         attribution = LayerGradCam(lambda batch: _logits(own, batch), _layer(own, layer))
         maps = attribution.attribute(images, target=classes, relu_attributions=True)
-        # A net that looks at mirror images too, as a second half of the batch, has maps of those behind the others.
+        # A net that looks at other views too, in a longer batch, has the maps of those behind the others.
         maps = LayerAttribution.interpolate(maps[: len(images)], tuple(images.shape[2:]), "bilinear")[:, 0].detach()
     return maps / maps.amax((1, 2), keepdim=True).clamp(min=1e-12)
 

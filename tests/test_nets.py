@@ -188,14 +188,26 @@ def test_fast_res_net_begins_as_the_identity() -> None:
     torch.testing.assert_close(block.conv1(x)[:, :24], x)
 
 
-def test_mirror_gives_the_mean_of_both_views_in_evaluation_alone() -> None:
+@pytest.mark.parametrize("views", [2, 6])
+def test_views_give_the_mean_of_their_logits_in_evaluation_alone(views: int) -> None:
     torch.manual_seed(0)
-    plain, mirror = FastResNet(num_classes=3, widths=(8,)), FastResNet(num_classes=3, widths=(8,), mirror=True)
-    mirror.load_state_dict(plain.state_dict())
+    plain, several = FastResNet(num_classes=3, widths=(8,)), FastResNet(num_classes=3, widths=(8,), views=views)
+    several.load_state_dict(plain.state_dict())
     x = torch.randn(4, 3, 32, 32)
-    torch.testing.assert_close(mirror(x), plain(x))
-    plain.eval(), mirror.eval()
-    torch.testing.assert_close(mirror(x), (plain(x) + plain(x.flip(3))) / 2)
+    torch.testing.assert_close(several(x), plain(x))
+    plain.eval(), several.eval()
+    expected = [plain(x), plain(x.flip(3))]
+    for image in (x, x.flip(3)) if views == 6 else ():
+        down = torch.cat([image[:, :, 1:2], image[:, :, :-1]], 2)
+        up = torch.cat([image[:, :, 1:], image[:, :, -2:-1]], 2)
+        expected.append(plain(torch.cat([down[..., 1:2], down[..., :-1]], 3)))
+        expected.append(plain(torch.cat([up[..., 1:], up[..., -2:-1]], 3)))
+    torch.testing.assert_close(several(x), torch.stack(expected).mean(0))
+
+
+def test_other_numbers_of_views_are_refused() -> None:
+    with pytest.raises(ValueError, match="expected 1, 2 or 6 views, received 3"):
+        FastResNet(num_classes=3, views=3)
 
 
 def test_fast_res_net_refuses() -> None:

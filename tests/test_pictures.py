@@ -53,7 +53,7 @@ def train(
 def image_run(callbacks: list[pl.Callback], *, epochs: int = 3, net: nn.Module | None = None) -> ImageClassifier:
     torch.manual_seed(0)
     data = ImageDataModule("images", transforms=ImageTransforms(size=16), batch_size=8, num_workers=0)
-    model = ImageClassifier(net or FastResNet(num_classes=2, widths=(8, 8), mirror=True), lr=0.001)
+    model = ImageClassifier(net or FastResNet(num_classes=2, widths=(8, 8), views=2), lr=0.001)
     train(model, callbacks=callbacks, data=data, epochs=epochs)
     return model
 
@@ -217,8 +217,8 @@ def test_grad_cam_finds_what_the_class_depends_on() -> None:
     assert maps.shape == (1, 8, 8)
     assert maps[0, 1, 2] == maps.max() == 1
     assert grad_cam(Upper(), x, torch.tensor([0])).max() == 0, "nothing speaks for the other class"
-    mirror = FastResNet(num_classes=3, widths=(8,), mirror=True)
-    assert grad_cam(mirror, torch.randn(2, 3, 32, 32), torch.tensor([0, 2])).shape == (2, 32, 32)
+    several = FastResNet(num_classes=3, widths=(8,), views=6)
+    assert grad_cam(several, torch.randn(2, 3, 32, 32), torch.tensor([0, 2])).shape == (2, 32, 32)
     one_logit = grad_cam(ImageCNN(), torch.randn(2, 3, 32, 32), torch.tensor([0, 1]))
     assert one_logit.isfinite().all()
 

@@ -27,7 +27,8 @@ class FastResNet(nn.Module):
         num_classes: number of classes.
         image_size: height and width of the images; each block halves them, the first ones only where there is room.
         widths: number of channels of each block.
-        mirror: in evaluation, give the mean of the logits for an image and for its mirror image (section 3.5).
+        views: how many views of an image give the mean of their logits in evaluation (section 3.5): 1, the image; 2, it
+            and its mirror image; 6, these also a pixel up and to the left, and a pixel down and to the right.
     """
 
     def __init__(
@@ -36,14 +37,16 @@ class FastResNet(nn.Module):
         num_classes: int,
         image_size: tuple[int, int] = (32, 32),
         widths: Sequence[int] = (64, 128, 256),
-        mirror: bool = False,
+        views: int = 1,
     ) -> None:
         super().__init__()
         if not widths or min(widths) < 1:
             raise ValueError(f"expected widths of at least one block, each at least 1, received {list(widths)}")
         if min(image_size) < PATCH:
             raise ValueError(f"expected images of at least {PATCH} x {PATCH} pixels, received {tuple(image_size)}")
-        self.mirror = mirror
+        if views not in (1, 2, 6):
+            raise ValueError(f"expected 1, 2 or 6 views, received {views}")
+        self.views = views
         self.whitening = Whitening()
         channels = [self.whitening.out_channels, *widths]
         num_whole = max(len(widths) - int(math.log2(min(image_size) - 1)), 0)  # blocks without pooling
@@ -58,9 +61,17 @@ class FastResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Images (B, 3, H, W) float32, of the image size or larger, to logits (B, num_classes)."""
-        if self.mirror and not self.training:
-            return torch.stack(self._logits(torch.cat([x, x.flip(3)])).chunk(2)).mean(0)
-        return self._logits(x)
+        if self.views == 1 or self.training:
+            return self._logits(x)
+        return self._logits(self._several(x)).unflatten(0, (self.views, -1)).mean(0)
+
+    def _several(self, x: Tensor) -> Tensor:
+        """The views, (views * B, 3, H, W), the images as they are first."""
+        x = torch.cat([x, x.flip(3)])
+        if self.views == 2:
+            return x
+        padded = F.pad(x, (1, 1, 1, 1), mode="reflect")
+        return torch.cat([x, padded[:, :, 2:, 2:], padded[:, :, :-2, :-2]])
 
     def _logits(self, x: Tensor) -> Tensor:
         x = F.gelu(self.whitening(x.contiguous(memory_format=torch.channels_last)))
