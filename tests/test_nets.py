@@ -205,6 +205,12 @@ def test_views_give_the_mean_of_their_logits_in_evaluation_alone(views: int) -> 
     torch.testing.assert_close(several(x), torch.stack(expected).mean(0))
 
 
+def test_a_last_batch_of_one_tiny_image_trains() -> None:
+    net = FastResNet(num_classes=3, image_size=(8, 8), widths=(8, 16)).train()
+    net(torch.randn(1, 3, 8, 8)).sum().backward()
+    assert net.blocks[1].conv2.weight.grad.abs().sum() > 0
+
+
 def test_other_numbers_of_views_are_refused() -> None:
     with pytest.raises(ValueError, match="expected 1, 2 or 6 views, received 3"):
         FastResNet(num_classes=3, views=3)
