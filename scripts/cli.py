@@ -14,7 +14,7 @@ from lightning_modules import LightModel
 from lightning_modules.checkpoint import read_checkpoint
 from scripts.errors import UsageError
 from scripts.keys import SIZES, WEIGHTS, refuse_linked
-from scripts.parsing import explain
+from scripts.parsing import explain, spell_nulls
 from scripts.quiet import say
 from scripts.resume import RunConfig, go_on_in, going_on, refuse_changes
 
@@ -61,7 +61,7 @@ class LightFitCLI(LightningCLI):
                 subclass_mode_model=True,
                 subclass_mode_data=True,
                 run=False,
-                args=args,
+                args=spell_nulls(args),
                 seed_everything_default=0,
                 auto_configure_optimizers=False,
                 # The sampler of DataModule does what Lightning's would do, and more exactly.

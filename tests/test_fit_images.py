@@ -60,7 +60,15 @@ def test_skipped_images_are_listed_at_the_end(fit: Fit, images: Path) -> None:
     [
         (["--data.root", "nope"], 2, "no folder or zip at 'nope'"),
         (["--data.classes", "[drak,bright]"], 2, "--data.classes names the class 'drak', which there is not.*dark"),
-        (["--data.transforms.sise", "3"], 2, "sise"),
+        (["--data.transforms.sise", "3"], 2, "unknown key 'data.transforms.sise'; the nearest: data.transforms.size"),
+        (
+            ["--data.transforms.sise", "null"],
+            2,
+            "unknown key 'data.transforms.sise'; the nearest: data.transforms.size",
+        ),
+        (["--data.transforms.size", "3.5"], 2, "data.transforms.size: expected int or 'auto' or null, received 3.5"),
+        (["--data.transforms.size", "null"], 1, "images of different sizes, and no size is set"),
+        (["--model.finetune.weights=null", "--data.transforms.resize=null", "--data.root=no"], 2, "zip at 'no'"),
         (["--data.transforms.flip", "3"], 2, r"transforms.flip in \[0, 1\], received 3"),
         (["--model.loss_weights", "[1,2]"], 2, "model.loss_weights comes from --data.class_weights: leave it out"),
         (["--model.net.widths", "[]"], 2, "widths of at least one block"),
