@@ -35,7 +35,7 @@ def image_size(data: bytes) -> tuple[int, int]:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DataError(_too_large(f"{int(re.findall(r'[0-9]+', str(error))[0]):,} pixels")) from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise DataError(f"no image: its first bytes are {data[:8]!r}") from error
+        raise DataError(f"no image, or one that is cut off: its first bytes are {data[:8]!r}") from error
     if height * width > MAX_PIXELS:
         raise DataError(_too_large(f"{width:,} x {height:,} pixels"))
     return height, width

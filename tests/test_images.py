@@ -185,7 +185,10 @@ def cut(name: str) -> None:
     ("damage", "problem"),
     [
         (lambda: write("images/dark/a.jpg"), r"1 of 41 images .* The first: dark/a.jpg: the file is empty \(0 bytes\)"),
-        (lambda: write("images/dark/a.jpg", b"hello"), "dark/a.jpg: no image: its first bytes are b'hello'"),
+        (
+            lambda: write("images/dark/a.jpg", b"hello"),
+            "dark/a.jpg: no image, or .* its first bytes are b'hello'",
+        ),
         (lambda: cut("images/dark/07.png"), "dark/07.png: cut off or damaged"),
         (lambda: shutil.rmtree("images/dark"), "expected at least two classes .*received one: 'bright'"),
         (lambda: Path("images/none").mkdir(), "the class 'none' has no image in train"),

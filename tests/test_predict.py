@@ -107,7 +107,7 @@ def test_images(fit: Fit, images: Path, tmp_path: Path, capsys: pytest.CaptureFi
     Path("bad.jpg").write_bytes(b"no image")
     for args, code, problem in (
         (["nope.png"], 2, "no image or folder at 'nope.png'"),
-        (["bad.jpg"], 1, "bad.jpg: no image: its first bytes are b'no image'"),
+        (["bad.jpg"], 1, "bad.jpg: no image, or one that is cut off: its first bytes are b'no image'"),
         (["elsewhere", "--column", "a"], 2, "images have no columns"),
     ):
         assert main(["moved.ckpt", *args]) == code
