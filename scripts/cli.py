@@ -12,6 +12,7 @@ from callbacks import BestAndLast, EpochLines, FinalMetric, HistoryFiles
 from datamodules import DataError, DataModule
 from lightning_modules import LightModel
 from lightning_modules.checkpoint import read_checkpoint
+from scripts.devices import has_bfloat16
 from scripts.errors import UsageError
 from scripts.keys import SIZES, WEIGHTS, refuse_linked
 from scripts.parsing import explain, spell_nulls
@@ -96,7 +97,8 @@ class LightFitCLI(LightningCLI):
         parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
 
     def before_instantiate_classes(self) -> None:
-        """Prepares a resumed run: its own folder again, and no other values than the checkpoint's."""
+        """Prepares the precision; of a resumed run its own folder again, and no other values than the checkpoint's."""
+        self._spare_bfloat16()
         self._dump_config()
         # Lightning notes the sizes that the data tells the net here, and fails where there is no place for them.
         arguments = self.config_dump["model"].setdefault("init_args", {})
@@ -113,6 +115,15 @@ class LightFitCLI(LightningCLI):
                 say(going_on(checkpoint, self.config.ckpt_path, time.monotonic() - started))
             refuse_changes(self.config_dump["model"], checkpoint.get("hyper_parameters", {}), "model")
             refuse_changes(self.config_dump["data"], checkpoint.get("datamodule_hyper_parameters", {}), "data")
+
+    def _spare_bfloat16(self) -> None:
+        trainer = self.config.trainer
+        if str(trainer.precision).startswith("bf16") and not has_bfloat16(trainer.accelerator):
+            if not self.quiet:
+                say(
+                    f"this device does not compute in bfloat16 (precision {trainer.precision}): float32 instead, slower"
+                )
+            trainer.precision = "32-true"
 
     def after_instantiate_classes(self) -> None:
         """Drops the sizes that nothing takes: Lightning notes them all, and could not build the model again."""

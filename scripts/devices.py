@@ -1,10 +1,13 @@
-"""`--gpus`, as Lightning 1.x spoke it."""
+"""`--gpus`, as Lightning 1.x spoke it, and what the device can do."""
 
 import re
+
+import torch
 
 from scripts.errors import UsageError
 
 Devices = int | str | list[int]
+BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16")  # instruction sets of Intel and AMD, of Intel, of ARM
 
 
 def accelerator_and_devices(gpus: str, num_visible: int) -> tuple[str, Devices]:
@@ -34,6 +37,17 @@ def accelerator_and_devices(gpus: str, num_visible: int) -> tuple[str, Devices]:
         )
     _check_visible(gpus, max(ids) + 1, num_visible)
     return "gpu", ids
+
+
+def has_bfloat16(accelerator: str) -> bool:
+    """Whether the device computes in bfloat16, rather than imitating it, which is slower than float32.
+
+    Args:
+        accelerator: the Trainer's, such as `auto` or `cpu`.
+    """
+    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return accelerator not in ("auto", "cpu") or any(torch.cpu.get_capabilities().get(name) for name in BFLOAT16)
 
 
 def _check_visible(gpus: str, wanted: int, num_visible: int) -> None:

@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
+import torch
 
-from scripts.devices import accelerator_and_devices
+from scripts.devices import accelerator_and_devices, has_bfloat16
 from scripts.errors import UsageError
 
 
@@ -40,3 +41,21 @@ def test_values(gpus: str, expected: tuple[str, Any]) -> None:
 def test_what_cannot_be_had(gpus: str, num_visible: int, problem: str) -> None:
     with pytest.raises(UsageError, match=problem):
         accelerator_and_devices(gpus, num_visible)
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "expected"), [({"avx2": True}, False), ({"avx512_bf16": True}, True), ({"bf16": True}, True)]
+)
+def test_bfloat16_of_processors(capabilities: dict[str, bool], expected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    assert has_bfloat16("auto") == has_bfloat16("cpu") == expected
+
+
+@pytest.mark.parametrize("emulated", [True, False])
+def test_bfloat16_of_gpus(emulated: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(
+        torch.cuda, "is_bf16_supported", lambda including_emulation: including_emulation or not emulated
+    )
+    assert has_bfloat16("gpu") != emulated

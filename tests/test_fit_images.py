@@ -8,6 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import pytorch_lightning as pl
+import torch
+import yaml
 
 from datamodules import ImageDataModule, ImageTransforms
 from lightning_modules import FineTuning, ImageClassifier, LightModel, save_weights
@@ -149,3 +151,14 @@ def test_a_run_on_images_resumes_as_if_it_had_not_stopped(fit: Fit, images: Path
     assert fit(*IMAGES, *whole, "--ckpt_path", last)[0] == 0
     histories = [pd.read_csv(f"runs/images/version_{version}/history.csv") for version in (0, 1)]
     pd.testing.assert_frame_equal(*histories, check_exact=True)
+
+
+@pytest.mark.parametrize(("capabilities", "precision"), [({}, "32-true"), ({"avx512_bf16": True}, "bf16-mixed")])
+def test_bfloat16_only_where_the_device_has_it(
+    capabilities: dict[str, bool], precision: str, fit: Fit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    code, out, err = fit(*DIGITS, "--trainer.precision", "bf16-mixed")
+    assert (code, err) == (0, "")
+    assert ("does not compute in bfloat16 (precision bf16-mixed): float32 instead" in out) == (precision == "32-true")
+    assert yaml.safe_load(Path("runs/digits/version_0/config.yaml").read_text())["trainer"]["precision"] == precision
