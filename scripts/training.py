@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from datamodules import DataModule
 from lightning_modules import LightModel
+from lightning_modules.checkpoint import read_checkpoint
 from scripts.cli import LightFitCLI
 from scripts.devices import accelerator_and_devices
 from scripts.errors import UsageError
@@ -81,7 +82,9 @@ def test(trainer: Trainer, model: LightModel, data: DataModule) -> dict[str, flo
     checkpoint = trainer.checkpoint_callback
     if data.test_data is None or not isinstance(checkpoint, ModelCheckpoint) or not checkpoint.best_model_path:
         return {}
-    (scores,) = trainer.test(model, datamodule=data, ckpt_path=checkpoint.best_model_path, verbose=False)
+    # Not ckpt_path: Lightning's WeightAveraging would then test the weights that were not averaged.
+    model.load_state_dict(read_checkpoint(checkpoint.best_model_path)["state_dict"])
+    (scores,) = trainer.test(model, datamodule=data, verbose=False)
     return dict(scores)
 
 

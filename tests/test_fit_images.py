@@ -162,3 +162,18 @@ def test_bfloat16_only_where_the_device_has_it(
     assert (code, err) == (0, "")
     assert ("does not compute in bfloat16 (precision bf16-mixed): float32 instead" in out) == (precision == "32-true")
     assert yaml.safe_load(Path("runs/digits/version_0/config.yaml").read_text())["trainer"]["precision"] == precision
+
+
+def test_averaged_weights_are_tested_as_they_are_kept(fit: Fit) -> None:
+    averaging = "pytorch_lightning.callbacks.EMAWeightAveraging"
+    args = ("--trainer.callbacks+", averaging, "--trainer.callbacks.decay", 0.9)
+    code, out, err = fit(*DIGITS[:-2], "--trainer.callbacks", "[]", *args)
+    assert (code, err) == (0, "")
+    tested = re.search(r"its test part: test_loss (\S+),", out)
+    best = next(Path("runs/digits/version_0/checkpoints").glob("best-*"))
+    model, data = LightModel.load(best), ImageDataModule("digits", transforms=ImageTransforms(size=None))
+    data.setup()
+    trainer = pl.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False)
+    (scores,) = trainer.test(model, data, verbose=False)
+    assert tested
+    assert float(tested[1]) == pytest.approx(scores["test_loss"], abs=1e-4)
