@@ -66,7 +66,7 @@ def _layer(net: nn.Module, name: str | None) -> nn.Module:
 
 
 class GradCAM(pl.Callback):
-    """Grad-CAM of validation images that were taken for another class: what spoke for the wrong one.
+    """Grad-CAM of the validation images that were wrong with the most confidence: what spoke for the wrong class.
 
     In TensorBoard and as `grad_cam/epoch_*.png`: each image, and beside it the same with the map over it. Gradients
     need a pass of their own, which a copy of the net makes.
@@ -106,13 +106,15 @@ class GradCAM(pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keeps the first images that are wrong."""
-        if len(self._wrong) >= self.num_images or not epoch_due(trainer, self.every_n_epochs):
+        """Keeps the images that are wrong with the most confidence."""
+        if not epoch_due(trainer, self.every_n_epochs):
             return
         preds, target = scores_of(outputs)
         sure, label = preds.max(1)
-        for number in (label != target).nonzero()[:, 0].tolist()[: self.num_images - len(self._wrong)]:
+        wrong = (label != target).nonzero()[:, 0]
+        for number in wrong[sure[wrong].argsort(descending=True)[: self.num_images]].tolist():
             self._wrong.append((batch[0][number].clone(), int(target[number]), int(label[number]), float(sure[number])))
+        self._wrong = sorted(self._wrong, key=lambda item: -item[3])[: self.num_images]
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draws the epoch's."""
