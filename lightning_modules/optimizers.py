@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler
+from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, StepLR
 
 WARM_UP, START, END = 0.23, 0.2, 0.07  # of one_cycle: part of the steps that go up, and the rates at both ends
 
@@ -51,6 +51,23 @@ def make_optimizer(
         arguments["nesterov"] = True
     build: Any = chosen
     return build(parameters, **arguments)
+
+
+def with_schedule(optimizer: Optimizer, name: str, trainer: Any) -> Any:
+    """What `configure_optimizers` returns for a schedule by its name.
+
+    Args:
+        optimizer: the optimizer.
+        name: constant; halving, to a half after each epoch (Zhou et al. 2021, "Informer", arXiv 2012.07436, section
+            5.1, and those who followed it); or one of `make_schedule`.
+        trainer: Lightning's, which knows the number of steps.
+    """
+    if name == "constant":
+        return optimizer
+    if name == "halving":
+        return [optimizer], [{"scheduler": StepLR(optimizer, step_size=1, gamma=0.5), "interval": "epoch"}]
+    num_steps = int(trainer.estimated_stepping_batches)
+    return [optimizer], [{"scheduler": make_schedule(name, optimizer, num_steps), "interval": "step"}]
 
 
 def make_schedule(name: str, optimizer: Optimizer, num_steps: int) -> LRScheduler:

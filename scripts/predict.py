@@ -43,7 +43,7 @@ def predict(options: argparse.Namespace) -> None:
     from datamodules import DataModule
     from lightning_modules import LightModel
     from lightning_modules.checkpoint import read_checkpoint
-    from scripts.predictions import classify, write_csv
+    from scripts.predictions import predict_table, write_csv
 
     hush()
     checkpoint = read_checkpoint(options.checkpoint)
@@ -51,7 +51,7 @@ def predict(options: argparse.Namespace) -> None:
     model = LightModel.from_checkpoint(checkpoint)
     column = int(options.column) if (options.column or "").isdecimal() else options.column
     samples = data.read_inputs(options.inputs, column)
-    table = classify(model, data, samples, batch_size=options.batch_size, gpus=options.gpus)
+    table = predict_table(model, data, samples, batch_size=options.batch_size, gpus=options.gpus)
     if options.output is None:
         print(table.to_string(index=False))
     else:

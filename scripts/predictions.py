@@ -14,12 +14,14 @@ from lightning_modules import LightModel
 from scripts.devices import accelerator_and_devices
 
 
-def classify(model: LightModel, data: DataModule, samples: list[Any], *, batch_size: int, gpus: str) -> pd.DataFrame:
-    """A row for each sample, in order: `row` (from 1), `label`, `probability`, and the `file` or the `input` itself.
+def predict_table(
+    model: LightModel, data: DataModule, samples: list[Any], *, batch_size: int, gpus: str
+) -> pd.DataFrame:
+    """What the model says of raw samples, in rows, in order.
 
     Args:
-        model: a classifier whose `predict_step` gives probabilities (B, num_classes).
-        data: what the checkpoint holds of the data: encoding and class names.
+        model: a model whose `predict_step` returns a tensor.
+        data: what the checkpoint holds of the data: how samples are encoded and predictions decoded.
         samples: raw samples.
         batch_size: number of samples in a batch.
         gpus: as in `accelerator_and_devices`.
@@ -36,21 +38,8 @@ def classify(model: LightModel, data: DataModule, samples: list[Any], *, batch_s
     chunks = [samples[start : start + batch_size] for start in range(0, len(samples), batch_size)]
     loader: DataLoader = DataLoader(chunks, batch_size=None, collate_fn=data.encode)  # type: ignore[arg-type]
     batches = trainer.predict(model, loader)
-    probability, number = torch.cat([batch for batch in batches or [] if isinstance(batch, torch.Tensor)]).max(1)
-    return pd.DataFrame(
-        {
-            "row": range(1, len(samples) + 1),
-            "label": [data.class_names[index] for index in number.tolist()],
-            "probability": [round(value, 6) for value in probability.tolist()],
-        }
-        | _inputs(samples)
-    )
-
-
-def _inputs(samples: list[Any]) -> dict[str, list[str]]:
-    if all(isinstance(sample, Path) for sample in samples):
-        return {"file": [str(sample) for sample in samples]}
-    return {"input": [str(sample) if len(str(sample)) <= 60 else f"{str(sample)[:57]}..." for sample in samples]}
+    predictions = torch.cat([batch for batch in batches or [] if isinstance(batch, torch.Tensor)])
+    return data.decode(samples, predictions.cpu(), model.quantiles)
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:

@@ -6,9 +6,10 @@ import io
 import shlex
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import pandas as pd
 import torch
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
@@ -116,23 +117,35 @@ def report(
 ) -> None:
     """Prints the best score, what the data has to remark, where everything is, and the commands that come next."""
     print(f"trained to epoch {trainer.current_epoch}, {trainer.global_step} steps, in {seconds:.1f} s")
-    for line in data.remarks:
+    epoch, val_scores = best_epoch(trainer, model.history)
+    if val_scores:
+        print(f"best epoch {epoch}: {_in_words(val_scores)}")
+    if test_scores:
+        print(f"its test part: {_in_words(test_scores)}")
+    for line in data.remarks(val_scores | test_scores):
         print(line)
-    checkpoint, history = trainer.checkpoint_callback, model.history
+    checkpoint = trainer.checkpoint_callback
     if not isinstance(checkpoint, ModelCheckpoint) or not checkpoint.best_model_path:
         return
-    if checkpoint.monitor in history:
-        scores = history[checkpoint.monitor]
-        best = history.iloc[int(scores.argmin() if checkpoint.mode == "min" else scores.argmax())]
-        values = ", ".join(f"{name} {best[name]:.4f}" for name in history.columns if name.startswith("val_"))
-        print(f"best epoch {int(best['epoch'])}: {values}")
-    if test_scores:
-        print(f"its test part: {', '.join(f'{name} {value:.4f}' for name, value in test_scores.items())}")
     path = _from_here(Path(checkpoint.best_model_path))
     print(f"checkpoint: {path}\n\nnext:")
     if trainer.logger is not None:
         print(f"  tensorboard --logdir {_from_here(Path(trainer.logger.save_dir or '.'))}")
     print(f"  python {_from_here(SCRIPTS)}/predict.py {shlex.quote(str(path))} {shlex.quote(data.example_input)}")
+
+
+def best_epoch(trainer: Trainer, history: pd.DataFrame) -> tuple[int, dict[str, float]]:
+    """The epoch whose checkpoint was kept as the best, and its scores in validation; none where there is no such."""
+    checkpoint = trainer.checkpoint_callback
+    if not isinstance(checkpoint, ModelCheckpoint) or checkpoint.monitor not in history:
+        return 0, {}
+    monitored = history[checkpoint.monitor]
+    best = history.iloc[int(monitored.argmin() if checkpoint.mode == "min" else monitored.argmax())]
+    return int(best["epoch"]), {name: float(best[name]) for name in history.columns if name.startswith("val_")}
+
+
+def _in_words(scores: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
 
 
 def _how_to_go_on(trainer: Trainer) -> str:

@@ -226,9 +226,9 @@ def test_what_cannot_be_read_is_skipped_and_listed(images: Path) -> None:
     module = data(on_error="skip")
     assert len(module.train_data) + len(module.val_data) == 39
     assert "2 images that cannot be read skipped" in module.describe()
-    assert module.remarks[0] == "2 images skipped:"
-    assert "dark/07.png: cut off" in module.remarks[1]
-    assert "dark/a.jpg: the file is empty" in module.remarks[2]
+    assert module.remarks({})[0] == "2 images skipped:"
+    assert "dark/07.png: cut off" in module.remarks({})[1]
+    assert "dark/a.jpg: the file is empty" in module.remarks({})[2]
 
 
 def test_sources_that_are_not_there() -> None:
