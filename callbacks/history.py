@@ -1,6 +1,7 @@
 """The history on disk: a table and a plot that grow with the run."""
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ import pandas as pd
 
 from callbacks.namespace import pl
 from callbacks.plots import Plot
+
+REDRAW_S = 10.0
 
 
 def plot_metric(history: pd.DataFrame, metric: str) -> Plot:
@@ -54,13 +57,17 @@ def _draw(axes: Any, history: pd.DataFrame, metric: str) -> None:
 class HistoryFiles(pl.Callback):
     """Writes `history.csv` and `history.png` into the run folder after every epoch.
 
-    For a module with a `history`, as every LightModel has.
+    The picture at most every ten seconds, and at the end: to draw it takes longer than many an epoch. For a module with
+    a `history`, as every LightModel has.
     """
+
+    def __init__(self) -> None:
+        self._drawn_at = -REDRAW_S
 
     # The model adds an epoch's row after all callbacks have seen its end, so the row is written when the next begins.
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Writes the epochs so far."""
-        self._write(trainer, pl_module)
+        self._write(trainer, pl_module, draw=time.monotonic() - self._drawn_at >= REDRAW_S)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Writes all epochs."""
@@ -70,7 +77,7 @@ class HistoryFiles(pl.Callback):
         """Writes the epochs that were finished."""
         self._write(trainer, pl_module)
 
-    def _write(self, trainer: pl.Trainer, pl_module: Any) -> None:
+    def _write(self, trainer: pl.Trainer, pl_module: Any, *, draw: bool = True) -> None:
         history = pl_module.history
         log_dir = trainer.log_dir  # all processes have to ask: the first one tells the others
         if not trainer.is_global_zero or log_dir is None or history.empty:
@@ -79,5 +86,8 @@ class HistoryFiles(pl.Callback):
         folder.mkdir(parents=True, exist_ok=True)
         history.to_csv(folder / "history.csv.part", index=False)
         os.replace(folder / "history.csv.part", folder / "history.csv")
+        if not draw:
+            return
+        self._drawn_at = time.monotonic()
         (folder / "history.png.part").write_bytes(plot_history(history)._repr_png_())
         os.replace(folder / "history.png.part", folder / "history.png")
