@@ -5,6 +5,7 @@ from lightning_modules.finetuning import FineTuning
 from lightning_modules.image_classifier import ImageClassifier
 from lightning_modules.light_model import LightModel
 from lightning_modules.pretrained import load_pretrained
+from lightning_modules.series_forecaster import SeriesForecaster
 from lightning_modules.text_classifier import TextClassifier
 from lightning_modules.weights import load_weights, save_best_weights, save_weights
 
@@ -13,6 +14,7 @@ __all__ = [
     "FineTuning",
     "ImageClassifier",
     "LightModel",
+    "SeriesForecaster",
     "TextClassifier",
     "load_pretrained",
     "load_weights",
