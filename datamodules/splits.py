@@ -1,6 +1,7 @@
-"""Splitting the labelled part into train and val."""
+"""Splitting into train, val and test."""
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from datamodules.errors import DataError
@@ -44,3 +45,45 @@ def stratified_split(
             "choose another fraction or bring more samples"
         )
     return np.flatnonzero(~val), np.flatnonzero(val)
+
+
+def split_by_time(times: pd.DatetimeIndex, split: tuple[float, ...] | tuple[str, ...]) -> tuple[int, int, int]:
+    """The rows at which train, val and test end; train begins at row 0, each other part where the one before it ends.
+
+    Args:
+        times: rising time stamps of the rows.
+        split: what train, val and test have of them: three fractions, three numbers of rows, or two dates, the first
+            ones of val and of test.
+
+    Raises:
+        ValueError: it is none of these.
+        DataError: there are fewer rows, or it leaves train empty.
+    """
+    if all(isinstance(item, str) for item in split):
+        ends = _ends_by_date(times, [str(item) for item in split])
+    else:
+        sizes = np.array([float(item) for item in split])
+        if len(sizes) != 3 or (sizes < 0).any() or sizes.sum() == 0 or (sizes.max() <= 1 and sizes.sum() > 1 + 1e-9):
+            raise ValueError(f"{EXPECTED_SPLIT}, received {list(split)}")
+        ends = np.rint(sizes.cumsum() * (len(times) if sizes.max() <= 1 else 1)).astype(int).tolist()
+    if ends[2] > len(times):
+        raise DataError(f"the split asks for {ends[2]:,} rows, and there are {len(times):,}: {EXPECTED_SPLIT}")
+    if ends[0] < 1:
+        raise DataError(f"the split {list(split)} of {len(times):,} rows leaves train empty: choose another")
+    return ends[0], ends[1], ends[2]
+
+
+EXPECTED_SPLIT = (
+    "expected --data.split as three fractions such as [0.7,0.1,0.2], three numbers of rows, or two dates, the first of "
+    "val and the first of test"
+)
+
+
+def _ends_by_date(times: pd.DatetimeIndex, dates: list[str]) -> list[int]:
+    try:
+        val, test = (pd.Timestamp(date, tz=times.tz) for date in dates)
+    except ValueError as error:
+        raise ValueError(f"{EXPECTED_SPLIT}, received {dates}") from error
+    if val > test:
+        raise ValueError(f"{EXPECTED_SPLIT}; received {dates}, the second before the first")
+    return [int(times.searchsorted(val)), int(times.searchsorted(test)), len(times)]

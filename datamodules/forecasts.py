@@ -1,0 +1,112 @@
+"""What is known of series once the training part was read, and forecasts from that alone, as from a checkpoint."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from datamodules.base import DataModule
+from datamodules.series_inputs import LastWindow, forecast_table, last_windows
+from datamodules.series_state import SeriesState
+
+
+class ForecastDataModule(DataModule):
+    """Series whose columns, steps, scaling and sizes are known, in `state`."""
+
+    fill: str  # what is done about missing values
+    diff: int  # how often the targets are differenced
+    _state: SeriesState | None = None
+
+    @property
+    def state(self) -> SeriesState:
+        """What was learned from the training part; reads the data the first time."""
+        if self._state is None:
+            self.setup()
+        assert self._state is not None
+        return self._state
+
+    @property
+    def lookback(self) -> int:
+        """Number of steps that the net sees."""
+        return self.state.lookback
+
+    @property
+    def horizon(self) -> int:
+        """Number of steps to forecast."""
+        return self.state.horizon
+
+    @property
+    def season(self) -> int:
+        """Number of steps in a season."""
+        return self.state.season
+
+    @property
+    def target_names(self) -> list[str]:
+        """The columns to forecast, in the order of the net's outputs."""
+        return list(self.state.roles.targets)
+
+    @property
+    def num_targets(self) -> int:
+        """Number of columns to forecast."""
+        return len(self.state.roles.targets)
+
+    @property
+    def num_features(self) -> int:
+        """Number of columns of the net's input."""
+        roles = self.state.roles
+        return len(roles.values) * (2 if self.fill == "mask" else 1) + len(roles.known)
+
+    @property
+    def units(self) -> dict[str, list[float]]:
+        """Of each target: `mean` and `std`, which undo the scaling, and `naive_error`, by which MASE divides."""
+        state, number = self.state, self.num_targets
+        return {"mean": state.mean[:number], "std": state.std[:number], "naive_error": state.naive_error}
+
+    def unscale(self, y: Tensor) -> Tensor:
+        """Scaled targets (..., C) in the units of the table, or of its changes where it is differenced."""
+        mean, std = (torch.tensor(self.units[name], device=y.device, dtype=y.dtype) for name in ("mean", "std"))
+        return y * std + mean
+
+    def ticks(self, x: Tensor) -> list[str]:
+        """For each step of a window (L, F) how many steps before the forecast it lies."""
+        return [str(step - len(x)) for step in range(len(x))]
+
+    def read_inputs(self, inputs: list[str], column: str | int | None = None) -> list[LastWindow]:
+        """The ends of the series in the tables that the arguments name.
+
+        Raises:
+            LookupError: a column is named: the training tells them.
+        """
+        if column is not None:
+            raise LookupError(
+                f"the columns of series are those of the training, received --column {column}: leave it out"
+            )
+        return [
+            window for path in inputs for window in last_windows(Path(path), self.state, fill=self.fill, diff=self.diff)
+        ]
+
+    def encode(self, samples: list[LastWindow]) -> Tensor:
+        """Windows (B, L, F) float32."""
+        return torch.from_numpy(np.stack([sample.x for sample in samples]))
+
+    def decode(
+        self, samples: Sequence[LastWindow], predictions: Tensor, quantiles: Sequence[float] = ()
+    ) -> pd.DataFrame:
+        """A row for each series and step, in the table's own columns and units."""
+        if predictions.ndim == 4:
+            predictions = self.unscale(predictions.transpose(2, 3)).transpose(2, 3)
+        else:
+            predictions = self.unscale(predictions)
+        return forecast_table(samples, predictions.double().numpy(), self.state, quantiles)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Columns, steps, scaling and sizes."""
+        return self.state.to_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes them from a checkpoint."""
+        self._state = SeriesState.from_dict(state_dict)

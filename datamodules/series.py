@@ -1,0 +1,157 @@
+"""Series in time to windows of the past and what came after them."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from datamodules.base import DATA_DIR
+from datamodules.forecasts import ForecastDataModule
+from datamodules.series_cells import Series, split_series
+from datamodules.series_gaps import fill_gaps
+from datamodules.series_inputs import difference, until_last_target
+from datamodules.series_parts import choose_lookback, common_freq, cut_parts, describe_series, naive_lines
+from datamodules.series_sources import locate
+from datamodules.series_state import SeriesState, fit_scale, naive_errors
+from datamodules.series_steps import season_of
+from datamodules.series_tables import SeriesColumns, choose_roles, read_frame
+from datamodules.series_windows import SeriesBatches
+from datamodules.splits import split_by_time
+
+
+class SeriesDataModule(ForecastDataModule):
+    """Series in time: x (B, lookback, F) float32, y (B, horizon, C) float32, both scaled.
+
+    The targets are the first C columns of x. Scaling comes from the training part alone; time is split by time.
+
+    Args:
+        path: a table (.csv, .tsv, .parquet) with a column of time stamps, or a published series: seattle-temps
+            (installed with LightFit), covid-19, etth1 (downloaded).
+        target: the columns to forecast; all columns of numbers that are for nothing else where none is named.
+        columns: what the other columns are: time, series_id, past, known.
+        lookback: number of steps that the net sees; null: the seasons that go into 336 steps and half of train.
+        horizon: number of steps to forecast; null: a season.
+        stride: number of steps from one training window to the next; in evaluation every window counts.
+        split: what train, val and test have: three fractions, three numbers of rows, or two dates, the first ones of
+            val and of test. Without val, training is watched on its own windows.
+        diff: how often each target is replaced by its change from step to step; undone in predictions.
+        scale: standard (mean 0 and standard deviation 1 in training) or none.
+        fill: what to do about missing values and steps: error, forward (the last value again), interpolate, or mask,
+            which leaves them out of loss and scores and tells the net.
+        freq: frequency of the steps in pandas' words, such as h or 15min; rows: each row is a step; null: found.
+        season: number of steps in a season; null: a day, a week or a year, as the frequency suggests.
+        batch_size: number of windows in a batch, on each device.
+        seed: seed of the order; the command line sets it from --seed_everything.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        target: tuple[str, ...] | str = (),
+        columns: SeriesColumns = SeriesColumns(),
+        lookback: int | None = None,
+        horizon: int | None = None,
+        stride: int = 1,
+        split: tuple[float, ...] | tuple[str, ...] = (0.7, 0.1, 0.2),
+        diff: int = 0,
+        scale: Literal["standard", "none"] = "standard",
+        fill: Literal["error", "forward", "interpolate", "mask"] = "error",
+        freq: str | None = None,
+        season: int | None = None,
+        batch_size: int = 32,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(batch_size=batch_size, seed=seed)
+        check_least(1, lookback=lookback, horizon=horizon, stride=stride, season=season)
+        check_least(0, diff=diff)
+        self.path = path
+        self.target = (target,) if isinstance(target, str) else tuple(target)
+        self.columns = columns
+        self._asked = {"lookback": lookback, "horizon": horizon, "season": season}
+        self.stride = stride
+        self.split = split
+        self.diff = diff
+        self.scale = scale
+        self.fill = fill
+        self.freq = freq
+
+    def prepare_data(self) -> None:
+        """Downloads the series where it is a published one that is not here yet."""
+        locate(self.path, DATA_DIR)
+
+    def _read(self) -> None:
+        table = read_frame(locate(self.path, DATA_DIR))
+        roles = choose_roles(table, self.target, self.columns, self.path)
+        found = split_series(table, time=roles.time, series_id=roles.series_id, values=roles.values, place=self.path)
+        found = [until_last_target(item, len(roles.targets)) for item in found]
+        freq = self.freq or common_freq(found, self.path)
+        filled = [fill_gaps(item, roles.values, freq, self.fill, self.path) for item in found]
+        series = [difference(item, len(roles.targets), self.diff) for item in filled]
+        ends = [split_by_time(item.times, self.split) for item in series]
+        train = [item.values[: own[0]] for item, own in zip(series, ends, strict=True)]
+        mean, std = fit_scale(train, roles.values, self.scale)
+        season = self._asked["season"] or season_of(freq)
+        horizon = self._asked["horizon"] or season
+        targets = slice(len(roles.targets))
+        self._state = SeriesState(
+            roles=roles,
+            freq=freq,
+            season=season,
+            lookback=self._asked["lookback"] or choose_lookback(season, horizon, max(map(len, train))),
+            horizon=horizon,
+            mean=mean.tolist(),
+            std=std.tolist(),
+            naive_error=naive_errors([(part[:, targets] - mean[targets]) / std[targets] for part in train], season),
+            names=[item.name for item in series],
+        )
+        self._cut(series, cut_parts(series, ends, self._state, stride=self.stride))
+        ignored = [name for name in table.columns if name not in (roles.time, roles.series_id, *roles.values)]
+        sizes = {"train": len(self.train_data), "val": len(self.val_data), "test": len(self.test_data or ())}
+        self._found = describe_series(series, ends, self._state, sizes, ignored)
+
+    def _cut(self, series: list[Series], starts: Mapping[str, Any]) -> None:
+        """Sets the windows of all parts, on one matrix."""
+        state = self.state
+        scaled = [state.scaled(item.values) for item in series]
+        inputs = torch.from_numpy(np.concatenate([state.inputs(values, mask=self.fill == "mask") for values in scaled]))
+        truth = torch.from_numpy(np.concatenate(scaled)[:, : self.num_targets].astype(np.float32))
+
+        def batches(part: str) -> SeriesBatches:
+            rows = torch.from_numpy(starts[part])
+            return SeriesBatches(inputs, truth, rows, lookback=state.lookback, horizon=state.horizon)
+
+        self.train_data = batches("train")
+        self.val_data = batches("val") if len(starts["val"]) else self.train_data
+        self.test_data = batches("test") if len(starts["test"]) else None
+
+    def describe(self) -> str:
+        """One line: rows, steps and span, columns, windows of each part."""
+        return f"{self.path}: {self._found}"
+
+    def remarks(self, scores: Mapping[str, float]) -> list[str]:
+        """The naive forecasts beside the net's, and whether it is better."""
+        parts = {"val": self.val_data, "test": self.test_data}
+        return [
+            line
+            for part, data in parts.items()
+            if isinstance(data, SeriesBatches)
+            for line in naive_lines(data, self.state, scores, part)
+        ]
+
+    @property
+    def example_input(self) -> str:
+        """The table itself: what comes after its end."""
+        return str(locate(self.path, DATA_DIR))
+
+
+def check_least(least: int, **values: int | None) -> None:
+    """Nothing, where all values are at least so large or None.
+
+    Raises:
+        ValueError: one is less.
+    """
+    for name, value in values.items():
+        if value is not None and value < least:
+            raise ValueError(f"expected {name} of at least {least}, received {value}")

@@ -1,0 +1,109 @@
+"""Windows of series: what the net sees of the past, and what it is to forecast."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from datamodules.series_gaps import forward_fill
+
+
+def to_inputs(values: NDArray[np.float64], *, num_known: int, horizon: int, mask: bool) -> NDArray[np.float32]:
+    """The columns of the net's input, (T, F) float32.
+
+    First the columns of the table, with missing values filled forward, or 0 where nothing was known before; then the
+    ones that are known ahead once more, `horizon` steps earlier, so that the end of a window holds what is known of the
+    steps to forecast; then, for a mask, 1 for each value that is missing.
+
+    Args:
+        values: scaled columns of the table, (T, K); the last `num_known` are known ahead.
+        num_known: number of these.
+        horizon: number of steps to forecast.
+        mask: whether values may be missing.
+    """
+    filled = np.nan_to_num(forward_fill(values))
+    ahead = np.zeros((len(values), num_known))
+    ahead[:-horizon] = filled[horizon:, values.shape[1] - num_known :]
+    parts = [filled, ahead, np.isnan(values)] if mask else [filled, ahead]
+    return np.concatenate(parts, 1).astype(np.float32)
+
+
+def window_starts(
+    part: tuple[int, int], *, first: int, lookback: int, horizon: int, stride: int = 1
+) -> NDArray[np.int64]:
+    """Rows at which the windows of a part begin: the look-back may lie before the part, what is forecast may not.
+
+    Args:
+        part: first row of the part, and the row after its last.
+        first: first row of the series.
+        lookback: number of rows that the net sees.
+        horizon: number of rows after them that it is to forecast.
+        stride: number of rows from window to window.
+    """
+    begin, end = part
+    return np.arange(max(first, begin - lookback), end - lookback - horizon + 1, stride, dtype=np.int64)
+
+
+class SeriesBatches:
+    """Windows by number, as strided views on one matrix.
+
+    Args:
+        inputs: all series below each other, (N, F) float32.
+        truth: the targets, (N, C) float32, nan where one is missing.
+        starts: first row of each window, (M,) int64.
+        lookback: number of rows that the net sees, L.
+        horizon: number of rows after them, P.
+    """
+
+    def __init__(self, inputs: Tensor, truth: Tensor, starts: Tensor, *, lookback: int, horizon: int) -> None:
+        self.past = inputs.unfold(0, lookback, 1).transpose(1, 2)  # (N - L + 1, L, F), a view
+        self.future = truth.unfold(0, horizon, 1).transpose(1, 2)  # (N - P + 1, P, C), a view
+        self.starts = starts
+        self.lookback = lookback
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Windows (B, L, F) float32 and what came after them (B, P, C) float32."""
+        start = self.starts[index]
+        return self.past[start], self.future[start + self.lookback]
+
+
+def last_values(x: Tensor, *, num_targets: int, horizon: int) -> Tensor:
+    """The naive forecast: the last value of each target again, (B, P, C).
+
+    Args:
+        x: windows, (B, L, F), the targets first.
+        num_targets: number of targets, C.
+        horizon: number of steps, P.
+    """
+    return x[:, -1:, :num_targets].expand(-1, horizon, -1)
+
+
+def seasonal_values(x: Tensor, *, num_targets: int, horizon: int, season: int) -> Tensor:
+    """The seasonal naive forecast: the values of the last season, over and over, (B, P, C).
+
+    Args:
+        x: windows, (B, L, F) with L at least `season`, the targets first.
+        num_targets: number of targets, C.
+        horizon: number of steps, P.
+        season: number of steps in a season.
+    """
+    step = torch.arange(horizon, device=x.device) % season - season
+    return x[:, step, :num_targets]
+
+
+def seasonal_errors(parts: Sequence[NDArray[np.float64]], season: int) -> NDArray[np.float64]:
+    """The mean absolute error of forecasting each row by the one a season before, by column, (K,).
+
+    What MASE divides by. Source: Hyndman and Koehler 2006, "Another look at measures of forecast accuracy", section 3.
+
+    Args:
+        parts: the training rows of each series, (T, K).
+        season: number of steps in a season.
+    """
+    errors = np.concatenate([np.abs(part[season:] - part[:-season]) for part in parts])
+    return np.nanmean(errors, 0) if len(errors) else np.ones(parts[0].shape[1])
