@@ -1,9 +1,11 @@
 """Callbacks that watch a run: they change nothing in it."""
 
+from callbacks.backtest import Backtest, backtest, plot_backtest
 from callbacks.batch_preview import BatchPreview
 from callbacks.best_and_last import BestAndLast
 from callbacks.confusion import ConfusionMatrix, plot_confusion_matrix
 from callbacks.feature_maps import FeatureMaps, plot_feature_maps
+from callbacks.forecast_plot import ForecastPlot, plot_forecasts
 from callbacks.grad_cam import GradCAM, grad_cam
 from callbacks.history import HistoryFiles, plot_history, plot_metric
 from callbacks.hyper_parameters import FinalMetric
@@ -11,18 +13,23 @@ from callbacks.layers import feature_maps
 from callbacks.progress import EpochLines
 
 __all__ = [
+    "Backtest",
     "BatchPreview",
     "BestAndLast",
     "ConfusionMatrix",
     "EpochLines",
     "FeatureMaps",
     "FinalMetric",
+    "ForecastPlot",
     "GradCAM",
     "HistoryFiles",
+    "backtest",
     "feature_maps",
     "grad_cam",
+    "plot_backtest",
     "plot_confusion_matrix",
     "plot_feature_maps",
+    "plot_forecasts",
     "plot_history",
     "plot_metric",
 ]

@@ -31,6 +31,29 @@ class NamesPositions(Protocol):
         """A name for every position of one sample (T,)."""
 
 
+@runtime_checkable
+class Unscales(Protocol):
+    """Data whose targets have names, and whose scaling can be undone."""
+
+    @property
+    def target_names(self) -> list[str]: ...
+
+    def unscale(self, y: Tensor) -> Tensor:
+        """Scaled targets (..., C) in their own units."""
+
+
+def target_names(trainer: pl.Trainer, num_targets: int) -> list[str]:
+    """What the run's data calls its targets; their numbers where it does not say."""
+    data = getattr(trainer, "datamodule", None)
+    return data.target_names if isinstance(data, Unscales) else [str(number) for number in range(num_targets)]
+
+
+def unscaled(trainer: pl.Trainer, y: Tensor) -> Tensor:
+    """Targets (..., C) as the run's data undoes its scaling; as they are without such data."""
+    data = getattr(trainer, "datamodule", None)
+    return data.unscale(y) if isinstance(data, Unscales) else y
+
+
 def class_names(trainer: pl.Trainer, num_classes: int) -> list[str]:
     """What the run's data calls its classes; their numbers where it does not say."""
     data = getattr(trainer, "datamodule", None)

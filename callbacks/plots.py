@@ -42,7 +42,7 @@ def publish(trainer: pl.Trainer, figure: Plot, name: str, *, step: int) -> None:
     if not trainer.is_global_zero:
         return
     pixels = figure.pixels()
-    path = _run_folder(trainer) / name / f"epoch_{step:03d}.png"
+    path = run_folder(trainer) / name / f"epoch_{step:03d}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_png(pixels, path)
     for logger in trainer.loggers:
@@ -57,7 +57,8 @@ def write_png(pixels: NDArray[np.uint8], path: Path) -> None:
     os.replace(part, path)
 
 
-def _run_folder(trainer: pl.Trainer) -> Path:
+def run_folder(trainer: pl.Trainer) -> Path:
+    """The folder that a run writes into."""
     # As trainer.log_dir, which all processes would have to ask for at once.
     logger = trainer.logger
     folder = logger.log_dir if isinstance(logger, pl.loggers.TensorBoardLogger | pl.loggers.CSVLogger) else None
