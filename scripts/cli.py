@@ -14,7 +14,7 @@ from lightning_modules import LightModel
 from lightning_modules.checkpoint import read_checkpoint
 from scripts.devices import has_bfloat16
 from scripts.errors import UsageError
-from scripts.keys import SIZES, WEIGHTS, refuse_linked
+from scripts.keys import SIZES, TOLD, refuse_linked
 from scripts.parsing import explain, spell_nulls
 from scripts.quiet import say
 from scripts.resume import RunConfig, go_on_in, going_on, refuse_changes
@@ -93,8 +93,14 @@ class LightFitCLI(LightningCLI):
         parser.add_argument("--ckpt_path", type=str | None, default=None, help="Checkpoint of a run to go on with.")
         for size in SIZES:
             parser.link_arguments(f"data.{size}", f"model.init_args.net.init_args.{size}", apply_on="instantiate")
-        parser.link_arguments(f"data.{WEIGHTS}", f"model.init_args.{WEIGHTS}", apply_on="instantiate")
+        for name in TOLD:
+            parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
         parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
+        parser.link_arguments(
+            ("model.init_args.loss", "model.init_args.quantiles"),
+            "model.init_args.net.init_args.num_quantiles",
+            compute_fn=lambda loss, quantiles: len(quantiles) if loss == "quantile" else 1,
+        )
 
     def before_instantiate_classes(self) -> None:
         """Prepares the precision; of a resumed run its own folder again, and no other values than the checkpoint's."""
@@ -126,7 +132,7 @@ class LightFitCLI(LightningCLI):
             trainer.precision = "32-true"
 
     def after_instantiate_classes(self) -> None:
-        """Drops the sizes that nothing takes: Lightning notes them all, and could not build the model again."""
+        """Notes what the net was built with: Lightning notes sizes that nothing takes, and lacks the quantiles."""
         taken = inspect.signature(type(self.model.net)).parameters
         for hparams in (self.model._hparams, self.model._hparams_initial):
             if "class_path" not in hparams.get("net", {}):  # the model builds its own net
@@ -135,6 +141,8 @@ class LightFitCLI(LightningCLI):
             arguments = hparams["net"]["init_args"]
             for size in set(SIZES) & set(arguments) - set(taken):
                 del arguments[size]
+            if "num_quantiles" in taken:  # linked within the model, which jsonargparse does not note
+                arguments["num_quantiles"] = max(len(self.model.quantiles), 1)
 
     def _options(self) -> list[str]:
         return [action.dest for action in self.parser._actions if "." in action.dest]

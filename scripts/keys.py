@@ -9,11 +9,15 @@ import yaml
 from scripts.errors import UsageError
 
 # What a DataModule knows, and a net may ask for by an argument of the same name.
-SIZES = ("num_classes", "image_size", "vocab_size", "max_len")
-# What a DataModule tells the model, likewise.
-WEIGHTS = "loss_weights"
+SIZES = (
+    *("num_classes", "image_size", "vocab_size", "max_len"),
+    *("num_features", "num_targets", "lookback", "horizon", "season"),
+)
+# What a DataModule tells the model, likewise, and where it comes from.
+TOLD = {"loss_weights": "--data.class_weights", "units": "the data"}
 LINKED = {"data.seed": "--seed_everything"} | {f"model.net.{size}": "the data" for size in SIZES}
-LINKED[f"model.{WEIGHTS}"] = "--data.class_weights"
+LINKED["model.net.num_quantiles"] = "--model.quantiles"
+LINKED |= {f"model.{name}": source for name, source in TOLD.items()}
 
 
 def refuse_linked(args: list[str]) -> None:

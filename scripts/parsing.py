@@ -29,14 +29,16 @@ def explain(error: str, options: Iterable[str]) -> str:
             _unknown(name, ".".join([*keys, ""]), _parameters(classes[-1])) if classes else _unknown(name, "", options)
         )
     place = f"{'.'.join(keys)}{': ' if keys else ''}"
-    expected = re.findall(r"^([ -]*)Expected an? (.+?)(?:\. Got value: .*)?$", error, re.MULTILINE)
-    if expected:
-        depth = max(len(indent) for indent, _ in expected)
-        kinds = dict.fromkeys(_plain(kind) for indent, kind in expected if len(indent) == depth)
-        received = re.search(r"(?:Given|Got) value: (.*)", error)
-        return f"{place}expected {' or '.join(kinds)}{f', received {received[1]}' if received else ''}"
     causes = [line.strip(" -") for line in error.splitlines() if re.search("required|No module|no attribute", line)]
-    return f"{place}{_plain((causes or [' '.join(error.split())])[-1])}"
+    if causes:
+        return f"{place}{causes[-1]}"
+    expected = re.findall(r"^([ -]*)Expected an? (.+?)(?:\. Got value: .*)?$", error, re.MULTILINE)
+    if not expected:
+        return f"{place}{' '.join(error.split())}"
+    depth = max(len(indent) for indent, _ in expected)
+    kinds = dict.fromkeys(_plain(kind) for indent, kind in expected if len(indent) == depth)
+    received = re.search(r"(?:Given|Got) value: (.*)", error)
+    return f"{place}expected {' or '.join(kinds)}{f', received {received[1]}' if received else ''}"
 
 
 def spell_nulls(args: list[str]) -> list[str]:

@@ -8,7 +8,7 @@ from jsonargparse import Namespace
 from pytorch_lightning.cli import LightningArgumentParser, SaveConfigCallback
 
 from scripts.errors import UsageError
-from scripts.keys import WEIGHTS, flat
+from scripts.keys import TOLD, flat
 
 
 class RunConfig(SaveConfigCallback):
@@ -56,7 +56,8 @@ def refuse_changes(config: Mapping[str, Any], saved: Mapping[str, Any], section:
     """
     asked = flat({"class_path": config["class_path"], **config.get("init_args", {})})
     known = flat({("class_path" if name == "_class_path" else name): value for name, value in saved.items()})
-    asked.pop(WEIGHTS, None)  # the data tells them when it is read, which it has not been yet
+    for name in TOLD:  # the data tells these when it is read, which it has not been yet
+        asked.pop(name, None)
     changed = [name for name in asked if name in known and asked[name] != known[name]]
     if changed:
         values = "; ".join(f"--{section}.{name} {asked[name]}, the checkpoint has {known[name]}" for name in changed)
