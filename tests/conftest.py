@@ -11,6 +11,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -99,6 +100,21 @@ def make_images(
 def images(tmp_path: Path) -> Path:
     """A folder of 40 images in two classes."""
     return make_images(tmp_path / "images")
+
+
+def make_series(num_rows: int = 240, freq: str = "h", first: float = 0.0) -> pd.DataFrame:
+    """A table with the columns `date`, `load`, which comes round every 24 rows, and `wind`, which does not."""
+    step = np.arange(num_rows) + first
+    wind = np.random.default_rng(0).normal(size=num_rows)
+    load = 10 + 3 * np.sin(2 * np.pi * step / 24) + 0.01 * step
+    return pd.DataFrame({"date": pd.date_range("2024-01-01", periods=num_rows, freq=freq), "load": load, "wind": wind})
+
+
+@pytest.fixture
+def series(tmp_path: Path) -> Path:
+    """A table of 240 hours."""
+    make_series().to_csv(tmp_path / "series.csv", index=False)
+    return tmp_path / "series.csv"
 
 
 @pytest.fixture

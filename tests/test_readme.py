@@ -26,7 +26,9 @@ def commands() -> list[str]:
 
 @pytest.mark.parametrize("program", blocks("python"))
 @pytest.mark.filterwarnings("ignore:The number of training batches")
-def test_python_runs(program: str, reviews: Path, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_python_runs(
+    program: str, reviews: Path, images: Path, series: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     images.rename("photos")
     names: dict[str, Any] = {}
     exec(compile(program, str(README), "exec"), names)  # what the page tells its readers to run

@@ -13,9 +13,10 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from conftest import make_reviews
+from conftest import make_reviews, make_series
 
 from datamodules import images as images_module
+from datamodules import series as series_module
 from datamodules import text
 from datamodules.image_sources import ImageSet, whole_set
 from datamodules.tables import Texts
@@ -40,26 +41,42 @@ def small_images(*args: Any, **kwargs: Any) -> ImageSet:
     return whole_set(pixels, [("airplane", "automobile", "bird")[number] for number in label], parts)
 
 
+def small_series(data: dict[str, Any]) -> Path:
+    """A table with as many rows as the preset's windows and split need."""
+    asked = data.get("split", [1.0])
+    num_rows = 500 if max(asked) <= 1 else int(sum(asked))
+    make_series(num_rows).drop(columns="wind").to_csv("small.csv", index=False)
+    return Path("small.csv")
+
+
 @pytest.mark.parametrize("task", task_names())
 def test_every_preset_runs_on_small_data(
-    task: str, fit: Callable[..., tuple[int, str, str]], reviews: Path, images: Path, monkeypatch: pytest.MonkeyPatch
+    task: str,
+    fit: Callable[..., tuple[int, str, str]],
+    reviews: Path,
+    images: Path,
+    series: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     data = yaml.safe_load((TASKS / f"{task}.yaml").read_text())["data"].get("init_args", {})
-    own = {"source": str(reviews), "root": str(images)}
+    own = {"source": str(reviews), "root": str(images), "path": str(series)}
     given = [item for name, value in own.items() if data.get(name) == "" for item in (f"--data.{name}", value)]
     if not given:
         monkeypatch.setattr(text, "read_source", small_texts)
         monkeypatch.setattr(images_module, "locate", lambda *args: None)
         monkeypatch.setattr(images_module, "read_set", small_images)
+        monkeypatch.setattr(series_module, "locate", lambda *args: small_series(data))
     if task == "finetune":  # weights as if downloaded, at a size that takes seconds
         monkeypatch.setattr(classifier, "pretrained_state", lambda weights, net: net.model.state_dict())
         given += ["--data.transforms.size", "32", "--data.num_workers", "0"]
     code, out, err = fit("--task", task, *given, *SMALL)
     assert (code, err) == (0, "")
     assert "best epoch" in out
-    assert ("its test part: test_loss" in out) == (data.get("root", "") != "")
+    tested = data.get("root", "") != "" or ("path" in data and data.get("split", [1])[-1] != 0)
+    assert ("its test part: test_loss" in out) == tested
     history = pd.read_csv(f"runs/{task}/version_0/history.csv")
-    assert list(history) == ["epoch", "loss", "accuracy", "val_loss", "val_accuracy"]
+    metric = "mae" if "path" in data else "accuracy"
+    assert {"epoch", "loss", metric, "val_loss", f"val_{metric}"} <= set(history)
     assert history.notna().all().all()
 
 
@@ -86,6 +103,6 @@ def test_presets_hold_differences_only(task: str, section: str) -> None:
     parameters = inspect.signature(getattr(importlib.import_module(room), name)).parameters
     for key, value in preset.get("init_args", {}).items():
         default = parameters[key].default
-        assert value != default, key
+        assert (tuple(value) if isinstance(value, list) else value) != default, key
         if dataclasses.is_dataclass(default):
             assert [name for name, item in value.items() if getattr(default, name) == item] == [], key
