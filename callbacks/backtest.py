@@ -94,7 +94,7 @@ def _scores(sums: Tensor) -> tuple[float, float, float, int]:
 
 
 def plot_backtest(table: pd.DataFrame) -> Plot:
-    """The mean absolute error of each target over the steps, as a part of its mean over all steps.
+    """The mean absolute error of each target at each step of the horizon.
 
     Args:
         table: what `backtest` returned.

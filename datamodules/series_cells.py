@@ -54,14 +54,12 @@ def _check_order(times: pd.DatetimeIndex, rows: NDArray[np.int64], place: str) -
     if not len(wrong):
         return
     first = wrong[0] + 1
-    if steps[first - 1] == pd.Timedelta(0):
-        raise DataError(
-            f"{place}, row {rows[first] + 1}: the time stamp {times[first]} a second time; expected each once. Are "
-            "these several series? --data.columns.series_id names the column that tells them apart"
-        )
+    twice = steps[first - 1] == pd.Timedelta(0)
     raise DataError(
-        f"{place}, row {rows[first] + 1}: the time stamp {times[first]} comes after {times[first - 1]}; expected "
-        "rising ones: sort the rows by time"
+        f"{place}, row {rows[first] + 1}: the time stamp {times[first]} "
+        + ("a second time; expected each once." if twice else f"comes after {times[first - 1]}; expected rising ones.")
+        + " Sort the rows by time, or, where they are several series, name the column that tells them apart by "
+        "--data.columns.series_id"
     )
 
 

@@ -29,7 +29,7 @@ def test_a_file_and_a_column_are_enough(fit: Fit, series: Path) -> None:
 
 
 def test_predict_goes_on_where_the_file_ends(fit: Fit, series: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    fit(*SERIES, "--trainer.max_epochs", 6, "--model.lr", 0.02, "--trainer.callbacks", "null", "--quiet")
+    fit(*SERIES, "--trainer.max_epochs", 15, "--model.lr", 0.02, "--trainer.callbacks", "null", "--quiet")
     assert predict([LAST, "series.csv", "-o", "out.csv"]) == 0
     assert "24 rows in out.csv" in capsys.readouterr().out
     table = pd.read_csv("out.csv", parse_dates=["date"])

@@ -26,14 +26,16 @@ class DLinear(ChannelNet):
 
 
 class NLinear(ChannelNet):
-    """A linear layer for a window's distances from its last value.
+    """A linear layer for a window's distances from its last value; untrained it forecasts the last value.
 
     Source: as `DLinear`; table 2: ETTh1 at horizon 96, MSE 0.374 and MAE 0.394 with 336 steps of look-back.
     """
 
     def build(self) -> None:
-        """One linear layer."""
+        """One linear layer, of zeros."""
         self.linear = nn.Linear(self.lookback, self.horizon * self.num_quantiles)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
 
     def forecast(self, x: Tensor) -> Tensor:
         """(B, C, L) to (B, C, P * Q)."""
