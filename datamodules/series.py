@@ -11,7 +11,14 @@ from datamodules.forecasts import ForecastDataModule
 from datamodules.series_cells import Series, split_series
 from datamodules.series_gaps import fill_gaps
 from datamodules.series_inputs import difference, until_last_target
-from datamodules.series_parts import choose_lookback, common_freq, cut_parts, describe_series, naive_lines
+from datamodules.series_parts import (
+    choose_horizon,
+    choose_lookback,
+    common_freq,
+    cut_parts,
+    describe_series,
+    naive_lines,
+)
 from datamodules.series_sources import locate
 from datamodules.series_state import SeriesState, fit_scale, naive_errors
 from datamodules.series_steps import season_of
@@ -31,7 +38,7 @@ class SeriesDataModule(ForecastDataModule):
         target: the columns to forecast; all columns of numbers that are for nothing else where none is named.
         columns: what the other columns are: time, series_id, past, known.
         lookback: number of steps that the net sees; null: the seasons that go into 336 steps and half of train.
-        horizon: number of steps to forecast; null: a season.
+        horizon: number of steps to forecast; null: a season, as far as val and test are long enough.
         stride: number of steps from one training window to the next; in evaluation every window counts.
         split: what train, val and test have: three fractions, three numbers of rows, or two dates, the first ones of
             val and of test. Without val, training is watched on its own windows.
@@ -93,7 +100,7 @@ class SeriesDataModule(ForecastDataModule):
         train = [item.values[: own[0]] for item, own in zip(series, ends, strict=True)]
         mean, std = fit_scale(train, roles.values, self.scale)
         season = self._asked["season"] or season_of(freq)
-        horizon = self._asked["horizon"] or season
+        horizon = self._asked["horizon"] or choose_horizon(season, ends)
         targets = slice(len(roles.targets))
         self._state = SeriesState(
             roles=roles,

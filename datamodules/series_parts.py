@@ -34,6 +34,12 @@ def common_freq(series: list[Series], place: str) -> str:
     return str(freq)
 
 
+def choose_horizon(season: int, ends: list[Ends]) -> int:
+    """A season, or as much of one as val, test, and a third of train hold."""
+    sizes = [max(own[number] - (0, *own)[number] for own in ends) for number in range(len(SPLITS))]
+    return max(min(season, sizes[0] // 3, *(size for size in sizes[1:] if size)), 1)
+
+
 def choose_lookback(season: int, horizon: int, num_train: int) -> int:
     """Whole seasons, as many as go into 336 steps and into half of the training part; steps, where none does."""
     most = max(min(MOST_STEPS, (num_train - horizon) // 2), 1)

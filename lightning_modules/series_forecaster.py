@@ -71,7 +71,7 @@ class SeriesForecaster(LightModel):
         self._needed: list[Tensor] | None = None  # in a validation of a fit, by the batch
         self.register_buffer("stretch", torch.ones(len(self.quantiles) // 2))
         scales = None if units is None else torch.tensor([units[name] for name in ("mean", "std", "naive_error")])
-        self._is_scaled = units is not None and not set(units["mean"]) == {0.0} == {std - 1 for std in units["std"]}
+        self._is_scaled = units is not None and (any(units["mean"]) or any(std != 1 for std in units["std"]))
         self.register_buffer("scales", scales, persistent=False)
 
     def shared_step(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:

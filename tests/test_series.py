@@ -95,6 +95,13 @@ def test_sizes_are_found(series: Path) -> None:
     )
 
 
+def test_sizes_fit_short_series() -> None:
+    counting(47)
+    module = SeriesDataModule("a.csv")
+    assert (module.season, module.horizon, module.lookback) == (7, 5, 14)
+    assert len(module.val_data) == 1
+
+
 def test_changes_from_step_to_step() -> None:
     counting(b=np.arange(30.0) ** 2)
     x, _ = all_of(small(diff=1, split=(19.0, 5.0, 5.0)).train_data)
