@@ -18,7 +18,7 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument(
         "inputs",
         nargs="+",
-        help="images or folders of them; or texts, files of lines (.txt), tables (.csv, .tsv, .jsonl), -",
+        help="images or folders of them; texts, lines (.txt), tables (.csv, .tsv, .jsonl), -; or tables of series",
     )
     parser.add_argument("--column", help="the texts' column of a table: a name, or a position from 0 without a header")
     parser.add_argument("-o", "--output", type=Path, help="write a CSV instead of printing a table")
@@ -40,7 +40,7 @@ def predict(options: argparse.Namespace) -> None:
     if options.output is not None and not options.output.absolute().parent.is_dir():
         raise UsageError(f"no folder '{options.output.absolute().parent}' to write {options.output.name} into")
     # Torch and Lightning, imported after what needs neither.
-    from datamodules import DataModule
+    from datamodules import DataModule, LabelledDataModule
     from lightning_modules import LightModel
     from lightning_modules.checkpoint import read_checkpoint
     from scripts.predictions import predict_table, write_csv
@@ -55,6 +55,8 @@ def predict(options: argparse.Namespace) -> None:
     if options.output is None:
         print(table.to_string(index=False))
     else:
+        if isinstance(data, LabelledDataModule):
+            table = table.drop(columns="input", errors="ignore")  # texts, which may be long
         write_csv(table, options.output)
         print(f"{len(table)} rows in {options.output}")
 

@@ -43,7 +43,7 @@ def predict_table(
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
-    """Writes the table without the inputs, which may be long, under the final name only when it is whole."""
+    """Writes a table, under the final name only when it is whole."""
     part = path.with_name(f"{path.name}.part")
-    table.drop(columns="input", errors="ignore").to_csv(part, index=False)
+    table.to_csv(part, index=False)
     os.replace(part, path)

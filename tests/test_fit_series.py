@@ -49,6 +49,13 @@ def test_predict_from_the_checkpoint_alone(fit: Fit, series: Path, capsys: pytes
     assert "2024-01-05 04:00:00" in capsys.readouterr().out
 
 
+def test_a_target_may_have_any_name(fit: Fit, capsys: pytest.CaptureFixture[str]) -> None:
+    make_series().rename(columns={"load": "input"}).to_csv("series.csv", index=False)
+    fit(*SERIES, "--data.target", "input", "--quiet")
+    assert predict([LAST, "series.csv", "-o", "out.csv"]) == 0
+    assert "input" in pd.read_csv("out.csv")
+
+
 @pytest.mark.parametrize(
     ("args", "code", "problem"),
     [
