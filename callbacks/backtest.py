@@ -1,6 +1,5 @@
 """How good forecasts are at each step of the horizon and for each target, over every origin of the test part."""
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -9,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from callbacks.data_views import target_names, unscaled
-from callbacks.forecast_plot import forecast_of
+from callbacks.forecast_plot import forecast_of, point_of
 from callbacks.namespace import pl
-from callbacks.plots import Plot, publish, run_folder
+from callbacks.plots import Plot, publish, run_folder, write_csv
 
 ALL = "all"  # in place of a target or a step
 
@@ -39,10 +38,7 @@ def backtest(
         model.eval()
         with torch.no_grad():
             for x, y in loader:
-                forecast = model(x)
-                errors.add(
-                    unscale(forecast if forecast.ndim == 3 else forecast[..., forecast.shape[3] // 2]), unscale(y)
-                )
+                errors.add(unscale(point_of(model(x))), unscale(y))
     finally:
         model.train(mode)
     return errors.table(names)
@@ -136,8 +132,7 @@ class Backtest(pl.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Counts a batch."""
-        forecast = forecast_of(outputs)
-        point = forecast[..., forecast.shape[-1] // 2]
+        point = point_of(forecast_of(outputs))
         self._errors.add(unscaled(trainer, point.float()), unscaled(trainer, batch[1].float()))
 
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -150,7 +145,5 @@ class Backtest(pl.Callback):
         table = self._errors.table(target_names(trainer, self._errors.sums.shape[2]))
         path = run_folder(trainer) / "backtest.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name("backtest.csv.part")
-        table.to_csv(part, index=False)
-        os.replace(part, path)
+        write_csv(table, path)
         publish(trainer, plot_backtest(table), "backtest", step=trainer.current_epoch)

@@ -91,7 +91,7 @@ class ForecastPlot(pl.Callback):
             return
         x, y = batch
         forecast = forecast_of(outputs)
-        errors = (forecast[..., forecast.shape[-1] // 2] - y).abs().nanmean((1, 2))
+        errors = (point_of(forecast) - y).abs().nanmean((1, 2))
         self._errors.append(errors)
         order = errors.argsort()
         for number in {int(order[0]), int(order[len(order) // 2]), int(order[-1])}:
@@ -117,6 +117,11 @@ def _in_units(trainer: pl.Trainer, window: Window) -> Window:
     past, truth = (unscaled(trainer, values.float()).cpu() for values in (window.past, window.truth))
     forecast = unscaled(trainer, window.forecast.float().transpose(1, 2)).transpose(1, 2).cpu()
     return Window(window.error, past, truth, forecast)
+
+
+def point_of(forecast: Tensor) -> Tensor:
+    """The middle one of quantiles (B, P, C, Q); forecasts (B, P, C) as they are."""
+    return forecast if forecast.ndim == 3 else forecast[..., forecast.shape[3] // 2]
 
 
 def forecast_of(outputs: Any) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from callbacks.namespace import pl
-from callbacks.plots import Plot
+from callbacks.plots import Plot, write_csv
 
 REDRAW_S = 10.0
 
@@ -84,8 +84,7 @@ class HistoryFiles(pl.Callback):
             return
         folder = Path(log_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        history.to_csv(folder / "history.csv.part", index=False)
-        os.replace(folder / "history.csv.part", folder / "history.csv")
+        write_csv(history, folder / "history.csv")
         if not draw:
             return
         self._drawn_at = time.monotonic()

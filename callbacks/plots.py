@@ -1,10 +1,11 @@
-"""Figures of a run: as pictures in its folder and in TensorBoard."""
+"""Figures and tables of a run: as files in its folder, and pictures in TensorBoard too."""
 
 import io
 import os
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -54,6 +55,13 @@ def write_png(pixels: NDArray[np.uint8], path: Path) -> None:
     """Writes a picture (H, W, 3), under its final name only when it is whole."""
     part = path.with_name(f"{path.name}.part")
     Image.fromarray(pixels).save(part, format="png")
+    os.replace(part, path)
+
+
+def write_csv(table: pd.DataFrame, path: Path) -> None:
+    """Writes a table, under its final name only when it is whole."""
+    part = path.with_name(f"{path.name}.part")
+    table.to_csv(part, index=False)
     os.replace(part, path)
 
 

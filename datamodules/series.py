@@ -20,10 +20,10 @@ from datamodules.series_parts import (
     naive_lines,
 )
 from datamodules.series_sources import locate
-from datamodules.series_state import SeriesState, fit_scale, naive_errors
+from datamodules.series_state import SeriesState, fit_scale
 from datamodules.series_steps import season_of
 from datamodules.series_tables import SeriesColumns, choose_roles, read_frame
-from datamodules.series_windows import SeriesBatches
+from datamodules.series_windows import SeriesBatches, seasonal_errors
 from datamodules.splits import split_by_time
 
 
@@ -102,6 +102,7 @@ class SeriesDataModule(ForecastDataModule):
         season = self._asked["season"] or season_of(freq)
         horizon = self._asked["horizon"] or choose_horizon(season, ends)
         targets = slice(len(roles.targets))
+        scaled = [(part[:, targets] - mean[targets]) / std[targets] for part in train]
         self._state = SeriesState(
             roles=roles,
             freq=freq,
@@ -110,7 +111,7 @@ class SeriesDataModule(ForecastDataModule):
             horizon=horizon,
             mean=mean.tolist(),
             std=std.tolist(),
-            naive_error=naive_errors([(part[:, targets] - mean[targets]) / std[targets] for part in train], season),
+            naive_error=seasonal_errors(scaled, season).tolist(),
             names=[item.name for item in series],
         )
         self._cut(series, cut_parts(series, ends, self._state, stride=self.stride))

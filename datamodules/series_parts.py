@@ -34,10 +34,16 @@ def common_freq(series: list[Series], place: str) -> str:
     return str(freq)
 
 
+def part_sizes(ends: Ends) -> tuple[int, int, int]:
+    """Number of rows of train, val and test of a series."""
+    train, val, test = ends
+    return train, val - train, test - val
+
+
 def choose_horizon(season: int, ends: list[Ends]) -> int:
     """A season, or as much of one as val, test, and a third of train hold."""
-    sizes = [max(own[number] - (0, *own)[number] for own in ends) for number in range(len(SPLITS))]
-    return max(min(season, sizes[0] // 3, *(size for size in sizes[1:] if size)), 1)
+    train, *others = (max(sizes) for sizes in zip(*map(part_sizes, ends), strict=True))
+    return max(min(season, train // 3, *filter(None, others)), 1)
 
 
 def choose_lookback(season: int, horizon: int, num_train: int) -> int:
@@ -64,7 +70,6 @@ def cut_parts(
         for part, begin, end in zip(SPLITS, (0, *own), own, strict=False):
             starts = window_starts(
                 (begin, end),
-                first=0,
                 lookback=state.lookback,
                 horizon=state.horizon,
                 stride=stride if part == "train" else 1,
@@ -74,7 +79,7 @@ def cut_parts(
         first += len(item.times)
     found = {part: np.concatenate(starts) for part, starts in parts.items()}
     for number, part in enumerate(SPLITS):
-        rows = max(own[number] - (0, *own)[number] for own in ends)
+        rows = max(part_sizes(own)[number] for own in ends)
         if rows and not len(found[part]):
             needed = length if part == "train" else state.horizon
             raise DataError(
@@ -90,7 +95,7 @@ def describe_series(
 ) -> str:
     """What was found: rows, series, steps and span, columns, windows of each part, what is not used."""
     begin, end = min(item.times[0] for item in series), max(item.times[-1] for item in series)
-    rows = {part: sum(own[n] - (0, *own)[n] for own in ends) for n, part in enumerate(SPLITS)}
+    rows = {part: sum(part_sizes(own)[number] for own in ends) for number, part in enumerate(SPLITS)}
     roles = state.roles
     named = {"target": roles.targets, "past": roles.past, "known": roles.known}
     described = [

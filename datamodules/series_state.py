@@ -9,7 +9,7 @@ from typing_extensions import Self
 
 from datamodules.errors import DataError
 from datamodules.series_tables import Roles
-from datamodules.series_windows import seasonal_errors, to_inputs
+from datamodules.series_windows import to_inputs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,9 +83,3 @@ def fit_scale(
                 "standard deviation of 1: leave it out, move --data.split, or give --data.scale none"
             )
     return mean, std
-
-
-def naive_errors(parts: list[NDArray[np.float64]], season: int) -> list[float]:
-    """Those of `seasonal_errors`, and 1 in place of 0, by which nothing can be divided."""
-    errors = seasonal_errors(parts, season)
-    return np.where(errors > 0, errors, 1.0).tolist()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from datamodules.errors import DataError
 from datamodules.series_cells import to_dates
@@ -103,7 +104,7 @@ def choose_roles(table: pd.DataFrame, target: Sequence[str], columns: SeriesColu
             f"{place}: no column holds time stamps; it has: {_names(table)}. Name it by --data.columns.time"
         )
     taken = {time, columns.series_id, *columns.past, *columns.known}
-    targets = tuple(target) or tuple(n for n in table.columns if n not in taken and _holds_numbers(table[n]))
+    targets = tuple(target) or tuple(n for n in table.columns if n not in taken and is_numeric_dtype(table[n]))
     if not targets:
         raise LookupError(
             f"{place}: no column of numbers to forecast; it has: {_names(table)}. Name one by --data.target"
@@ -128,17 +129,13 @@ def check_columns(table: pd.DataFrame, names: Sequence[str], place: str) -> None
 
 
 def _holds_dates(column: pd.Series) -> bool:
-    if pd.api.types.is_numeric_dtype(column):
+    if is_numeric_dtype(column):
         return False
     try:
         to_dates(column.head(20))
     except (ValueError, TypeError):
         return False
     return True
-
-
-def _holds_numbers(column: pd.Series) -> bool:
-    return pd.api.types.is_numeric_dtype(column)
 
 
 def _names(table: pd.DataFrame) -> str:

@@ -30,20 +30,17 @@ def to_inputs(values: NDArray[np.float64], *, num_known: int, horizon: int, mask
     return np.concatenate(parts, 1).astype(np.float32)
 
 
-def window_starts(
-    part: tuple[int, int], *, first: int, lookback: int, horizon: int, stride: int = 1
-) -> NDArray[np.int64]:
+def window_starts(part: tuple[int, int], *, lookback: int, horizon: int, stride: int = 1) -> NDArray[np.int64]:
     """Rows at which the windows of a part begin: the look-back may lie before the part, what is forecast may not.
 
     Args:
-        part: first row of the part, and the row after its last.
-        first: first row of the series.
+        part: first row of the part, and the row after its last, in a series that begins with row 0.
         lookback: number of rows that the net sees.
         horizon: number of rows after them that it is to forecast.
         stride: number of rows from window to window.
     """
     begin, end = part
-    return np.arange(max(first, begin - lookback), end - lookback - horizon + 1, stride, dtype=np.int64)
+    return np.arange(max(0, begin - lookback), end - lookback - horizon + 1, stride, dtype=np.int64)
 
 
 class SeriesBatches:
@@ -97,7 +94,7 @@ def seasonal_values(x: Tensor, *, num_targets: int, horizon: int, season: int) -
 
 
 def seasonal_errors(parts: Sequence[NDArray[np.float64]], season: int) -> NDArray[np.float64]:
-    """The mean absolute error of forecasting each row by the one a season before, by column, (K,).
+    """The mean absolute error of forecasting each row by the one a season before, by column, (K,); 1 in place of 0.
 
     What MASE divides by. Source: Hyndman and Koehler 2006, "Another look at measures of forecast accuracy", section 3.
 
@@ -106,4 +103,5 @@ def seasonal_errors(parts: Sequence[NDArray[np.float64]], season: int) -> NDArra
         season: number of steps in a season.
     """
     errors = np.concatenate([np.abs(part[season:] - part[:-season]) for part in parts])
-    return np.nanmean(errors, 0) if len(errors) else np.ones(parts[0].shape[1])
+    mean = np.nanmean(errors, 0) if len(errors) else np.zeros(parts[0].shape[1])
+    return np.where(mean > 0, mean, 1.0)

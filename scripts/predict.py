@@ -43,7 +43,7 @@ def predict(options: argparse.Namespace) -> None:
     from datamodules import DataModule, LabelledDataModule
     from lightning_modules import LightModel
     from lightning_modules.checkpoint import read_checkpoint
-    from scripts.predictions import predict_table, write_csv
+    from scripts.predictions import predict_table
 
     hush()
     checkpoint = read_checkpoint(options.checkpoint)
@@ -55,6 +55,8 @@ def predict(options: argparse.Namespace) -> None:
     if options.output is None:
         print(table.to_string(index=False))
     else:
+        from callbacks.plots import write_csv  # here, as it brings all callbacks along
+
         if isinstance(data, LabelledDataModule):
             table = table.drop(columns="input", errors="ignore")  # texts, which may be long
         write_csv(table, options.output)

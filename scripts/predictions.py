@@ -1,7 +1,5 @@
 """Predictions as a table."""
 
-import os
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -40,10 +38,3 @@ def predict_table(
     batches = trainer.predict(model, loader)
     predictions = torch.cat([batch for batch in batches or [] if isinstance(batch, torch.Tensor)])
     return data.decode(samples, predictions.cpu(), model.quantiles)
-
-
-def write_csv(table: pd.DataFrame, path: Path) -> None:
-    """Writes a table, under the final name only when it is whole."""
-    part = path.with_name(f"{path.name}.part")
-    table.to_csv(part, index=False)
-    os.replace(part, path)
