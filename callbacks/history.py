@@ -1,6 +1,5 @@
 """The history on disk: a table and a plot that grow with the run."""
 
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from callbacks.namespace import pl
-from callbacks.plots import Plot, write_csv
+from callbacks.plots import Plot, write_csv, write_png
 
 REDRAW_S = 10.0
 
@@ -88,5 +87,4 @@ class HistoryFiles(pl.Callback):
         if not draw:
             return
         self._drawn_at = time.monotonic()
-        (folder / "history.png.part").write_bytes(plot_history(history)._repr_png_())
-        os.replace(folder / "history.png.part", folder / "history.png")
+        write_png(plot_history(history).pixels(), folder / "history.png")

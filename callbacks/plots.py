@@ -1,7 +1,6 @@
 """Figures and tables of a run: as files in its folder, and pictures in TensorBoard too."""
 
 import io
-import os
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from callbacks.files import whole_file
 from callbacks.namespace import pl
 
 
@@ -53,16 +53,14 @@ def publish(trainer: pl.Trainer, figure: Plot, name: str, *, step: int) -> None:
 
 def write_png(pixels: NDArray[np.uint8], path: Path) -> None:
     """Writes a picture (H, W, 3), under its final name only when it is whole."""
-    part = path.with_name(f"{path.name}.part")
-    Image.fromarray(pixels).save(part, format="png")
-    os.replace(part, path)
+    with whole_file(path) as part:
+        Image.fromarray(pixels).save(part, format="png")
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
     """Writes a table, under its final name only when it is whole."""
-    part = path.with_name(f"{path.name}.part")
-    table.to_csv(part, index=False)
-    os.replace(part, path)
+    with whole_file(path) as part:
+        table.to_csv(part, index=False)
 
 
 def run_folder(trainer: pl.Trainer) -> Path:

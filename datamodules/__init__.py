@@ -1,7 +1,7 @@
 """One LightningDataModule for each raw format."""
 
 from datamodules.base import DataModule
-from datamodules.errors import DataError
+from datamodules.errors import BadInput, DataError
 from datamodules.image_transforms import ImageTransforms
 from datamodules.images import ImageDataModule
 from datamodules.labelled import LabelledDataModule
@@ -11,6 +11,7 @@ from datamodules.text import TextDataModule
 from datamodules.vocabulary import Vocabulary
 
 __all__ = [
+    "BadInput",
     "DataError",
     "DataModule",
     "ImageDataModule",

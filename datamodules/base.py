@@ -1,9 +1,8 @@
 """What the DataModules of all domains share: order, loaders, and state in the checkpoint."""
 
-import importlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,7 +12,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from typing_extensions import Self
 
+from datamodules.errors import BadInput, DataError
 from datamodules.namespace import pl
+from datamodules.rebuild import rebuild
 from datamodules.sampler import BatchSampler, ResumableLoader
 
 DATA_DIR = Path("data")  # against the working directory, when it is used
@@ -81,16 +82,29 @@ class DataModule(pl.LightningDataModule, ABC):
         """An argument that `scripts/predict.py` would take for this data, to show its use."""
 
     @abstractmethod
+    def stream_inputs(self, inputs: list[str], column: str | int | None = None) -> Iterator[Any]:
+        """The raw samples that the arguments of `scripts/predict.py` stand for, in order; `BadInput` for a bad one."""
+
     def read_inputs(self, inputs: list[str], column: str | int | None = None) -> list[Any]:
-        """The raw samples that the arguments of `scripts/predict.py` stand for, in order."""
+        """All of `stream_inputs`, as a list.
+
+        Raises:
+            DataError: one of them is bad.
+        """
+        samples = []
+        for sample in self.stream_inputs(inputs, column):
+            if isinstance(sample, BadInput):
+                raise DataError(sample.problem)
+            samples.append(sample)
+        return samples
 
     @abstractmethod
-    def encode(self, samples: list[Any]) -> Tensor:
+    def encode(self, samples: Sequence[Any]) -> Tensor:
         """Raw samples to a batch for the net."""
 
     @abstractmethod
-    def decode(self, samples: list[Any], predictions: Tensor, quantiles: Sequence[float] = ()) -> pd.DataFrame:
-        """What the model's predictions say of raw samples, in rows.
+    def decode(self, samples: Sequence[Any], predictions: Tensor, quantiles: Sequence[float] = ()) -> pd.DataFrame:
+        """What the model's predictions say of raw samples, in rows: as many for each, one sample after the other.
 
         Args:
             samples: what was encoded.
@@ -171,28 +185,9 @@ class DataModule(pl.LightningDataModule, ABC):
         """The DataModule of a checkpoint that is read, with all it learned from its training data, but no data.
 
         Raises:
-            ValueError: the checkpoint does not say which, as one of a model that was trained in Python, or it names a
-                class that cannot be built here.
+            ValueError: as `rebuild`.
         """
-        hparams = dict(checkpoint.get("datamodule_hyper_parameters", {}))
-        if "_class_path" not in hparams:
-            raise ValueError(
-                "the checkpoint does not say how its data was encoded: expected one that scripts/fit.py wrote, not "
-                "one of a model trained in Python, which predicts there: Model.load(path, net=the_net)"
-            )
-        hparams.pop("_instantiator", None)
-        cli = importlib.import_module(f"{pl.__name__}.cli")  # with jsonargparse, which nothing else here needs
-        try:
-            module = cli.instantiate_module(DataModule, hparams)
-        except Exception as error:  # a class of another project, or of another version, fails in any way
-            raise ValueError(
-                f"the checkpoint's data is of {hparams['_class_path']}, which cannot be built here: expected a class "
-                f"of this version of LightFit, or one that can be imported. The cause: {' '.join(str(error).split())}"
-            ) from error
-        if not isinstance(module, cls):
-            raise ValueError(f"expected a checkpoint of {cls.__name__}, received one of {type(module).__name__}")
-        module.load_state_dict(checkpoint[type(module).__qualname__])
-        return module
+        return rebuild(cls, DataModule, checkpoint)
 
 
 def _as_it_is(batch: Any) -> Any:

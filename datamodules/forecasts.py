@@ -1,6 +1,7 @@
 """What is known of series once the training part was read, and forecasts from that alone, as from a checkpoint."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import torch
 from torch import Tensor
 
 from datamodules.base import DataModule
+from datamodules.errors import BadInput, DataError
 from datamodules.series_inputs import LastWindow, forecast_table, last_windows
 from datamodules.series_state import SeriesState
+from datamodules.series_tables import check_file, parse_frame, read_frame
 
 
 class ForecastDataModule(DataModule):
@@ -75,8 +78,8 @@ class ForecastDataModule(DataModule):
         """For each step of a window (L, F) how many steps before the forecast it lies."""
         return [str(step - len(x)) for step in range(len(x))]
 
-    def read_inputs(self, inputs: list[str], column: str | int | None = None) -> list[LastWindow]:
-        """The ends of the series in the tables that the arguments name.
+    def stream_inputs(self, inputs: list[str], column: str | int | None = None) -> Iterator[LastWindow | BadInput]:
+        """The ends of the series in the tables that the arguments name; `-` is a CSV on standard input.
 
         Raises:
             LookupError: a column is named: the training tells them.
@@ -85,11 +88,26 @@ class ForecastDataModule(DataModule):
             raise LookupError(
                 f"the columns of series are those of the training, received --column {column}: leave it out"
             )
-        return [
-            window for path in inputs for window in last_windows(Path(path), self.state, fill=self.fill, diff=self.diff)
-        ]
+        for item in inputs:  # before the first is predicted: a slip in the last costs nothing then
+            if item != "-":
+                check_file(Path(item))
+        return self._stream(inputs)
 
-    def encode(self, samples: list[LastWindow]) -> Tensor:
+    def _stream(self, inputs: list[str]) -> Iterator[LastWindow | BadInput]:
+        for item in inputs:
+            try:
+                if item == "-":
+                    yield from self.last_windows(parse_frame(sys.stdin.read(), "standard input"), "standard input")
+                else:
+                    yield from self.last_windows(read_frame(Path(item)), item)
+            except DataError as error:
+                yield BadInput(str(error))
+
+    def last_windows(self, table: pd.DataFrame, place: str) -> Iterator[LastWindow | BadInput]:
+        """The ends of the series in a table, as `series_inputs.last_windows`."""
+        return last_windows(table, self.state, fill=self.fill, diff=self.diff, place=place)
+
+    def encode(self, samples: Sequence[LastWindow]) -> Tensor:
         """Windows (B, L, F) float32."""
         return torch.from_numpy(np.stack([sample.x for sample in samples]))
 

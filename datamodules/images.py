@@ -1,6 +1,6 @@
 """Labelled images to batches of pixels."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,9 +10,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from datamodules.base import DATA_DIR, Batches
+from datamodules.errors import BadInput
 from datamodules.image_batches import ImageBatches, SingleBatches, StackedBatches
 from datamodules.image_decoding import decode_file
-from datamodules.image_inputs import find_inputs
+from datamodules.image_inputs import stream_images
 from datamodules.image_parts import describe_images, divide, example_of, list_skipped
 from datamodules.image_sources import locate, read_set
 from datamodules.image_store import DecodedImages, num_processors
@@ -144,18 +145,19 @@ class ImageDataModule(LabelledDataModule):
         """An image of the data, or what a person would type in its place."""
         return self._example
 
-    def encode(self, samples: list[Path]) -> Tensor:
-        """Image files to pixels (B, 3, h, w) float32, as in validation.
+    def encode(self, samples: Sequence[Path | Tensor]) -> Tensor:
+        """Image files, or decoded images (3, H, W) uint8, to pixels (B, 3, h, w) float32, as in validation.
 
         Raises:
             FileNotFoundError: there is no such file.
             DataError: a file is no image.
         """
         size = self.image_size
-        images = [self.transforms.in_evaluation(decode_file(path), size) for path in samples]
+        decoded = (decode_file(sample) if isinstance(sample, Path) else sample for sample in samples)
+        images = [self.transforms.in_evaluation(pixels, size) for pixels in decoded]
         return self.transforms.normalise(torch.stack(images))
 
-    def read_inputs(self, inputs: list[str], column: str | int | None = None) -> list[Path]:
+    def stream_inputs(self, inputs: list[str], column: str | int | None = None) -> Iterator[Path | BadInput]:
         """The image files that the arguments stand for; a folder stands for all images below it.
 
         Raises:
@@ -163,7 +165,7 @@ class ImageDataModule(LabelledDataModule):
         """
         if column is not None:
             raise LookupError(f"images have no columns, received --column {column}: leave it out")
-        return find_inputs(inputs)
+        return stream_images(inputs)
 
     def denormalise(self, x: Tensor) -> Tensor:
         """What the net gets, (B, 3, h, w), back to colours in [0, 1]."""

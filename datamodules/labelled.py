@@ -26,27 +26,30 @@ class LabelledDataModule(DataModule):
         """Number of classes."""
         return len(self.class_names)
 
-    def decode(self, samples: list[Any], predictions: Tensor, quantiles: Sequence[float] = ()) -> pd.DataFrame:
-        """A row for each sample: `row` (from 1), `label`, `probability`, and the `file` or the `input` itself.
+    def decode(
+        self, samples: Sequence[Any], predictions: Tensor, quantiles: Sequence[float] = (), *, top: int = 1
+    ) -> pd.DataFrame:
+        """A row for each sample: `label` and `probability`, then `label_2` and so on, and the `file` or the `input`.
 
         Args:
             samples: what was encoded.
             predictions: probabilities (B, num_classes).
             quantiles: none.
+            top: number of classes to name, the most probable ones.
         """
-        probability, number = predictions.max(1)
-        return pd.DataFrame(
-            {
-                "row": range(1, len(samples) + 1),
-                "label": [self.class_names[index] for index in number.tolist()],
-                "probability": [round(value, 6) for value in probability.tolist()],
-            }
-            | _shown(samples)
-        )
+        probabilities, numbers = predictions.topk(top, 1)
+        columns: dict[str, list[Any]] = {}
+        for place in range(top):
+            end = f"_{place + 1}" if place else ""
+            columns[f"label{end}"] = [self.class_names[number] for number in numbers[:, place].tolist()]
+            columns[f"probability{end}"] = [round(value, 6) for value in probabilities[:, place].tolist()]
+        return pd.DataFrame(columns | _shown(samples))
 
 
-def _shown(samples: list[Any]) -> dict[str, list[str]]:
+def _shown(samples: Sequence[Any]) -> dict[str, list[Any]]:
     if all(isinstance(sample, Path) for sample in samples):
         return {"file": [str(sample) for sample in samples]}
-    texts = [str(sample) for sample in samples]
+    texts = [sample for sample in samples if isinstance(sample, str)]
+    if len(texts) < len(samples):
+        return {}  # decoded images have no name
     return {"input": [text if len(text) <= SHOWN_CHARS else f"{text[: SHOWN_CHARS - 3]}..." for text in texts]}

@@ -1,20 +1,19 @@
 """The last window of a series, from which the steps after its end are forecast."""
 
 import logging
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from datamodules.errors import DataError
+from datamodules.errors import BadInput, DataError
 from datamodules.series_cells import Series, split_series
 from datamodules.series_gaps import fill_gaps
 from datamodules.series_state import SeriesState
 from datamodules.series_steps import ROWS, complete, find_freq, go_on, steps_between
-from datamodules.series_tables import check_columns, read_frame
+from datamodules.series_tables import check_columns
 
 log = logging.getLogger(__name__)
 
@@ -60,23 +59,35 @@ def sum_up(changes: NDArray[np.float64], levels: Sequence[NDArray[np.float64]]) 
     return changes
 
 
-def last_windows(path: Path, state: SeriesState, *, fill: str, diff: int) -> list[LastWindow]:
-    """The end of each series of a file.
+def last_windows(
+    table: pd.DataFrame, state: SeriesState, *, fill: str, diff: int, place: str
+) -> Iterator[LastWindow | BadInput]:
+    """The end of each series of a table.
 
     Rows after the last known target hold what is known ahead; without such columns they are left out.
 
+    Args:
+        table: as `read_frame` returns it.
+        state: what the training told.
+        fill: what is done about missing values.
+        diff: how often the targets are differenced.
+        place: name of the table, for messages.
+
     Raises:
-        FileNotFoundError: there is no such file.
         LookupError: it lacks a column that the training had.
-        DataError: its steps are others than in training, a series is too short, or as in `split_series`.
+        DataError: as in `split_series`.
     """
-    table, roles = read_frame(path), state.roles
-    check_columns(table, [roles.time, *filter(None, [roles.series_id]), *roles.values], str(path))
-    found = split_series(table, time=roles.time, series_id=roles.series_id, values=roles.values, place=str(path))
+    roles = state.roles
+    check_columns(table, [roles.time, *filter(None, [roles.series_id]), *roles.values], place)
+    found = split_series(table, time=roles.time, series_id=roles.series_id, values=roles.values, place=place)
     unseen = [series.name for series in found if series.name not in state.names]
     if unseen:
-        log.warning("%s: never seen in training: %s; forecast all the same", path, ", ".join(unseen[:8]))
-    return [_last_window(series, state, fill=fill, diff=diff, place=str(path)) for series in found]
+        log.warning("%s: never seen in training: %s; forecast all the same", place, ", ".join(unseen[:8]))
+    for series in found:
+        try:
+            yield _last_window(series, state, fill=fill, diff=diff, place=place)
+        except DataError as error:
+            yield BadInput(str(error))
 
 
 def _last_window(series: Series, state: SeriesState, *, fill: str, diff: int, place: str) -> LastWindow:

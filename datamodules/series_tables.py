@@ -1,6 +1,7 @@
 """Tables of series: CSV, TSV and Parquet files, and what their columns are."""
 
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -56,30 +57,52 @@ def read_frame(path: Path) -> pd.DataFrame:
         FileNotFoundError: there is no such file.
         DataError: it is no table, or empty.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"no file at '{path}' (looked from '{Path.cwd()}')")
+    check_file(path)
     if path.suffix.lower() not in SUFFIXES:
         raise DataError(f"'{path}' does not end in one of {', '.join(SUFFIXES)}: a table of a time column and numbers")
+    if path.suffix.lower() != ".parquet":
+        try:
+            return parse_frame(path.read_text(encoding="utf-8-sig"), str(path))
+        except UnicodeDecodeError as error:
+            raise DataError(f"'{path}' is not UTF-8 ({error.reason}): convert it, or export it as UTF-8") from error
     try:
-        table = pd.read_parquet(path) if path.suffix.lower() == ".parquet" else _read_text(path)
-    except UnicodeDecodeError as error:
-        raise DataError(f"'{path}' is not UTF-8 ({error.reason}): convert it, or export it as UTF-8") from error
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, csv.Error, ValueError, OSError) as error:
+        return _tidy(pd.read_parquet(path), str(path))
+    except (ValueError, OSError) as error:
         raise DataError(f"'{path}' cannot be read as a table: {' '.join(str(error).split())}") from error
+
+
+def check_file(path: Path) -> None:
+    """Nothing, where there is a file.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no file at '{path}' (looked from '{Path.cwd()}')")
+
+
+def parse_frame(text: str, place: str) -> pd.DataFrame:
+    """The table of a CSV or TSV file that is read.
+
+    Raises:
+        DataError: it is no table, or empty.
+    """
+    separator = max(SEPARATORS, key=text[: text.find("\n") + 1 or None].count)
+    try:
+        table = pd.read_csv(io.StringIO(text), sep=separator, skipinitialspace=True)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, csv.Error, ValueError) as error:
+        raise DataError(f"'{place}' cannot be read as a table: {' '.join(str(error).split())}") from error
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes the first field for a name of the row
+        raise DataError(f"'{place}' cannot be read as a table: a row has more fields than its header")
+    return _tidy(table, place)
+
+
+def _tidy(table: pd.DataFrame, place: str) -> pd.DataFrame:
     if isinstance(table.index, pd.DatetimeIndex) or table.index.name is not None:
         table = table.reset_index()
     if table.empty:
-        raise DataError(f"'{path}' holds no rows; expected a time column and columns of numbers")
+        raise DataError(f"'{place}' holds no rows; expected a time column and columns of numbers")
     return table.rename(columns=str)
-
-
-def _read_text(path: Path) -> pd.DataFrame:
-    with path.open(encoding="utf-8-sig") as file:
-        header = file.readline()
-    table = pd.read_csv(path, sep=max(SEPARATORS, key=header.count), encoding="utf-8-sig", skipinitialspace=True)
-    if not isinstance(table.index, pd.RangeIndex):  # pandas takes the first field for a name of the row
-        raise ValueError("a row has more fields than its header")
-    return table
 
 
 def choose_roles(table: pd.DataFrame, target: Sequence[str], columns: SeriesColumns, place: str) -> Roles:

@@ -1,6 +1,7 @@
 """Labelled texts to batches of word numbers."""
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,12 @@ from torch import Tensor
 from datamodules.base import DATA_DIR
 from datamodules.cache import Arrays, cached, fingerprint, from_json
 from datamodules.corpus import TextBatches, count_words, load_tokenizer, tokenise
+from datamodules.errors import BadInput
 from datamodules.labelled import LabelledDataModule
 from datamodules.labels import number_labels
 from datamodules.splits import stratified_split
 from datamodules.tables import SPLITS
-from datamodules.text_inputs import read_texts
+from datamodules.text_inputs import stream_texts
 from datamodules.text_sources import MOVIE_REVIEWS, locate, read_source
 from datamodules.vocabulary import PAD, SPECIALS, Vocabulary
 
@@ -164,7 +166,7 @@ class TextDataModule(LabelledDataModule):
         """The words of one encoded text (T,), in order; padding is empty."""
         return ["" if number == PAD else self.vocabulary.itos[number] for number in x.tolist()]
 
-    def encode(self, samples: list[str]) -> Tensor:
+    def encode(self, samples: Sequence[str]) -> Tensor:
         """Texts to word numbers (B, T) int64, as in training."""
         numbers = [self.vocabulary.encode(self.tokenizer(text))[: self.max_len] for text in samples]
         flat = torch.tensor([number for text in numbers for number in text] or [0], dtype=torch.int32)
@@ -173,9 +175,9 @@ class TextDataModule(LabelledDataModule):
         batches = TextBatches(flat, lengths.cumsum(0) - lengths, lengths, nothing, width=self._width)
         return batches[torch.arange(len(samples))][0]
 
-    def read_inputs(self, inputs: list[str], column: str | int | None = None) -> list[str]:
+    def stream_inputs(self, inputs: list[str], column: str | int | None = None) -> Iterator[str | BadInput]:
         """The texts that the arguments stand for; tables by the column of the training where none is given."""
-        return read_texts(inputs, self.text_column if column is None else column)
+        return stream_texts(inputs, self.text_column if column is None else column)
 
     def state_dict(self) -> dict[str, Any]:
         """Vocabulary and class names."""

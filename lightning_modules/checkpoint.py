@@ -7,6 +7,9 @@ from typing import Any
 
 import torch
 
+from lightning_modules.version import FORMAT, VERSION
+
+WRITTEN_BY = {"version": VERSION, "format": FORMAT}  # what LightModel puts into its checkpoints
 PLAIN = (bool, int, float, str, type(None))
 
 
@@ -17,7 +20,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: there is no such file; checkpoints in the same folder are named.
-        ValueError: the file is truncated, holds pickled code, or is no Lightning checkpoint.
+        ValueError: the file is truncated, holds pickled code, is no Lightning checkpoint, or one of a version of
+            LightFit that writes them otherwise.
     """
     path = Path(path)
     if not path.is_file():
@@ -41,6 +45,12 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         raise ValueError(
             f"'{path}' is no Lightning checkpoint: expected a dict with 'state_dict' and 'hyper_parameters', "
             f"received {held}. Weights alone are loaded by net.load_state_dict"
+        )
+    written = checkpoint.get("lightfit", WRITTEN_BY)  # absent in one of another project
+    if written["format"] != FORMAT:
+        raise ValueError(
+            f"'{path}' was written by LightFit {written['version']} (checkpoints of format {written['format']}), and "
+            f"this is LightFit {VERSION}, which reads those of format {FORMAT}: use that version, or train again"
         )
     return checkpoint
 

@@ -13,7 +13,7 @@ from torchmetrics import Metric
 from typing_extensions import Self
 
 from lightning_modules.adaptive import Adaptive, batches_of_all_processes
-from lightning_modules.checkpoint import is_plain, read_checkpoint
+from lightning_modules.checkpoint import WRITTEN_BY, is_plain, read_checkpoint
 from lightning_modules.means import SampleMean, count_samples
 from lightning_modules.namespace import pl
 from lightning_modules.rebuild import rebuild
@@ -162,8 +162,8 @@ class LightModel(pl.LightningModule):
         return pd.DataFrame(self._rows)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Puts the history into the checkpoint."""
-        checkpoint["history"] = [dict(row) for row in self._rows]
+        """Puts the history and the version of LightFit into the checkpoint."""
+        checkpoint |= {"history": [dict(row) for row in self._rows], "lightfit": WRITTEN_BY}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Takes the history up again."""

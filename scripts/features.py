@@ -44,13 +44,10 @@ def draw(options: argparse.Namespace) -> None:
     from callbacks import feature_maps, plot_feature_maps
     from callbacks.data_views import Denormalises, NamesPositions
     from callbacks.plots import write_png
-    from datamodules import DataModule
-    from lightning_modules import LightModel
-    from lightning_modules.checkpoint import read_checkpoint
+    from scripts.trained import load_trained
 
     hush()
-    checkpoint = read_checkpoint(options.checkpoint)
-    data, model = DataModule.from_checkpoint(checkpoint), LightModel.from_checkpoint(checkpoint)
+    _, _, data, model = load_trained(options.checkpoint)
     x = data.encode(data.read_inputs([options.input])[:1])
     assert model.net is not None
     maps = feature_maps(model.net, x, options.layers)

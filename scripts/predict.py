@@ -2,26 +2,32 @@
 
 import argparse
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 if __name__ == "__main__":  # run as a file: import from the repository, not from this folder, and classes of one's own
     sys.path[:1] = [str(Path(__file__).resolve().parents[1]), str(Path.cwd())]
 
 from scripts.errors import UsageError, exit_code
+from scripts.outputs import check_output, output_file
 from scripts.quiet import hush
 
 
 def main(args: list[str] | None = None) -> int:
-    """The command; returns its exit code."""
+    """The command; returns its exit code: 1 where an input could not be predicted."""
     parser = argparse.ArgumentParser("predict.py", description="Predict from a checkpoint alone.", allow_abbrev=False)
     parser.add_argument("checkpoint", help="a .ckpt file of a run")
     parser.add_argument(
         "inputs",
         nargs="+",
-        help="images or folders of them; texts, lines (.txt), tables (.csv, .tsv, .jsonl), -; or tables of series",
+        help="images or folders of them; texts, lines (.txt), tables (.csv, .tsv, .jsonl); tables of series; or - for "
+        "standard input: lines of text, names of images, or a CSV of series",
     )
     parser.add_argument("--column", help="the texts' column of a table: a name, or a position from 0 without a header")
+    parser.add_argument("--top", type=int, default=1, help="number of classes to name, the most probable (default: 1)")
     parser.add_argument("-o", "--output", type=Path, help="write a CSV instead of printing a table")
+    parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
     parser.add_argument("--batch_size", type=int, default=256, help="number of inputs in a batch (default: 256)")
     parser.add_argument("--gpus", default="auto", help="auto (default), 0 the CPU, N that many, or ids such as 1,")
     parser.add_argument("--debug", action="store_true", help="errors with their traceback")
@@ -30,37 +36,67 @@ def main(args: list[str] | None = None) -> int:
 
 
 def predict(options: argparse.Namespace) -> None:
-    """Reads the checkpoint and the inputs, predicts, prints or writes a row for each input, in order.
+    """Reads the checkpoint, then the inputs one batch after the other, and writes a row for each, in order.
 
     Raises:
         UsageError: what was typed cannot be done.
+        DataError: all is written, and an input could not be predicted.
     """
     if options.batch_size < 1:
         raise UsageError(f"expected --batch_size of at least 1, received {options.batch_size}")
-    if options.output is not None and not options.output.absolute().parent.is_dir():
-        raise UsageError(f"no folder '{options.output.absolute().parent}' to write {options.output.name} into")
+    if options.output is not None:
+        check_output(options.output, overwrite=options.overwrite, suffixes=(".csv",))
     # Torch and Lightning, imported after what needs neither.
-    from datamodules import DataModule, LabelledDataModule
-    from lightning_modules import LightModel
-    from lightning_modules.checkpoint import read_checkpoint
-    from scripts.predictions import predict_table
+    from datamodules import DataError, TextDataModule
+    from scripts.predictions import check_top, predict_rows
+    from scripts.predictor import Predictor, devices_of
+    from scripts.trained import load_trained
 
     hush()
-    checkpoint = read_checkpoint(options.checkpoint)
-    data = DataModule.from_checkpoint(checkpoint)
-    model = LightModel.from_checkpoint(checkpoint)
+    trained = load_trained(options.checkpoint)
+    check_top(options.top, trained.data)
     column = int(options.column) if (options.column or "").isdecimal() else options.column
-    samples = data.read_inputs(options.inputs, column)
-    table = predict_table(model, data, samples, batch_size=options.batch_size, gpus=options.gpus)
-    if options.output is None:
-        print(table.to_string(index=False))
-    else:
-        from callbacks.plots import write_csv  # here, as it brings all callbacks along
+    predictor = Predictor(trained.model, trained.data, devices_of(options.gpus))
+    inputs = trained.data.stream_inputs(options.inputs, column)
+    problems: list[str] = []
+    rows = predict_rows(predictor, inputs, batch_size=options.batch_size, top=options.top)
+    texts = ["input"] if isinstance(trained.data, TextDataModule) else []  # may be long: their row's number tells them
+    num_inputs = write(with_bar(rows, problems), options.output, without=texts)
+    if problems:
+        raise DataError(
+            f"{len(problems)} of {num_inputs} inputs could not be predicted, as their rows say; the first: "
+            f"{problems[0]}"
+        )
 
-        if isinstance(data, LabelledDataModule):
-            table = table.drop(columns="input", errors="ignore")  # texts, which may be long
-        write_csv(table, options.output)
-        print(f"{len(table)} rows in {options.output}")
+
+def with_bar(rows: Iterable[Any], problems: list[str]) -> Iterator[Any]:
+    """The tables of `predict_rows` with their number of inputs, while a bar moves and problems are noted."""
+    from tqdm import tqdm
+
+    # A bar only for a wait that is felt, and never where standard error is no terminal.
+    with tqdm(desc="predicting", unit=" inputs", delay=1, disable=None, leave=False) as bar:
+        for table, num_inputs, bad in rows:
+            problems += bad
+            bar.update(num_inputs)
+            yield table, num_inputs
+
+
+def write(tables: Iterable[Any], output: Path | None, *, without: list[str]) -> int:
+    """Writes tables below each other as a CSV, without some columns, or prints them; returns the number of inputs."""
+    num_inputs = num_rows = 0
+    if output is None:
+        for table, num in tables:
+            shown = table if table.iloc[:, -1].any() else table.iloc[:, :-1]
+            print(shown.to_string(index=False, header=num_inputs == 0, na_rep=""))
+            num_inputs += num
+        return num_inputs
+    with output_file(output) as part, part.open("w", encoding="utf-8", newline="") as file:
+        for table, num in tables:
+            table.drop(columns=without).to_csv(file, index=False, header=num_rows == 0)
+            num_rows += len(table)
+            num_inputs += num
+    print(f"{num_rows} rows in {output}")
+    return num_inputs
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The commands fit.py and predict.py on series."""
 
+import io
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -33,7 +34,7 @@ def test_predict_goes_on_where_the_file_ends(fit: Fit, series: Path, capsys: pyt
     assert predict([LAST, "series.csv", "-o", "out.csv"]) == 0
     assert "24 rows in out.csv" in capsys.readouterr().out
     table = pd.read_csv("out.csv", parse_dates=["date"])
-    assert list(table) == ["date", "load_q10", "load", "load_q90"]
+    assert list(table) == ["date", "load_q10", "load", "load_q90", "error"]
     assert table["date"].tolist() == list(pd.date_range("2024-01-11", periods=24, freq="h"))
     assert (table["load_q10"] <= table["load"]).all()
     assert (table["load"] <= table["load_q90"]).all()
@@ -49,11 +50,27 @@ def test_predict_from_the_checkpoint_alone(fit: Fit, series: Path, capsys: pytes
     assert "2024-01-05 04:00:00" in capsys.readouterr().out
 
 
-def test_a_target_may_have_any_name(fit: Fit, capsys: pytest.CaptureFixture[str]) -> None:
-    make_series().rename(columns={"load": "input"}).to_csv("series.csv", index=False)
-    fit(*SERIES, "--data.target", "input", "--quiet")
+@pytest.mark.parametrize("name", ["input", "error"])
+def test_a_target_may_have_any_name(name: str, fit: Fit, capsys: pytest.CaptureFixture[str]) -> None:
+    make_series().rename(columns={"load": name}).to_csv("series.csv", index=False)
+    fit(*SERIES, "--data.target", name, "--quiet")
     assert predict([LAST, "series.csv", "-o", "out.csv"]) == 0
-    assert "input" in pd.read_csv("out.csv")
+    assert pd.read_csv("out.csv")[name].between(0, 30).all()
+
+
+def test_a_bad_file_is_a_row(fit: Fit, series: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fit(*SERIES, "--quiet")
+    Path("short.csv").write_text("\n".join(series.read_text().splitlines()[:3]))
+    monkeypatch.setattr("sys.stdin", io.StringIO(series.read_text()))
+    assert predict([LAST, "short.csv", "series.csv", "-", "nope.csv", "-o", "out.csv"]) == 2
+    assert not Path("out.csv").exists()
+    monkeypatch.setattr("sys.stdin", io.StringIO(series.read_text()))
+    assert predict([LAST, "short.csv", "series.csv", "-", "-o", "out.csv", "--batch_size", "1"]) == 1
+    table = pd.read_csv("out.csv")
+    assert len(table) == 1 + 24 + 24
+    assert "short.csv: 2 rows, and a forecast needs" in table["error"][0]
+    assert table["error"][1:].isna().all()
+    assert table["load"][1:25].tolist() == table["load"][25:].tolist()
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ FORBIDDEN = {
 }
 PURE = (
     *("classification", "forecasting", "optimizers"),
-    *("tables", "vocabulary", "splits", "corpus", "cache", "download", "sampler"),
+    *("rows", "tables", "vocabulary", "splits", "corpus", "cache", "download", "sampler"),
     *(
         "series_cells",
         "series_gaps",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from datamodules.errors import DataError
-from datamodules.tables import Texts, check_lines, read_lines, read_parts, read_table
+from datamodules.tables import Texts, read_parts, read_table
 
 ROWS = [("a good film, indeed", "pos"), ('he said "no"', "neg"), ("two\nlines", "neg")]
 EXPECTED = Texts([text for text, _ in ROWS], [label for _, label in ROWS], [])
@@ -105,11 +105,3 @@ def test_folders_that_hold_nothing(tmp_path: Path) -> None:
         read_parts(tmp_path, "text", "label")
     with pytest.raises(FileNotFoundError, match="no file or folder at '.*nowhere'"):
         read_parts(tmp_path / "nowhere", "text", "label")
-
-
-def test_lines(tmp_path: Path) -> None:
-    assert read_lines(write(tmp_path / "a.txt", "one\r\ntwo\n")) == ["one", "two"]
-    with pytest.raises(DataError, match="a.txt, line 2: the text is empty"):
-        read_lines(write(tmp_path / "a.txt", "one\n\ntwo\n"))
-    with pytest.raises(DataError, match="'standard input' is empty"):
-        check_lines([], "standard input")

@@ -176,7 +176,7 @@ def test_inputs_in_order(reviews: Path, tmp_path: Path, monkeypatch: pytest.Monk
     assert data.read_inputs(["b.csv"], "other") == ["4"]
     with pytest.raises(FileNotFoundError, match="no file at 'c.csv'"):
         data.read_inputs(["c.csv"])
-    with pytest.raises(DataError, match="the input ' ', line 1: the text is empty"):
+    with pytest.raises(DataError, match="the input ' ': the text is ' '"):
         data.read_inputs([" "])
     assert data.read_inputs(["I read it in a.txt"]) == ["I read it in a.txt"]
 

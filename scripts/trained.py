@@ -1,0 +1,40 @@
+"""What a checkpoint holds, ready for use: all that is done after training begins here."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from datamodules import DataModule
+from lightning_modules import LightModel
+from lightning_modules.checkpoint import read_checkpoint
+from lightning_modules.version import VERSION
+
+
+class Trained(NamedTuple):
+    """A model with what is known of its data."""
+
+    path: Path
+    checkpoint: dict[str, Any]
+    data: DataModule
+    model: LightModel
+
+    @property
+    def version(self) -> str:
+        """The LightFit that wrote the checkpoint."""
+        return str(self.checkpoint.get("lightfit", {}).get("version", "unknown"))
+
+
+def load_trained(path: str | Path) -> Trained:
+    """The model and the data of a checkpoint, the model on the CPU in evaluation mode.
+
+    Raises:
+        FileNotFoundError, ValueError: as `read_checkpoint`, `DataModule.from_checkpoint` and
+            `LightModel.from_checkpoint`; the version is named where the checkpoint is of another one.
+    """
+    checkpoint = read_checkpoint(path)
+    try:
+        data, model = DataModule.from_checkpoint(checkpoint), LightModel.from_checkpoint(checkpoint)
+    except ValueError as error:
+        written = checkpoint.get("lightfit", {}).get("version", VERSION)
+        other = f". The checkpoint was written by LightFit {written}, and this is {VERSION}"
+        raise ValueError(f"{error}{other if written != VERSION else ''}") from error
+    return Trained(Path(path), checkpoint, data, model)
