@@ -4,7 +4,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pandas as pd
 import torch
@@ -12,20 +12,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from typing_extensions import Self
 
+from datamodules.batches import Batches
 from datamodules.errors import BadInput, DataError
 from datamodules.namespace import pl
 from datamodules.rebuild import rebuild
 from datamodules.sampler import BatchSampler, ResumableLoader
 
 DATA_DIR = Path("data")  # against the working directory, when it is used
-
-
-class Batches(Protocol):
-    """Data that hands out a whole batch for a tensor of indices, or for the epoch and one."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, asked: Any) -> tuple[Tensor, Tensor]: ...
 
 
 class DataModule(pl.LightningDataModule, ABC):
@@ -48,6 +41,7 @@ class DataModule(pl.LightningDataModule, ABC):
     augments = False  # whether the training data asks for the epoch, to change its samples at random
     loader_workers = 0  # processes that make the batches
     loss_weights: list[float] | None = None  # what an error counts, by class
+    source_argument: str  # name of the argument that says where the raw data is
 
     def __init__(self, *, batch_size: int, seed: int) -> None:
         super().__init__()
@@ -71,6 +65,14 @@ class DataModule(pl.LightningDataModule, ABC):
     @abstractmethod
     def _read(self) -> None:
         """Sets the data of all stages and what is learned from the training part; called once."""
+
+    @abstractmethod
+    def read_parts(self) -> dict[str, Batches]:
+        """The parts of raw data to evaluate on, by name: encoded by what a checkpoint told, nothing is learned.
+
+        Raises:
+            DataError: the data does not fit what the checkpoint knows, such as a class that it lacks.
+        """
 
     @abstractmethod
     def describe(self) -> str:
@@ -149,6 +151,10 @@ class DataModule(pl.LightningDataModule, ABC):
         if self.test_data is None:
             raise ValueError(f"{type(self).__name__}: this data has no test part, only train and val")
         return self._loader(self.test_data, shuffle=False)
+
+    def evaluation_dataloader(self, part: Batches) -> DataLoader:
+        """Batches of a part, such as one of `read_parts`: every sample once, in order."""
+        return self._loader(part, shuffle=False)
 
     def _loader(self, data: Batches, *, shuffle: bool) -> DataLoader:
         trainer = self.trainer

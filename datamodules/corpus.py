@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datamodules.cache import Arrays, to_json
-from datamodules.tables import SPLITS, Texts
+from datamodules.splits import SPLITS
+from datamodules.tables import Texts
 from datamodules.vocabulary import PAD
 
 Tokenizer = Callable[[str], list[str]]
@@ -120,3 +121,11 @@ class TextBatches:
         gathered = (self.starts[index][:, None] + positions).clamp_(max=len(self.tokens) - 1)
         x = self.tokens[gathered].long().masked_fill_(positions >= lengths, PAD)
         return x, self.labels[index]
+
+
+def pad_texts(texts: list[list[int]], width: int | None) -> Tensor:
+    """Word numbers of each text as a batch (B, T) int64, padded to `width`, or to the longest if it is None."""
+    flat = torch.tensor([number for text in texts for number in text] or [0], dtype=torch.int32)
+    lengths = torch.tensor([len(text) for text in texts])
+    labels = torch.zeros(len(texts), dtype=torch.int64)
+    return TextBatches(flat, lengths.cumsum(0) - lengths, lengths, labels, width=width)[torch.arange(len(texts))][0]

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from datamodules.errors import DataError
-from datamodules.tables import SPLITS
+from datamodules.splits import SPLITS
 
 LAYOUT = "expected <split>/<class>/*.jpg with the splits train and perhaps val and test, or <class>/*.jpg"
 

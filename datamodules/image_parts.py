@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from datamodules.image_sources import ImageSet
 from datamodules.image_store import DecodedImages
 from datamodules.image_transforms import Size
-from datamodules.labels import check_classes, check_names, number_labels
-from datamodules.splits import stratified_split
-from datamodules.tables import SPLITS
+from datamodules.labels import check_classes, check_names, find_numbers, number_labels
+from datamodules.splits import SPLITS, part_rows, stratified_split
 
 CLASSES_SHOWN, SKIPPED_SHOWN = 12, 20
 
@@ -43,18 +42,15 @@ def divide(found: ImageSet, classes: list[str] | None, *, val_fraction: float, s
         LookupError: a class to keep is not in the data.
         DataError: there are fewer than two classes, val lacks one, or val or test have one that train lacks.
     """
-    label, names = pd.factorize(np.array(found.labels, dtype=object))
-    if classes is not None:
-        check_names(classes, sorted(names), "--data.classes")
-    used = np.flatnonzero(np.isin(label, [n for n, name in enumerate(names) if classes is None or name in classes]))
+    label, names, used = _kept(found, classes)
     labels = np.full(len(label), -1)
     labels[used], class_names = number_labels(
         label[used],
-        list(names),
+        names,
         train=np.flatnonzero(found.parts[used] == SPLITS.index("train")),
         places=lambda: [found.places[row] for row in used],
     )
-    rows = {part: used[found.parts[used] == number] for number, part in enumerate(SPLITS)}
+    rows = {part: used[own] for part, own in part_rows(found.parts[used]).items()}
     train, hint = rows["train"], "put images of it there"
     if not len(rows["val"]):
         kept, held_out = stratified_split(
@@ -64,6 +60,32 @@ def divide(found: ImageSet, classes: list[str] | None, *, val_fraction: float, s
         hint = "bring more images of it, make val_fraction larger, or bring a val folder of your own"
     check_classes(labels[rows["val"]], class_names, part="val", hint=hint)
     return Parts(rows, labels, class_names)
+
+
+def divide_known(found: ImageSet, classes: list[str] | None, known: list[str]) -> Parts:
+    """The parts as they are in the source, with classes that are known.
+
+    Args:
+        found: the images.
+        classes: as in `divide`.
+        known: names of the classes, in the order of their numbers.
+
+    Raises:
+        DataError: an image is of another class.
+    """
+    label, names, used = _kept(found, classes)
+    labels = np.full(len(label), -1)
+    labels[used] = find_numbers(label[used], names, known=known, places=lambda: [found.places[row] for row in used])
+    return Parts({part: used[own] for part, own in part_rows(found.parts[used]).items()}, labels, known)
+
+
+def _kept(found: ImageSet, classes: list[str] | None) -> tuple[NDArray[np.int64], list[str], NDArray[np.int64]]:
+    """Of each image the position of its label among the names, those names, and the images of the classes to keep."""
+    label, names = pd.factorize(np.array(found.labels, dtype=object))
+    if classes is not None:
+        check_names(classes, sorted(names), "--data.classes")
+    kept = [number for number, name in enumerate(names) if classes is None or name in classes]
+    return label, list(names), np.flatnonzero(np.isin(label, kept))
 
 
 def describe_images(found: ImageSet, parts: Parts, size: Size) -> str:

@@ -14,8 +14,7 @@ from datamodules.cache import cached, fingerprint, from_json
 from datamodules.errors import DataError
 from datamodules.image_files import list_images, open_files
 from datamodules.image_store import DecodedImages, EncodedImages, Images, read_images
-from datamodules.splits import stratified_split
-from datamodules.tables import SPLITS
+from datamodules.splits import SPLITS, stratified_split
 
 DIGITS, CIFAR10, FASHION_MNIST = "digits", "cifar10", "fashion_mnist"
 FILES = {

@@ -1,30 +1,27 @@
 """Labelled images to batches of pixels."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from datamodules.base import DATA_DIR, Batches
-from datamodules.errors import BadInput
+from datamodules.base import DATA_DIR
+from datamodules.batches import Batches
 from datamodules.image_batches import ImageBatches, SingleBatches, StackedBatches
-from datamodules.image_decoding import decode_file
-from datamodules.image_inputs import stream_images
-from datamodules.image_parts import describe_images, divide, example_of, list_skipped
-from datamodules.image_sources import locate, read_set
+from datamodules.image_encoding import ImageEncodingDataModule
+from datamodules.image_parts import Parts, describe_images, divide, divide_known, example_of, list_skipped
+from datamodules.image_sources import ImageSet, locate, read_set
 from datamodules.image_store import DecodedImages, num_processors
-from datamodules.image_transforms import ImageTransforms, Size, choose_size
-from datamodules.labelled import LabelledDataModule
+from datamodules.image_transforms import ImageTransforms, choose_size
 from datamodules.labels import weigh_classes
 
 MAX_WORKERS = 8
 
 
-class ImageDataModule(LabelledDataModule):
+class ImageDataModule(ImageEncodingDataModule):
     """Images with a class each: x (B, 3, H, W) float32, y (B,) int64.
 
     Every image is decoded once to check it. Images that fit in memory stay decoded, kept under data/cache until the
@@ -48,6 +45,7 @@ class ImageDataModule(LabelledDataModule):
     """
 
     augments = True
+    source_argument = "root"
 
     def __init__(
         self,
@@ -74,53 +72,47 @@ class ImageDataModule(LabelledDataModule):
         self.cache_bytes = cache_bytes
         self.num_workers = num_workers
         self.on_error = on_error
-        self._class_names: list[str] = []
-        self._size: Size | None = None
 
     def prepare_data(self) -> None:
         """Downloads the images where they are a published set that is not here yet."""
         locate(self.root, DATA_DIR)
 
-    @property
-    def class_names(self) -> list[str]:
-        """The names of the classes, sorted; reads the data the first time."""
-        if not self._class_names:
-            self.setup()
-        return self._class_names
-
-    @property
-    def image_size(self) -> Size:
-        """Height and width of what the net gets, in pixels; reads the data the first time."""
-        if self._size is None:
-            self.setup()
-        assert self._size is not None
-        return self._size
-
     def _read(self) -> None:
         found = read_set(self.root, DATA_DIR, cache_bytes=self.cache_bytes, on_error=self.on_error)
         parts = divide(found, self.classes, val_fraction=self.val_fraction, seed=self.seed)
-        size = choose_size(self.transforms.size, found.sizes[parts.used], [found.places[row] for row in parts.used])
-        stacked = found.images.stacked() if isinstance(found.images, DecodedImages) else None
-        if self.transforms.train is not None:
-            stacked = None  # transforms of one's own take one image at a time
-
-        def batches(part: str) -> ImageBatches:
-            rows = parts.rows[part]
-            own: Any = {"transforms": self.transforms, "size": size, "seed": self.seed}
-            own |= {"rows": torch.from_numpy(rows), "labels": torch.from_numpy(parts.labels[rows])}
-            return SingleBatches(found.images, **own) if stacked is None else StackedBatches(stacked, **own)
-
-        self.train_data, self.val_data = batches("train"), batches("val")
-        self.test_data = batches("test") if len(parts.rows["test"]) else None
-        self._size, self._class_names = size, parts.names
-        self.loader_workers = self._count_workers(stacked is not None)
+        self._size = choose_size(
+            self.transforms.size, found.sizes[parts.used], [found.places[row] for row in parts.used]
+        )
+        self._class_names = parts.names
+        batches = self._batches(found, parts)
+        self.train_data, self.val_data, self.test_data = batches["train"], batches["val"], batches.get("test")
         train = parts.labels[parts.rows["train"]]
         self.loss_weights = weigh_classes(self.class_weights, train, parts.names)
         if self.balanced_sampling:
             self.sample_weights = torch.from_numpy(1 / np.bincount(train)[train])
-        self._found = describe_images(found, parts, size)
+        self._found = describe_images(found, parts, self._size)
         self._example = example_of(found, self.root)
         self._skipped = found.skipped
+
+    def read_parts(self) -> dict[str, Batches]:
+        """The parts of the source, each class one of the checkpoint's."""
+        found = read_set(self.root, DATA_DIR, cache_bytes=self.cache_bytes, on_error=self.on_error)
+        self._skipped = found.skipped
+        return {**self._batches(found, divide_known(found, self.classes, self.class_names))}
+
+    def _batches(self, found: ImageSet, parts: Parts) -> dict[str, ImageBatches]:
+        """The images of each part that has any; sets how many workers decode them."""
+        stacked = found.images.stacked() if isinstance(found.images, DecodedImages) else None
+        if self.transforms.train is not None:
+            stacked = None  # transforms of one's own take one image at a time
+        self.loader_workers = self._count_workers(stacked is not None)
+
+        def batches(rows: NDArray[np.int64]) -> ImageBatches:
+            own: Any = {"transforms": self.transforms, "size": self.image_size, "seed": self.seed}
+            own |= {"rows": torch.from_numpy(rows), "labels": torch.from_numpy(parts.labels[rows])}
+            return SingleBatches(found.images, **own) if stacked is None else StackedBatches(stacked, **own)
+
+        return {part: batches(rows) for part, rows in parts.rows.items() if len(rows)}
 
     def _loader(self, data: Batches, *, shuffle: bool) -> DataLoader:
         if isinstance(data, StackedBatches) and self.trainer is not None:
@@ -144,39 +136,3 @@ class ImageDataModule(LabelledDataModule):
     def example_input(self) -> str:
         """An image of the data, or what a person would type in its place."""
         return self._example
-
-    def encode(self, samples: Sequence[Path | Tensor]) -> Tensor:
-        """Image files, or decoded images (3, H, W) uint8, to pixels (B, 3, h, w) float32, as in validation.
-
-        Raises:
-            FileNotFoundError: there is no such file.
-            DataError: a file is no image.
-        """
-        size = self.image_size
-        decoded = (decode_file(sample) if isinstance(sample, Path) else sample for sample in samples)
-        images = [self.transforms.in_evaluation(pixels, size) for pixels in decoded]
-        return self.transforms.normalise(torch.stack(images))
-
-    def stream_inputs(self, inputs: list[str], column: str | int | None = None) -> Iterator[Path | BadInput]:
-        """The image files that the arguments stand for; a folder stands for all images below it.
-
-        Raises:
-            LookupError: a column is named: images have none.
-        """
-        if column is not None:
-            raise LookupError(f"images have no columns, received --column {column}: leave it out")
-        return stream_images(inputs)
-
-    def denormalise(self, x: Tensor) -> Tensor:
-        """What the net gets, (B, 3, h, w), back to colours in [0, 1]."""
-        return self.transforms.denormalise(x)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Class names and the size that the net gets."""
-        return {"class_names": list(self.class_names), "image_size": list(self.image_size)}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes class names and size from a checkpoint."""
-        self._class_names = list(state_dict["class_names"])
-        height, width = state_dict["image_size"]
-        self._size = height, width

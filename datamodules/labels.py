@@ -33,14 +33,30 @@ def number_labels(
             f"expected at least two classes in the training part, received one: '{order[0]}' in all {len(train)} "
             "samples; are the labels the right ones?"
         )
-    unseen = np.flatnonzero(np.isin(label, [number for number, name in enumerate(names) if name not in order]))
+    return find_numbers(label, names, known=order, places=places), order
+
+
+def find_numbers(
+    label: NDArray[np.int64], names: list[str], *, known: list[str], places: Callable[[], list[str]]
+) -> NDArray[np.int64]:
+    """The class of every sample, (N,) int64.
+
+    Args:
+        label: position in `names` of every sample's label, (N,).
+        names: the distinct labels.
+        places: where each sample stands, for the message; called only if something is wrong.
+        known: names of the classes, in the order of their numbers.
+
+    Raises:
+        DataError: a sample has a label that is none of them.
+    """
+    unseen = np.flatnonzero(np.isin(label, [number for number, name in enumerate(names) if name not in known]))
     if len(unseen):
         raise DataError(
             f"{places()[unseen[0]]}: the label '{names[label[unseen[0]]]}' was never seen in training; "
-            f"the training part has: {', '.join(order)}"
+            f"the training part has: {', '.join(known)}"
         )
-    place = np.array([order.index(name) if name in order else -1 for name in names], np.int64)
-    return place[label], order
+    return np.array([known.index(name) if name in known else -1 for name in names], np.int64)[label]
 
 
 def check_classes(labels: NDArray[np.int64], names: list[str], *, part: str, hint: str) -> None:

@@ -7,6 +7,8 @@ import numpy as np
 import torch
 
 from datamodules.base import DATA_DIR
+from datamodules.batches import Batches
+from datamodules.errors import DataError
 from datamodules.forecasts import ForecastDataModule
 from datamodules.series_cells import Series, split_series
 from datamodules.series_gaps import fill_gaps
@@ -22,7 +24,7 @@ from datamodules.series_parts import (
 from datamodules.series_sources import locate
 from datamodules.series_state import SeriesState, fit_scale
 from datamodules.series_steps import season_of
-from datamodules.series_tables import SeriesColumns, choose_roles, read_frame
+from datamodules.series_tables import SeriesColumns, check_columns, choose_roles, read_frame
 from datamodules.series_windows import SeriesBatches, seasonal_errors
 from datamodules.splits import split_by_time
 
@@ -51,6 +53,8 @@ class SeriesDataModule(ForecastDataModule):
         batch_size: number of windows in a batch, on each device.
         seed: seed of the order; the command line sets it from --seed_everything.
     """
+
+    source_argument = "path"
 
     def __init__(
         self,
@@ -114,25 +118,42 @@ class SeriesDataModule(ForecastDataModule):
             naive_error=seasonal_errors(scaled, season).tolist(),
             names=[item.name for item in series],
         )
-        self._cut(series, cut_parts(series, ends, self._state, stride=self.stride))
+        parts = self._windows(series, cut_parts(series, ends, self._state, stride=self.stride))
+        self.train_data, self.test_data = parts["train"], parts.get("test")
+        self.val_data = parts.get("val", parts["train"])
         ignored = [name for name in table.columns if name not in (roles.time, roles.series_id, *roles.values)]
-        sizes = {"train": len(self.train_data), "val": len(self.val_data), "test": len(self.test_data or ())}
+        sizes = {part: len(windows) for part, windows in parts.items()}
         self._found = describe_series(series, ends, self._state, sizes, ignored)
 
-    def _cut(self, series: list[Series], starts: Mapping[str, Any]) -> None:
-        """Sets the windows of all parts, on one matrix."""
+    def read_parts(self) -> dict[str, Batches]:
+        """All windows of the table, under the name `all`: a part that was never trained on needs no split."""
+        state, num_targets = self.state, self.num_targets
+        table = read_frame(locate(self.path, DATA_DIR))
+        check_columns(table, [*filter(None, [state.roles.time, state.roles.series_id]), *state.roles.values], self.path)
+        roles = state.roles
+        found = split_series(table, time=roles.time, series_id=roles.series_id, values=roles.values, place=self.path)
+        filled = [
+            fill_gaps(until_last_target(item, num_targets), roles.values, state.freq, self.fill, self.path)
+            for item in found
+        ]
+        series = [difference(item, num_targets, self.diff) for item in filled]
+        length, longest = state.lookback + state.horizon, max(len(item.times) for item in series)
+        if longest < length:
+            raise DataError(f"{self.path}: {longest:,} rows, and a window takes {length:,}, look-back and horizon")
+        starts = cut_parts(series, [(0, 0, len(item.times)) for item in series], state, stride=1)
+        return {"all": self._windows(series, starts)["test"]}
+
+    def _windows(self, series: list[Series], starts: Mapping[str, Any]) -> dict[str, SeriesBatches]:
+        """The windows of each part that has any, on one matrix."""
         state = self.state
         scaled = [state.scaled(item.values) for item in series]
         inputs = torch.from_numpy(np.concatenate([state.inputs(values, mask=self.fill == "mask") for values in scaled]))
         truth = torch.from_numpy(np.concatenate(scaled)[:, : self.num_targets].astype(np.float32))
-
-        def batches(part: str) -> SeriesBatches:
-            rows = torch.from_numpy(starts[part])
-            return SeriesBatches(inputs, truth, rows, lookback=state.lookback, horizon=state.horizon)
-
-        self.train_data = batches("train")
-        self.val_data = batches("val") if len(starts["val"]) else self.train_data
-        self.test_data = batches("test") if len(starts["test"]) else None
+        return {
+            part: SeriesBatches(inputs, truth, torch.from_numpy(rows), lookback=state.lookback, horizon=state.horizon)
+            for part, rows in starts.items()
+            if len(rows)
+        }
 
     def describe(self) -> str:
         """One line: rows, steps and span, columns, windows of each part."""

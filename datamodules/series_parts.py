@@ -12,7 +12,7 @@ from datamodules.series_cells import Series
 from datamodules.series_state import SeriesState
 from datamodules.series_steps import complete, find_freq
 from datamodules.series_windows import SeriesBatches, last_values, seasonal_values, window_starts
-from datamodules.tables import SPLITS
+from datamodules.splits import SPLITS
 
 MOST_STEPS = 336  # of a look-back that is not given
 NAMES_SHOWN = 8

@@ -6,6 +6,17 @@ from numpy.typing import NDArray
 
 from datamodules.errors import DataError
 
+SPLITS = ("train", "val", "test")
+
+
+def part_rows(part: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
+    """The samples of each part.
+
+    Args:
+        part: of each sample the number in `SPLITS`, (N,).
+    """
+    return {name: np.flatnonzero(part == number) for number, name in enumerate(SPLITS)}
+
 
 def stratified_split(
     labels: NDArray[np.int64], groups: NDArray[np.int64], *, val_fraction: float, seed: int

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from datamodules.errors import DataError
 from datamodules.rows import SUFFIXES, cell, check_text, check_utf8, open_text, table_rows
+from datamodules.splits import SPLITS
 
-SPLITS = ("train", "val", "test")
 UNLABELLED = "unsup"  # the folder of aclImdb that holds texts without a label
 
 

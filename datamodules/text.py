@@ -1,28 +1,23 @@
 """Labelled texts to batches of word numbers."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from datamodules.base import DATA_DIR
+from datamodules.batches import Batches
 from datamodules.cache import Arrays, cached, fingerprint, from_json
 from datamodules.corpus import TextBatches, count_words, load_tokenizer, tokenise
-from datamodules.errors import BadInput
-from datamodules.labelled import LabelledDataModule
-from datamodules.labels import number_labels
-from datamodules.splits import stratified_split
-from datamodules.tables import SPLITS
-from datamodules.text_inputs import stream_texts
+from datamodules.labels import find_numbers, number_labels
+from datamodules.splits import SPLITS, part_rows, stratified_split
+from datamodules.text_encoding import TextEncodingDataModule
 from datamodules.text_sources import MOVIE_REVIEWS, locate, read_source
-from datamodules.vocabulary import PAD, SPECIALS, Vocabulary
+from datamodules.vocabulary import SPECIALS, Vocabulary
 
 
-class TextDataModule(LabelledDataModule):
+class TextDataModule(TextEncodingDataModule):
     """Texts with a class each: x (B, T) int64 with <unk> 0 and <pad> 1, y (B,) int64.
 
     Vocabulary and class names come from the training part alone. The tokenised texts are kept under data/cache, until
@@ -41,6 +36,8 @@ class TextDataModule(LabelledDataModule):
         val_fraction: part of train that becomes val, where the source has no val; identical texts stay together.
         seed: seed of the split and of the order; the command line sets it from --seed_everything.
     """
+
+    source_argument = "source"
 
     def __init__(
         self,
@@ -73,50 +70,43 @@ class TextDataModule(LabelledDataModule):
         self.max_len = max_len
         self.bucket = bucket
         self.val_fraction = val_fraction
-        self._vocabulary: Vocabulary | None = None
-        self._class_names: list[str] = []
 
     def prepare_data(self) -> None:
         """Downloads the source where it is a published one that is not here yet."""
         locate(self.source, DATA_DIR)
-
-    @property
-    def vocabulary(self) -> Vocabulary:
-        """The words of the training part; reads the data the first time."""
-        if self._vocabulary is None:
-            self.setup()
-        assert self._vocabulary is not None
-        return self._vocabulary
-
-    @property
-    def class_names(self) -> list[str]:
-        """The labels of the training part, sorted; reads the data the first time."""
-        if not self._class_names:
-            self.setup()
-        return self._class_names
-
-    @property
-    def vocab_size(self) -> int:
-        """Number of words, the specials included."""
-        return len(self.vocabulary)
 
     def _read(self) -> None:
         corpus = self._tokenised()
         rows, labels = self._split(corpus)
         words = from_json(corpus["words"])
         self._vocabulary = Vocabulary(count_words(corpus, words, rows["train"]), max_words=self.max_words)
-        numbers = np.array(self._vocabulary.encode(words), np.int32)
+        parts = self._encoded(corpus, rows, labels)
+        self.train_data, self.val_data, self.test_data = parts["train"], parts["val"], parts.get("test")
+        self.lengths = parts["train"].lengths if self.bucket else None
+
+    def _encoded(
+        self, corpus: Arrays, rows: dict[str, NDArray[np.int64]], labels: NDArray[np.int64]
+    ) -> dict[str, TextBatches]:
+        """The texts of each part that has any, by number of the vocabulary."""
+        numbers = np.array(self.vocabulary.encode(from_json(corpus["words"])), np.int32)
         tokens, starts = torch.from_numpy(numbers[corpus["tokens"]]), torch.from_numpy(corpus["offsets"][:-1])
-        whole = np.diff(corpus["offsets"])
+        whole, classes = np.diff(corpus["offsets"]), torch.from_numpy(labels)
         lengths = torch.from_numpy(whole if self.max_len is None else np.minimum(whole, self.max_len))
+        return {
+            part: TextBatches(tokens, starts[own], lengths[own], classes[own], width=self._width)
+            for part, own in ((part, torch.from_numpy(rows[part])) for part in SPLITS if len(rows[part]))
+        }
 
-        def batches(part: str) -> TextBatches:
-            index = torch.from_numpy(rows[part])
-            return TextBatches(tokens, starts[index], lengths[index], labels[index], width=self._width)
-
-        train, self.val_data = batches("train"), batches("val")
-        self.train_data, self.lengths = train, train.lengths if self.bucket else None
-        self.test_data = batches("test") if len(rows["test"]) else None
+    def read_parts(self) -> dict[str, Batches]:
+        """The parts of the source, each label one of the checkpoint's classes."""
+        corpus = self._tokenised()
+        labels = find_numbers(
+            corpus["label"],
+            from_json(corpus["labels"]),
+            known=self.class_names,
+            places=lambda: from_json(corpus["places"]),
+        )
+        return {**self._encoded(corpus, part_rows(corpus["part"]), labels)}
 
     def _tokenised(self) -> Arrays:
         path = locate(self.source, DATA_DIR)
@@ -129,9 +119,9 @@ class TextDataModule(LabelledDataModule):
             lambda: tokenise(read_source(self.source, path, *columns), self.tokenizer),
         )
 
-    def _split(self, corpus: Arrays) -> tuple[dict[str, NDArray[np.int64]], Tensor]:
+    def _split(self, corpus: Arrays) -> tuple[dict[str, NDArray[np.int64]], NDArray[np.int64]]:
         """The indices of the texts of each part, and the classes of all texts."""
-        rows = {part: np.flatnonzero(corpus["part"] == number) for number, part in enumerate(SPLITS)}
+        rows = part_rows(corpus["part"])
         train = rows["train"]
         labels, self._class_names = number_labels(
             corpus["label"], from_json(corpus["labels"]), train=train, places=lambda: from_json(corpus["places"])
@@ -141,11 +131,7 @@ class TextDataModule(LabelledDataModule):
                 labels[train], corpus["group"][train], val_fraction=self.val_fraction, seed=self.seed
             )
             rows["train"], rows["val"] = train[kept], train[held_out]
-        return rows, torch.from_numpy(labels)
-
-    @property
-    def _width(self) -> int | None:
-        return None if self.bucket else self.max_len
+        return rows, labels
 
     def describe(self) -> str:
         """One line: source, number of texts in each part and class, words kept."""
@@ -161,29 +147,3 @@ class TextDataModule(LabelledDataModule):
     def example_input(self) -> str:
         """A text, or what a person would type in its place."""
         return "A text of your own"
-
-    def ticks(self, x: Tensor) -> list[str]:
-        """The words of one encoded text (T,), in order; padding is empty."""
-        return ["" if number == PAD else self.vocabulary.itos[number] for number in x.tolist()]
-
-    def encode(self, samples: Sequence[str]) -> Tensor:
-        """Texts to word numbers (B, T) int64, as in training."""
-        numbers = [self.vocabulary.encode(self.tokenizer(text))[: self.max_len] for text in samples]
-        flat = torch.tensor([number for text in numbers for number in text] or [0], dtype=torch.int32)
-        lengths = torch.tensor([len(text) for text in numbers])
-        nothing = torch.zeros(len(samples), dtype=torch.int64)
-        batches = TextBatches(flat, lengths.cumsum(0) - lengths, lengths, nothing, width=self._width)
-        return batches[torch.arange(len(samples))][0]
-
-    def stream_inputs(self, inputs: list[str], column: str | int | None = None) -> Iterator[str | BadInput]:
-        """The texts that the arguments stand for; tables by the column of the training where none is given."""
-        return stream_texts(inputs, self.text_column if column is None else column)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Vocabulary and class names."""
-        return {"vocabulary": self.vocabulary.state_dict(), "class_names": list(self.class_names)}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes vocabulary and class names from a checkpoint."""
-        self._vocabulary = Vocabulary.from_state_dict(state_dict["vocabulary"])
-        self._class_names = list(state_dict["class_names"])

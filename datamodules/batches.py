@@ -1,0 +1,13 @@
+"""What a loader asks of data."""
+
+from typing import Any, Protocol
+
+from torch import Tensor
+
+
+class Batches(Protocol):
+    """Data that hands out a whole batch for a tensor of indices, or for the epoch and one."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, asked: Any) -> tuple[Tensor, Tensor]: ...

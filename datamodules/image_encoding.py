@@ -1,0 +1,73 @@
+"""What is known of images once the training part was read: size, normalisation, classes; and images by them alone."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from datamodules.errors import BadInput
+from datamodules.image_decoding import decode_file
+from datamodules.image_inputs import stream_images
+from datamodules.image_transforms import ImageTransforms, Size
+from datamodules.labelled import LabelledDataModule
+
+
+class ImageEncodingDataModule(LabelledDataModule):
+    """Images whose size and classes are known, as from a checkpoint."""
+
+    transforms: ImageTransforms
+    _class_names: tuple[str, ...] | list[str] = ()
+    _size: Size | None = None
+
+    @property
+    def class_names(self) -> list[str]:
+        """The names of the classes, sorted; reads the data the first time."""
+        if not self._class_names:
+            self.setup()
+        return list(self._class_names)
+
+    @property
+    def image_size(self) -> Size:
+        """Height and width of what the net gets, in pixels; reads the data the first time."""
+        if self._size is None:
+            self.setup()
+        assert self._size is not None
+        return self._size
+
+    def encode(self, samples: Sequence[Path | Tensor]) -> Tensor:
+        """Image files, or decoded images (3, H, W) uint8, to pixels (B, 3, h, w) float32, as in validation.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            DataError: a file is no image.
+        """
+        size = self.image_size
+        decoded = (decode_file(sample) if isinstance(sample, Path) else sample for sample in samples)
+        images = [self.transforms.in_evaluation(pixels, size) for pixels in decoded]
+        return self.transforms.normalise(torch.stack(images))
+
+    def stream_inputs(self, inputs: list[str], column: str | int | None = None) -> Iterator[Path | BadInput]:
+        """The image files that the arguments stand for; a folder stands for all images below it.
+
+        Raises:
+            LookupError: a column is named: images have none.
+        """
+        if column is not None:
+            raise LookupError(f"images have no columns, received --column {column}: leave it out")
+        return stream_images(inputs)
+
+    def denormalise(self, x: Tensor) -> Tensor:
+        """What the net gets, (B, 3, h, w), back to colours in [0, 1]."""
+        return self.transforms.denormalise(x)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Class names and the size that the net gets."""
+        return {"class_names": list(self.class_names), "image_size": list(self.image_size)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes class names and size from a checkpoint."""
+        self._class_names = list(state_dict["class_names"])
+        height, width = state_dict["image_size"]
+        self._size = height, width
