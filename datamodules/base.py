@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from typing_extensions import Self
 
-from datamodules.batches import Batches
+from datamodules.batches import Batches, as_it_is
 from datamodules.errors import BadInput, DataError
 from datamodules.namespace import pl
 from datamodules.rebuild import rebuild
@@ -42,6 +42,7 @@ class DataModule(pl.LightningDataModule, ABC):
     loader_workers = 0  # processes that make the batches
     loss_weights: list[float] | None = None  # what an error counts, by class
     source_argument: str  # name of the argument that says where the raw data is
+    reading_arguments: tuple[str, ...] = ()  # of those that may differ where a checkpoint reads another source
 
     def __init__(self, *, batch_size: int, seed: int) -> None:
         super().__init__()
@@ -174,7 +175,7 @@ class DataModule(pl.LightningDataModule, ABC):
             data,  # type: ignore[arg-type]
             sampler=sampler,
             batch_size=None,  # the sampler yields whole batches, and the data answers with whole batches
-            collate_fn=_as_it_is,
+            collate_fn=as_it_is,
             num_workers=self.loader_workers,
             pin_memory=self.loader_workers > 0 and torch.cuda.is_available(),
         )
@@ -194,7 +195,3 @@ class DataModule(pl.LightningDataModule, ABC):
             ValueError: as `rebuild`.
         """
         return rebuild(cls, DataModule, checkpoint)
-
-
-def _as_it_is(batch: Any) -> Any:
-    return batch

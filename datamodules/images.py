@@ -46,6 +46,7 @@ class ImageDataModule(ImageEncodingDataModule):
 
     augments = True
     source_argument = "root"
+    reading_arguments = ("classes", "cache_bytes", "num_workers", "on_error", "batch_size")
 
     def __init__(
         self,

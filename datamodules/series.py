@@ -55,6 +55,7 @@ class SeriesDataModule(ForecastDataModule):
     """
 
     source_argument = "path"
+    reading_arguments = ("fill", "batch_size")
 
     def __init__(
         self,

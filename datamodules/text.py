@@ -38,6 +38,7 @@ class TextDataModule(TextEncodingDataModule):
     """
 
     source_argument = "source"
+    reading_arguments = ("text_column", "label_column", "bucket", "batch_size")
 
     def __init__(
         self,

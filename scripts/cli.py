@@ -15,7 +15,7 @@ from lightning_modules.checkpoint import read_checkpoint
 from scripts.devices import has_bfloat16
 from scripts.errors import UsageError
 from scripts.keys import SIZES, TOLD, refuse_linked
-from scripts.parsing import explain, spell_nulls
+from scripts.parsing import explain, spell_nulls, unwrap
 from scripts.quiet import say
 from scripts.resume import RunConfig, go_on_in, going_on, refuse_changes
 
@@ -146,11 +146,3 @@ class LightFitCLI(LightningCLI):
 
     def _options(self) -> list[str]:
         return [action.dest for action in self.parser._actions if "." in action.dest]
-
-
-def unwrap(error: BaseException) -> BaseException:
-    """What a class raised when it was built, from under the errors that jsonargparse wraps it in."""
-    wrapped = ("Does not validate", "Problem with given", "Parser key")
-    while error.__cause__ is not None and str(error).startswith(wrapped):
-        error = error.__cause__
-    return error

@@ -61,6 +61,14 @@ def spell_nulls(args: list[str]) -> list[str]:
     return spelled
 
 
+def unwrap(error: BaseException) -> BaseException:
+    """What a class raised when it was built, from under the errors that jsonargparse wraps it in."""
+    wrapped = ("Does not validate", "Problem with given", "Parser key")
+    while error.__cause__ is not None and str(error).startswith(wrapped):
+        error = error.__cause__
+    return error
+
+
 def _plain(kind: str) -> str:
     kind = re.sub(r"<class '([^']+)'>", r"\1", kind).replace("NoneType", "null")
     return re.sub(r"typing\.Literal\[([^\]]*)\]", r"\1", kind).replace("', '", "' or '")

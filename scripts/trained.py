@@ -22,6 +22,15 @@ class Trained(NamedTuple):
         """The LightFit that wrote the checkpoint."""
         return str(self.checkpoint.get("lightfit", {}).get("version", "unknown"))
 
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """What the model and its data were built from, as plain data."""
+        held = {"model": "hyper_parameters", "data": "datamodule_hyper_parameters"}
+        return {
+            name: {arg.lstrip("_"): value for arg, value in self.checkpoint[key].items() if arg != "_instantiator"}
+            for name, key in held.items()
+        }
+
 
 def load_trained(path: str | Path) -> Trained:
     """The model and the data of a checkpoint, the model on the CPU in evaluation mode.

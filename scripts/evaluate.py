@@ -1,0 +1,106 @@
+"""Evaluate a checkpoint: `python scripts/evaluate.py CKPT`."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if __name__ == "__main__":  # run as a file: import from the repository, not from this folder, and classes of one's own
+    sys.path[:1] = [str(Path(__file__).resolve().parents[1]), str(Path.cwd())]
+
+from scripts.errors import UsageError, exit_code
+from scripts.outputs import check_output, output_file
+from scripts.quiet import hush
+
+if TYPE_CHECKING:
+    from scripts.evaluation import Evaluation
+    from scripts.evaluation_data import Part
+    from scripts.trained import Trained
+
+FILES = ("evaluation.json", "report.html")
+
+
+def main(args: list[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    parser = argparse.ArgumentParser(
+        "evaluate.py",
+        description="Evaluate a checkpoint on its data's test or val part, or on other data.",
+        epilog="--data.* name other data and how it is read, such as --data.source reviews.csv, --data.root photos or "
+        "--data.path sales.csv; classes, vocabulary and scaling stay the checkpoint's.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("checkpoint", help="a .ckpt file of a run")
+    parser.add_argument("--split", choices=("test", "val"), help="the part (default: test if there is one, else val)")
+    parser.add_argument("-o", "--output", type=Path, help="a folder (default: evaluation, in the run's folder)")
+    parser.add_argument("--overwrite", action="store_true", help="replace what is there")
+    parser.add_argument("--gpus", default="auto", help="auto (default), 0 the CPU, N that many, or ids such as 1,")
+    parser.add_argument("--debug", action="store_true", help="errors with their traceback")
+    options, rest = parser.parse_known_args(args)
+    return exit_code(lambda: evaluate(options, rest), debug=options.debug)
+
+
+def evaluate(options: argparse.Namespace, rest: list[str]) -> None:
+    """Evaluates, prints the scores, and writes `evaluation.json` and `report.html`; `rest` are the `--data.*`.
+
+    Raises:
+        UsageError: what was typed cannot be done.
+    """
+    if strange := [word for word in rest if word.startswith("-") and not word.startswith("--data.")]:
+        raise UsageError(f"unknown option {strange[0]}; --help lists them, and --data.* name other data")
+    folder = options.output or default_folder(Path(options.checkpoint))
+    if folder.is_file() or not folder.absolute().parent.is_dir():
+        raise UsageError(f"expected --output as a folder to write into or to make, received '{folder}'")
+    for name in FILES:
+        if folder.is_dir():
+            check_output(folder / name, overwrite=options.overwrite)
+    # Torch and Lightning, imported after what needs neither.
+    from callbacks.sample_outputs import SampleOutputs
+    from scripts.evaluation import evaluate_part
+    from scripts.evaluation_data import choose_part
+    from scripts.trained import load_trained
+    from scripts.trainers import quiet_trainer
+
+    hush()
+    trained = load_trained(options.checkpoint)
+    part = choose_part(trained, rest, options.split)
+    trainer = quiet_trainer(options.gpus, callbacks=[SampleOutputs()])
+    evaluation = evaluate_part(trainer, trained.model, part.data, part.loader)
+    if evaluation is not None:
+        report(evaluation, trained, part, folder)
+
+
+def default_folder(checkpoint: Path) -> Path:
+    """`evaluation` in the run folder of a checkpoint, or beside a checkpoint that lies elsewhere."""
+    place = checkpoint.parent
+    return (place.parent if place.name == "checkpoints" else place) / "evaluation"
+
+
+def report(evaluation: "Evaluation", trained: "Trained", part: "Part", folder: Path) -> None:
+    """Prints the scores and writes both files."""
+    from lightning_modules.version import VERSION
+    from scripts.report_page import as_plain, metric_table, report_page
+
+    what = f"{part.name} of {part.source}, {evaluation.num_samples:,} samples"
+    print(f"{trained.path}\n{what}\n")
+    print(metric_table(evaluation).to_string(index=False, na_rep="", float_format="{:.4f}".format))
+    for name, table in evaluation.tables.items():
+        if len(table) <= 24 and table.shape[1] <= 12:
+            print(f"\n{name}\n{table.to_string(index=False, na_rep='', float_format='{:.4f}'.format)}")
+    if evaluation.headline:
+        print(f"\n{evaluation.in_words}")
+    folder.mkdir(parents=True, exist_ok=True)
+    names = {"checkpoint": str(trained.path), "part": part.name, "source": part.source}
+    with output_file(folder / FILES[0]) as path:
+        written = names | {"trained_by": trained.version, "evaluated_by": VERSION} | as_plain(evaluation)
+        path.write_text(json.dumps(written, indent=1, ensure_ascii=False, allow_nan=False), encoding="utf-8")
+    with output_file(folder / FILES[1]) as path:
+        title = f"{type(trained.model.net).__name__} on {part.source}"
+        subtitle = f"{what}; checkpoint {trained.path}, by LightFit {trained.version}"
+        page = report_page(evaluation, title=title, subtitle=subtitle, configuration=trained.configuration)
+        path.write_text(page, encoding="utf-8")
+    print(f"\nwritten: {folder / FILES[0]}, {folder / FILES[1]}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

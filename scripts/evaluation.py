@@ -1,0 +1,132 @@
+"""How good a model is on a part of its data, from what it says of each sample."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from pytorch_lightning import Trainer
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from callbacks.backtest import ALL, ErrorTable, plot_backtest
+from callbacks.confusion import plot_confusion_matrix
+from callbacks.forecast_plot import Window, forecast_of, plot_forecasts, point_of
+from callbacks.plots import Plot
+from callbacks.reliability import plot_reliability
+from callbacks.sample_outputs import SampleOutputs
+from datamodules import DataModule, LabelledDataModule
+from datamodules.forecasts import ForecastDataModule
+from lightning_modules import LightModel
+from lightning_modules.scores import bootstrap_interval, calibration_table, class_table, classification_scores
+
+PLOTTED_TARGETS = 3
+
+
+class Evaluation(NamedTuple):
+    """Scores of one part, with tables and plots by their titles."""
+
+    num_samples: int
+    metrics: dict[str, float]
+    headline: str  # name of the metric that has an interval; empty where none has
+    interval: tuple[float, float]
+    tables: dict[str, pd.DataFrame]
+    plots: dict[str, Plot]
+
+    @property
+    def in_words(self) -> str:
+        """The headline metric with its interval."""
+        low, high = self.interval
+        interval = "too few samples for an interval" if np.isnan(low) else f"95 % interval {low:.4f} to {high:.4f}"
+        return f"{self.headline} {self.metrics[self.headline]:.4f} ({interval})"
+
+
+def evaluate_part(trainer: Trainer, model: LightModel, data: DataModule, loader: DataLoader) -> Evaluation | None:
+    """The scores of the samples that a loader yields; None on all processes but the first.
+
+    Args:
+        trainer: a trainer with a `SampleOutputs` callback.
+        model: the model.
+        data: the data, for names and units.
+        loader: batches of the part, every sample once.
+    """
+    (logged,) = trainer.test(model, dataloaders=loader, verbose=False)
+    (kept,) = (callback for callback in trainer.callbacks if isinstance(callback, SampleOutputs))  # type: ignore[attr-defined]
+    if not trainer.is_global_zero:
+        return None
+    metrics = {name.removeprefix("test_"): float(value) for name, value in logged.items()}
+    outputs, num_samples = kept.outputs, len(loader.dataset)  # type: ignore[arg-type]
+    evaluation = Evaluation(num_samples, metrics, "", (np.nan, np.nan), {}, {})
+    if "forecast" in outputs and isinstance(data, ForecastDataModule):
+        return _of_forecasts(evaluation, outputs, data, loader)
+    if {"preds", "target"} <= set(outputs) and isinstance(data, LabelledDataModule):
+        return _of_classes(evaluation, outputs, data.class_names)
+    return evaluation
+
+
+def _of_classes(evaluation: Evaluation, outputs: dict[str, Tensor], names: list[str]) -> Evaluation:
+    preds, labels = outputs["preds"].double(), outputs["target"].numpy()
+    probabilities = (preds if preds.ndim == 2 else torch.stack([1 - preds, preds], 1)).numpy()
+    right = (probabilities.argmax(1) == labels).astype(float)
+    counts = np.zeros((len(names), len(names)), np.int64)
+    np.add.at(counts, (labels, probabilities.argmax(1)), 1)
+    calibration = calibration_table(probabilities, labels)
+    return evaluation._replace(
+        metrics={"accuracy": float(right.mean())} | evaluation.metrics | classification_scores(probabilities, labels),
+        headline="accuracy",
+        interval=bootstrap_interval(right),
+        tables={
+            "classes": class_table(probabilities, labels, names),
+            "confusion matrix": pd.DataFrame(counts, columns=names).assign(true=names).set_index("true").reset_index(),
+            "calibration": calibration,
+        },
+        plots={
+            "confusion matrix": plot_confusion_matrix(torch.from_numpy(counts), names),
+            "calibration": plot_reliability(calibration),
+        },
+    )
+
+
+def _of_forecasts(
+    evaluation: Evaluation, outputs: dict[str, Tensor], data: ForecastDataModule, loader: DataLoader
+) -> Evaluation:
+    forecast, y = forecast_of(outputs).float(), outputs["y"].float()
+    errors = (point_of(forecast) - y).abs().double().nanmean((1, 2))
+    table = ErrorTable()
+    table.add(data.unscale(point_of(forecast)), data.unscale(y))
+    backtest = table.table(data.target_names)
+    known = errors[~errors.isnan()].numpy()
+    return evaluation._replace(
+        metrics=evaluation.metrics | {"mae": float(known.mean())},  # the same to more digits
+        headline="mae",
+        # Windows that begin within a horizon of each other forecast the same values in part: neighbours stay together.
+        interval=bootstrap_interval(known, block=max(data.horizon, data.season)),
+        tables=_backtest_tables(backtest),
+        plots={
+            "errors by step": plot_backtest(backtest),
+            "forecasts": _plot_windows(errors, forecast, y, data, lambda number: loader.dataset[number][0]),
+        },
+    )
+
+
+def _backtest_tables(backtest: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    over_steps, over_targets = backtest["step"] == ALL, backtest["target"] == ALL
+    tables = {"by target": backtest[over_steps], "by step": backtest[~over_steps & over_targets]}
+    if backtest["target"].nunique() > 2:  # else that is the same table again
+        tables["by step and target"] = backtest[~over_steps & ~over_targets]
+    return tables
+
+
+def _plot_windows(
+    errors: Tensor, forecast: Tensor, y: Tensor, data: ForecastDataModule, x_of: Callable[[Tensor], Any]
+) -> Plot:
+    order = errors.argsort()
+    shown = {"worst": order[-1], "median": order[len(order) // 2], "best": order[0]}
+    names = data.target_names[:PLOTTED_TARGETS]
+    windows = {}
+    for title, number in shown.items():
+        past = data.unscale(x_of(number[None])[0, :, : data.num_targets])
+        unscaled = data.unscale(forecast[number].transpose(1, 2)).transpose(1, 2)
+        windows[title] = Window(float(errors[number]), past, data.unscale(y[number]), unscaled)
+    return plot_forecasts(windows, names)
