@@ -153,9 +153,9 @@ class DataModule(pl.LightningDataModule, ABC):
             raise ValueError(f"{type(self).__name__}: this data has no test part, only train and val")
         return self._loader(self.test_data, shuffle=False)
 
-    def evaluation_dataloader(self, part: Batches) -> DataLoader:
-        """Batches of a part, such as one of `read_parts`: every sample once, in order."""
-        return self._loader(part, shuffle=False)
+    def test_on(self, part: Batches) -> None:
+        """Makes a part, such as one of `read_parts`, the test part; no more is read."""
+        self.test_data, self._ready = part, True
 
     def _loader(self, data: Batches, *, shuffle: bool) -> DataLoader:
         trainer = self.trainer

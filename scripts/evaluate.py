@@ -56,7 +56,7 @@ def evaluate(options: argparse.Namespace, rest: list[str]) -> None:
             check_output(folder / name, overwrite=options.overwrite)
     # Torch and Lightning, imported after what needs neither.
     from callbacks.sample_outputs import SampleOutputs
-    from scripts.evaluation import evaluate_part
+    from scripts.evaluation import evaluate_test
     from scripts.evaluation_data import choose_part
     from scripts.trained import load_trained
     from scripts.trainers import quiet_trainer
@@ -65,7 +65,7 @@ def evaluate(options: argparse.Namespace, rest: list[str]) -> None:
     trained = load_trained(options.checkpoint)
     part = choose_part(trained, rest, options.split)
     trainer = quiet_trainer(options.gpus, callbacks=[SampleOutputs()])
-    evaluation = evaluate_part(trainer, trained.model, part.data, part.loader)
+    evaluation = evaluate_test(trainer, trained.model, part.data)
     if evaluation is not None:
         report(evaluation, trained, part, folder)
 

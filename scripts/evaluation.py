@@ -1,14 +1,12 @@
 """How good a model is on a part of its data, from what it says of each sample."""
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 from pytorch_lightning import Trainer
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from callbacks.backtest import ALL, ErrorTable, plot_backtest
 from callbacks.confusion import plot_confusion_matrix
@@ -17,6 +15,7 @@ from callbacks.plots import Plot
 from callbacks.reliability import plot_reliability
 from callbacks.sample_outputs import SampleOutputs
 from datamodules import DataModule, LabelledDataModule
+from datamodules.batches import Batches
 from datamodules.forecasts import ForecastDataModule
 from lightning_modules import LightModel
 from lightning_modules.scores import bootstrap_interval, calibration_table, class_table, classification_scores
@@ -42,24 +41,24 @@ class Evaluation(NamedTuple):
         return f"{self.headline} {self.metrics[self.headline]:.4f} ({interval})"
 
 
-def evaluate_part(trainer: Trainer, model: LightModel, data: DataModule, loader: DataLoader) -> Evaluation | None:
-    """The scores of the samples that a loader yields; None on all processes but the first.
+def evaluate_test(trainer: Trainer, model: LightModel, data: DataModule) -> Evaluation | None:
+    """The scores of the data's test part, each sample once; None on all processes but the first.
 
     Args:
         trainer: a trainer with a `SampleOutputs` callback.
         model: the model.
-        data: the data, for names and units.
-        loader: batches of the part, every sample once.
+        data: the data.
     """
-    (logged,) = trainer.test(model, dataloaders=loader, verbose=False)
+    (logged,) = trainer.test(model, datamodule=data, verbose=False)
     (kept,) = (callback for callback in trainer.callbacks if isinstance(callback, SampleOutputs))  # type: ignore[attr-defined]
     if not trainer.is_global_zero:
         return None
     metrics = {name.removeprefix("test_"): float(value) for name, value in logged.items()}
-    outputs, num_samples = kept.outputs, len(loader.dataset)  # type: ignore[arg-type]
+    assert data.test_data is not None
+    outputs, num_samples = kept.outputs, len(data.test_data)
     evaluation = Evaluation(num_samples, metrics, "", (np.nan, np.nan), {}, {})
     if "forecast" in outputs and isinstance(data, ForecastDataModule):
-        return _of_forecasts(evaluation, outputs, data, loader)
+        return _of_forecasts(evaluation, outputs, data, data.test_data)
     if {"preds", "target"} <= set(outputs) and isinstance(data, LabelledDataModule):
         return _of_classes(evaluation, outputs, data.class_names)
     return evaluation
@@ -89,7 +88,7 @@ def _of_classes(evaluation: Evaluation, outputs: dict[str, Tensor], names: list[
 
 
 def _of_forecasts(
-    evaluation: Evaluation, outputs: dict[str, Tensor], data: ForecastDataModule, loader: DataLoader
+    evaluation: Evaluation, outputs: dict[str, Tensor], data: ForecastDataModule, part: Batches
 ) -> Evaluation:
     forecast, y = forecast_of(outputs).float(), outputs["y"].float()
     errors = (point_of(forecast) - y).abs().double().nanmean((1, 2))
@@ -105,7 +104,7 @@ def _of_forecasts(
         tables=_backtest_tables(backtest),
         plots={
             "errors by step": plot_backtest(backtest),
-            "forecasts": _plot_windows(errors, forecast, y, data, lambda number: loader.dataset[number][0]),
+            "forecasts": _plot_windows(errors, forecast, y, data, part),
         },
     )
 
@@ -118,15 +117,13 @@ def _backtest_tables(backtest: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return tables
 
 
-def _plot_windows(
-    errors: Tensor, forecast: Tensor, y: Tensor, data: ForecastDataModule, x_of: Callable[[Tensor], Any]
-) -> Plot:
+def _plot_windows(errors: Tensor, forecast: Tensor, y: Tensor, data: ForecastDataModule, part: Batches) -> Plot:
     order = errors.argsort()
     shown = {"worst": order[-1], "median": order[len(order) // 2], "best": order[0]}
     names = data.target_names[:PLOTTED_TARGETS]
     windows = {}
     for title, number in shown.items():
-        past = data.unscale(x_of(number[None])[0, :, : data.num_targets])
+        past = data.unscale(part[number[None]][0][0, :, : data.num_targets])
         unscaled = data.unscale(forecast[number].transpose(1, 2)).transpose(1, 2)
         windows[title] = Window(float(errors[number]), past, data.unscale(y[number]), unscaled)
     return plot_forecasts(windows, names)

@@ -6,7 +6,6 @@ from argparse import ArgumentError
 from typing import Any, NamedTuple
 
 from pytorch_lightning.cli import LightningArgumentParser
-from torch.utils.data import DataLoader
 
 from datamodules import DataError, DataModule
 from datamodules.batches import Batches
@@ -21,12 +20,11 @@ HARMLESS = {"batch_size", "num_workers", "cache_bytes", "on_error", "bucket"}
 
 
 class Part(NamedTuple):
-    """A part to evaluate on: its name, where it comes from, and its batches."""
+    """A part to evaluate on: its name, where it comes from, and the data whose test part it now is."""
 
     name: str
     source: str
     data: DataModule
-    loader: DataLoader
 
 
 def choose_part(trained: Trained, args: list[str], split: str | None) -> Part:
@@ -61,7 +59,8 @@ def choose_part(trained: Trained, args: list[str], split: str | None) -> Part:
         if len(parts) > 1 or {"val", "test"} & set(parts):
             raise UsageError(f"'{source}' has no part {split}, only {', '.join(parts)}: choose --split among them")
         name = next(iter(parts))  # of data without parts, all
-    return Part("all" if name == "train" else name, source, data, data.evaluation_dataloader(parts[name]))
+    data.test_on(parts[name])
+    return Part("all" if name == "train" else name, source, data)
 
 
 def _own_parts(data: DataModule, source: str) -> dict[str, Batches]:

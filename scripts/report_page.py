@@ -47,7 +47,10 @@ def metric_table(evaluation: Evaluation) -> pd.DataFrame:
 
 
 def as_plain(evaluation: Evaluation) -> dict[str, Any]:
-    """The scores and tables as plain data; what is not defined is None."""
+    """The scores and tables as plain data, to six digits, all that float32 has; what is not defined is None.
+
+    To more digits, they would depend on how samples come together in batches, and so on the number of devices.
+    """
     return {
         "num_samples": evaluation.num_samples,
         "headline": evaluation.headline or None,
@@ -57,8 +60,12 @@ def as_plain(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    rows: list[Any] = table.astype(object).where(table.notna(), None).to_dict("records")
-    return rows
+    rows = table.astype(object).where(table.notna(), None).to_dict("records")
+    return [{str(name): _rounded(value) for name, value in row.items()} for row in rows]
+
+
+def _rounded(value: Any) -> Any:
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def _cells(table: pd.DataFrame) -> list[list[str]]:

@@ -22,7 +22,7 @@ TIMEOUT_S = 240
 EVALUATION = """
 import json, sys
 from callbacks.sample_outputs import SampleOutputs
-from scripts.evaluation import evaluate_part
+from scripts.evaluation import evaluate_test
 from scripts.evaluation_data import choose_part
 from scripts.report_page import as_plain
 from scripts.trained import load_trained
@@ -33,7 +33,7 @@ if __name__ == "__main__":
     trained = load_trained("runs/text/version_0/checkpoints/last.ckpt")
     part = choose_part(trained, ["--data.source", "odd.csv", "--data.batch_size", "4"], None)
     trainer = quiet_trainer("0", callbacks=[SampleOutputs()], **several)
-    evaluation = evaluate_part(trainer, trained.model, part.data, part.loader)
+    evaluation = evaluate_test(trainer, trained.model, part.data)
     if evaluation is not None:
         open(f"{sys.argv[1]}.json", "w").write(json.dumps(as_plain(evaluation)))
 """
