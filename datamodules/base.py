@@ -1,6 +1,5 @@
 """What the DataModules of all domains share: order, loaders, and state in the checkpoint."""
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing_extensions import Self
 from datamodules.batches import Batches, as_it_is
 from datamodules.errors import BadInput, DataError
 from datamodules.namespace import pl
-from datamodules.rebuild import rebuild
+from datamodules.rebuild import keep_plain, rebuild
 from datamodules.sampler import BatchSampler, ResumableLoader
 
 DATA_DIR = Path("data")  # against the working directory, when it is used
@@ -49,19 +48,10 @@ class DataModule(pl.LightningDataModule, ABC):
         if batch_size < 1:
             raise ValueError(f"expected batch_size of at least 1, received {batch_size}")
         self.save_hyperparameters()
-        self._keep_plain_hparams()
+        keep_plain(self)
         self.batch_size = batch_size
         self.seed = seed
         self._ready = False
-
-    def _keep_plain_hparams(self) -> None:
-        """Drops what is no plain data: a checkpoint holds nothing else."""
-        for hparams in (self._hparams, self._hparams_initial):  # type: ignore[attr-defined]
-            for name in list(hparams):
-                try:
-                    json.dumps(hparams[name])
-                except TypeError:
-                    del hparams[name]
 
     @abstractmethod
     def _read(self) -> None:
@@ -114,6 +104,15 @@ class DataModule(pl.LightningDataModule, ABC):
             predictions: what `predict_step` returned for them.
             quantiles: levels along its last dimension, if it has them.
         """
+
+    @property
+    @abstractmethod
+    def limits(self) -> list[str]:
+        """What a model of this data is not meant for, a sentence each."""
+
+    @abstractmethod
+    def raw_path(self) -> Path:
+        """The file or folder of the raw data."""
 
     @property
     def units(self) -> dict[str, list[float]] | None:

@@ -69,6 +69,16 @@ class ForecastDataModule(DataModule):
         state, number = self.state, self.num_targets
         return {"mean": state.mean[:number], "std": state.std[:number], "naive_error": state.naive_error}
 
+    @property
+    def limits(self) -> list[str]:
+        """What a forecaster is not meant for."""
+        return [
+            f"More than {self.horizon} steps ahead, steps other than {self.state.freq}, or other columns than "
+            f"{', '.join(self.state.roles.values)}.",
+            "A future unlike the past: after a break in the series the scores above no longer hold, nor do intervals.",
+            "Decisions that rest on one forecast alone: look at its interval, and at the naive forecasts beside it.",
+        ]
+
     def unscale(self, y: Tensor) -> Tensor:
         """Scaled targets (..., C) in the units of the table, or of its changes where it is differenced."""
         mean, std = (torch.tensor(self.units[name], device=y.device, dtype=y.dtype) for name in ("mean", "std"))

@@ -1,6 +1,7 @@
 """Published image sets by name, and folders and archives of one's own."""
 
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ FILES = {
     CIFAR10: "cifar-10-python.tar.gz",
     FASHION_MNIST: "FashionMNIST/raw/{train,t10k}-{images-idx3,labels-idx1}-ubyte.gz",
 }
+RAW = {CIFAR10: "cifar-10-python.tar.gz", FASHION_MNIST: "FashionMNIST/raw"}
 PUBLISHED = {CIFAR10: datasets.CIFAR10, FASHION_MNIST: datasets.FashionMNIST}
 
 
@@ -54,6 +56,13 @@ def locate(root: str, data_dir: Path) -> None:
             f"no folder or zip at '{root}' (looked from '{Path.cwd()}'); --data.root takes a folder or a zip of "
             f"<split>/<class>/*.jpg, or one of the names {', '.join([DIGITS, *PUBLISHED])}"
         )
+
+
+def source_path(root: str, data_dir: Path) -> Path:
+    """The file or folder that the images of a source are read from."""
+    if root == DIGITS:
+        return Path(str(files("sklearn.datasets") / "data" / "digits.csv.gz"))
+    return data_dir / RAW[root] if root in RAW else Path(root)
 
 
 def read_set(root: str, data_dir: Path, *, cache_bytes: int, on_error: str) -> ImageSet:

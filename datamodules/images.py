@@ -1,6 +1,7 @@
 """Labelled images to batches of pixels."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +14,7 @@ from datamodules.batches import Batches
 from datamodules.image_batches import ImageBatches, SingleBatches, StackedBatches
 from datamodules.image_encoding import ImageEncodingDataModule
 from datamodules.image_parts import Parts, describe_images, divide, divide_known, example_of, list_skipped
-from datamodules.image_sources import ImageSet, locate, read_set
+from datamodules.image_sources import ImageSet, locate, read_set, source_path
 from datamodules.image_store import DecodedImages, num_processors
 from datamodules.image_transforms import ImageTransforms, choose_size
 from datamodules.labels import weigh_classes
@@ -124,6 +125,10 @@ class ImageDataModule(ImageEncodingDataModule):
         if self.num_workers is not None:
             return self.num_workers
         return 0 if stacked else min(num_processors(), MAX_WORKERS)
+
+    def raw_path(self) -> Path:
+        """The file or folder that was read."""
+        return source_path(self.root, DATA_DIR)
 
     def describe(self) -> str:
         """One line: source, number of images in each part and class, sizes, and how they are kept."""

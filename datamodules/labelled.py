@@ -26,6 +26,17 @@ class LabelledDataModule(DataModule):
         """Number of classes."""
         return len(self.class_names)
 
+    @property
+    def limits(self) -> list[str]:
+        """What a classifier is not meant for."""
+        return [
+            f"Anything but these {self.num_classes} classes: every input gets one of them, even where none fits.",
+            "Data of another kind or origin than the training's: the scores above say nothing of it; measure them with "
+            "scripts/evaluate.py on labelled data of your own first.",
+            "Decisions about people without a person who looks at them: errors are spread unevenly over groups, and "
+            "nothing here has measured how.",
+        ]
+
     def decode(
         self, samples: Sequence[Any], predictions: Tensor, quantiles: Sequence[float] = (), *, top: int = 1
     ) -> pd.DataFrame:

@@ -1,6 +1,7 @@
-"""A DataModule from the hyper-parameters and the state in a checkpoint."""
+"""A DataModule and its hyper-parameters in a checkpoint."""
 
 import importlib
+import json
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -43,3 +44,13 @@ def rebuild(cls: type[Module], base: type, checkpoint: Mapping[str, Any]) -> Mod
         raise ValueError(f"the checkpoint lacks what {type(module).__name__} learned from its data: it is incomplete")
     module.load_state_dict(state)  # type: ignore[attr-defined]
     return module
+
+
+def keep_plain(module: Any) -> None:
+    """Drops the hyper-parameters that are no plain data: a checkpoint holds nothing else."""
+    for hparams in (module._hparams, module._hparams_initial):
+        for name in list(hparams):
+            try:
+                json.dumps(hparams[name])
+            except TypeError:
+                del hparams[name]

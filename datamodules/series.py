@@ -1,6 +1,7 @@
 """Series in time to windows of the past and what came after them."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -155,6 +156,10 @@ class SeriesDataModule(ForecastDataModule):
             for part, rows in starts.items()
             if len(rows)
         }
+
+    def raw_path(self) -> Path:
+        """The file or folder that was read."""
+        return locate(self.path, DATA_DIR)
 
     def describe(self) -> str:
         """One line: rows, steps and span, columns, windows of each part."""

@@ -1,6 +1,7 @@
 """Labelled texts to batches of word numbers."""
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -133,6 +134,10 @@ class TextDataModule(TextEncodingDataModule):
             )
             rows["train"], rows["val"] = train[kept], train[held_out]
         return rows, labels
+
+    def raw_path(self) -> Path:
+        """The file or folder that was read."""
+        return locate(self.source, DATA_DIR)
 
     def describe(self) -> str:
         """One line: source, number of texts in each part and class, words kept."""

@@ -32,6 +32,7 @@ class Evaluation(NamedTuple):
     interval: tuple[float, float]
     tables: dict[str, pd.DataFrame]
     plots: dict[str, Plot]
+    logged: tuple[str, ...]  # names of the metrics that the model itself gives
 
     @property
     def in_words(self) -> str:
@@ -56,7 +57,7 @@ def evaluate_test(trainer: Trainer, model: LightModel, data: DataModule) -> Eval
     metrics = {name.removeprefix("test_"): float(value) for name, value in logged.items()}
     assert data.test_data is not None
     outputs, num_samples = kept.outputs, len(data.test_data)
-    evaluation = Evaluation(num_samples, metrics, "", (np.nan, np.nan), {}, {})
+    evaluation = Evaluation(num_samples, metrics, "", (np.nan, np.nan), {}, {}, tuple(metrics))
     if "forecast" in outputs and isinstance(data, ForecastDataModule):
         return _of_forecasts(evaluation, outputs, data, data.test_data)
     if {"preds", "target"} <= set(outputs) and isinstance(data, LabelledDataModule):

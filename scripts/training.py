@@ -17,12 +17,15 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 
+from callbacks.sample_outputs import SampleOutputs
 from datamodules import DataModule
 from lightning_modules import LightModel
 from lightning_modules.checkpoint import read_checkpoint
+from scripts.card import write_card
 from scripts.cli import LightFitCLI
 from scripts.devices import accelerator_and_devices
 from scripts.errors import UsageError
+from scripts.evaluation import Evaluation, evaluate_test
 from scripts.quiet import hush, speak
 from scripts.run_folder import check_writable
 
@@ -63,9 +66,10 @@ def train(task: str, args: list[str], *, gpus: str, quiet: bool, init: str = "st
     started = time.monotonic()
     _run(trainer, lambda: trainer.fit(model, datamodule=data, ckpt_path=cli.config.ckpt_path))
     seconds = time.monotonic() - started
-    scores = test(trainer, model, data)
+    evaluations = evaluate_best(trainer, model, data)
     if trainer.is_global_zero:
-        report(trainer, model, data, seconds=seconds, test_scores=scores)
+        report(trainer, model, data, seconds=seconds, test_scores=_scores(evaluations.get("test"), "test"))
+        write_card(cli, evaluations, task=task, seconds=seconds)
     return trainer
 
 
@@ -78,15 +82,28 @@ def _run(trainer: Trainer, fit: Callable[[], None]) -> None:
         raise KeyboardInterrupt(_how_to_go_on(trainer)) from None
 
 
-def test(trainer: Trainer, model: LightModel, data: DataModule) -> dict[str, float]:
-    """The scores of the best checkpoint on the data's test part; none where there is no such part, or no checkpoint."""
+def evaluate_best(trainer: Trainer, model: LightModel, data: DataModule) -> dict[str, Evaluation]:
+    """The best checkpoint on val and, where there is one, on the test part; nothing where there is no checkpoint."""
     checkpoint = trainer.checkpoint_callback
-    if data.test_data is None or not isinstance(checkpoint, ModelCheckpoint) or not checkpoint.best_model_path:
+    if not isinstance(checkpoint, ModelCheckpoint) or not checkpoint.best_model_path:
         return {}
     # Not ckpt_path: Lightning's WeightAveraging would then test the weights that were not averaged.
     model.load_state_dict(read_checkpoint(checkpoint.best_model_path)["state_dict"])
-    (scores,) = trainer.test(model, datamodule=data, verbose=False)
-    return dict(scores)
+    test_part, callbacks, loggers = data.test_data, trainer.callbacks, trainer.loggers  # type: ignore[attr-defined]
+    evaluations: dict[str, Evaluation | None] = {}
+    if test_part is not None:
+        trainer.callbacks = [*callbacks, SampleOutputs()]  # type: ignore[attr-defined]
+        evaluations["test"] = evaluate_test(trainer, model, data)
+    # Of val nothing is drawn or logged: the run has done so at the end of the epoch.
+    trainer.callbacks, trainer.loggers = [SampleOutputs()], []  # type: ignore[attr-defined]
+    data.test_on(data.val_data)
+    evaluations["val"] = evaluate_test(trainer, model, data)
+    trainer.callbacks, trainer.loggers, data.test_data = callbacks, loggers, test_part  # type: ignore[attr-defined]
+    return {part: evaluation for part, evaluation in evaluations.items() if evaluation is not None}
+
+
+def _scores(evaluation: Evaluation | None, part: str) -> dict[str, float]:
+    return {} if evaluation is None else {f"{part}_{name}": evaluation.metrics[name] for name in evaluation.logged}
 
 
 def summarise(net: nn.Module, x: Tensor) -> None:
@@ -131,7 +148,8 @@ def report(
     print(f"checkpoint: {path}\n\nnext:")
     if trainer.logger is not None:
         print(f"  tensorboard --logdir {_from_here(Path(trainer.logger.save_dir or '.'))}")
-    print(f"  python {_from_here(SCRIPTS)}/predict.py {shlex.quote(str(path))} {shlex.quote(data.example_input)}")
+    for script, words in (("evaluate", ""), ("predict", f" {shlex.quote(data.example_input)}")):
+        print(f"  python {_from_here(SCRIPTS)}/{script}.py {shlex.quote(str(path))}{words}")
 
 
 def best_epoch(trainer: Trainer, history: pd.DataFrame) -> tuple[int, dict[str, float]]:
