@@ -9,7 +9,7 @@ from pathlib import Path
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """A path to write to, which takes the name `path` when all is written; what an error leaves behind is deleted."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{os.getpid()}.part.{path.name}")  # the ending stays: some writers look at it
     try:
         yield part
         os.replace(part, path)

@@ -1,18 +1,17 @@
 """What the DataModules of all domains share: order, loaders, and state in the checkpoint."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 from typing_extensions import Self
 
 from datamodules.batches import Batches, as_it_is
-from datamodules.errors import BadInput, DataError
+from datamodules.codec import Codec
 from datamodules.namespace import pl
 from datamodules.rebuild import keep_plain, rebuild
 from datamodules.sampler import BatchSampler, ResumableLoader
@@ -20,7 +19,7 @@ from datamodules.sampler import BatchSampler, ResumableLoader
 DATA_DIR = Path("data")  # against the working directory, when it is used
 
 
-class DataModule(pl.LightningDataModule, ABC):
+class DataModule(pl.LightningDataModule, Codec):
     """Raw data to `(x, y)` batches, in an order that depends on (seed, epoch, rank) alone.
 
     A subclass reads its raw data in `_read`, once, and sets `train_data`, `val_data` and, where there is one,
@@ -68,47 +67,6 @@ class DataModule(pl.LightningDataModule, ABC):
     @abstractmethod
     def describe(self) -> str:
         """One line: what was found in the data."""
-
-    @property
-    @abstractmethod
-    def example_input(self) -> str:
-        """An argument that `scripts/predict.py` would take for this data, to show its use."""
-
-    @abstractmethod
-    def stream_inputs(self, inputs: list[str], column: str | int | None = None) -> Iterator[Any]:
-        """The raw samples that the arguments of `scripts/predict.py` stand for, in order; `BadInput` for a bad one."""
-
-    def read_inputs(self, inputs: list[str], column: str | int | None = None) -> list[Any]:
-        """All of `stream_inputs`, as a list.
-
-        Raises:
-            DataError: one of them is bad.
-        """
-        samples = []
-        for sample in self.stream_inputs(inputs, column):
-            if isinstance(sample, BadInput):
-                raise DataError(sample.problem)
-            samples.append(sample)
-        return samples
-
-    @abstractmethod
-    def encode(self, samples: Sequence[Any]) -> Tensor:
-        """Raw samples to a batch for the net."""
-
-    @abstractmethod
-    def decode(self, samples: Sequence[Any], predictions: Tensor, quantiles: Sequence[float] = ()) -> pd.DataFrame:
-        """What the model's predictions say of raw samples, in rows: as many for each, one sample after the other.
-
-        Args:
-            samples: what was encoded.
-            predictions: what `predict_step` returned for them.
-            quantiles: levels along its last dimension, if it has them.
-        """
-
-    @property
-    @abstractmethod
-    def limits(self) -> list[str]:
-        """What a model of this data is not meant for, a sentence each."""
 
     @abstractmethod
     def raw_path(self) -> Path:

@@ -88,6 +88,14 @@ class ForecastDataModule(DataModule):
         """For each step of a window (L, F) how many steps before the forecast it lies."""
         return [str(step - len(x)) for step in range(len(x))]
 
+    def metadata(self) -> dict[str, Any]:
+        """Columns, sizes and scaling: a column is (value - mean) / std, in the order targets, past, known."""
+        return {"domain": "series", "fill": self.fill, "diff": self.diff, **self.state.to_dict()}
+
+    def example_batch(self) -> Tensor:
+        """Windows (2, L, F) float32."""
+        return torch.randn(2, self.lookback, self.num_features, generator=torch.Generator().manual_seed(0))
+
     def stream_inputs(self, inputs: list[str], column: str | int | None = None) -> Iterator[LastWindow | BadInput]:
         """The ends of the series in the tables that the arguments name; `-` is a CSV on standard input.
 

@@ -48,6 +48,26 @@ class ImageEncodingDataModule(LabelledDataModule):
         images = [self.transforms.in_evaluation(pixels, size) for pixels in decoded]
         return self.transforms.normalise(torch.stack(images))
 
+    def metadata(self) -> dict[str, Any]:
+        """Classes, size and normalisation of colours in [0, 1].
+
+        An image is scaled till it just covers `border` times the size, and the centre is cut out.
+        """
+        height, width = self.image_size
+        return {
+            "domain": "images",
+            "class_names": self.class_names,
+            "height": height,
+            "width": width,
+            "border": self.transforms.border,
+            "mean": list(self.transforms.mean),
+            "std": list(self.transforms.std),
+        }
+
+    def example_batch(self) -> Tensor:
+        """Pixels (2, 3, h, w) float32."""
+        return torch.randn(2, 3, *self.image_size, generator=torch.Generator().manual_seed(0))
+
     def stream_inputs(self, inputs: list[str], column: str | int | None = None) -> Iterator[Path | BadInput]:
         """The image files that the arguments stand for; a folder stands for all images below it.
 

@@ -80,14 +80,16 @@ class ImageTransforms:
             steps.append(v2.RandomCrop(size, padding=self.shift, padding_mode="reflect"))
         return v2.Compose([*steps, v2.RandomHorizontalFlip(self.flip)])
 
+    @property
+    def border(self) -> float:
+        """How many times larger than the size an image is before its centre is cut out, in evaluation."""
+        return (self.resize or round(self.size * 256 / 224)) / self.size if isinstance(self.size, int) else 1.0
+
     def in_evaluation(self, x: Tensor, size: Size) -> Tensor:
         """Images (..., H, W) uint8 to (..., h, w) uint8: scaled, and the centre cut out; as they are if they have
         the size already and none was asked for."""
-        border = 1.0
-        if isinstance(self.size, int):
-            border = (self.resize or round(self.size * 256 / 224)) / self.size
         height, width = x.shape[-2:]
-        scale = max(size[0] / height, size[1] / width) * border
+        scale = max(size[0] / height, size[1] / width) * self.border
         # The shorter side to the nearest pixel and the longer one cut, as torchvision's Resize does.
         scaled = [max(int(height * scale + 1e-6), size[0]), max(int(width * scale + 1e-6), size[1])]
         if scaled != [height, width]:

@@ -9,7 +9,7 @@ from datamodules.corpus import Tokenizer, pad_texts
 from datamodules.errors import BadInput
 from datamodules.labelled import LabelledDataModule
 from datamodules.text_inputs import stream_texts
-from datamodules.vocabulary import PAD, Vocabulary
+from datamodules.vocabulary import PAD, STEPS, UNK, Vocabulary
 
 
 class TextEncodingDataModule(LabelledDataModule):
@@ -18,6 +18,7 @@ class TextEncodingDataModule(LabelledDataModule):
     tokenizer: Tokenizer
     text_column: int | str
     max_len: int | None
+    _tokenizer_key: list[str]  # its dotted path, and a digest of its code
     bucket: bool
     _vocabulary: Vocabulary | None = None
     _class_names: tuple[str, ...] | list[str] = ()
@@ -54,6 +55,24 @@ class TextEncodingDataModule(LabelledDataModule):
         """Texts to word numbers (B, T) int64, as in training."""
         numbers = [self.vocabulary.encode(self.tokenizer(text))[: self.max_len] for text in samples]
         return pad_texts(numbers, self._width)
+
+    def metadata(self) -> dict[str, Any]:
+        """Classes, words, how a text becomes words (as in `vocabulary.STEPS`), and the width that is padded to."""
+        path = self._tokenizer_key[0]
+        return {
+            "domain": "text",
+            "class_names": self.class_names,
+            "tokenizer": STEPS.get(path, path),  # one of the user's own is code, and named
+            "vocabulary": self.vocabulary.itos,
+            "unk": UNK,
+            "pad": PAD,
+            "max_len": self.max_len,
+            "width": self._width,
+        }
+
+    def example_batch(self) -> Tensor:
+        """Word numbers (2, T) int64."""
+        return self.encode([" ".join(self.vocabulary.itos[2:12]), self.vocabulary.itos[2]])
 
     def stream_inputs(self, inputs: list[str], column: str | int | None = None) -> Iterator[str | BadInput]:
         """The texts that the arguments stand for; tables by the column of the training where none is given."""

@@ -29,6 +29,14 @@ def tokenize_words(text: str) -> list[str]:
     return WORDS.findall(text.lower().replace("<br />", " "))
 
 
+# The tokenizers as data, for those who run a net without LightFit: each step a method of str, or `remove` and `find`,
+# re.sub by nothing and re.findall.
+STEPS: dict[str, list[list[str]]] = {
+    "datamodules.vocabulary.tokenize": [["rstrip", "\n"], ["remove", PUNCTUATION.pattern], ["lower"], ["split", " "]],
+    "datamodules.vocabulary.tokenize_words": [["lower"], ["replace", "<br />", " "], ["find", WORDS.pattern]],
+}
+
+
 class Vocabulary:
     """Words by number: `<unk>` 0, `<pad>` 1, then by frequency down, equal ones by alphabet.
 

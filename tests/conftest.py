@@ -3,6 +3,7 @@
 import csv
 import os
 import random
+import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -128,6 +129,43 @@ def fit(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str
         return code, output.out, output.err
 
     return run
+
+
+FITS: dict[str, tuple[object, ...]] = {
+    "text": ("--data.source", "reviews.csv", "--model.net.num_buckets", 1000),
+    "images": ("--data.root", "images", "--data.num_workers", 0, "--trainer.max_epochs", 6),
+    "series": ("--data.path", "series.csv", "--data.target", "load", "--data.lookback", 48, "--trainer.max_epochs", 3),
+}
+
+
+@pytest.fixture(scope="session")
+def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A task to the folder of a run of it and its small data, trained the first time that it is asked for."""
+    folders: dict[str, Path] = {}
+
+    def train(task: str) -> Path:
+        if task not in folders:
+            folders[task] = folder = tmp_path_factory.mktemp(task)
+            write_csv(folder / "reviews.csv", make_reviews())
+            make_images(folder / "images")
+            make_series().to_csv(folder / "series.csv", index=False)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.chdir(folder)
+                assert fit_main(["--gpus", "0", "--task", task, "--quiet", *map(str, FITS[task])]) == 0
+        return folders[task]
+
+    return train
+
+
+@pytest.fixture
+def trained(trained_once: Callable[[str], Path], workplace: Path) -> Callable[[str], str]:
+    """A task to the checkpoint of a run of it in the working directory, with its data beside it."""
+
+    def copy(task: str) -> str:
+        shutil.copytree(trained_once(task), workplace, dirs_exist_ok=True)
+        return f"runs/{task}/version_0/checkpoints/last.ckpt"
+
+    return copy
 
 
 class Quiet(SimpleHTTPRequestHandler):

@@ -13,23 +13,6 @@ from conftest import make_images, make_reviews, make_series, write_csv
 from scripts.evaluate import main
 from scripts.predict import main as predict
 
-Fit = Callable[..., tuple[int, str, str]]
-FITS = {
-    "text": ("--data.source", "reviews.csv", "--model.net.num_buckets", 1000),
-    "images": ("--data.root", "images", "--data.num_workers", 0, "--trainer.max_epochs", 6),
-    "series": ("--data.path", "series.csv", "--data.target", "load", "--data.lookback", 48, "--trainer.max_epochs", 3),
-}
-
-
-@pytest.fixture
-def trained(fit: Fit, reviews: Path, images: Path, series: Path) -> Callable[[str], str]:
-    def run(task: str) -> str:
-        code, _, err = fit("--task", task, *FITS[task], "--quiet")
-        assert code == 0, err
-        return f"runs/{task}/version_0/checkpoints/last.ckpt"
-
-    return run
-
 
 def run(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[int, str, str]:
     capsys.readouterr()

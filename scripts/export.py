@@ -1,0 +1,100 @@
+"""Export a checkpoint for other runtimes: `python scripts/export.py CKPT --format onnx`."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if __name__ == "__main__":  # run as a file: import from the repository, not from this folder, and classes of one's own
+    sys.path[:1] = [str(Path(__file__).resolve().parents[1]), str(Path.cwd())]
+
+from scripts.errors import UsageError, exit_code
+from scripts.outputs import check_output, output_file
+from scripts.quiet import hush
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from scripts.trained import Trained
+
+FORMATS = ("onnx", "pt2", "safetensors")
+NUM_SAMPLES = 64  # that are compared
+TOLERANCE = 1e-4
+
+
+def main(args: list[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    parser = argparse.ArgumentParser(
+        "export.py",
+        description="Export a checkpoint for other runtimes, and compare the file's predictions with the checkpoint's.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("checkpoint", help="a .ckpt file of a run")
+    parser.add_argument("--format", choices=FORMATS, required=True, help="what to write")
+    parser.add_argument("-o", "--output", type=Path, help="the file (default: model.<format> in the run's folder)")
+    parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
+    parser.add_argument(
+        "--input", nargs="+", help="samples to compare on, as predict.py takes them (default: those of the data's val)"
+    )
+    parser.add_argument("--debug", action="store_true", help="errors with their traceback")
+    options = parser.parse_args(args)
+    return exit_code(lambda: export(options), debug=options.debug)
+
+
+def export(options: argparse.Namespace) -> None:
+    """Writes the file and compares; a file whose predictions are others is not kept.
+
+    Raises:
+        UsageError: what was typed cannot be done.
+        ValueError: the net cannot be exported, or the file predicts otherwise.
+    """
+    checkpoint = Path(options.checkpoint)
+    run = checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint.parent
+    output = options.output or run / f"model.{options.format}"
+    if checkpoint.is_file() or options.output:
+        check_output(output, overwrite=options.overwrite, suffixes=(f".{options.format}",))
+    # Torch and Lightning, imported after what needs neither.
+    from scripts import exporting
+    from scripts.trained import load_trained
+
+    hush()
+    trained = load_trained(checkpoint)
+    x, where = samples_of(trained, options.input)
+    write = {"onnx": exporting.write_onnx, "pt2": exporting.write_pt2, "safetensors": exporting.write_safetensors}
+    with output_file(output) as part:
+        runtime = write[options.format](trained, part)
+        difference = exporting.largest_difference(runtime, trained.model, x)
+        if not difference <= TOLERANCE:
+            raise ValueError(
+                f"the {options.format} file predicts otherwise than the checkpoint, by up to {difference:.2g} on "
+                f"{where}; expected at most {TOLERANCE}. It was not kept"
+            )
+    print(f"largest difference to the checkpoint's predictions: {difference:.2g}, on {where}")
+    print(f"written: {output} ({output.stat().st_size / 2**20:.1f} MiB)")
+
+
+def samples_of(trained: "Trained", inputs: list[str] | None) -> tuple["Tensor", str]:
+    """Samples to compare on, as the net gets them, and what they are.
+
+    Raises:
+        UsageError: the inputs hold none.
+    """
+    import torch
+
+    from scripts.evaluation_data import choose_part
+
+    if inputs:
+        samples = trained.data.read_inputs(inputs)[:NUM_SAMPLES]
+        return trained.data.encode(samples), f"{len(samples)} samples of {', '.join(inputs)}"
+    try:
+        part = choose_part(trained, [], "val")
+    except (OSError, ValueError, LookupError, UsageError) as error:  # the data is not here: a checkpoint is enough
+        print(f"the data is not here ({error}): comparing on two samples made up, or give some by --input")
+        return trained.data.example_batch(), "samples made up"
+    assert part.data.test_data is not None
+    x, _ = part.data.test_data[torch.arange(min(NUM_SAMPLES, len(part.data.test_data)))]
+    return x, f"{len(x)} samples of val of {part.source}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,36 @@
+"""Texts by an exported net, with onnxruntime and numpy alone: `python onnx_text.py model.onnx "A text" "Another"`."""
+
+import json
+import re
+import sys
+
+import numpy as np
+import onnxruntime
+
+session = onnxruntime.InferenceSession(sys.argv[1])
+known = json.loads(session.get_modelmeta().custom_metadata_map["lightfit"])
+numbers = {word: number for number, word in enumerate(known["vocabulary"])}
+steps = {
+    "lower": str.lower,
+    "rstrip": str.rstrip,
+    "replace": str.replace,
+    "split": str.split,
+    "remove": lambda text, pattern: re.sub(pattern, "", text),
+    "find": lambda text, pattern: re.findall(pattern, text),
+}
+
+
+def encode(item):
+    """The numbers of a text's words."""
+    for name, *arguments in known["tokenizer"]:
+        item = steps[name](item, *arguments)
+    return [numbers.get(word, known["unk"]) for word in item][: known["max_len"]]
+
+
+texts = [encode(text) for text in sys.argv[2:]]
+x = np.full((len(texts), known["width"] or max(map(len, texts))), known["pad"], np.int64)
+for row, words in zip(x, texts, strict=True):
+    row[: len(words)] = words
+
+for text, probabilities in zip(sys.argv[2:], session.run(None, {"x": x})[0], strict=True):
+    print(known["class_names"][probabilities.argmax()], f"{probabilities.max():.6f}", text)
