@@ -35,6 +35,31 @@ class Codec(ABC):
             samples.append(sample)
         return samples
 
+    @property
+    @abstractmethod
+    def request_schema(self) -> dict[str, Any]:
+        """The JSON schema of what `from_request` takes."""
+
+    @abstractmethod
+    def from_request(self, body: dict[str, Any]) -> list[Any]:
+        """The raw samples of a JSON request, in order; `BadInput` for a bad one.
+
+        Raises:
+            DataError: the request is not of `request_schema`.
+        """
+
+    @abstractmethod
+    def from_upload(self, name: str, content: bytes) -> list[Any]:
+        """The raw samples of an uploaded file, in order; `BadInput` for a bad one.
+
+        Args:
+            name: name of the file; its ending tells the format.
+            content: what is in it.
+
+        Raises:
+            DataError: it is no file of samples.
+        """
+
     @abstractmethod
     def metadata(self) -> dict[str, Any]:
         """What it takes to encode samples and to read predictions without LightFit, as plain data."""

@@ -88,6 +88,38 @@ class ForecastDataModule(DataModule):
         """For each step of a window (L, F) how many steps before the forecast it lies."""
         return [str(step - len(x)) for step in range(len(x))]
 
+    @property
+    def request_schema(self) -> dict[str, Any]:
+        """`{"rows": [...]}`, a table of series."""
+        roles = self.state.roles
+        columns: dict[str, dict[str, Any]] = {
+            name: {"type": "string"} for name in (roles.time, roles.series_id) if name
+        }
+        columns |= {name: {"type": ["number", "null"]} for name in roles.values}
+        row = {"type": "object", "required": list(columns), "properties": columns}
+        rows = {"type": "array", "items": row, "minItems": 1}
+        return {"type": "object", "required": ["rows"], "properties": {"rows": rows}}
+
+    def from_request(self, body: dict[str, Any]) -> list[LastWindow | BadInput]:
+        """The ends of the series in `{"rows": [...]}`, a dict of columns for each row of a table."""
+        rows = body.get("rows")
+        if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
+            raise DataError('expected {"rows": [{"column": value}]}, a row of the table after the other, by time')
+        return self._windows_of(pd.DataFrame(rows).rename(columns=str), "the rows")
+
+    def from_upload(self, name: str, content: bytes) -> list[LastWindow | BadInput]:
+        """The ends of the series in a table, such as a CSV."""
+        try:
+            return self._windows_of(parse_frame(content.decode("utf-8-sig"), name), name)
+        except UnicodeDecodeError as error:
+            raise DataError(f"'{name}' is not UTF-8 ({error.reason}): expected a CSV in UTF-8") from error
+
+    def _windows_of(self, table: pd.DataFrame, place: str) -> list[LastWindow | BadInput]:
+        try:
+            return list(self.last_windows(table, place))
+        except LookupError as error:
+            raise DataError(str(error.args[0])) from error
+
     def metadata(self) -> dict[str, Any]:
         """Columns, sizes and scaling: a column is (value - mean) / std, in the order targets, past, known."""
         return {"domain": "series", "fill": self.fill, "diff": self.diff, **self.state.to_dict()}

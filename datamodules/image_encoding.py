@@ -1,5 +1,7 @@
 """What is known of images once the training part was read: size, normalisation, classes; and images by them alone."""
 
+import base64
+import binascii
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from datamodules.errors import BadInput
-from datamodules.image_decoding import decode_file
+from datamodules.errors import BadInput, DataError
+from datamodules.image_decoding import decode, decode_file
 from datamodules.image_inputs import stream_images
 from datamodules.image_transforms import ImageTransforms, Size
 from datamodules.labelled import LabelledDataModule
@@ -47,6 +49,23 @@ class ImageEncodingDataModule(LabelledDataModule):
         decoded = (decode_file(sample) if isinstance(sample, Path) else sample for sample in samples)
         images = [self.transforms.in_evaluation(pixels, size) for pixels in decoded]
         return self.transforms.normalise(torch.stack(images))
+
+    @property
+    def request_schema(self) -> dict[str, Any]:
+        """`{"images": [...]}`, each a file in base64."""
+        images = {"type": "array", "items": {"type": "string", "format": "byte"}, "minItems": 1}
+        return {"type": "object", "required": ["images"], "properties": {"images": images}}
+
+    def from_request(self, body: dict[str, Any]) -> list[Tensor | BadInput]:
+        """The images of `{"images": [...]}`, (3, H, W) uint8 each."""
+        images = body.get("images")
+        if not isinstance(images, list) or not images or not all(isinstance(image, str) for image in images):
+            raise DataError('expected {"images": ["..."]}, a list of at least one image file in base64, or an upload')
+        return [_decoded(f"image {number}", image) for number, image in enumerate(images, 1)]
+
+    def from_upload(self, name: str, content: bytes) -> list[Tensor | BadInput]:
+        """The image of a file."""
+        return [_decoded(name, content)]
 
     def metadata(self) -> dict[str, Any]:
         """Classes, size and normalisation of colours in [0, 1].
@@ -91,3 +110,13 @@ class ImageEncodingDataModule(LabelledDataModule):
         self._class_names = list(state_dict["class_names"])
         height, width = state_dict["image_size"]
         self._size = height, width
+
+
+def _decoded(name: str, content: bytes | str) -> Tensor | BadInput:
+    """An image from a file's bytes, or from base64."""
+    try:
+        return decode(base64.b64decode(content, validate=True) if isinstance(content, str) else content)
+    except binascii.Error as error:
+        return BadInput(f"{name}: not base64 ({error}); expected an image file in base64")
+    except DataError as error:
+        return BadInput(f"{name}: {error}")

@@ -24,12 +24,17 @@ def table_rows(path: Path, column: str | int) -> Iterator[Row]:
         FileNotFoundError: there is no such file.
         DataError: a CSV or TSV file is empty, or its header does not parse.
     """
-    delimiter = SUFFIXES[path.suffix.lower()]
     with open_text(path) as file:
-        if delimiter is None:
-            yield from _json_rows(file, str(path))
-        else:
-            yield from _delimited_rows(file, delimiter, str(path), has_header=isinstance(column, str))
+        yield from parse_rows(file, str(path), column)
+
+
+def parse_rows(file: Iterable[str], name: str, column: str | int) -> Iterator[Row]:
+    """The rows of a file that is open, as `table_rows`; `name` tells the format, and where a row stands."""
+    delimiter = SUFFIXES[Path(name).suffix.lower()]
+    if delimiter is None:
+        yield from _json_rows(file, name)
+    else:
+        yield from _delimited_rows(file, delimiter, name, has_header=isinstance(column, str))
 
 
 def open_text(path: Path) -> TextIO:

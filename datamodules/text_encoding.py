@@ -8,7 +8,7 @@ from torch import Tensor
 from datamodules.corpus import Tokenizer, pad_texts
 from datamodules.errors import BadInput
 from datamodules.labelled import LabelledDataModule
-from datamodules.text_inputs import stream_texts
+from datamodules.text_inputs import check_texts, parse_texts, stream_texts
 from datamodules.vocabulary import PAD, STEPS, UNK, Vocabulary
 
 
@@ -55,6 +55,20 @@ class TextEncodingDataModule(LabelledDataModule):
         """Texts to word numbers (B, T) int64, as in training."""
         numbers = [self.vocabulary.encode(self.tokenizer(text))[: self.max_len] for text in samples]
         return pad_texts(numbers, self._width)
+
+    @property
+    def request_schema(self) -> dict[str, Any]:
+        """`{"texts": [...]}`."""
+        texts = {"type": "array", "items": {"type": "string"}, "minItems": 1}
+        return {"type": "object", "required": ["texts"], "properties": {"texts": texts}}
+
+    def from_request(self, body: dict[str, Any]) -> list[str | BadInput]:
+        """The texts of `{"texts": [...]}`."""
+        return check_texts(body.get("texts"))
+
+    def from_upload(self, name: str, content: bytes) -> list[str | BadInput]:
+        """The texts of a table, by the column of the training, or of a file of lines."""
+        return parse_texts(content, name, self.text_column)
 
     def metadata(self) -> dict[str, Any]:
         """Classes, words, how a text becomes words (as in `vocabulary.STEPS`), and the width that is padded to."""

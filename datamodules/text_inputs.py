@@ -1,11 +1,13 @@
 """Texts to predict: from the command line, files, folders and standard input."""
 
+import io
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from datamodules.errors import BadInput, DataError
-from datamodules.rows import SUFFIXES, cell, check_text, open_text, table_rows
+from datamodules.rows import SUFFIXES, Row, cell, check_text, open_text, parse_rows, table_rows
 from datamodules.tables import read_text
 
 TEXT_FILES = (*SUFFIXES, ".txt")
@@ -47,7 +49,7 @@ def _stream(inputs: Iterable[str], column: str | int) -> Iterator[str | BadInput
         if item == "-":
             yield from _lines(sys.stdin, "standard input")
         elif _suffix(item) in SUFFIXES:
-            yield from _cells(Path(item), column)
+            yield from _cells(table_rows(Path(item), column), column)
         elif _suffix(item) in TEXT_FILES:
             with open_text(Path(item)) as file:
                 yield from _lines(file, item)
@@ -57,8 +59,41 @@ def _stream(inputs: Iterable[str], column: str | int) -> Iterator[str | BadInput
             yield _checked(item, f"the input '{item}'")
 
 
-def _cells(path: Path, column: str | int) -> Iterator[str | BadInput]:
-    for place, row in table_rows(path, column):
+def parse_texts(content: bytes, name: str, column: str | int) -> list[str | BadInput]:
+    """The texts of an uploaded table or file of lines.
+
+    Args:
+        content: what is in the file.
+        name: its name; the ending tells the format.
+        column: the texts' column in a table.
+
+    Raises:
+        DataError: it ends otherwise, is empty, or has no such column.
+    """
+    if _suffix(name) not in TEXT_FILES:
+        raise DataError(f"'{name}' does not end in one of {', '.join(TEXT_FILES)}: expected a table or lines of texts")
+    file = io.StringIO(content.decode("utf-8-sig", "surrogateescape"), newline="")
+    if _suffix(name) not in SUFFIXES:
+        return list(_lines(file, name))
+    texts = list(_cells(parse_rows(file, name, column), column))
+    if not texts:
+        raise DataError(f"'{name}' holds no rows; expected at least one text")
+    return texts
+
+
+def check_texts(texts: Any) -> list[str | BadInput]:
+    """The texts of a request, a bad one as `BadInput`.
+
+    Raises:
+        DataError: it is no list of texts, or empty.
+    """
+    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
+        raise DataError('expected {"texts": ["a text", "another"]}, a list of at least one text')
+    return [_checked(text, f"text {number}") for number, text in enumerate(texts, 1)]
+
+
+def _cells(rows: Iterable[Row], column: str | int) -> Iterator[str | BadInput]:
+    for place, row in rows:
         try:
             yield check_text(cell(row, column, place), place)
         except (DataError, LookupError) as error:

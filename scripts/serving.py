@@ -1,0 +1,138 @@
+"""The web application around a trained model."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi_offline import FastAPIOffline
+
+from datamodules import BadInput, DataError, LabelledDataModule
+from lightning_modules.version import VERSION
+from scripts.batcher import Batcher
+from scripts.bodies import LimitBody, read_samples
+from scripts.predictions import predict_records
+from scripts.predictor import Predictor
+from scripts.trained import Trained
+
+PAGES = Path(__file__).resolve().parent / "pages"
+
+
+def make_app(
+    trained: Trained,
+    predictor: Predictor,
+    *,
+    max_batch_size: int,
+    wait_s: float,
+    max_bytes: int,
+    max_inputs: int,
+) -> FastAPI:
+    """The application: `POST /predict`, `/health`, `/info`, the documentation at `/docs`, and a page to try it at `/`.
+
+    Args:
+        trained: the checkpoint.
+        predictor: the model at work.
+        max_batch_size: as in `Batcher`.
+        wait_s: as in `Batcher`.
+        max_bytes: the most bytes of a request.
+        max_inputs: the most inputs of a request.
+    """
+    data = trained.data
+    num_classes = data.num_classes if isinstance(data, LabelledDataModule) else 1
+    batcher = Batcher(
+        lambda items: _predict(predictor, items),
+        max_batch_size=max_batch_size,
+        wait_s=wait_s,
+        num_workers=predictor.num_replicas,
+    )
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await batcher.start()
+        yield
+        await batcher.stop()
+
+    app = FastAPIOffline(title="LightFit", version=VERSION, lifespan=lifespan, redoc_url=None)
+    app.add_middleware(LimitBody, max_bytes=max_bytes)
+    app.state.batcher = batcher
+    _explain_errors(app)
+
+    @app.get("/health")
+    async def health() -> dict[str, str]:
+        """Whether the server is up."""
+        return {"status": "ok"}
+
+    @app.get("/info")
+    async def info() -> dict[str, Any]:
+        """What is served: domain, classes, input, version."""
+        return about(trained)
+
+    @app.get("/", response_class=HTMLResponse, include_in_schema=False)
+    async def page() -> str:
+        return (PAGES / "serve.html").read_text(encoding="utf-8")
+
+    @app.post("/predict", openapi_extra={"requestBody": _request_body(data.request_schema)})
+    async def predict(request: Request, top: int = 1) -> dict[str, list[Any]]:
+        """For each input its prediction, in order; an input that is bad has an `error` in its place."""
+        if not 1 <= top <= num_classes:
+            raise HTTPException(422, f"expected top from 1 to {num_classes}, received {top}")
+        samples = await read_samples(request, data, max_inputs)
+        good = [(sample, top) for sample in samples if not isinstance(sample, BadInput)]
+        try:
+            results = iter(await batcher(good))
+        except DataError as error:
+            raise HTTPException(422, str(error)) from error
+        return {
+            "predictions": [
+                {"error": sample.problem} if isinstance(sample, BadInput) else next(results) for sample in samples
+            ]
+        }
+
+    return app
+
+
+def about(trained: Trained) -> dict[str, Any]:
+    """What a server says of its model."""
+    known = trained.data.metadata()
+    run, shape = trained.path.absolute().parent.parent, trained.data.example_batch().shape
+    return {
+        "task": run.parent.name if trained.path.parent.name == "checkpoints" else None,
+        "domain": known["domain"],
+        "model": type(trained.model).__name__,
+        "net": type(trained.model.net).__name__,
+        "classes": known.get("class_names"),
+        "columns": known.get("roles"),
+        "input_shape": [None, *([known["width"]] if known["domain"] == "text" else shape[1:])],
+        "request": trained.data.request_schema,
+        "checkpoint": trained.path.name,
+        "trained_by": trained.version,
+        "version": VERSION,
+    }
+
+
+def _predict(predictor: Predictor, items: list[tuple[Any, int]]) -> list[Any]:
+    """The records of each sample: one of a class, or those of a forecast's steps."""
+    results: dict[int, Any] = {}
+    for top in {top for _, top in items}:
+        places = [place for place, (_, own) in enumerate(items) if own == top]
+        records = predict_records(predictor, [items[place][0] for place in places], top=top)
+        one = isinstance(predictor.data, LabelledDataModule)
+        results |= {place: rows[0] if one else rows for place, rows in zip(places, records, strict=True)}
+    return [results[place] for place in range(len(items))]
+
+
+def _request_body(schema: dict[str, Any]) -> dict[str, Any]:
+    file = {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}}
+    content = {"application/json": {"schema": schema}, "multipart/form-data": {"schema": file}}
+    return {"required": True, "content": content}
+
+
+def _explain_errors(app: FastAPI) -> None:
+    @app.exception_handler(RequestValidationError)
+    async def explain(request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        return JSONResponse({"detail": f"{place}: {first['msg']}, received {first.get('input')!r}"}, 422)
