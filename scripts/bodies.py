@@ -1,5 +1,6 @@
 """The body of a request, no larger than allowed, to raw samples."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -47,13 +48,15 @@ async def read_samples(request: Request, data: Codec, max_inputs: int) -> list[A
         HTTPException: 4xx, with a sentence.
     """
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    try:
+    try:  # in threads: to decode a large image would hold up all other requests
         if kind == "application/json":
-            samples = data.from_request(_json(await request.body()))
+            body = await request.body()
+            samples = await asyncio.to_thread(lambda: data.from_request(_json(body)))
         elif kind == "multipart/form-data":
             samples = await _uploads(request, data)
         elif kind.startswith("image/") or kind in ENDINGS or kind == "application/octet-stream":
-            samples = data.from_upload(f"body{ENDINGS.get(kind, '')}", await request.body())
+            body = await request.body()
+            samples = await asyncio.to_thread(data.from_upload, f"body{ENDINGS.get(kind, '')}", body)
         else:
             raise HTTPException(
                 415,
@@ -86,7 +89,8 @@ async def _uploads(request: Request, data: Codec) -> list[Any]:
     async with request.form() as form:
         files = [item for _, item in form.multi_items() if isinstance(item, UploadFile)]
         for file in files:
-            samples += data.from_upload(file.filename or "the upload", await file.read())
+            content = await file.read()
+            samples += await asyncio.to_thread(data.from_upload, file.filename or "the upload", content)
     if not files:
         raise HTTPException(422, "the form holds no file: expected at least one, under any name")
     return samples
