@@ -10,7 +10,10 @@ from callbacks.grad_cam import GradCAM, grad_cam
 from callbacks.history import HistoryFiles, plot_history, plot_metric
 from callbacks.hyper_parameters import FinalMetric
 from callbacks.layers import feature_maps
+from callbacks.notebook_progress import NotebookProgress
 from callbacks.progress import EpochLines
+from callbacks.report_metric import ReportMetric
+from callbacks.stochastic_weight_average import StochasticWeightAverage
 
 __all__ = [
     "Backtest",
@@ -23,6 +26,9 @@ __all__ = [
     "ForecastPlot",
     "GradCAM",
     "HistoryFiles",
+    "NotebookProgress",
+    "ReportMetric",
+    "StochasticWeightAverage",
     "backtest",
     "feature_maps",
     "grad_cam",

@@ -53,7 +53,18 @@ class BatchPreview(pl.Callback):
                 f"BatchPreview shows images, (B, C, H, W); received {tuple(x.shape)} in {split}: leave it out of the "
                 "callbacks"
             )
-        labels = y.reshape(-1)[: self.num_images].long().tolist()
-        names = class_names(trainer, max(labels) + 1)
-        figure = image_grid(pictures(trainer, x[: self.num_images]), [names[label] for label in labels])
+        y = y[: self.num_images]
+        figure = image_grid(pictures(trainer, x[: self.num_images]), _titles(trainer, y))
         publish(trainer, figure, f"preview_{split}", step=trainer.current_epoch)
+
+
+def _titles(trainer: pl.Trainer, y: Tensor) -> list[str]:
+    """Names of classes (B,), or of the two that mixed images are most of, (B, num_classes)."""
+    if y.ndim < 2 or y.shape[1] == 1:
+        labels = y.reshape(-1).long().tolist()
+        names = class_names(trainer, max(labels) + 1)
+        return [names[label] for label in labels]
+    names = class_names(trainer, y.shape[1])
+    parts, numbers = y.topk(2, 1)
+    pairs = zip(parts.tolist(), numbers.tolist(), strict=True)
+    return [f"{names[one]} {part:.0%}" + (f"\n{names[two]}" if rest else "") for (part, rest), (one, two) in pairs]

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -71,6 +72,18 @@ class DataModule(pl.LightningDataModule, Codec):
     @abstractmethod
     def raw_path(self) -> Path:
         """The file or folder of the raw data."""
+
+    @abstractmethod
+    def val_places(self) -> list[str]:
+        """Where each validation sample stands in the raw data, in order."""
+
+    @abstractmethod
+    def tabulate(self, outputs: Mapping[str, Tensor]) -> pd.DataFrame:
+        """What an evaluation says of each sample, as a row: predictions, and the truth beside them.
+
+        Args:
+            outputs: by name, (N, ...): `preds` and `target`, or `forecast`.
+        """
 
     @property
     def units(self) -> dict[str, list[float]] | None:

@@ -1,7 +1,7 @@
 """What is known of series once the training part was read, and forecasts from that alone, as from a checkpoint."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +152,13 @@ class ForecastDataModule(DataModule):
                     yield from self.last_windows(read_frame(Path(item)), item)
             except DataError as error:
                 yield BadInput(str(error))
+
+    def tabulate(self, outputs: Mapping[str, Tensor]) -> pd.DataFrame:
+        """A row for each window: the forecasts `<target>_<step>`, in the units of the table or of its changes."""
+        forecast = outputs["forecast"].float()
+        point = self.unscale(forecast if forecast.ndim == 3 else forecast[..., forecast.shape[3] // 2])
+        names = [f"{target}_{step + 1}" for step in range(self.horizon) for target in self.target_names]
+        return pd.DataFrame(point.flatten(1).numpy(), columns=names)
 
     def last_windows(self, table: pd.DataFrame, place: str) -> Iterator[LastWindow | BadInput]:
         """The ends of the series in a table, as `series_inputs.last_windows`."""

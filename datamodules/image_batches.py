@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from datamodules.image_augmentation import TRIES, hide_squares, random_boxes, random_flips, resample, uniform
+from datamodules.image_mixing import NUM_DRAWS, mix_images
 from datamodules.image_store import Images
 from datamodules.image_transforms import ImageTransforms, Size
 
@@ -22,10 +23,14 @@ class ImageBatches:
         transforms: what happens to an image.
         size: height and width of what the net gets.
         seed: seed of the augmentation.
+        num_classes: number of classes, for labels of mixed images.
     """
 
-    def __init__(self, labels: Tensor, *, transforms: ImageTransforms, size: Size, seed: int) -> None:
+    def __init__(
+        self, labels: Tensor, *, transforms: ImageTransforms, size: Size, seed: int, num_classes: int = 2
+    ) -> None:
         self.labels = labels
+        self.num_classes = num_classes
         self.transforms = transforms
         self.size = size
         self.seed = seed
@@ -34,7 +39,7 @@ class ImageBatches:
         return len(self.labels)
 
     def __getitem__(self, asked: Asked) -> tuple[Tensor, Tensor]:
-        """Images (B, 3, h, w) float32 and classes (B,) int64."""
+        """Images (B, 3, h, w) float32 and classes (B,) int64; parts of each class (B, num_classes) of mixed images."""
         epoch, index = asked if isinstance(asked, tuple) else (None, asked)
         if epoch is None:
             x = self.transforms.normalise(self._evaluation(index))
@@ -42,6 +47,16 @@ class ImageBatches:
             x = self.transforms.normalise(self._training(epoch, index))
             if self.transforms.cutout:
                 x = hide_squares(x, uniform(self.seed, epoch, index + OTHER_STREAM, 2), side=self.transforms.cutout)
+            if self.transforms.mix != "none":
+                draws = uniform(self.seed, epoch, index + 2 * OTHER_STREAM, NUM_DRAWS)
+                return mix_images(
+                    x,
+                    self.labels[index],
+                    draws,
+                    self.transforms.mix,
+                    alpha=self.transforms.mix_alpha,
+                    num_classes=self.num_classes,
+                )
         return x, self.labels[index].to(x.device)
 
     def _evaluation(self, index: Tensor) -> Tensor:
@@ -58,7 +73,7 @@ class StackedBatches(ImageBatches):
         images: those of all parts, (M, 3, H, W) uint8.
         rows: numbers of this part's images, (N,) int64.
         device: where the batches are made.
-        labels, transforms, size, seed: as in `ImageBatches`.
+        labels, transforms, size, seed, num_classes: as in `ImageBatches`.
     """
 
     def __init__(
@@ -70,8 +85,9 @@ class StackedBatches(ImageBatches):
         transforms: ImageTransforms,
         size: Size,
         seed: int,
+        num_classes: int = 2,
     ) -> None:
-        super().__init__(labels, transforms=transforms, size=size, seed=seed)
+        super().__init__(labels, transforms=transforms, size=size, seed=seed, num_classes=num_classes)
         self.images = images
         self.rows = rows
         self.device = torch.device("cpu")
@@ -101,7 +117,7 @@ class SingleBatches(ImageBatches):
     Args:
         images: those of all parts, by number.
         rows: numbers of this part's images, (N,) int64.
-        labels, transforms, size, seed: as in `ImageBatches`.
+        labels, transforms, size, seed, num_classes: as in `ImageBatches`.
     """
 
     def __init__(
@@ -113,8 +129,9 @@ class SingleBatches(ImageBatches):
         transforms: ImageTransforms,
         size: Size,
         seed: int,
+        num_classes: int = 2,
     ) -> None:
-        super().__init__(labels, transforms=transforms, size=size, seed=seed)
+        super().__init__(labels, transforms=transforms, size=size, seed=seed, num_classes=num_classes)
         self.images = images
         self.rows = rows
 

@@ -11,7 +11,7 @@ from datamodules.image_sources import ImageSet
 from datamodules.image_store import DecodedImages
 from datamodules.image_transforms import Size
 from datamodules.labels import check_classes, check_names, find_numbers, number_labels
-from datamodules.splits import SPLITS, part_rows, stratified_split
+from datamodules.splits import SPLITS, hold_out, part_rows
 
 CLASSES_SHOWN, SKIPPED_SHOWN = 12, 20
 
@@ -29,13 +29,16 @@ class Parts(NamedTuple):
         return np.concatenate(list(self.rows.values()))
 
 
-def divide(found: ImageSet, classes: list[str] | None, *, val_fraction: float, seed: int) -> Parts:
+def divide(
+    found: ImageSet, classes: list[str] | None, *, val_fraction: float, fold: str | None = None, seed: int
+) -> Parts:
     """Train, val and test, with a stratified part of train as val where there is none.
 
     Args:
         found: the images.
         classes: names of the classes to keep; None keeps all.
         val_fraction: part of train that becomes val.
+        fold: as in `stratified_fold`, of all images but the test part; None for no cross-validation.
         seed: seed of the choice.
 
     Raises:
@@ -51,10 +54,10 @@ def divide(found: ImageSet, classes: list[str] | None, *, val_fraction: float, s
         places=lambda: [found.places[row] for row in used],
     )
     rows = {part: used[own] for part, own in part_rows(found.parts[used]).items()}
-    train, hint = rows["train"], "put images of it there"
-    if not len(rows["val"]):
-        kept, held_out = stratified_split(
-            labels[train], found.groups[train].view(np.int64), val_fraction=val_fraction, seed=seed
+    train, hint = rows["train"] if fold is None else np.union1d(rows["train"], rows["val"]), "put images of it there"
+    if fold is not None or not len(rows["val"]):
+        kept, held_out = hold_out(
+            labels[train], found.groups[train].view(np.int64), val_fraction=val_fraction, fold=fold, seed=seed
         )
         rows["train"], rows["val"] = train[kept], train[held_out]
         hint = "bring more images of it, make val_fraction larger, or bring a val folder of your own"

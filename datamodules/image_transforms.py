@@ -11,6 +11,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
 from datamodules.errors import DataError
+from datamodules.image_mixing import Mix
 from datamodules.image_store import SMALL
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -35,6 +36,9 @@ class ImageTransforms:
         flip: probability that an image is flipped left to right in training.
         mean: what is subtracted from red, green and blue, which are in [0, 1].
         std: what they are then divided by.
+        mix: what is made of two training images: none, mixup (one through the other), cutmix (a box of the one in the
+            other), or both, by chance; labels then are parts of each class.
+        mix_alpha: parameter of the Beta distribution of the part that is kept: the larger, the nearer to a half.
         train: transforms of torchvision.transforms.v2, or others, in place of crop, shift and flip: they get
             (3, H, W) uint8 and return (3, size, size).
     """
@@ -48,6 +52,8 @@ class ImageTransforms:
     flip: float = 0.5
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+    mix: Mix = "none"
+    mix_alpha: float = 1.0
     train: list[nn.Module] | None = None
 
     def __post_init__(self) -> None:
@@ -66,6 +72,8 @@ class ImageTransforms:
             raise ValueError(
                 f"expected transforms.shift and cutout of at least 0, received {self.shift} and {self.cutout}"
             )
+        if self.mix_alpha <= 0:
+            raise ValueError(f"expected transforms.mix_alpha above 0, received {self.mix_alpha}")
         if min(self.std) <= 0:
             raise ValueError(f"expected transforms.std above 0, received {self.std}")
 

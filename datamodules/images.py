@@ -35,6 +35,8 @@ class ImageDataModule(ImageEncodingDataModule):
         transforms: size, augmentation and normalisation.
         batch_size: number of images in a batch, on each device.
         val_fraction: part of train that becomes val, where there is no val; identical files stay together.
+        fold: a fold of a cross-validation, such as 2/5: val is that part of all but the test part, train the rest;
+            fit.py --folds runs them all.
         class_weights: what an error counts, by class: none (each sample the same), balanced (each class the same), or
             a weight by class name, 1 where none is given.
         balanced_sampling: draw each class as often as any other in training, with repetition.
@@ -57,6 +59,7 @@ class ImageDataModule(ImageEncodingDataModule):
         transforms: ImageTransforms = ImageTransforms(),
         batch_size: int = 32,
         val_fraction: float = 0.2,
+        fold: str | None = None,
         class_weights: Literal["none", "balanced"] | dict[str, float] = "none",
         balanced_sampling: bool = False,
         cache_bytes: int = 2**30,
@@ -69,6 +72,7 @@ class ImageDataModule(ImageEncodingDataModule):
         self.classes = classes
         self.transforms = transforms
         self.val_fraction = val_fraction
+        self.fold = fold
         self.class_weights = class_weights
         self.balanced_sampling = balanced_sampling
         self.cache_bytes = cache_bytes
@@ -81,7 +85,7 @@ class ImageDataModule(ImageEncodingDataModule):
 
     def _read(self) -> None:
         found = read_set(self.root, DATA_DIR, cache_bytes=self.cache_bytes, on_error=self.on_error)
-        parts = divide(found, self.classes, val_fraction=self.val_fraction, seed=self.seed)
+        parts = divide(found, self.classes, val_fraction=self.val_fraction, fold=self.fold, seed=self.seed)
         self._size = choose_size(
             self.transforms.size, found.sizes[parts.used], [found.places[row] for row in parts.used]
         )
@@ -95,6 +99,7 @@ class ImageDataModule(ImageEncodingDataModule):
         self._found = describe_images(found, parts, self._size)
         self._example = example_of(found, self.root)
         self._skipped = found.skipped
+        self._val_places = [found.places[row] for row in parts.rows["val"]]
 
     def read_parts(self) -> dict[str, Batches]:
         """The parts of the source, each class one of the checkpoint's."""
@@ -112,6 +117,7 @@ class ImageDataModule(ImageEncodingDataModule):
         def batches(rows: NDArray[np.int64]) -> ImageBatches:
             own: Any = {"transforms": self.transforms, "size": self.image_size, "seed": self.seed}
             own |= {"rows": torch.from_numpy(rows), "labels": torch.from_numpy(parts.labels[rows])}
+            own |= {"num_classes": len(parts.names)}
             return SingleBatches(found.images, **own) if stacked is None else StackedBatches(stacked, **own)
 
         return {part: batches(rows) for part, rows in parts.rows.items() if len(rows)}
@@ -125,6 +131,10 @@ class ImageDataModule(ImageEncodingDataModule):
         if self.num_workers is not None:
             return self.num_workers
         return 0 if stacked else min(num_processors(), MAX_WORKERS)
+
+    def val_places(self) -> list[str]:
+        """Name of each validation image within the source."""
+        return self._val_places
 
     def raw_path(self) -> Path:
         """The file or folder that was read."""

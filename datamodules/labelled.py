@@ -1,11 +1,12 @@
 """What the DataModules of labelled samples share: classes with names."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 from torch import Tensor
 
 from datamodules.base import DataModule
@@ -36,6 +37,15 @@ class LabelledDataModule(DataModule):
             "Decisions about people without a person who looks at them: errors are spread unevenly over groups, and "
             "nothing here has measured how.",
         ]
+
+    def tabulate(self, outputs: Mapping[str, Tensor]) -> pd.DataFrame:
+        """A row for each sample: `label`, `predicted`, and the probability of each class."""
+        preds = outputs["preds"]
+        probabilities = preds if preds.ndim == 2 else torch.stack([1 - preds, preds], 1)
+        names = self.class_names
+        named = {"label": outputs["target"], "predicted": probabilities.argmax(1)}
+        columns = {title: [names[number] for number in numbers.tolist()] for title, numbers in named.items()}
+        return pd.DataFrame(columns).join(pd.DataFrame(probabilities.numpy(), columns=names).add_prefix("probability_"))
 
     def decode(
         self, samples: Sequence[Any], predictions: Tensor, quantiles: Sequence[float] = (), *, top: int = 1

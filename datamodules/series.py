@@ -14,20 +14,18 @@ from datamodules.forecasts import ForecastDataModule
 from datamodules.series_cells import Series, split_series
 from datamodules.series_gaps import fill_gaps
 from datamodules.series_inputs import difference, until_last_target
+from datamodules.series_naive import naive_lines
 from datamodules.series_parts import (
-    choose_horizon,
-    choose_lookback,
     common_freq,
     cut_parts,
     describe_series,
-    naive_lines,
+    learn_state,
+    window_places,
 )
 from datamodules.series_sources import locate
-from datamodules.series_state import SeriesState, fit_scale
-from datamodules.series_steps import season_of
 from datamodules.series_tables import SeriesColumns, check_columns, choose_roles, read_frame
-from datamodules.series_windows import SeriesBatches, seasonal_errors
-from datamodules.splits import split_by_time
+from datamodules.series_windows import SeriesBatches
+from datamodules.splits import rolling_fold, split_by_time
 
 
 class SeriesDataModule(ForecastDataModule):
@@ -52,6 +50,8 @@ class SeriesDataModule(ForecastDataModule):
         freq: frequency of the steps in pandas' words, such as h or 15min; rows: each row is a step; null: found.
         season: number of steps in a season; null: a day, a week or a year, as the frequency suggests.
         batch_size: number of windows in a batch, on each device.
+        fold: a fold of a cross-validation, such as 2/5: of 6 blocks of train and val, train is the first 2 and val the
+            third; fit.py --folds runs them all.
         seed: seed of the order; the command line sets it from --seed_everything.
     """
 
@@ -74,6 +74,7 @@ class SeriesDataModule(ForecastDataModule):
         freq: str | None = None,
         season: int | None = None,
         batch_size: int = 32,
+        fold: str | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__(batch_size=batch_size, seed=seed)
@@ -89,6 +90,7 @@ class SeriesDataModule(ForecastDataModule):
         self.scale = scale
         self.fill = fill
         self.freq = freq
+        self.fold = fold
 
     def prepare_data(self) -> None:
         """Downloads the series where it is a published one that is not here yet."""
@@ -103,24 +105,14 @@ class SeriesDataModule(ForecastDataModule):
         filled = [fill_gaps(item, roles.values, freq, self.fill, self.path) for item in found]
         series = [difference(item, len(roles.targets), self.diff) for item in filled]
         ends = [split_by_time(item.times, self.split) for item in series]
-        train = [item.values[: own[0]] for item, own in zip(series, ends, strict=True)]
-        mean, std = fit_scale(train, roles.values, self.scale)
-        season = self._asked["season"] or season_of(freq)
-        horizon = self._asked["horizon"] or choose_horizon(season, ends)
-        targets = slice(len(roles.targets))
-        scaled = [(part[:, targets] - mean[targets]) / std[targets] for part in train]
-        self._state = SeriesState(
-            roles=roles,
-            freq=freq,
-            season=season,
-            lookback=self._asked["lookback"] or choose_lookback(season, horizon, max(map(len, train))),
-            horizon=horizon,
-            mean=mean.tolist(),
-            std=std.tolist(),
-            naive_error=seasonal_errors(scaled, season).tolist(),
-            names=[item.name for item in series],
+        if self.fold is not None:
+            ends = [rolling_fold(own[1], self.fold) for own in ends]
+        self._state = learn_state(series, ends, roles, freq, scale=self.scale, asked=self._asked)
+        starts = cut_parts(series, ends, self._state, stride=self.stride)
+        parts, self._val_places = (
+            self._windows(series, starts),
+            lambda: window_places(series, starts["val"], self.lookback),
         )
-        parts = self._windows(series, cut_parts(series, ends, self._state, stride=self.stride))
         self.train_data, self.test_data = parts["train"], parts.get("test")
         self.val_data = parts.get("val", parts["train"])
         ignored = [name for name in table.columns if name not in (roles.time, roles.series_id, *roles.values)]
@@ -156,6 +148,10 @@ class SeriesDataModule(ForecastDataModule):
             for part, rows in starts.items()
             if len(rows)
         }
+
+    def val_places(self) -> list[str]:
+        """The series and the first step that is forecast, of each validation window."""
+        return self._val_places()
 
     def raw_path(self) -> Path:
         """The file or folder that was read."""

@@ -1,17 +1,16 @@
 """Which windows belong to which part, and what there is to say of them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from datamodules.errors import DataError
 from datamodules.series_cells import Series
-from datamodules.series_state import SeriesState
-from datamodules.series_steps import complete, find_freq
-from datamodules.series_windows import SeriesBatches, last_values, seasonal_values, window_starts
+from datamodules.series_state import SeriesState, fit_scale
+from datamodules.series_steps import complete, find_freq, season_of
+from datamodules.series_tables import Roles
+from datamodules.series_windows import seasonal_errors, window_starts
 from datamodules.splits import SPLITS
 
 MOST_STEPS = 336  # of a look-back that is not given
@@ -90,6 +89,50 @@ def cut_parts(
     return found
 
 
+def learn_state(
+    series: list[Series], ends: list[Ends], roles: Roles, freq: str, *, scale: str, asked: Mapping[str, int | None]
+) -> SeriesState:
+    """What the training parts tell: scaling, and the sizes that are not given.
+
+    Args:
+        series: all series.
+        ends: where the parts of each end.
+        roles: the columns.
+        freq: frequency of the steps.
+        scale: as in `fit_scale`.
+        asked: `season`, `horizon` and `lookback`; None for what is to be found.
+    """
+    train = [item.values[: own[0]] for item, own in zip(series, ends, strict=True)]
+    mean, std = fit_scale(train, roles.values, scale)
+    season = asked["season"] or season_of(freq)
+    horizon = asked["horizon"] or choose_horizon(season, ends)
+    targets = slice(len(roles.targets))
+    scaled = [(part[:, targets] - mean[targets]) / std[targets] for part in train]
+    return SeriesState(
+        roles=roles,
+        freq=freq,
+        season=season,
+        lookback=asked["lookback"] or choose_lookback(season, horizon, max(map(len, train))),
+        horizon=horizon,
+        mean=mean.tolist(),
+        std=std.tolist(),
+        naive_error=seasonal_errors(scaled, season).tolist(),
+        names=[item.name for item in series],
+    )
+
+
+def window_places(series: list[Series], starts: NDArray[np.int64], lookback: int) -> list[str]:
+    """The series and the time stamp of the first step to forecast, of windows.
+
+    Args:
+        series: all series, below each other.
+        starts: first row of each window.
+        lookback: number of rows that the net sees.
+    """
+    places = [f"{item.name} {time}".strip() for item in series for time in item.times]
+    return [places[start + lookback] for start in starts.tolist()]
+
+
 def describe_series(
     series: list[Series], ends: list[Ends], state: SeriesState, sizes: Mapping[str, int], ignored: list[str]
 ) -> str:
@@ -111,43 +154,6 @@ def describe_series(
     if ignored:
         described.append(f"not used: {_few(ignored)}")
     return "; ".join(described)
-
-
-def naive_lines(data: SeriesBatches, state: SeriesState, scores: Mapping[str, float], part: str) -> list[str]:
-    """A line with the errors of the net and of the naive forecasts, and one more where the net is not better.
-
-    Args:
-        data: the windows of the part.
-        state: lookback, horizon, season and number of targets.
-        scores: what was logged, with `<part>_mae` and `<part>_mse` among it.
-        part: val or test.
-    """
-    if not {f"{part}_mae", f"{part}_mse"} <= set(scores):
-        return []
-    sizes = {"num_targets": len(state.roles.targets), "horizon": state.horizon}
-    naive = {"the last value": _errors(data, lambda x: last_values(x, **sizes))}
-    if 1 < state.season <= state.lookback:
-        name = f"the season before ({state.season} steps)"
-        naive[name] = _errors(data, lambda x: seasonal_values(x, **sizes, season=state.season))
-    net = scores[f"{part}_mae"], scores[f"{part}_mse"]
-    told = [f"{name} {mae:.4f}, {mse:.4f}" for name, (mae, mse) in {"the net": net, **naive}.items()]
-    lines = [f"{part}, mae and mse of the scaled targets: {'; '.join(told)}"]
-    for number, metric in enumerate(("mae", "mse")):
-        name, best = min(((name, errors[number]) for name, errors in naive.items()), key=lambda item: item[1])
-        if best <= net[number]:
-            lines.append(f"{part}_{metric}: the net does not beat the naive forecast by {name}")
-    return lines
-
-
-def _errors(data: SeriesBatches, forecast: Callable[[Tensor], Tensor]) -> tuple[float, float]:
-    """Mean absolute and mean squared error over the windows, each by what is known of it."""
-    totals = torch.zeros(2, dtype=torch.float64)
-    for index in torch.arange(len(data)).split(1024):
-        x, y = data[index]
-        errors = (forecast(x) - y).double()
-        totals += torch.stack([errors.abs().nanmean((1, 2)).sum(), errors.square().nanmean((1, 2)).sum()])
-    mae, mse = (totals / len(data)).tolist()
-    return mae, mse
 
 
 def _few(names: Sequence[str]) -> str:

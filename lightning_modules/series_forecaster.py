@@ -32,6 +32,7 @@ class SeriesForecaster(LightModel):
         weight_decay: L2 penalty (decoupled in AdamW).
         schedule: constant, cosine (down to 0), one_cycle (straight up for a quarter of the steps, then down), or
             halving (to a half after each epoch).
+        warm_up: part of all steps in which the rate rises from 0 before a constant or cosine schedule.
         loss: mse, mae, huber, mspe (the cookbook's squared percentage), or quantile (the pinball loss, for intervals).
         quantiles: levels of the quantiles, rising, their middle one 0.5; used with the quantile loss.
         calibrate: after each validation of a fit, stretch the intervals that tests and predictions get, so that they
@@ -53,6 +54,7 @@ class SeriesForecaster(LightModel):
         optimizer: str = "Adam",
         weight_decay: float = 0.0,
         schedule: Literal["constant", "cosine", "one_cycle", "halving"] = "constant",
+        warm_up: float = 0.0,
         loss: Literal["mse", "mae", "huber", "mspe", "quantile"] = "mse",
         quantiles: tuple[float, ...] = (0.1, 0.5, 0.9),
         calibrate: bool = False,
@@ -65,6 +67,7 @@ class SeriesForecaster(LightModel):
         self.optimizer = optimizer_class(optimizer)
         self.weight_decay = weight_decay
         self.schedule = schedule
+        self.warm_up = warm_up
         self.loss = loss
         self.quantiles = tuple(quantiles) if loss == "quantile" else ()
         self.calibrate = calibrate
@@ -146,7 +149,7 @@ class SeriesForecaster(LightModel):
     def configure_optimizers(self) -> Any:
         """The optimizer over all parameters, with the schedule."""
         optimizer = make_optimizer(self.optimizer, self.parameters(), lr=self.lr, weight_decay=self.weight_decay)
-        return with_schedule(optimizer, self.schedule, self.trainer)
+        return with_schedule(optimizer, self.schedule, self.trainer, warm_up=self.warm_up)
 
 
 def check_quantiles(quantiles: Sequence[float]) -> None:

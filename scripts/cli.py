@@ -5,6 +5,7 @@ import time
 from argparse import ArgumentError
 from pathlib import Path
 
+from jsonargparse import Namespace, dict_to_namespace
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
@@ -18,6 +19,7 @@ from scripts.keys import SIZES, TOLD, refuse_linked
 from scripts.parsing import explain, spell_nulls, unwrap
 from scripts.quiet import say
 from scripts.resume import RunConfig, go_on_in, going_on, refuse_changes
+from scripts.training_options import NOTHING, Extras
 
 CHECKPOINT = {
     "monitor": "val_loss",
@@ -32,6 +34,13 @@ HELP = """Train a task, or your own preset.
   --task NAME     a preset of tasks/ (see --list), or the path of a YAML of your own
   --gpus GPUS     auto (default) what is there; 0 the CPU; N that many; -1 all; 0,1 those ids
   --list          the tasks, a line each
+  --early_stopping N   end after N epochs without a better value of the checkpoint's metric
+  --ema DECAY     validate and save the weights' exponential moving average, such as 0.99
+  --swa START     validate and save the mean of the weights over the epochs after this part of them, such as 0.75
+  --compile       torch.compile the net
+  --wandb, --mlflow    log to these too
+  --find_lr, --find_batch_size    look for a learning rate or the largest batch, say it, and end
+  --folds K       cross-validate: K runs, their mean and spread, and predictions for every sample
   --init auto     begin anew where the checkpoint of --ckpt_path is missing (strict, the default: an error)
   --quiet         no progress, only the result
   --debug         errors with their traceback
@@ -47,8 +56,10 @@ class LightFitCLI(LightningCLI):
         UsageError: the line does not parse, or an argument is refused by the class that takes it.
     """
 
-    def __init__(self, args: list[str], *, task: str, quiet: bool, init: str) -> None:
-        self.quiet, self.init = quiet, init
+    def __init__(
+        self, args: list[str], *, task: str, quiet: bool = False, init: str = "strict", extras: Extras = NOTHING
+    ) -> None:
+        self.quiet, self.init, self.extras = quiet, init, extras
         refuse_linked(args)
         callbacks = [HistoryFiles(), FinalMetric(), EpochLines(quiet=quiet)]
         logger = {
@@ -90,6 +101,7 @@ class LightFitCLI(LightningCLI):
         """`--checkpoint.*`, `--ckpt_path`, and what flows from the data and the seed."""
         parser.add_lightning_class_args(BestAndLast, "checkpoint")
         parser.set_defaults({f"checkpoint.{name}": value for name, value in CHECKPOINT.items()})
+        parser.add_argument("--tune", type=dict | None, default=None, help="What scripts/tune.py tries.")
         parser.add_argument("--ckpt_path", type=str | None, default=None, help="Checkpoint of a run to go on with.")
         for size in SIZES:
             parser.link_arguments(f"data.{size}", f"model.init_args.net.init_args.{size}", apply_on="instantiate")
@@ -121,6 +133,18 @@ class LightFitCLI(LightningCLI):
                 say(going_on(checkpoint, self.config.ckpt_path, time.monotonic() - started))
             refuse_changes(self.config_dump["model"], checkpoint.get("hyper_parameters", {}), "model")
             refuse_changes(self.config_dump["data"], checkpoint.get("datamodule_hyper_parameters", {}), "data")
+        self._add_extras()
+
+    def _add_extras(self) -> None:
+        trainer, checkpoint = self.config.trainer, self.config.checkpoint
+        for callback in self.extras.callbacks:
+            if callback["class_path"].endswith("EarlyStopping"):
+                callback["init_args"] |= {"monitor": checkpoint.monitor or "val_loss", "mode": checkpoint.mode}
+        if self.extras.callbacks:
+            trainer.callbacks = [*(trainer.callbacks or []), *map(dict_to_namespace, self.extras.callbacks)]
+        if self.extras.loggers:
+            first = [trainer.logger] if isinstance(trainer.logger, Namespace) else trainer.logger or []
+            trainer.logger = [*first, *map(dict_to_namespace, self.extras.loggers)]
 
     def _spare_bfloat16(self) -> None:
         trainer = self.config.trainer

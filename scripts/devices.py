@@ -1,6 +1,9 @@
 """`--gpus`, as Lightning 1.x spoke it, and what the device can do."""
 
+import importlib.util
+import os
 import re
+import shutil
 
 import torch
 
@@ -48,6 +51,25 @@ def has_bfloat16(accelerator: str) -> bool:
     if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return accelerator not in ("auto", "cpu") or any(torch.cpu.get_capabilities().get(name) for name in BFLOAT16)
+
+
+def check_compiler(device_type: str) -> None:
+    """Nothing, where torch.compile finds what it compiles with.
+
+    Args:
+        device_type: where the net runs, such as `cpu` or `cuda`.
+
+    Raises:
+        UsageError: there is none; it says what to install.
+    """
+    cpp = next((name for name in (os.environ.get("CXX", ""), "g++", "clang++") if name and shutil.which(name)), None)
+    if cpp is None:
+        raise UsageError(
+            "--compile needs a C++ compiler, and neither g++ nor clang++ is there: install one (apt install g++; "
+            "xcode-select --install), name it by the variable CXX, or leave --compile out"
+        )
+    if device_type == "cuda" and importlib.util.find_spec("triton") is None:
+        raise UsageError("--compile needs triton on a GPU: pip install triton, or leave --compile out")
 
 
 def _check_visible(gpus: str, wanted: int, num_visible: int) -> None:

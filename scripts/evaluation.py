@@ -33,6 +33,7 @@ class Evaluation(NamedTuple):
     tables: dict[str, pd.DataFrame]
     plots: dict[str, Plot]
     logged: tuple[str, ...]  # names of the metrics that the model itself gives
+    outputs: dict[str, Tensor]  # what was said of each sample, in order
 
     @property
     def in_words(self) -> str:
@@ -57,7 +58,7 @@ def evaluate_test(trainer: Trainer, model: LightModel, data: DataModule) -> Eval
     metrics = {name.removeprefix("test_"): float(value) for name, value in logged.items()}
     assert data.test_data is not None
     outputs, num_samples = kept.outputs, len(data.test_data)
-    evaluation = Evaluation(num_samples, metrics, "", (np.nan, np.nan), {}, {}, tuple(metrics))
+    evaluation = Evaluation(num_samples, metrics, "", (np.nan, np.nan), {}, {}, tuple(metrics), outputs)
     if "forecast" in outputs and isinstance(data, ForecastDataModule):
         return _of_forecasts(evaluation, outputs, data, data.test_data)
     if {"preds", "target"} <= set(outputs) and isinstance(data, LabelledDataModule):

@@ -10,6 +10,7 @@ if __name__ == "__main__":  # run as a file: import from the repository, not fro
 
 from scripts.errors import UsageError, exit_code
 from scripts.presets import list_tasks, preset_path
+from scripts.training_options import add_flags, extras_of
 
 
 def main(args: list[str] | None = None) -> int:
@@ -19,6 +20,7 @@ def main(args: list[str] | None = None) -> int:
     own.add_argument("--gpus", default="auto")
     own.add_argument("--list", action="store_true")
     own.add_argument("--init", choices=("strict", "auto"), default="strict")
+    add_flags(own)
     own.add_argument("--quiet", action="store_true")
     own.add_argument("--debug", action="store_true")
     options, rest = own.parse_known_args(sys.argv[1:] if args is None else args)
@@ -42,10 +44,22 @@ def fit(options: argparse.Namespace, rest: list[str]) -> None:
         near = [flag for item in rest for flag in get_close_matches(item, ["--task", "--gpus"], cutoff=0.7)]
         meant = f" ({near[0]} was not among what was typed, though something like it)" if near else ""
         raise UsageError(f"which task?{meant} --task NAME, one of:\n{list_tasks()}")
-    # Before LightningCLI, which imports torch and Lightning.
-    from scripts.training import train
+    extras, args = extras_of(options, name), [*preset, *rest]
+    # After what needs neither torch nor Lightning.
+    if options.folds is not None:
+        from scripts.folds import cross_validate
 
-    train(name, [*preset, *rest], gpus=options.gpus, quiet=options.quiet, init=options.init)
+        cross_validate(name, args, options.folds, gpus=options.gpus, quiet=options.quiet, extras=extras)
+        return
+    from scripts.training import build, train
+
+    cli = build(name, args, gpus=options.gpus, quiet=options.quiet, init=options.init, extras=extras)
+    if options.find_lr or options.find_batch_size:
+        from scripts.finding import find_batch_size, find_lr
+
+        (find_lr if options.find_lr else find_batch_size)(cli)
+    else:
+        train(name, cli)
 
 
 if __name__ == "__main__":

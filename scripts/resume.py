@@ -16,7 +16,7 @@ class RunConfig(SaveConfigCallback):
 
     def __init__(self, parser: LightningArgumentParser, config: Namespace, **kwargs: Any) -> None:
         config = config.clone()
-        config.ckpt_path = None
+        config.ckpt_path = config.tune = None
         _set_folder(config, version=None)
         super().__init__(parser, config, **kwargs)
 
@@ -37,6 +37,7 @@ def going_on(checkpoint: Mapping[str, Any], path: str, seconds: float) -> str:
 
 def _set_folder(config: Namespace, **values: str | None) -> None:
     logger = config.trainer.logger
+    logger = logger[0] if isinstance(logger, list) and logger else logger  # TensorBoard's, before those of flags
     if isinstance(logger, Namespace) and "init_args" in logger:
         for name, value in values.items():
             if name in logger.init_args:

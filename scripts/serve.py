@@ -50,7 +50,7 @@ def serve(options: argparse.Namespace) -> None:
     try:
         import uvicorn
 
-        from scripts.serving import make_app
+        from scripts.serving import Limits, make_app
     except ImportError as error:
         raise ImportError(f"serving needs {error.name}: pip install 'lightfit[serve]'") from error
     from scripts.predictor import Predictor, devices_of
@@ -60,14 +60,8 @@ def serve(options: argparse.Namespace) -> None:
     trained = load_trained(options.checkpoint)
     predictor = Predictor(trained.model, trained.data, devices_of(options.gpus))
     predictor(trained.data.example_batch())  # the first call allocates, and would keep a client waiting
-    app = make_app(
-        trained,
-        predictor,
-        max_batch_size=options.max_batch_size,
-        wait_s=options.wait_ms / 1000,
-        max_bytes=options.max_bytes,
-        max_inputs=options.max_inputs,
-    )
+    limits = Limits(options.max_batch_size, options.wait_ms / 1000, options.max_bytes, options.max_inputs)
+    app = make_app(trained, predictor, limits)
     level = "info" if options.debug else "warning"
     server = uvicorn.Server(uvicorn.Config(app, log_level=level, timeout_graceful_shutdown=STOP_S))
     host, port = listening.getsockname()[:2]

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
@@ -21,76 +21,91 @@ from scripts.trained import Trained
 PAGES = Path(__file__).resolve().parent / "pages"
 
 
-def make_app(
-    trained: Trained,
-    predictor: Predictor,
-    *,
-    max_batch_size: int,
-    wait_s: float,
-    max_bytes: int,
-    max_inputs: int,
-) -> FastAPI:
-    """The application: `POST /predict`, `/health`, `/info`, the documentation at `/docs`, and a page to try it at `/`.
+class Limits(NamedTuple):
+    """What is done at once, and what is refused.
 
     Args:
-        trained: the checkpoint.
-        predictor: the model at work.
         max_batch_size: as in `Batcher`.
         wait_s: as in `Batcher`.
         max_bytes: the most bytes of a request.
         max_inputs: the most inputs of a request.
     """
-    data = trained.data
-    num_classes = data.num_classes if isinstance(data, LabelledDataModule) else 1
-    batcher = Batcher(
-        lambda items: _predict(predictor, items),
-        max_batch_size=max_batch_size,
-        wait_s=wait_s,
-        num_workers=predictor.num_replicas,
-    )
+
+    max_batch_size: int
+    wait_s: float
+    max_bytes: int
+    max_inputs: int
+
+
+class Service:
+    """Answers requests from a trained model.
+
+    Args:
+        trained: the checkpoint.
+        predictor: the model at work.
+        limits: what is done at once, and what is refused.
+    """
+
+    def __init__(self, trained: Trained, predictor: Predictor, limits: Limits) -> None:
+        self.trained = trained
+        self.max_inputs = limits.max_inputs
+        self.num_classes = trained.data.num_classes if isinstance(trained.data, LabelledDataModule) else 1
+        self.batcher = Batcher(
+            lambda items: _predict(predictor, items),
+            max_batch_size=limits.max_batch_size,
+            wait_s=limits.wait_s,
+            num_workers=predictor.num_replicas,
+        )
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        await batcher.start()
+    async def running(self, app: FastAPI) -> AsyncIterator[None]:
+        """While the server runs, so does the batcher."""
+        await self.batcher.start()
         yield
-        await batcher.stop()
+        await self.batcher.stop()
 
-    app = FastAPIOffline(title="LightFit", version=VERSION, lifespan=lifespan, redoc_url=None)
-    app.add_middleware(LimitBody, max_bytes=max_bytes)
-    app.state.batcher = batcher
-    _explain_errors(app)
-
-    @app.get("/health")
-    async def health() -> dict[str, str]:
+    async def health(self) -> dict[str, str]:
         """Whether the server is up."""
         return {"status": "ok"}
 
-    @app.get("/info")
-    async def info() -> dict[str, Any]:
+    async def info(self) -> dict[str, Any]:
         """What is served: domain, classes, input, version."""
-        return about(trained)
+        return about(self.trained)
 
-    @app.get("/", response_class=HTMLResponse, include_in_schema=False)
-    async def page() -> str:
+    async def page(self) -> str:
+        """A page to try it."""
         return (PAGES / "serve.html").read_text(encoding="utf-8")
 
-    @app.post("/predict", openapi_extra={"requestBody": _request_body(data.request_schema)})
-    async def predict(request: Request, top: int = 1) -> dict[str, list[Any]]:
+    async def predict(self, request: Request, top: int = 1) -> dict[str, list[Any]]:
         """For each input its prediction, in order; an input that is bad has an `error` in its place."""
-        if not 1 <= top <= num_classes:
-            raise HTTPException(422, f"expected top from 1 to {num_classes}, received {top}")
-        samples = await read_samples(request, data, max_inputs)
+        if not 1 <= top <= self.num_classes:
+            raise HTTPException(422, f"expected top from 1 to {self.num_classes}, received {top}")
+        samples = await read_samples(request, self.trained.data, self.max_inputs)
         good = [(sample, top) for sample in samples if not isinstance(sample, BadInput)]
         try:
-            results = iter(await batcher(good))
+            results = iter(await self.batcher(good))
         except DataError as error:
             raise HTTPException(422, str(error)) from error
-        return {
-            "predictions": [
-                {"error": sample.problem} if isinstance(sample, BadInput) else next(results) for sample in samples
-            ]
-        }
+        said = [{"error": item.problem} if isinstance(item, BadInput) else next(results) for item in samples]
+        return {"predictions": said}
 
+
+def make_app(trained: Trained, predictor: Predictor, limits: Limits) -> FastAPI:
+    """The application: `POST /predict`, `/health`, `/info`, the documentation at `/docs`, and a page to try it at `/`.
+
+    Args:
+        trained: the checkpoint.
+        predictor: the model at work.
+        limits: what is done at once, and what is refused.
+    """
+    service = Service(trained, predictor, limits)
+    app = FastAPIOffline(title="LightFit", version=VERSION, lifespan=service.running, redoc_url=None)
+    app.add_middleware(LimitBody, max_bytes=limits.max_bytes)
+    app.add_exception_handler(RequestValidationError, explain)
+    app.get("/health")(service.health)
+    app.get("/info")(service.info)
+    app.get("/", response_class=HTMLResponse, include_in_schema=False)(service.page)
+    app.post("/predict", openapi_extra={"requestBody": _request_body(trained.data.request_schema)})(service.predict)
     return app
 
 
@@ -130,9 +145,9 @@ def _request_body(schema: dict[str, Any]) -> dict[str, Any]:
     return {"required": True, "content": content}
 
 
-def _explain_errors(app: FastAPI) -> None:
-    @app.exception_handler(RequestValidationError)
-    async def explain(request: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        return JSONResponse({"detail": f"{place}: {first['msg']}, received {first.get('input')!r}"}, 422)
+async def explain(request: Request, error: Exception) -> JSONResponse:
+    """A parameter that is none, in a sentence."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    place = ".".join(map(str, first["loc"]))
+    return JSONResponse({"detail": f"{place}: {first['msg']}, received {first.get('input')!r}"}, 422)

@@ -32,6 +32,7 @@ PURE = (
         "series_cells",
         "series_gaps",
         "series_inputs",
+        "series_naive",
         "series_parts",
         "series_steps",
         "series_tables",

@@ -29,7 +29,7 @@ from scripts.predict import main as predict
 from scripts.predictor import Predictor
 from scripts.presets import TASKS
 from scripts.serve import main
-from scripts.serving import make_app
+from scripts.serving import Limits, make_app
 from scripts.trained import load_trained
 
 Trained = Callable[[str], str]
@@ -44,7 +44,7 @@ def client(trained: Trained) -> Iterator[Callable[[str], TestClient]]:
     def start(task: str) -> TestClient:
         held = load_trained(trained(task))
         predictor = Predictor(held.model, held.data, [torch.device("cpu")])
-        app = make_app(held, predictor, max_batch_size=8, wait_s=0.001, max_bytes=100_000, max_inputs=50)
+        app = make_app(held, predictor, Limits(8, 0.001, max_bytes=100_000, max_inputs=50))
         opened.append(TestClient(app, raise_server_exceptions=False).__enter__())
         return opened[-1]
 

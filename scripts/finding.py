@@ -1,0 +1,74 @@
+"""Looking for a learning rate and a batch size, by Lightning's Tuner."""
+
+import contextlib
+import io
+from pathlib import Path
+
+import pandas as pd
+from pytorch_lightning.tuner import Tuner
+
+from callbacks.plots import Plot, run_folder, write_csv, write_png
+from scripts.cli import LightFitCLI
+from scripts.errors import UsageError
+from scripts.reporting import from_here
+
+MOST_SAMPLES = 8192  # of a batch that is tried
+
+
+def find_lr(cli: LightFitCLI) -> None:
+    """Lets the rate rise over 100 steps, and says at which one the loss falls fastest; draws the curve.
+
+    Source: Smith 2017, "Cyclical Learning Rates for Training Neural Networks", section 3.3.
+
+    Raises:
+        UsageError: the loss does not fall anywhere.
+    """
+    folder = run_folder(cli.trainer)
+    with contextlib.redirect_stdout(io.StringIO()):
+        found = Tuner(cli.trainer).lr_find(cli.model, datamodule=cli.datamodule, update_attr=False)
+    if not cli.trainer.is_global_zero or found is None:
+        return
+    table, rate = pd.DataFrame(found.results), found.suggestion()
+    write_csv(table, folder / "lr_find.csv")
+    write_png(plot_lr(table, rate).pixels(), folder / "lr_find.png")
+    if rate is None:
+        raise UsageError(
+            f"no learning rate was found: the loss falls nowhere over these steps, see '{folder / 'lr_find.png'}'; "
+            "with a smaller --data.batch_size there are more of them"
+        )
+    _say(f"the loss falls fastest at a learning rate of {rate:.2g}", f"--model.lr {rate:.2g}", folder / "lr_find.png")
+
+
+def plot_lr(table: pd.DataFrame, rate: float | None) -> Plot:
+    """The loss by the learning rate, with the suggested one marked.
+
+    Args:
+        table: columns `lr` and `loss`.
+        rate: the suggestion; None if there is none.
+    """
+    figure = Plot(figsize=(6.4, 4.0), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(table["lr"], table["loss"])
+    if rate is not None:
+        nearest = table.iloc[int((table["lr"] - rate).abs().argmin())]
+        axes.plot(nearest["lr"], nearest["loss"], "o", color="tab:red", label=f"{rate:.2g}")
+        axes.legend(title="falls fastest at")
+    axes.set_xscale("log")
+    axes.set_xlabel("learning rate")
+    axes.set_ylabel("loss, smoothed")
+    axes.grid(alpha=0.3)
+    return figure
+
+
+def find_batch_size(cli: LightFitCLI) -> None:
+    """Doubles the batch till memory is short, the data is used up or 8,192 are reached, and says the largest one."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        size = Tuner(cli.trainer).scale_batch_size(cli.model, datamodule=cli.datamodule, max_val=MOST_SAMPLES)
+    if cli.trainer.is_global_zero and size is not None:
+        most = min(size, len(cli.datamodule.train_data))
+        _say(f"batches of up to {most} samples fit", f"--data.batch_size {most}")
+
+
+def _say(result: str, flag: str, picture: Path | None = None) -> None:
+    seen = f", see {from_here(picture)}" if picture else ""
+    print(f"{result}{seen}; the same command with {flag} trains with it")

@@ -1,0 +1,64 @@
+"""What is said at the end of a run."""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+from pytorch_lightning import Trainer
+from pytorch_lightning.callbacks import ModelCheckpoint
+
+from datamodules import DataModule
+from lightning_modules import LightModel
+
+SCRIPTS = Path(__file__).resolve().parent
+
+
+def report(
+    trainer: Trainer, model: LightModel, data: DataModule, *, seconds: float, test_scores: dict[str, float]
+) -> None:
+    """Prints the best score, what the data has to remark, where everything is, and the commands that come next."""
+    print(f"trained to epoch {trainer.current_epoch}, {trainer.global_step} steps, in {seconds:.1f} s")
+    epoch, val_scores = best_epoch(trainer, model.history)
+    if val_scores:
+        print(f"best epoch {epoch}: {_in_words(val_scores)}")
+    if test_scores:
+        print(f"its test part: {_in_words(test_scores)}")
+    for line in data.remarks(val_scores | test_scores):
+        print(line)
+    checkpoint = trainer.checkpoint_callback
+    if not isinstance(checkpoint, ModelCheckpoint) or not checkpoint.best_model_path:
+        return
+    path = from_here(Path(checkpoint.best_model_path))
+    print(f"checkpoint: {path}\n\nnext:")
+    if trainer.logger is not None:
+        print(f"  tensorboard --logdir {from_here(Path(trainer.logger.save_dir or '.'))}")
+    for script, words in (("evaluate", ""), ("predict", f" {shlex.quote(data.example_input)}")):
+        print(f"  python {from_here(SCRIPTS)}/{script}.py {shlex.quote(str(path))}{words}")
+
+
+def best_epoch(trainer: Trainer, history: pd.DataFrame) -> tuple[int, dict[str, float]]:
+    """The epoch whose checkpoint was kept as the best, and its scores in validation; none where there is no such."""
+    checkpoint = trainer.checkpoint_callback
+    if not isinstance(checkpoint, ModelCheckpoint) or checkpoint.monitor not in history:
+        return 0, {}
+    monitored = history[checkpoint.monitor]
+    best = history.iloc[int(monitored.argmin() if checkpoint.mode == "min" else monitored.argmax())]
+    return int(best["epoch"]), {name: float(best[name]) for name in history.columns if name.startswith("val_")}
+
+
+def _in_words(scores: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
+
+
+def how_to_go_on(trainer: Trainer) -> str:
+    """What to say of a run that was interrupted."""
+    checkpoint = trainer.checkpoint_callback
+    last = checkpoint.last_model_path if isinstance(checkpoint, ModelCheckpoint) else ""
+    hint = f"the same command with --ckpt_path {from_here(Path(last))} goes on" if last else "no epoch was finished"
+    return f"interrupted in epoch {trainer.current_epoch}; {hint}"
+
+
+def from_here(path: Path) -> Path:
+    """A path as one would type it: relative to the working directory where it lies below it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -1,0 +1,83 @@
+"""Flags of fit.py that stand for a callback, a logger or a way to run."""
+
+import argparse
+import importlib.util
+from typing import Any, NamedTuple
+
+from scripts.errors import UsageError
+
+LOGGERS = ("wandb", "mlflow")
+
+
+class Extras(NamedTuple):
+    """What flags add to a run: callbacks and loggers as configuration, and whether the net is compiled."""
+
+    callbacks: tuple[dict[str, Any], ...] = ()
+    loggers: tuple[dict[str, Any], ...] = ()
+    compile: bool = False
+
+
+NOTHING = Extras()
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags to a parser."""
+    parser.add_argument("--early_stopping", type=int)
+    parser.add_argument("--ema", type=float)
+    parser.add_argument("--swa", type=float)
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--find_lr", action="store_true")
+    parser.add_argument("--find_batch_size", action="store_true")
+    parser.add_argument("--folds", type=int)
+    for flag in LOGGERS:
+        parser.add_argument(f"--{flag}", action="store_true")
+
+
+def extras_of(options: argparse.Namespace, task: str) -> Extras:
+    """What the flags ask for.
+
+    Raises:
+        UsageError: a value is none, two of them exclude each other, or a package is missing.
+    """
+    if sum([options.find_lr, options.find_batch_size, options.folds is not None]) > 1:
+        raise UsageError("--find_lr, --find_batch_size and --folds each do another thing: give one of them")
+    if options.folds is not None and options.folds < 2:
+        raise UsageError(f"expected --folds of at least 2, received {options.folds}")
+    return Extras(tuple(_callbacks(options)), tuple(_loggers(options, task)), options.compile)
+
+
+def _callbacks(options: argparse.Namespace) -> list[dict[str, Any]]:
+    if options.ema is not None and options.swa is not None:
+        raise UsageError("--ema and --swa both average the weights: give one of them")
+    callbacks: list[dict[str, Any]] = []
+    if options.early_stopping is not None:
+        if options.early_stopping < 1:
+            raise UsageError(f"expected --early_stopping of at least 1 epoch, received {options.early_stopping}")
+        # The metric and its mode are those of the checkpoint, which are known later.
+        callbacks.append(_built("pytorch_lightning.callbacks.EarlyStopping", patience=options.early_stopping))
+    if options.ema is not None:
+        if not 0 < options.ema < 1:
+            raise UsageError(f"expected --ema as a decay between 0 and 1, such as 0.99, received {options.ema}")
+        callbacks.append(_built("pytorch_lightning.callbacks.EMAWeightAveraging", decay=options.ema))
+    if options.swa is not None:
+        if not 0 <= options.swa < 1:
+            raise UsageError(f"expected --swa as a part of the epochs in [0, 1), such as 0.75, received {options.swa}")
+        callbacks.append(_built("callbacks.StochasticWeightAverage", start=options.swa))
+    return callbacks
+
+
+def _loggers(options: argparse.Namespace, task: str) -> list[dict[str, Any]]:
+    for package in LOGGERS:
+        if getattr(options, package) and importlib.util.find_spec(package) is None:
+            raise UsageError(f"--{package} needs the package {package}: pip install 'lightfit[{package}]'")
+    loggers: list[dict[str, Any]] = []
+    if options.wandb:
+        loggers.append(_built("pytorch_lightning.loggers.WandbLogger", project=f"lightfit-{task}", save_dir="runs"))
+    if options.mlflow:
+        where = "sqlite:///runs/mlflow.db"
+        loggers.append(_built("pytorch_lightning.loggers.MLFlowLogger", experiment_name=task, tracking_uri=where))
+    return loggers
+
+
+def _built(class_path: str, **init_args: Any) -> dict[str, Any]:
+    return {"class_path": class_path, "init_args": init_args}
