@@ -143,6 +143,7 @@ class LightFitCLI(LightningCLI):
         if self.extras.callbacks:
             trainer.callbacks = [*(trainer.callbacks or []), *map(dict_to_namespace, self.extras.callbacks)]
         if self.extras.loggers:
+            Path("runs").mkdir(exist_ok=True)  # what they keep there, some open at once
             first = [trainer.logger] if isinstance(trainer.logger, Namespace) else trainer.logger or []
             trainer.logger = [*first, *map(dict_to_namespace, self.extras.loggers)]
 
