@@ -210,6 +210,8 @@ def test_compiled_is_the_same_but_for_rounding(fit: Fit, series: Path) -> None:
     assert load_trained(LAST.format("series", 1)).model.state_dict().keys()  # no compiled names in it
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # theirs, about themselves
 @pytest.mark.parametrize("package", ["wandb", "mlflow"])
 def test_other_loggers(package: str, fit: Fit, reviews: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip(package)
