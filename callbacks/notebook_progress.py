@@ -67,6 +67,8 @@ class NotebookProgress(pl.callbacks.ProgressBar):
             return
         self._refreshed = now
         if isinstance(outputs, dict) and "loss" in outputs:
+            total = self.total_train_batches
+            self._log.step, self._log.batchs = batch_idx, None if total == float("inf") else int(total)
             self._log.log_step({"train_loss": round(float(outputs["loss"]), 4)})
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
