@@ -150,7 +150,7 @@ class ForecastDataModule(DataModule):
                     yield from self.last_windows(parse_frame(sys.stdin.read(), "standard input"), "standard input")
                 else:
                     yield from self.last_windows(read_frame(Path(item)), item)
-            except DataError as error:
+            except (DataError, LookupError) as error:
                 yield BadInput(str(error))
 
     def tabulate(self, outputs: Mapping[str, Tensor]) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """How good a model is on a part of its data, from what it says of each sample."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -31,7 +32,7 @@ class Evaluation(NamedTuple):
     headline: str  # name of the metric that has an interval; empty where none has
     interval: tuple[float, float]
     tables: dict[str, pd.DataFrame]
-    plots: dict[str, Plot]
+    plots: dict[str, Callable[[], Plot]]  # drawn where they are shown, as it takes longer than all the rest
     logged: tuple[str, ...]  # names of the metrics that the model itself gives
     outputs: dict[str, Tensor]  # what was said of each sample, in order
 
@@ -83,8 +84,8 @@ def _of_classes(evaluation: Evaluation, outputs: dict[str, Tensor], names: list[
             "calibration": calibration,
         },
         plots={
-            "confusion matrix": plot_confusion_matrix(torch.from_numpy(counts), names),
-            "calibration": plot_reliability(calibration),
+            "confusion matrix": lambda: plot_confusion_matrix(torch.from_numpy(counts), names),
+            "calibration": lambda: plot_reliability(calibration),
         },
     )
 
@@ -105,8 +106,8 @@ def _of_forecasts(
         interval=bootstrap_interval(known, block=max(data.horizon, data.season)),
         tables=_backtest_tables(backtest),
         plots={
-            "errors by step": plot_backtest(backtest),
-            "forecasts": _plot_windows(errors, forecast, y, data, part),
+            "errors by step": lambda: plot_backtest(backtest),
+            "forecasts": lambda: _plot_windows(errors, forecast, y, data, part),
         },
     )
 

@@ -85,6 +85,7 @@ def test_swa_is_the_mean_of_the_last_epochs(fit: Fit, series: Path) -> None:
     torch.testing.assert_close(mean[name], (ends[0][name] + ends[1][name]) / 2)
 
 
+@pytest.mark.slow
 def test_swa_goes_on_after_a_resume(fit: Fit, series: Path) -> None:
     args = (*SERIES, "--quiet", "--model.schedule", "constant", "--swa", 0.5)
     assert fit(*args, "--trainer.max_epochs", 6)[0] == 0
@@ -96,6 +97,7 @@ def test_swa_goes_on_after_a_resume(fit: Fit, series: Path) -> None:
     assert np.isfinite(whole)
 
 
+@pytest.mark.slow
 def test_clipping_and_accumulation_and_precision(fit: Fit, series: Path) -> None:
     runs = {
         "plain": (),
@@ -181,6 +183,7 @@ def test_loss_of_parts_of_classes() -> None:
     assert accuracy(logits, y) == 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mix", ["mixup", "cutmix", "both"])
 def test_mixed_images_train_and_are_the_same_for_any_number_of_workers(mix: str, fit: Fit, images: Path) -> None:
     args = ("--task", "images", "--data.root", "images", "--quiet", "--trainer.max_epochs", 2)

@@ -21,12 +21,10 @@ LABELS = ["pos", "neg", "pos", "neg", "pos"]
 
 
 @pytest.fixture
-def predict(fit: Fit, reviews: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Predict:
+def predict(trained: Callable[[str], str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Predict:
     """The command on the checkpoint of a trained run, in a place where nothing else of the run is."""
-    fit("--task", "text", "--data.source", reviews, "--quiet", "--model.net.num_buckets", "1000")
-    checkpoint = tmp_path / "moved.ckpt"
-    (tmp_path / "runs/text/version_0/checkpoints/last.ckpt").rename(checkpoint)
-    reviews.unlink()
+    checkpoint = Path(trained("text")).rename(tmp_path / "moved.ckpt")
+    Path("reviews.csv").unlink()
     capsys.readouterr()
 
     def run(*args: object) -> tuple[int, str, str]:
@@ -199,12 +197,12 @@ def test_images(fit: Fit, images: Path, tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_names_of_images_on_standard_input(
-    fit: Fit, images: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    trained: Callable[[str], str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fit("--task", "images", "--data.root", "images", "--quiet", "--data.num_workers", 0, "--trainer.max_epochs", 1)
+    checkpoint = trained("images")
     Path("bad.jpg").write_bytes(b"")
     monkeypatch.setattr("sys.stdin", io.StringIO("images/dark/00.png\nnope.png\nbad.jpg\nimages/dark/01.png\n"))
-    assert main(["runs/images/version_0/checkpoints/last.ckpt", "-", "-o", "out.csv"]) == 1
+    assert main([checkpoint, "-", "-o", "out.csv"]) == 1
     assert "2 of 4 inputs" in capsys.readouterr().err
     table = pd.read_csv("out.csv")
     assert table["file"].isna().tolist() == [False, True, True, False]

@@ -79,6 +79,7 @@ def test_folds_predict_every_sample_once(fit: Fit, reviews: Path) -> None:
     assert Path("runs/text/folds_1/folds.csv").is_file()
 
 
+@pytest.mark.slow
 def test_folds_of_images_and_of_series(fit: Fit, images: Path, series: Path) -> None:
     args = ("--data.num_workers", 0, "--trainer.max_epochs", 1, "--trainer.callbacks", "null", "--quiet")
     code, _, err = fit("--task", "images", "--data.root", "images", "--folds", 2, *args)
@@ -149,6 +150,7 @@ def test_search_goes_on_and_its_best_preset_runs_as_it_is(
     assert list(Path("runs/tune_mine/trial_000").glob("events*"))
 
 
+@pytest.mark.slow
 def test_poor_trials_end_early(preset: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
     monkeypatch.setattr("scripts.optuna_search.STARTUP_TRIALS", 1)
     code, out, err = run(capsys, "--task", "mine.yaml", "--trials", 6, "--trainer.max_epochs", 5)
@@ -156,6 +158,7 @@ def test_poor_trials_end_early(preset: Path, capsys: pytest.CaptureFixture[str],
     assert re.search(r"ended after epoch [1-4], behind the others", out)
 
 
+@pytest.mark.slow
 def test_a_search_by_accuracy_takes_the_largest(preset: Path, capsys: pytest.CaptureFixture[str]) -> None:
     monitor = ("--checkpoint.monitor", "val_accuracy", "--checkpoint.mode", "max", "--checkpoint.filename", "best")
     code, out, err = run(capsys, "--task", "mine.yaml", "--trials", 3, *monitor)

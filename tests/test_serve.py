@@ -226,6 +226,7 @@ def server(trained: Trained) -> Iterator[Callable[[str], tuple[subprocess.Popen[
         process.communicate()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
 def test_a_stop_finishes_what_is_in_flight(
     number: signal.Signals, code: int, server: Callable[..., tuple[subprocess.Popen[str], str]]
@@ -266,6 +267,7 @@ def test_what_goes_wrong(trained: Trained, capsys: pytest.CaptureFixture[str]) -
             assert re.search(problem, capsys.readouterr().err)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("chromedriver"), reason="no chromedriver and Chromium here to try the page in")
 @pytest.mark.parametrize("task", ["text", "images", "series"])
 def test_page(task: str, server: Callable[..., tuple[subprocess.Popen[str], str]], monkeypatch: Any) -> None:

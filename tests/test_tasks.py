@@ -23,7 +23,7 @@ from datamodules.tables import Texts
 from lightning_modules import classifier
 from scripts.presets import TASKS, task_names
 
-SMALL = ("--trainer.max_epochs", "2", "--quiet")
+SMALL = ("--trainer.max_epochs", "1", "--quiet")
 
 
 def small_texts(*args: Any) -> dict[str, Texts]:
