@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from scripts.presets import TASKS, task_names
+from scripts.tune_space import read_space
 
 README = TASKS.parent / "README.md"
 if not README.is_file():
@@ -36,8 +37,10 @@ def test_python_runs(
 
 
 def test_presets_load() -> None:
-    (preset,) = (yaml.safe_load(block) for block in blocks("yaml"))
+    space, preset = (yaml.safe_load(block) for block in blocks("yaml"))
     assert set(preset) == {"model", "data", "trainer"}
+    Path("space.yaml").write_text(yaml.safe_dump(space))
+    assert set(read_space(Path("space.yaml"))) == {"model.lr", "data.batch_size"}
 
 
 def test_commands_name_scripts_and_tasks_that_exist() -> None:
@@ -48,7 +51,7 @@ def test_commands_name_scripts_and_tasks_that_exist() -> None:
             assert (TASKS.parent / script).is_file()
     for command in fits:
         words = shlex.split(command)
-        if "--task" in words:
+        if "--task" in words and not words[words.index("--task") + 1].startswith("runs/"):
             assert words[words.index("--task") + 1] in task_names()
 
 
@@ -68,4 +71,6 @@ def test_table_has_the_results_of_the_presets(task: str) -> None:
 
 def test_nothing_is_promised_that_is_not_on_the_command_line() -> None:
     help_text = (TASKS.parent / "scripts" / "cli.py").read_text(encoding="utf-8")
-    assert [flag for flag in ("--task", "--gpus", "--list", "--quiet", "--debug") if flag not in help_text] == []
+    own = set(re.findall(r"`(--\w+)", TEXT.split("Options of training")[1].split("A run leaves")[0]))
+    flags = {"--task", "--gpus", "--list", "--quiet", "--debug"} | own
+    assert {flag for flag in flags if flag not in help_text} == set()
