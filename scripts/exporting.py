@@ -90,9 +90,9 @@ def write_pt2(trained: Trained, path: Path) -> Runtime:
     """
     program = traced(trained.model, trained.data.example_batch())
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of weights on other devices than the CPU, where these are
+        warnings.simplefilter("ignore")  # of weights on other devices, and of buffers that nobody writes to
         torch.export.save(program, path, extra_files={f"{KEY}.json": json.dumps(metadata_of(trained))})
-    return torch.export.load(path).module()
+        return torch.export.load(path).module()
 
 
 def write_safetensors(trained: Trained, path: Path) -> Runtime:

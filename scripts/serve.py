@@ -1,7 +1,7 @@
 """Serve a checkpoint: `python scripts/serve.py CKPT`, then http://127.0.0.1:8000.
 
-On FastAPI, not on LitServe: LitServe puts a model into worker processes that it ends at once when it stops, and answers
-500 where a batch fails for one input; here requests in flight are finished, a bad input is answered by itself, and
+On FastAPI, not on LitServe: LitServe puts a model into worker processes that it ends at once when it stops, and
+fails all of a batch for one input; here requests in flight are finished, a bad input is answered by itself, and
 inputs are read and refused before they reach a batch.
 """
 
@@ -64,6 +64,7 @@ def serve(options: argparse.Namespace) -> None:
     app = make_app(trained, predictor, limits)
     level = "info" if options.debug else "warning"
     server = uvicorn.Server(uvicorn.Config(app, log_level=level, timeout_graceful_shutdown=STOP_S))
+    listening.listen()  # who connects from the next line on is answered, if only when the server has started
     host, port = listening.getsockname()[:2]
     print(f"serving {trained.path} at http://{host}:{port}, with its documentation at /docs; Ctrl-C stops", flush=True)
     server.run(sockets=[listening])
