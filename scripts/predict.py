@@ -13,6 +13,9 @@ from scripts.errors import UsageError, exit_code
 from scripts.outputs import check_output, output_file
 from scripts.quiet import hush
 
+LINES = (".txt", ".csv", ".tsv", ".jsonl", ".json")  # files with about an input on each line
+READ_BYTES = 2**20
+
 
 def main(args: list[str] | None = None) -> int:
     """The command; returns its exit code: 1 where an input could not be predicted."""
@@ -47,7 +50,7 @@ def predict(options: argparse.Namespace) -> None:
     if options.output is not None:
         check_output(options.output, overwrite=options.overwrite, suffixes=(".csv",))
     # Torch and Lightning, imported after what needs neither.
-    from datamodules import DataError, TextDataModule
+    from datamodules import DataError, LabelledDataModule, TextDataModule
     from scripts.predictions import check_top, predict_rows
     from scripts.predictor import Predictor, devices_of
     from scripts.trained import load_trained
@@ -61,7 +64,8 @@ def predict(options: argparse.Namespace) -> None:
     problems: list[str] = []
     rows = predict_rows(predictor, inputs, batch_size=options.batch_size, top=options.top)
     texts = ["input"] if isinstance(trained.data, TextDataModule) else []  # may be long: their row's number tells them
-    num_inputs = write(with_bar(rows, problems), options.output, without=texts)
+    total = estimate(options.inputs) if isinstance(trained.data, LabelledDataModule) else None  # of series: not known
+    num_inputs = write(with_bar(rows, problems, total), options.output, without=texts)
     if problems:
         raise DataError(
             f"{len(problems)} of {num_inputs} inputs could not be predicted, as their rows say; the first: "
@@ -69,12 +73,34 @@ def predict(options: argparse.Namespace) -> None:
         )
 
 
-def with_bar(rows: Iterable[Any], problems: list[str]) -> Iterator[Any]:
-    """The tables of `predict_rows` with their number of inputs, while a bar moves and problems are noted."""
+def estimate(inputs: list[str]) -> int | None:
+    """About how many inputs there are: lines of files, files of folders; None where standard input is among them."""
+    total = 0
+    for path in map(Path, inputs):
+        if str(path) == "-":
+            return None
+        if path.is_dir():
+            total += sum(1 for file in path.rglob("*") if file.is_file())
+        elif path.suffix.lower() in LINES and path.is_file():
+            with path.open("rb") as file:
+                total += sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(READ_BYTES), b""))  # noqa: B023
+        else:
+            total += 1
+    return total
+
+
+def with_bar(rows: Iterable[Any], problems: list[str], total: int | None) -> Iterator[Any]:
+    """The tables of `predict_rows` with their number of inputs, while a bar moves and problems are noted.
+
+    Args:
+        rows: what `predict_rows` yields.
+        problems: gets those of the inputs.
+        total: about how many inputs there are, for the bar.
+    """
     from tqdm import tqdm
 
     # A bar only for a wait that is felt, and never where standard error is no terminal.
-    with tqdm(desc="predicting", unit=" inputs", delay=1, disable=None, leave=False) as bar:
+    with tqdm(desc="predicting", total=total, unit=" inputs", delay=1, disable=None, leave=False) as bar:
         for table, num_inputs, bad in rows:
             problems += bad
             bar.update(num_inputs)

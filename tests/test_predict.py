@@ -9,7 +9,7 @@ import pytest
 import torch
 from conftest import write_csv
 
-from scripts.predict import main
+from scripts.predict import estimate, main
 from scripts.predictions import predict_rows
 from scripts.predictor import Predictor
 from scripts.trained import load_trained
@@ -147,6 +147,14 @@ def test_a_stream_is_never_held_whole(predict: Predict) -> None:
     assert [table["row"].tolist() for table, _, _ in tables] == [list(range(n, n + 10)) for n in (1, 11, 21)]
     assert taken <= 60
     rows.close()
+
+
+def test_about_how_many_inputs_there_are() -> None:
+    Path("a.txt").write_text("one\ntwo\n")
+    Path("folder").mkdir()
+    Path("folder/a.png").touch()
+    assert estimate(["a text", "a.txt", "folder"]) == 1 + 2 + 1
+    assert estimate(["a.txt", "-"]) is None
 
 
 def test_replicas_predict_as_one(predict: Predict) -> None:
