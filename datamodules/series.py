@@ -109,10 +109,9 @@ class SeriesDataModule(ForecastDataModule):
             ends = [rolling_fold(own[1], self.fold) for own in ends]
         self._state = learn_state(series, ends, roles, freq, scale=self.scale, asked=self._asked)
         starts = cut_parts(series, ends, self._state, stride=self.stride)
-        parts, self._val_places = (
-            self._windows(series, starts),
-            lambda: window_places(series, starts["val"], self.lookback),
-        )
+        watched = starts["val"] if len(starts["val"]) else starts["train"]
+        self._val_places = lambda: window_places(series, watched, self.lookback)
+        parts = self._windows(series, starts)
         self.train_data, self.test_data = parts["train"], parts.get("test")
         self.val_data = parts.get("val", parts["train"])
         ignored = [name for name in table.columns if name not in (roles.time, roles.series_id, *roles.values)]
