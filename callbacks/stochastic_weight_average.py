@@ -56,6 +56,10 @@ class StochasticWeightAverage(pl.callbacks.WeightAveraging):
         """Saves the mean as the model's weights, once there is one."""
         if self._has_mean:
             super().on_save_checkpoint(trainer, pl_module, checkpoint)
+        elif self._average_model is not None:  # what a run that goes on expects; the weights are the model's own
+            state = self._average_model.state_dict()
+            checkpoint["current_model_state"] = checkpoint["state_dict"]
+            checkpoint["averaging_state"] = {name: state[name] for name in state if not name.startswith("module.")}
 
     @property
     def _has_mean(self) -> bool:
