@@ -5,13 +5,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from callbacks.confusion import scores_of
 from callbacks.namespace import pl
-
-KEPT = ("preds", "target", "forecast")  # of what a step returns
 
 
 class SampleOutputs(pl.Callback):
-    """Keeps what `test_step` returns of each sample: `preds`, `target` and `forecast`, and the batch's truth as `y`.
+    """Keeps what `test_step` returns of each sample, and the batch's truth as `y`.
+
+    Either `forecast`, or `preds`, probabilities (N, num_classes), and `target`, labels (N,).
 
     On several processes the first one gets those of all, in the order of the data, where each took every n-th sample.
 
@@ -40,9 +41,12 @@ class SampleOutputs(pl.Callback):
         y = batch[1] if isinstance(batch, (tuple, list)) else None
         if not isinstance(outputs, dict) or not isinstance(y, Tensor):
             return
-        kept = {name: outputs[name] for name in KEPT if isinstance(outputs.get(name), Tensor)} | {"y": y}
-        # Those that have a row for each sample: metrics may see a part of the values.
-        self._batches.append({name: rows.detach().cpu() for name, rows in kept.items() if len(rows) == len(y)})
+        kept = {"y": y}
+        if "forecast" in outputs:  # its preds and target are the values that are known, for metrics
+            kept["forecast"] = outputs["forecast"]
+        elif {"preds", "target"} <= set(outputs):
+            kept["preds"], kept["target"] = scores_of(outputs)
+        self._batches.append({name: rows.detach().cpu() for name, rows in kept.items()})
 
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Brings them together."""

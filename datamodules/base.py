@@ -82,7 +82,7 @@ class DataModule(pl.LightningDataModule, Codec):
         """What an evaluation says of each sample, as a row: predictions, and the truth beside them.
 
         Args:
-            outputs: by name, (N, ...): `preds` and `target`, or `forecast`.
+            outputs: by name: `preds` (N, num_classes) and `target` (N,), or `forecast`.
         """
 
     @property

@@ -46,19 +46,25 @@ def download(url: str, path: Path, *, sha256: str) -> Path:
     return path
 
 
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 def check_sha256(path: Path, expected: str) -> None:
     """Nothing, where the file has this checksum.
 
     Raises:
         DataError: it has another.
     """
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
-    if digest.hexdigest() != expected:
+    received = sha256_of(path)
+    if received != expected:
         raise DataError(
-            f"'{path}' has another checksum: expected sha256 {expected}, received {digest.hexdigest()} "
+            f"'{path}' has another checksum: expected sha256 {expected}, received {received} "
             f"({path.stat().st_size} bytes). The file is damaged or another one: delete it, or install it again"
         )
 

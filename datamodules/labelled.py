@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 from torch import Tensor
 
 from datamodules.base import DataModule
@@ -40,9 +39,7 @@ class LabelledDataModule(DataModule):
 
     def tabulate(self, outputs: Mapping[str, Tensor]) -> pd.DataFrame:
         """A row for each sample: `label`, `predicted`, and the probability of each class."""
-        preds = outputs["preds"]
-        probabilities = preds if preds.ndim == 2 else torch.stack([1 - preds, preds], 1)
-        names = self.class_names
+        probabilities, names = outputs["preds"], self.class_names
         named = {"label": outputs["target"], "predicted": probabilities.argmax(1)}
         columns = {title: [names[number] for number in numbers.tolist()] for title, numbers in named.items()}
         return pd.DataFrame(columns).join(pd.DataFrame(probabilities.numpy(), columns=names).add_prefix("probability_"))

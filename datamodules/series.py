@@ -13,7 +13,7 @@ from datamodules.errors import DataError
 from datamodules.forecasts import ForecastDataModule
 from datamodules.series_cells import Series, split_series
 from datamodules.series_gaps import fill_gaps
-from datamodules.series_inputs import difference, until_last_target
+from datamodules.series_inputs import difference, known_series, until_last_target
 from datamodules.series_naive import naive_lines
 from datamodules.series_parts import (
     common_freq,
@@ -23,7 +23,7 @@ from datamodules.series_parts import (
     window_places,
 )
 from datamodules.series_sources import locate
-from datamodules.series_tables import SeriesColumns, check_columns, choose_roles, read_frame
+from datamodules.series_tables import Roles, SeriesColumns, choose_roles, read_frame
 from datamodules.series_windows import SeriesBatches
 from datamodules.splits import rolling_fold, split_by_time
 
@@ -102,8 +102,7 @@ class SeriesDataModule(ForecastDataModule):
         found = split_series(table, time=roles.time, series_id=roles.series_id, values=roles.values, place=self.path)
         found = [until_last_target(item, len(roles.targets)) for item in found]
         freq = self.freq or common_freq(found, self.path)
-        filled = [fill_gaps(item, roles.values, freq, self.fill, self.path) for item in found]
-        series = [difference(item, len(roles.targets), self.diff) for item in filled]
+        series = self._without_gaps(found, roles, freq)
         ends = [split_by_time(item.times, self.split) for item in series]
         if self.fold is not None:
             ends = [rolling_fold(own[1], self.fold) for own in ends]
@@ -120,21 +119,20 @@ class SeriesDataModule(ForecastDataModule):
 
     def read_parts(self) -> dict[str, Batches]:
         """All windows of the table, under the name `all`: a part that was never trained on needs no split."""
-        state, num_targets = self.state, self.num_targets
-        table = read_frame(locate(self.path, DATA_DIR))
-        check_columns(table, [*filter(None, [state.roles.time, state.roles.series_id]), *state.roles.values], self.path)
-        roles = state.roles
-        found = split_series(table, time=roles.time, series_id=roles.series_id, values=roles.values, place=self.path)
-        filled = [
-            fill_gaps(until_last_target(item, num_targets), roles.values, state.freq, self.fill, self.path)
-            for item in found
-        ]
-        series = [difference(item, num_targets, self.diff) for item in filled]
+        state = self.state
+        found = known_series(read_frame(locate(self.path, DATA_DIR)), state.roles, self.path)
+        found = [until_last_target(item, self.num_targets) for item in found]
+        series = self._without_gaps(found, state.roles, state.freq)
         length, longest = state.lookback + state.horizon, max(len(item.times) for item in series)
         if longest < length:
             raise DataError(f"{self.path}: {longest:,} rows, and a window takes {length:,}, look-back and horizon")
         starts = cut_parts(series, [(0, 0, len(item.times)) for item in series], state, stride=1)
         return {"all": self._windows(series, starts)["test"]}
+
+    def _without_gaps(self, found: list[Series], roles: Roles, freq: str) -> list[Series]:
+        """The series with every step there, and their targets differenced."""
+        filled = [fill_gaps(item, roles.values, freq, self.fill, self.path) for item in found]
+        return [difference(item, len(roles.targets), self.diff) for item in filled]
 
     def _windows(self, series: list[Series], starts: Mapping[str, Any]) -> dict[str, SeriesBatches]:
         """The windows of each part that has any, on one matrix."""

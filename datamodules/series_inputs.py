@@ -13,7 +13,7 @@ from datamodules.series_cells import Series, split_series
 from datamodules.series_gaps import fill_gaps
 from datamodules.series_state import SeriesState
 from datamodules.series_steps import ROWS, complete, find_freq, go_on, steps_between
-from datamodules.series_tables import check_columns
+from datamodules.series_tables import Roles, check_columns
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +59,17 @@ def sum_up(changes: NDArray[np.float64], levels: Sequence[NDArray[np.float64]]) 
     return changes
 
 
+def known_series(table: pd.DataFrame, roles: Roles, place: str) -> list[Series]:
+    """The series of a table whose columns training told.
+
+    Raises:
+        LookupError: it lacks one of them.
+        DataError: as in `split_series`.
+    """
+    check_columns(table, [roles.time, *filter(None, [roles.series_id]), *roles.values], place)
+    return split_series(table, time=roles.time, series_id=roles.series_id, values=roles.values, place=place)
+
+
 def last_windows(
     table: pd.DataFrame, state: SeriesState, *, fill: str, diff: int, place: str
 ) -> Iterator[LastWindow | BadInput]:
@@ -77,9 +88,7 @@ def last_windows(
         LookupError: it lacks a column that the training had.
         DataError: as in `split_series`.
     """
-    roles = state.roles
-    check_columns(table, [roles.time, *filter(None, [roles.series_id]), *roles.values], place)
-    found = split_series(table, time=roles.time, series_id=roles.series_id, values=roles.values, place=place)
+    found = known_series(table, state.roles, place)
     unseen = [series.name for series in found if series.name not in state.names]
     if unseen:
         log.warning("%s: never seen in training: %s; forecast all the same", place, ", ".join(unseen[:8]))

@@ -28,7 +28,6 @@ class Batcher:
         self.max_batch_size = max_batch_size
         self.wait_s = wait_s
         self.num_workers = num_workers
-        self.num_batches = self.num_items = 0
         self._waiting: asyncio.Queue[tuple[Item, asyncio.Future[Result]]] = asyncio.Queue()
         self._workers: list[asyncio.Task[None]] = []
 
@@ -65,8 +64,6 @@ class Batcher:
                     _fail(batch[0][1], error)
                     continue
                 results = await asyncio.to_thread(self._one_by_one, items)  # the others are not to suffer for it
-            self.num_batches += 1
-            self.num_items += len(batch)
             for (_, future), result in zip(batch, results, strict=True):
                 if isinstance(result, Exception):
                     _fail(future, result)

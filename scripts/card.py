@@ -14,6 +14,7 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
 from callbacks.plots import run_folder
 from datamodules import DataModule
+from datamodules.download import sha256_of
 from lightning_modules import LightModel
 from lightning_modules.version import VERSION
 from scripts.cli import LightFitCLI
@@ -21,7 +22,6 @@ from scripts.evaluation import Evaluation
 from scripts.outputs import output_file
 
 PACKAGES = ("torch", "pytorch-lightning", "torchvision", "torchmetrics", "numpy", "pandas")
-READ_BYTES = 2**20
 
 
 def write_card(cli: LightFitCLI, evaluations: Mapping[str, Evaluation], *, task: str, seconds: float) -> None:
@@ -60,11 +60,7 @@ def digest(path: Path) -> str:
         files = sorted(file for file in path.rglob("*") if file.is_file())
         listed = "".join(f"{digest(file)}  {file.relative_to(path).as_posix()}\n" for file in files)
         return hashlib.sha256(listed.encode()).hexdigest()
-    total = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(READ_BYTES):
-            total.update(chunk)
-    return total.hexdigest()
+    return sha256_of(path)
 
 
 def _training(trainer: Trainer, model: LightModel, seed: str, seconds: float) -> Iterator[str]:

@@ -12,6 +12,7 @@ if __name__ == "__main__":  # run as a file: import from the repository, not fro
 from scripts.errors import UsageError, exit_code
 from scripts.outputs import check_output, output_file
 from scripts.quiet import hush
+from scripts.run_folder import run_of
 
 if TYPE_CHECKING:
     from scripts.evaluation import Evaluation
@@ -48,7 +49,7 @@ def evaluate(options: argparse.Namespace, rest: list[str]) -> None:
     """
     if strange := [word for word in rest if word.startswith("-") and not word.startswith("--data.")]:
         raise UsageError(f"unknown option {strange[0]}; --help lists them, and --data.* name other data")
-    folder = options.output or default_folder(Path(options.checkpoint))
+    folder = options.output or run_of(Path(options.checkpoint)) / "evaluation"
     if folder.is_file() or not folder.absolute().parent.is_dir():
         raise UsageError(f"expected --output as a folder to write into or to make, received '{folder}'")
     for name in FILES:
@@ -68,12 +69,6 @@ def evaluate(options: argparse.Namespace, rest: list[str]) -> None:
     evaluation = evaluate_test(trainer, trained.model, part.data)
     if evaluation is not None:
         report(evaluation, trained, part, folder)
-
-
-def default_folder(checkpoint: Path) -> Path:
-    """`evaluation` in the run folder of a checkpoint, or beside a checkpoint that lies elsewhere."""
-    place = checkpoint.parent
-    return (place.parent if place.name == "checkpoints" else place) / "evaluation"
 
 
 def report(evaluation: "Evaluation", trained: "Trained", part: "Part", folder: Path) -> None:

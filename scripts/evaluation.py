@@ -68,8 +68,7 @@ def evaluate_test(trainer: Trainer, model: LightModel, data: DataModule) -> Eval
 
 
 def _of_classes(evaluation: Evaluation, outputs: dict[str, Tensor], names: list[str]) -> Evaluation:
-    preds, labels = outputs["preds"].double(), outputs["target"].numpy()
-    probabilities = (preds if preds.ndim == 2 else torch.stack([1 - preds, preds], 1)).numpy()
+    probabilities, labels = outputs["preds"].double().numpy(), outputs["target"].numpy()
     right = (probabilities.argmax(1) == labels).astype(float)
     counts = np.zeros((len(names), len(names)), np.int64)
     np.add.at(counts, (labels, probabilities.argmax(1)), 1)

@@ -11,6 +11,7 @@ if __name__ == "__main__":  # run as a file: import from the repository, not fro
 from scripts.errors import UsageError, exit_code
 from scripts.outputs import check_output, output_file
 from scripts.quiet import hush
+from scripts.run_folder import run_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,8 +50,7 @@ def export(options: argparse.Namespace) -> None:
         ValueError: the net cannot be exported, or the file predicts otherwise.
     """
     checkpoint = Path(options.checkpoint)
-    run = checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint.parent
-    output = options.output or run / f"model.{options.format}"
+    output = options.output or run_of(checkpoint) / f"model.{options.format}"
     if checkpoint.is_file() or options.output:
         check_output(output, overwrite=options.overwrite, suffixes=(f".{options.format}",))
     # Torch and Lightning, imported after what needs neither.

@@ -5,6 +5,11 @@ from pathlib import Path
 from scripts.errors import UsageError
 
 
+def run_of(checkpoint: Path) -> Path:
+    """The run folder of a checkpoint, or the folder of one that lies elsewhere."""
+    return checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint.parent
+
+
 def check_writable(folder: Path) -> None:
     """Makes the run folder now, so that a run that could not be kept ends before its training.
 

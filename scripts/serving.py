@@ -47,7 +47,8 @@ class Service:
     """
 
     def __init__(self, trained: Trained, predictor: Predictor, limits: Limits) -> None:
-        self.trained = trained
+        self.data = trained.data
+        self.about = about(trained)
         self.max_inputs = limits.max_inputs
         self.num_classes = trained.data.num_classes if isinstance(trained.data, LabelledDataModule) else 1
         self.batcher = Batcher(
@@ -70,7 +71,7 @@ class Service:
 
     async def info(self) -> dict[str, Any]:
         """What is served: domain, classes, input, version."""
-        return about(self.trained)
+        return self.about
 
     async def page(self) -> str:
         """A page to try it."""
@@ -80,7 +81,7 @@ class Service:
         """For each input its prediction, in order; an input that is bad has an `error` in its place."""
         if not 1 <= top <= self.num_classes:
             raise HTTPException(422, f"expected top from 1 to {self.num_classes}, received {top}")
-        samples = await read_samples(request, self.trained.data, self.max_inputs)
+        samples = await read_samples(request, self.data, self.max_inputs)
         good = [(sample, top) for sample in samples if not isinstance(sample, BadInput)]
         try:
             results = iter(await self.batcher(good))
