@@ -22,6 +22,7 @@ from lightning_modules import LightModel
 from lightning_modules.scores import bootstrap_interval, calibration_table, class_table, classification_scores
 
 PLOTTED_TARGETS = 3
+TRUE = "true \\ predicted"  # over the names of the true classes: a name that no class is likely to have
 
 
 class Evaluation(NamedTuple):
@@ -79,7 +80,7 @@ def _of_classes(evaluation: Evaluation, outputs: dict[str, Tensor], names: list[
         interval=bootstrap_interval(right),
         tables={
             "classes": class_table(probabilities, labels, names),
-            "confusion matrix": pd.DataFrame(counts, columns=names).assign(true=names).set_index("true").reset_index(),
+            "confusion matrix": pd.DataFrame(counts, index=names, columns=names).rename_axis(TRUE).reset_index(),
             "calibration": calibration,
         },
         plots={

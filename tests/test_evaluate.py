@@ -63,6 +63,17 @@ def test_other_texts(trained: Callable[[str], str], capsys: pytest.CaptureFixtur
     assert scores("out/evaluation.json")["accuracy"] == right.mean()
 
 
+def test_classes_called_true_and_false(fit: Callable[..., Any], capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [(text, {"pos": "true", "neg": "false"}[label]) for text, label in make_reviews()]
+    write_csv(Path("reviews.csv"), rows)
+    fit("--task", "text", "--data.source", "reviews.csv", "--model.net.num_buckets", 1000, "--quiet")
+    assert run(capsys, "runs/text/version_0/checkpoints/last.ckpt", "-o", "out")[0] == 0
+    matrix = json.loads(Path("out/evaluation.json").read_text())["tables"]["confusion matrix"]
+    assert [list(row) for row in matrix] == [["true \\ predicted", "false", "true"]] * 2
+    assert [row["true \\ predicted"] for row in matrix] == ["false", "true"]
+    assert sum(row["false"] + row["true"] for row in matrix) == 16
+
+
 def test_other_images_with_parts(trained: Callable[[str], str], capsys: pytest.CaptureFixture[str]) -> None:
     checkpoint = trained("images")
     for part, num in (("train", 4), ("test", 6)):
