@@ -1,5 +1,7 @@
 """Checkpoints of the best epoch and of the last one."""
 
+from functools import cached_property
+
 from callbacks.namespace import pl
 
 
@@ -9,6 +11,11 @@ class BestAndLast(pl.callbacks.ModelCheckpoint):
     Lightning's own writes it since release 2.6 only in epochs that are among the best, so that a run could go on from
     no other.
     """
+
+    @cached_property
+    def state_key(self) -> str:
+        """As Lightning's, which writes it anew from the arguments for every hook of every step."""
+        return super().state_key
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Saves the epoch if it is among the best, and as the last one in any case."""

@@ -4,6 +4,7 @@ import hashlib
 import importlib
 import inspect
 from collections.abc import Callable, Iterator
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,8 @@ from datamodules.tables import Texts
 from datamodules.vocabulary import PAD
 
 Tokenizer = Callable[[str], list[str]]
+PADDED_WORDS = 2**26  # the most that are kept padded: a quarter of a GiB
+PADDED_AT_ONCE = 1024  # texts
 
 
 def load_tokenizer(path: str) -> tuple[Tokenizer, str]:
@@ -116,11 +119,22 @@ class TextBatches:
 
     def __getitem__(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Samples (B,) int64 to word numbers (B, T) int64 and classes (B,) int64."""
-        lengths = self.lengths[index][:, None]
-        positions = torch.arange(self.width or max(int(lengths.max()), 1))
+        if self._padded is not None:
+            return self._padded.index_select(0, index).long(), self.labels.index_select(0, index)
+        lengths = self.lengths[index]
+        return self._pad(index, self.width or max(int(lengths.max()), 1)).long(), self.labels[index]
+
+    @cached_property
+    def _padded(self) -> Tensor | None:
+        """All texts padded, (N, T) int32, where they have one width and fit: a batch is then one operation, not seven."""
+        if self.width is None or len(self) * self.width > PADDED_WORDS:
+            return None
+        return torch.cat([self._pad(index, self.width) for index in torch.arange(len(self)).split(PADDED_AT_ONCE)])
+
+    def _pad(self, index: Tensor, width: int) -> Tensor:
+        positions = torch.arange(width)
         gathered = (self.starts[index][:, None] + positions).clamp_(max=len(self.tokens) - 1)
-        x = self.tokens[gathered].long().masked_fill_(positions >= lengths, PAD)
-        return x, self.labels[index]
+        return self.tokens[gathered].masked_fill_(positions >= self.lengths[index][:, None], PAD)
 
 
 def pad_texts(texts: list[list[int]], width: int | None) -> Tensor:

@@ -15,11 +15,11 @@ from typing_extensions import Self
 from lightning_modules.adaptive import Adaptive, batches_of_all_processes
 from lightning_modules.checkpoint import WRITTEN_BY, is_plain, read_checkpoint
 from lightning_modules.means import SampleMean, count_samples
-from lightning_modules.namespace import pl
+from lightning_modules.quick_hooks import QuickHooks
 from lightning_modules.rebuild import rebuild
 
 
-class LightModel(pl.LightningModule):
+class LightModel(QuickHooks):
     """Wraps a net; write `shared_step(batch) -> dict` and `configure_optimizers()`, and it trains.
 
     Every scalar that `shared_step` returns is logged once per epoch, as its mean over the samples: `loss` in
@@ -90,8 +90,8 @@ class LightModel(pl.LightningModule):
         num_samples = count_samples(batch)
         for name, value in outputs.items():
             if isinstance(value, (int, float)) or (isinstance(value, Tensor) and value.ndim == 0):
-                mean = self._mean(f"{prefix}{name}{suffix}")
-                mean.update(torch.as_tensor(value, device=self.device), num_samples)
+                value = value if isinstance(value, Tensor) else torch.as_tensor(value, device=self.device)
+                self._mean(f"{prefix}{name}{suffix}").add(value, num_samples)
         if prefix and self.stage_metrics:
             self._update_metrics(outputs, prefix)
         return outputs

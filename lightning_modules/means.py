@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+PENDING = 64  # scalars that are kept as they are before they are summed: a step then costs no arithmetic
+
 
 class SampleMean(Metric):
     """The mean of a scalar over samples: a batch counts for the samples it holds, on every process.
@@ -18,19 +20,48 @@ class SampleMean(Metric):
     num_samples: Tensor
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(compute_with_cache=False)  # more may be pending than when it was read last
         dtype = torch.float32 if torch.backends.mps.is_available() else torch.float64
         self.add_state("total", torch.zeros((), dtype=dtype), dist_reduce_fx="sum")
         self.add_state("num_samples", torch.zeros((), dtype=dtype), dist_reduce_fx="sum")
+        self._pending: list[Tensor] = []
+        self._pending_samples = 0  # of each of them
 
-    def update(self, value: Tensor, num_samples: int) -> None:
-        """Adds a batch's mean `value` (scalar) over `num_samples` samples."""
-        self.total += value.detach().to(self.total) * num_samples
-        self.num_samples += num_samples
+    def add(self, value: Tensor, num_samples: int) -> None:
+        """Adds a batch's mean `value` (scalar) over `num_samples` samples, at the latest when the mean is read."""
+        if num_samples != self._pending_samples or len(self._pending) == PENDING:
+            self._sum_up()
+            self._pending_samples = num_samples
+        self._pending.append(value.detach())
+
+    def update(self, values: Tensor, num_samples: int) -> None:
+        """Adds means (K,) of batches of `num_samples` samples each."""
+        self.total += values.to(self.total).sum() * num_samples
+        self.num_samples += len(values) * num_samples
 
     def compute(self) -> Tensor:
         """The mean so far, float64 (float32 on Apple's GPUs); nan before the first batch."""
         return self.total / self.num_samples
+
+    def sync(self, *args: Any, **kwargs: Any) -> None:
+        """As of any metric, with all that was added; torchmetrics calls it before every `compute`."""
+        self._sum_up()
+        super().sync(*args, **kwargs)
+
+    def reset(self) -> None:
+        """Forgets what was added."""
+        self._pending = []
+        super().reset()
+
+    @property
+    def update_called(self) -> bool:
+        """Whether anything was added."""
+        return bool(self._pending) or super().update_called
+
+    def _sum_up(self) -> None:
+        if self._pending:
+            pending, self._pending = self._pending, []
+            self.update(torch.stack(pending), self._pending_samples)
 
 
 def count_samples(batch: Any) -> int:

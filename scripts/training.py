@@ -20,6 +20,7 @@ from scripts.devices import accelerator_and_devices, check_compiler
 from scripts.errors import UsageError
 from scripts.evaluation import Evaluation, evaluate_test
 from scripts.net_views import log_graph, summarise
+from scripts.profiling import spare_profiler
 from scripts.quiet import hush, speak
 from scripts.reporting import how_to_go_on, report
 from scripts.run_folder import check_writable
@@ -63,6 +64,7 @@ def build(
     if cli.trainer.is_global_zero:
         # One process alone: another one would find the folder there and take the next number.
         check_writable(Path(cli.trainer.log_dir or "runs"))
+    spare_profiler(cli.trainer)
     cli.datamodule.setup()
     return cli
 

@@ -245,9 +245,18 @@ def test_pickled_code_is_refused_and_does_not_run(tmp_path: Path) -> None:
 
 def test_sample_mean_and_count() -> None:
     mean = SampleMean()
-    mean.update(torch.tensor(1.0), 3)
-    mean.update(torch.tensor(5.0), 1)
+    for _ in range(3):
+        mean.add(torch.tensor(1.0), 1)
+    mean.add(torch.tensor(5.0), 1)
     assert mean.compute() == 2.0
+    mean.add(torch.tensor(8.0, requires_grad=True), 2)
+    assert mean.compute() == 4.0  # what came since it was read, and with as many samples as it had
+    for number in range(1000):  # more than are kept apart
+        mean.add(torch.tensor(float(number)), 1)
+    assert mean.compute() == (24 + 499500) / 1006
+    mean.reset()
+    mean.add(torch.tensor(7.0), 5)
+    assert mean.compute() == 7.0
     mean.reset()
     with pytest.warns(UserWarning, match="before the ``update`` method"):
         assert mean.compute().isnan()

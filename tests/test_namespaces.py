@@ -17,6 +17,7 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 from callbacks import EpochLines, FinalMetric, HistoryFiles
 from datamodules import TextDataModule
+from lightning_modules.quick_hooks import QuickHooks
 from lightning_modules import LightModel, TextClassifier
 from lightning_modules.nets import TextCNN
 
@@ -36,7 +37,7 @@ assert len(model.history) == 2
 net = TextCNN(data.vocab_size, max_len=10)
 again = TextClassifier.load(checkpoint.best_model_path, net=net)
 assert again.hparams["lr"] == 0.01
-print("module", LightModel.__mro__[1].__module__)
+print("module", QuickHooks.__mro__[1].__module__)
 """
 
 
