@@ -126,7 +126,7 @@ class TextBatches:
 
     @cached_property
     def _padded(self) -> Tensor | None:
-        """All texts padded, (N, T) int32, where they have one width and fit: a batch is then one operation, not seven."""
+        """All texts padded, (N, T) int32, where they have one width and fit: a batch is then one operation."""
         if self.width is None or len(self) * self.width > PADDED_WORDS:
             return None
         return torch.cat([self._pad(index, self.width) for index in torch.arange(len(self)).split(PADDED_AT_ONCE)])

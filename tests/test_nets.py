@@ -18,6 +18,7 @@ from lightning_modules.nets import (
     sequential_cnn,
 )
 from lightning_modules.nets.naive_bayes_bag import hash_pairs
+from lightning_modules.nets.quick_conv import MatmulConv1d, PairMaxPool1d
 from lightning_modules.nets.torchvision_net import TWO_HEADED
 from lightning_modules.optimizers import make_optimizer, make_schedule, optimizer_class
 
@@ -245,3 +246,22 @@ def test_names_that_torchvision_lacks() -> None:
         TorchvisionNet("resnet81", num_classes=2)
     with pytest.raises(ValueError, match=r"vit_b_16 takes square images only, received \(64, 96\)"):
         TorchvisionNet("vit_b_16", num_classes=2, image_size=(64, 96))
+
+
+@pytest.mark.parametrize("length", [12, 13])
+def test_quick_convolution_and_pooling_are_torchs_own(length: int) -> None:
+    conv, pool = MatmulConv1d(3, 8, kernel_size=4), PairMaxPool1d()
+    own = nn.Conv1d(3, 8, 4)
+    own.load_state_dict(conv.state_dict())
+    x = torch.randn(5, 3, length)
+    x[:, :, 6:] = 0.5  # windows that are all the same, as of padding: equal values in a pair
+    results = []
+    for convolve, take in ((conv, pool), (own, nn.MaxPool1d(2))):
+        source = x.clone().requires_grad_()
+        y = take(convolve(source))
+        (y * torch.arange(y.numel()).view(y.shape)).sum().backward()
+        results.append((y, source.grad, convolve.weight.grad, convolve.bias.grad))
+    for ours, torchs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, torchs)
+    traced = torch.export.export(nn.Sequential(conv, pool), (x,)).graph
+    assert {"aten.conv1d.default", "aten.max_pool1d.default"} & {str(node.target) for node in traced.nodes}

@@ -2,6 +2,8 @@
 
 from torch import Tensor, nn
 
+from lightning_modules.nets.quick_conv import MatmulConv1d, PairMaxPool1d
+
 PAD = 1
 
 
@@ -26,11 +28,11 @@ class TextCNN(nn.Module):
         self.max_len = max_len
         self.embedding = nn.Embedding(vocab_size, 3, padding_idx=PAD)
         self.conv = nn.Sequential(
-            nn.Conv1d(3, 16, kernel_size=5),
-            nn.MaxPool1d(2),
+            MatmulConv1d(3, 16, kernel_size=5),
+            PairMaxPool1d(),
             nn.ReLU(),
-            nn.Conv1d(16, 128, kernel_size=2),
-            nn.MaxPool1d(2),
+            MatmulConv1d(16, 128, kernel_size=2),
+            PairMaxPool1d(),
             nn.ReLU(),
         )
         self.dense = nn.Sequential(nn.Flatten(), nn.Linear(128 * positions, num_classes if num_classes > 2 else 1))
