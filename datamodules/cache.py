@@ -1,47 +1,120 @@
-"""Arrays prepared once and kept on disk."""
+"""Arrays prepared once and kept on disk, from where they are mapped into memory as they are needed."""
 
 import hashlib
 import json
 import os
-import zipfile
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import pyarrow as pa
+from numpy.typing import DTypeLike, NDArray
 
 Arrays = dict[str, NDArray[Any]]
+BUFFER_BYTES = 2**20
 
 
-def cached(folder: Path, name: str, key: Any, build: Callable[[], Arrays]) -> Arrays:
-    """The arrays that `build` makes, from disk where they were made for the same key before.
+class GrowingArray:
+    """A one-dimensional array on disk that grows: for what need not fit in memory while it is made.
 
     Args:
-        folder: where the files are; any of them may be deleted at any time.
-        name: beginning of the file's name.
-        key: plain data that the arrays depend on; another key is another file.
-        build: makes the arrays, by name.
+        path: its file, .npy.
+        dtype: of its elements.
+    """
+
+    def __init__(self, path: Path, dtype: DTypeLike) -> None:
+        self.dtype = np.dtype(dtype)
+        self.length = 0
+        self._file = path.open("wb", buffering=BUFFER_BYTES)
+        self._write_header()
+
+    def append(self, values: NDArray[Any]) -> None:
+        """Adds elements, in the order of their memory if they have more than one dimension."""
+        self._file.write(np.ascontiguousarray(values, self.dtype).data)
+        self.length += values.size
+
+    def clear(self) -> None:
+        """Takes back all elements."""
+        self._file.seek(0)
+        self._file.truncate()
+        self.length = 0
+        self._write_header()
+
+    def close(self) -> None:
+        """Writes down how long it became."""
+        self._file.seek(0)
+        self._write_header()
+        self._file.close()
+
+    def _write_header(self) -> None:
+        # numpy leaves room for a longer shape, so that the header's length stays the same.
+        header = {"descr": np.lib.format.dtype_to_descr(self.dtype), "fortran_order": False, "shape": (self.length,)}
+        np.lib.format.write_array_header_1_0(self._file, header)
+
+
+Grow = Callable[[str, DTypeLike], GrowingArray]
+
+
+def cached(folder: Path, name: str, key: Any, build: Callable[[Grow], Arrays]) -> Arrays:
+    """The arrays that `build` makes, from disk where they were made for the same key before.
+
+    They are mapped, not read: what is not used takes no memory, and what is can be taken back by the system.
+
+    Args:
+        folder: where they are, a folder of .npy files for each key; any may be deleted at any time.
+        name: beginning of the folder's name.
+        key: plain data that the arrays depend on; another key is another folder.
+        build: makes the arrays, by name; large ones by `grow(name, dtype)`, which gives an array on disk to append to.
     """
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
-    path = folder / f"{name}-{digest}.npz"
+    path = folder / f"{name}-{digest}"
+    if (kept := _open(path)) is not None:
+        return kept
+    part = folder / f"{path.name}.{os.getpid()}.part"
+    part.mkdir(parents=True, exist_ok=True)
     try:
-        with path.open("rb") as old, np.load(old, allow_pickle=False) as kept:
-            return dict(kept)
-    except (FileNotFoundError, zipfile.BadZipFile, ValueError, EOFError):
-        arrays = build()
-    folder.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as new:
-            np.savez(new, **arrays)  # type: ignore[arg-type]
-        os.replace(part, path)
+        _write(part, build)
+        shutil.rmtree(path, ignore_errors=True)  # what was damaged
+        try:
+            part.rename(path)
+        except OSError:  # another process was faster
+            if not path.is_dir():
+                raise
     finally:
-        part.unlink(missing_ok=True)
-    return arrays
+        shutil.rmtree(part, ignore_errors=True)
+    made = _open(path)
+    assert made is not None
+    return made
 
 
-def to_json(strings: list[str]) -> NDArray[np.uint8]:
+def _write(folder: Path, build: Callable[[Grow], Arrays]) -> None:
+    growing: list[GrowingArray] = []
+
+    def grow(name: str, dtype: DTypeLike) -> GrowingArray:
+        growing.append(GrowingArray(folder / f"{name}.npy", dtype))
+        return growing[-1]
+
+    try:
+        arrays = build(grow)
+    finally:
+        for array in growing:
+            array.close()
+    for name, values in arrays.items():
+        np.save(folder / f"{name}.npy", values)
+
+
+def _open(path: Path) -> Arrays | None:
+    """All arrays of a folder, mapped; None where there are none, or one is damaged."""
+    try:
+        # "c": what a user writes into them stays in memory.
+        return {file.stem: np.load(file, mmap_mode="c") for file in path.glob("*.npy")} or None
+    except (OSError, ValueError, EOFError):
+        return None
+
+
+def to_json(strings: Sequence[str]) -> NDArray[np.uint8]:
     """Strings as an array, JSON in UTF-8; arrays are all that is cached."""
     return np.frombuffer(json.dumps(strings).encode(), np.uint8)
 
@@ -51,7 +124,29 @@ def from_json(array: NDArray[np.uint8]) -> list[str]:
     return json.loads(array.tobytes())
 
 
+def to_arrays(strings: pa.StringArray) -> Arrays:
+    """A column of strings as two arrays: `ends` (N + 1,) int32, `bytes` uint8."""
+    _, offsets, values = strings.buffers()
+    ends = np.frombuffer(offsets, np.int32)[: len(strings) + 1]
+    return {"ends": ends, "bytes": np.frombuffer(values or b"", np.uint8)[: ends[-1]]}
+
+
+def from_arrays(ends: NDArray[np.int32], values: NDArray[np.uint8]) -> pa.StringArray:
+    """The column that `to_arrays` was given; nothing is copied."""
+    return pa.StringArray.from_buffers(len(ends) - 1, pa.py_buffer(ends), pa.py_buffer(values))
+
+
 def fingerprint(path: Path) -> list[tuple[str, int, int]]:
     """(name, size in bytes, time of change in ns) of a file, or of every file below a folder."""
-    files = sorted(item for item in path.rglob("*") if item.is_file()) if path.is_dir() else [path]
-    return [(str(file), (stat := file.stat()).st_size, stat.st_mtime_ns) for file in files]
+    if not path.is_dir():
+        return [(str(path), (stat := path.stat()).st_size, stat.st_mtime_ns)]
+    found = []
+    waiting = [str(path)]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir():
+                    waiting.append(entry.path)
+                else:
+                    found.append((entry.path, (stat := entry.stat()).st_size, stat.st_mtime_ns))
+    return sorted(found)

@@ -3,23 +3,29 @@
 import hashlib
 import importlib
 import inspect
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
+from itertools import count
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datamodules.cache import Arrays, to_json
+from datamodules.cache import Arrays, Grow, to_arrays, to_json
 from datamodules.splits import SPLITS
-from datamodules.tables import Texts
+from datamodules.tables import Text
 from datamodules.vocabulary import PAD
+from datamodules.word_numbers import Tokenizer, WordNumbers
 
-Tokenizer = Callable[[str], list[str]]
+CHUNK_CHARS = 2**22  # characters that are tokenised together
+TEXTS_AT_ONCE = 4096
 PADDED_WORDS = 2**26  # the most that are kept padded: a quarter of a GiB
-PADDED_AT_ONCE = 1024  # texts
 
 
 def load_tokenizer(path: str) -> tuple[Tokenizer, str]:
@@ -43,71 +49,105 @@ def load_tokenizer(path: str) -> tuple[Tokenizer, str]:
     return function, hashlib.sha256(code.encode()).hexdigest()[:16]
 
 
-def tokenise(parts: dict[str, Texts], tokenizer: Tokenizer) -> Arrays:
-    """All texts as numbers, in the order of the parts.
+def tokenise(parts: Mapping[str, Iterable[Text]], tokenizer: Tokenizer, grow: Grow) -> Arrays:
+    """All texts as numbers, in the order of the parts; a few of them are in memory at a time.
+
+    Args:
+        parts: the texts of each part.
+        tokenizer: a text to its words.
+        grow: as in `cached`; gets `tokens`, the word numbers one behind the other, (num_tokens,) int32.
 
     Returns:
-        tokens: word numbers in order of appearance, (num_tokens,) int32.
         offsets: where each text begins in `tokens`, and the end, (N + 1,) int64.
-        words: the distinct words, JSON in UTF-8, uint8.
-        labels: the distinct labels, likewise; `label` is each text's, (N,) int64.
+        words_ends, words_bytes: the distinct words in order of appearance, as in `cache.from_arrays`.
+        alphabet: their numbers in the order of the alphabet, (num_words,) int32.
+        labels: the distinct labels, JSON in UTF-8, uint8; `label` is each text's, (N,) int64.
         part: 0 train, 1 val, 2 test, (N,) int64.
         group: the same number for identical texts, (N,) int64.
         places: where each text stands, likewise JSON.
     """
-    numbers: dict[str, int] = {}
-    lengths: list[int] = []
-
-    def words() -> Iterator[int]:
-        for part in parts.values():
-            for text in part.texts:
-                tokens = tokenizer(text)
-                lengths.append(len(tokens))
-                for token in tokens:
-                    yield numbers.setdefault(token, len(numbers))
-
-    tokens = np.fromiter(words(), np.int32)
-    label, labels = pd.factorize(np.array([name for part in parts.values() for name in part.labels], dtype=object))
-    group, _ = pd.factorize(np.array([text for part in parts.values() for text in part.texts], dtype=object))
+    tokens, numbers = grow("tokens", np.int32), WordNumbers(tokenizer)
+    labels: defaultdict[str, int] = defaultdict(count().__next__)
+    columns: dict[str, list[Any]] = {name: [] for name in ("length", "label", "part", "hash", "place")}
+    for part, texts in parts.items():
+        for chunk in _chunks(texts):
+            numbered, lengths = numbers.number([item.text for item in chunk])
+            tokens.append(numbered)
+            columns["length"].append(lengths)
+            columns["label"] += [labels[item.label] for item in chunk]
+            columns["part"] += [SPLITS.index(part)] * len(chunk)
+            columns["hash"] += [hash(item.text) for item in chunk]
+            columns["place"] += [item.place for item in chunk]
+    words = pa.array(numbers.words, pa.string())
     return {
-        "tokens": tokens,
-        "offsets": np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]),
-        "words": to_json(list(numbers)),
-        "label": label.astype(np.int64),
+        "offsets": np.concatenate([[0], *columns["length"]]).cumsum(),
+        **{f"words_{name}": array for name, array in to_arrays(words).items()},
+        "alphabet": pc.sort_indices(words).to_numpy().astype(np.int32),  # UTF-8 sorts as Python does
+        "label": np.array(columns["label"], np.int64),
         "labels": to_json(list(labels)),
-        "part": np.repeat([SPLITS.index(part) for part in parts], [len(part.texts) for part in parts.values()]),
-        "group": group.astype(np.int64),
-        "places": to_json([place for part in parts.values() for place in part.places]),
+        "part": np.array(columns["part"], np.int64),
+        "group": pd.factorize(np.array(columns["hash"], np.int64))[0].astype(np.int64),
+        "places": to_json(columns["place"]),
     }
 
 
-def count_words(corpus: Arrays, words: list[str], rows: NDArray[np.int64]) -> dict[str, int]:
-    """How often each word occurs in some of the texts; words that do not are left out.
+def _chunks(texts: Iterable[Text]) -> Iterator[list[Text]]:
+    """The texts, some megabytes at a time."""
+    chunk: list[Text] = []
+    size = 0
+    for item in texts:
+        chunk.append(item)
+        size += len(item.text)
+        if size > CHUNK_CHARS:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def count_words(corpus: Arrays, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How often each word occurs in some of the texts, (num_words,).
 
     Args:
         corpus: what `tokenise` returned.
-        words: its distinct words.
         rows: indices of the texts.
     """
-    chosen = np.zeros(len(corpus["label"]), bool)
+    lengths = np.diff(corpus["offsets"])
+    chosen = np.zeros(len(lengths), bool)
     chosen[rows] = True
-    tokens = corpus["tokens"][np.repeat(chosen, np.diff(corpus["offsets"]))]
-    counts = np.bincount(tokens, minlength=len(words)).tolist()
-    return {word: count for word, count in zip(words, counts, strict=True) if count}
+    counts = np.zeros(len(corpus["alphabet"]), np.int64)
+    # Some texts at a time, as all of them need not fit in memory.
+    for first in range(0, len(lengths), TEXTS_AT_ONCE):
+        own = slice(first, first + TEXTS_AT_ONCE)
+        ends = corpus["offsets"][first], corpus["offsets"][min(first + TEXTS_AT_ONCE, len(lengths))]
+        taken = corpus["tokens"][slice(*ends)][np.repeat(chosen[own], lengths[own])]
+        counts += np.bincount(taken, minlength=len(counts))
+    return counts
 
 
 class TextBatches:
     """Texts of word numbers, handed out by the batch.
 
     Args:
-        tokens: word numbers of all texts, one behind the other, (num_tokens,) int32.
+        numbers: number in the vocabulary of each distinct word, (num_words,) int32.
+        tokens: positions in `numbers` of the words of all texts, one behind the other, (num_tokens,) int32.
         starts: where each text begins in `tokens`, (N,) int64.
         lengths: number of words of each text that count, (N,) int64.
         labels: class of each text, (N,) int64.
         width: number of words that every text is padded to; None pads to the longest of the batch.
     """
 
-    def __init__(self, tokens: Tensor, starts: Tensor, lengths: Tensor, labels: Tensor, *, width: int | None) -> None:
+    def __init__(
+        self,
+        numbers: Tensor,
+        tokens: Tensor,
+        starts: Tensor,
+        lengths: Tensor,
+        labels: Tensor,
+        *,
+        width: int | None,
+    ) -> None:
+        self.numbers = numbers
         self.tokens = tokens
         self.starts = starts
         self.lengths = lengths
@@ -129,17 +169,15 @@ class TextBatches:
         """All texts padded, (N, T) int32, where they have one width and fit: a batch is then one operation."""
         if self.width is None or len(self) * self.width > PADDED_WORDS:
             return None
-        return torch.cat([self._pad(index, self.width) for index in torch.arange(len(self)).split(PADDED_AT_ONCE)])
+        return torch.cat([self._pad(index, self.width) for index in torch.arange(len(self)).split(TEXTS_AT_ONCE)])
 
     def _pad(self, index: Tensor, width: int) -> Tensor:
         positions = torch.arange(width)
         gathered = (self.starts[index][:, None] + positions).clamp_(max=len(self.tokens) - 1)
-        return self.tokens[gathered].masked_fill_(positions >= self.lengths[index][:, None], PAD)
+        return self.numbers[self.tokens[gathered]].masked_fill_(positions >= self.lengths[index][:, None], PAD)
 
 
 def pad_texts(texts: list[list[int]], width: int | None) -> Tensor:
     """Word numbers of each text as a batch (B, T) int64, padded to `width`, or to the longest if it is None."""
-    flat = torch.tensor([number for text in texts for number in text] or [0], dtype=torch.int32)
-    lengths = torch.tensor([len(text) for text in texts])
-    labels = torch.zeros(len(texts), dtype=torch.int64)
-    return TextBatches(flat, lengths.cumsum(0) - lengths, lengths, labels, width=width)[torch.arange(len(texts))][0]
+    width = width or max(map(len, texts), default=1) or 1
+    return torch.tensor([[*text[:width], *[PAD] * (width - len(text))] for text in texts], dtype=torch.int64)

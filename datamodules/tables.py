@@ -1,5 +1,6 @@
 """Labelled texts from files: CSV, TSV, JSON lines, and folders with a file for each text."""
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,16 +11,16 @@ from datamodules.splits import SPLITS
 UNLABELLED = "unsup"  # the folder of aclImdb that holds texts without a label
 
 
-class Texts(NamedTuple):
-    """Texts in the order of their file, each with its label (empty where none was asked for) and where it stands."""
+class Text(NamedTuple):
+    """A text with its label and where it stands."""
 
-    texts: list[str]
-    labels: list[str]
-    places: list[str]
+    text: str
+    label: str
+    place: str
 
 
-def read_parts(path: Path, text_column: str | int, label_column: str | int) -> dict[str, Texts]:
-    """The parts `train`, and `val` and `test` where they exist.
+def read_parts(path: Path, text_column: str | int, label_column: str | int) -> dict[str, Iterator[Text]]:
+    """The texts of the parts `train`, and `val` and `test` where they exist, read as they are asked for.
 
     Args:
         path: a table (.csv, .tsv, .jsonl), a folder of tables named for their part (`train.csv`, `test.csv`), or a
@@ -48,14 +49,14 @@ def read_parts(path: Path, text_column: str | int, label_column: str | int) -> d
 
 
 def read_table(
-    path: Path, text_column: str | int, label_column: str | int | None = None, *, where: dict[str, str] | None = None
-) -> Texts:
-    """The texts of one CSV, TSV or JSON-lines file.
+    path: Path, text_column: str | int, label_column: str | int, *, where: Mapping[str, str] = {}
+) -> Iterator[Text]:
+    """The texts of one CSV, TSV or JSON-lines file, in its order.
 
     Args:
         path: the file; its ending tells the format.
         text_column: name or position (from 0); a table read by position has no header.
-        label_column: name or position; None where labels are not needed.
+        label_column: name or position.
         where: keep only the rows in which these columns have these values.
 
     Raises:
@@ -63,20 +64,18 @@ def read_table(
         LookupError: the table has no such column.
         DataError: the file is empty or not UTF-8, or a row does not parse; file and line are named.
     """
-    found = Texts([], [], [])
+    empty = True
     for place, row in table_rows(path, text_column):
-        if any(str(cell(row, column, place)) != value for column, value in (where or {}).items()):
+        if where and any(str(cell(row, column, place)) != value for column, value in where.items()):
             continue
         text = check_text(cell(row, text_column, place), place)
-        label = "" if label_column is None else check_utf8(str(cell(row, label_column, place)).strip(), place)
-        if label_column is not None and not label:
+        label = check_utf8(str(cell(row, label_column, place)).strip(), place)
+        if not label:
             raise DataError(f"{place}: the label is empty; correct or delete the row")
-        found.texts.append(text)
-        found.labels.append(label)
-        found.places.append(place)
-    if not found.texts:
+        empty = False
+        yield Text(text, label, place)
+    if empty:
         raise DataError(f"'{path}' holds no rows; expected at least one text")
-    return found
 
 
 def read_text(path: Path) -> str:
@@ -90,13 +89,11 @@ def read_text(path: Path) -> str:
         return check_text(file.read(), str(path))
 
 
-def _read_folder(path: Path) -> Texts:
-    found = Texts([], [], [])
+def _read_folder(path: Path) -> Iterator[Text]:
+    empty = True
     for folder in sorted(item for item in path.iterdir() if item.is_dir() and item.name != UNLABELLED):
         for file in sorted(folder.glob("*.txt")):
-            found.texts.append(read_text(file))
-            found.labels.append(folder.name)
-            found.places.append(str(file))
-    if not found.texts:
+            empty = False
+            yield Text(read_text(file), folder.name, str(file))
+    if empty:
         raise DataError(f"'{path}' holds no <label>/*.txt; expected a folder for each label with a file for each text")
-    return found

@@ -4,12 +4,13 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
 from datamodules.base import DATA_DIR
 from datamodules.batches import Batches
-from datamodules.cache import Arrays, cached, fingerprint, from_json
+from datamodules.cache import Arrays, cached, fingerprint, from_arrays, from_json
 from datamodules.corpus import TextBatches, count_words, load_tokenizer, tokenise
 from datamodules.labels import find_numbers, number_labels
 from datamodules.splits import SPLITS, hold_out, part_rows
@@ -84,22 +85,23 @@ class TextDataModule(TextEncodingDataModule):
     def _read(self) -> None:
         corpus = self._tokenised()
         rows, labels = self._split(corpus)
-        words = from_json(corpus["words"])
-        self._vocabulary = Vocabulary(count_words(corpus, words, rows["train"]), max_words=self.max_words)
-        parts = self._encoded(corpus, rows, labels)
+        words = from_arrays(corpus["words_ends"], corpus["words_bytes"])
+        counts = count_words(corpus, rows["train"])
+        self._vocabulary = Vocabulary.from_counts(words, counts, corpus["alphabet"], max_words=self.max_words)
+        parts = self._encoded(corpus, words, rows, labels)
         self.train_data, self.val_data, self.test_data = parts["train"], parts["val"], parts.get("test")
         self.lengths = parts["train"].lengths if self.bucket else None
 
     def _encoded(
-        self, corpus: Arrays, rows: dict[str, NDArray[np.int64]], labels: NDArray[np.int64]
+        self, corpus: Arrays, words: pa.StringArray, rows: dict[str, NDArray[np.int64]], labels: NDArray[np.int64]
     ) -> dict[str, TextBatches]:
         """The texts of each part that has any, by number of the vocabulary."""
-        numbers = np.array(self.vocabulary.encode(from_json(corpus["words"])), np.int32)
-        tokens, starts = torch.from_numpy(numbers[corpus["tokens"]]), torch.from_numpy(corpus["offsets"][:-1])
+        numbers = torch.from_numpy(self.vocabulary.number(words))
+        tokens, starts = torch.from_numpy(corpus["tokens"]), torch.from_numpy(corpus["offsets"][:-1])
         whole, classes = np.diff(corpus["offsets"]), torch.from_numpy(labels)
         lengths = torch.from_numpy(whole if self.max_len is None else np.minimum(whole, self.max_len))
         return {
-            part: TextBatches(tokens, starts[own], lengths[own], classes[own], width=self._width)
+            part: TextBatches(numbers, tokens, starts[own], lengths[own], classes[own], width=self._width)
             for part, own in ((part, torch.from_numpy(rows[part])) for part in SPLITS if len(rows[part]))
         }
 
@@ -112,17 +114,18 @@ class TextDataModule(TextEncodingDataModule):
             known=self.class_names,
             places=lambda: from_json(corpus["places"]),
         )
-        return {**self._encoded(corpus, part_rows(corpus["part"]), labels)}
+        words = from_arrays(corpus["words_ends"], corpus["words_bytes"])
+        return {**self._encoded(corpus, words, part_rows(corpus["part"]), labels)}
 
     def _tokenised(self) -> Arrays:
         path = locate(self.source, DATA_DIR)
         columns = self.text_column, self.label_column
-        format_version = 1
+        format_version = 2
         return cached(
             DATA_DIR / "cache",
             "texts",
             [format_version, self.source, fingerprint(path), columns, self._tokenizer_key],
-            lambda: tokenise(read_source(self.source, path, *columns), self.tokenizer),
+            lambda grow: tokenise(read_source(self.source, path, *columns), self.tokenizer, grow),
         )
 
     def _split(self, corpus: Arrays) -> tuple[dict[str, NDArray[np.int64]], NDArray[np.int64]]:
@@ -155,7 +158,7 @@ class TextDataModule(TextEncodingDataModule):
         test = f", {len(self.test_data):,} test" if self.test_data is not None else ""
         return (
             f"{self.source}: {len(self.train_data):,} train, {len(self.val_data):,} val{test} texts; "
-            f"classes in train: {classes}; {self.vocab_size:,} of {len(self.vocabulary.freqs) + 2:,} words"
+            f"classes in train: {classes}; {self.vocab_size:,} of {self.vocabulary.num_seen + 2:,} words"
         )
 
     @property

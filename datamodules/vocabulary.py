@@ -4,10 +4,17 @@ import re
 import string
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from datamodules.errors import DataError
 
+Integers = NDArray[np.integer[Any]]
 UNK, PAD = 0, 1
 SPECIALS = ("<unk>", "<pad>")
 # Unescaped on purpose: inside the class, the backslash of string.punctuation escapes the bracket behind it and is
@@ -47,23 +54,55 @@ class Vocabulary:
     Attributes:
         itos: words by number.
         stoi: number by word; only the words that are kept.
-        freqs: frequency by word, of all words given.
+        num_seen: number of distinct words that were given.
 
     Raises:
         DataError: no word is left.
     """
 
     def __init__(self, freqs: Mapping[str, int], *, max_words: int | None = None) -> None:
-        self.freqs = Counter(dict(freqs))
-        words = sorted(word for word in self.freqs if word not in SPECIALS)
-        words.sort(key=self.freqs.__getitem__, reverse=True)
-        self.itos = [*SPECIALS, *words][:max_words]
+        words = pa.array(freqs, pa.string())
+        counts = np.fromiter(freqs.values(), np.int64, len(freqs))
+        self._number(words, counts, pc.sort_indices(words).to_numpy(), max_words)
+
+    @classmethod
+    def from_counts(
+        cls, words: pa.StringArray, counts: Integers, alphabet: Integers, *, max_words: int | None = None
+    ) -> "Vocabulary":
+        """As from frequencies by word, where the words are many and were sorted before.
+
+        Args:
+            words: the words in any order.
+            counts: how often each occurs, (N,); those that do not are left out.
+            alphabet: positions of the words in the order of the alphabet, (N,).
+            max_words: as in `Vocabulary`.
+
+        Raises:
+            DataError: no word is left.
+        """
+        made = cls.__new__(cls)
+        made._number(words, counts, alphabet, max_words)
+        return made
+
+    def _number(self, words: pa.StringArray, counts: Integers, alphabet: Integers, max_words: int | None) -> None:
+        there = alphabet[counts[alphabet] > 0]
+        order = there[np.argsort(-counts[there], kind="stable")]
+        self._counted = words, counts, there
+        self.num_seen = len(there)
+        kept = words.take(pa.array(order[:max_words])).to_pylist()  # two more than will be kept, for these two
+        self.itos = [*SPECIALS, *(word for word in kept if word not in SPECIALS)][:max_words]
         self.stoi = {word: number for number, word in enumerate(self.itos)}
         if len(self.itos) <= len(SPECIALS):
             raise DataError(
                 f"the vocabulary has no words: expected at least one besides {' and '.join(SPECIALS)}, received "
-                f"{len(words)} distinct words with max_words {max_words}; raise max_words or look at the tokenizer"
+                f"{self.num_seen} distinct words with max_words {max_words}; raise max_words or look at the tokenizer"
             )
+
+    @cached_property
+    def freqs(self) -> Counter[str]:
+        """Frequency by word; made when it is asked for, as a corpus has many more words than are kept."""
+        words, counts, there = self._counted
+        return Counter(dict(zip(words.take(pa.array(there)).to_pylist(), counts[there].tolist(), strict=True)))
 
     def __len__(self) -> int:
         return len(self.itos)
@@ -75,6 +114,11 @@ class Vocabulary:
     def encode(self, tokens: Iterable[str]) -> list[int]:
         """The numbers of tokens, 0 for the ones not known."""
         return [self.stoi.get(token, UNK) for token in tokens]
+
+    def number(self, words: pa.StringArray) -> NDArray[np.int32]:
+        """The number of each of many words, 0 for the ones not known, (N,)."""
+        found = pc.index_in(words, value_set=pa.array(self.itos, pa.string()))
+        return found.fill_null(UNK).to_numpy(zero_copy_only=False).copy()  # Arrow's own cannot be written to
 
     def state_dict(self) -> dict[str, Any]:
         """Plain data for a checkpoint: the words kept, with their frequencies."""
@@ -103,6 +147,7 @@ class Vocabulary:
         made.itos = list(itos)
         made.stoi = {word: number for number, word in enumerate(made.itos)}
         made.freqs = Counter({word: count for word, count in freqs.items() if count})
+        made.num_seen = len(made.freqs)
         return made
 
     def to_torchtext(self) -> Any:

@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 
 from datamodules.errors import DataError
-from datamodules.tables import Texts, read_parts, read_table
+from datamodules.tables import Text, read_parts, read_table
 
 ROWS = [("a good film, indeed", "pos"), ('he said "no"', "neg"), ("two\nlines", "neg")]
-EXPECTED = Texts([text for text, _ in ROWS], [label for _, label in ROWS], [])
 
 
 def write(path: Path, content: str | bytes) -> Path:
@@ -30,18 +29,17 @@ def write(path: Path, content: str | bytes) -> Path:
     ],
 )
 def test_formats(name: str, content: str, text: str | int, label: str | int, tmp_path: Path) -> None:
-    found = read_table(write(tmp_path / name, content), text, label)
-    assert found[:2] == EXPECTED[:2]
+    assert [item[:2] for item in read_table(write(tmp_path / name, content), text, label)] == ROWS
 
 
 def test_places_are_the_lines_of_the_file(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", 'text,label\n"two\nlines",x\n\nfour,y\n')
-    assert read_table(path, "text", "label").places == [f"{path}, line 2", f"{path}, line 5"]
+    assert [item.place for item in read_table(path, "text", "label")] == [f"{path}, line 2", f"{path}, line 5"]
 
 
 def test_where_keeps_rows(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.csv", "text,source\na,imdb\nb,other\n")
-    assert read_table(path, "text", where={"source": "imdb"}).texts == ["a"]
+    path = write(tmp_path / "a.csv", "text,label,source\na,x,imdb\nb,x,other\n")
+    assert list(read_table(path, "text", "label", where={"source": "imdb"})) == [Text("a", "x", f"{path}, line 2")]
 
 
 @pytest.mark.parametrize(
@@ -66,7 +64,7 @@ def test_where_keeps_rows(tmp_path: Path) -> None:
 )
 def test_rows_that_do_not_parse(name: str, content: str | bytes, problem: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=problem):
-        read_table(write(tmp_path / name, content), "text", "label")
+        list(read_table(write(tmp_path / name, content), "text", "label"))
 
 
 @pytest.mark.parametrize(
@@ -74,26 +72,29 @@ def test_rows_that_do_not_parse(name: str, content: str | bytes, problem: str, t
 )
 def test_missing_column_names_the_others(column: str | int, has: str, tmp_path: Path) -> None:
     with pytest.raises(LookupError, match=f"no column {column!r}; the row has: {has}.*--data.text_column"):
-        read_table(write(tmp_path / "a.csv", "text,label\na,x\n"), column, "label" if isinstance(column, str) else 1)
+        next(
+            read_table(
+                write(tmp_path / "a.csv", "text,label\na,x\n"), column, "label" if isinstance(column, str) else 1
+            )
+        )
 
 
 def test_folder_of_tables(tmp_path: Path) -> None:
     for part in ("train", "test"):
         write(tmp_path / f"{part}.tsv", f"text\tlabel\n{part}\tx\n")
     parts = read_parts(tmp_path, "text", "label")
-    assert {part: texts.texts for part, texts in parts.items()} == {"train": ["train"], "test": ["test"]}
+    assert {part: next(texts).text for part, texts in parts.items()} == {"train": "train", "test": "test"}
 
 
 def test_folder_of_labels_leaves_out_the_unlabelled(tmp_path: Path) -> None:
     for name in ("train/pos/0_9.txt", "train/neg/1_2.txt", "train/unsup/0_0.txt", "test/pos/0_9.txt"):
         write(tmp_path / name, name)
     parts = read_parts(tmp_path, "text", "label")
-    assert parts["train"].texts == ["train/neg/1_2.txt", "train/pos/0_9.txt"]
-    assert parts["train"].labels == ["neg", "pos"]
-    assert parts["test"].labels == ["pos"]
+    assert [item[:2] for item in parts["train"]] == [("train/neg/1_2.txt", "neg"), ("train/pos/0_9.txt", "pos")]
+    assert [item.label for item in parts["test"]] == ["pos"]
     write(tmp_path / "train/pos/1_9.txt", "")
     with pytest.raises(DataError, match=r"pos/1_9.txt: the text is empty"):
-        read_parts(tmp_path, "text", "label")
+        list(read_parts(tmp_path, "text", "label")["train"])
 
 
 def test_folders_that_hold_nothing(tmp_path: Path) -> None:
@@ -102,6 +103,6 @@ def test_folders_that_hold_nothing(tmp_path: Path) -> None:
         read_parts(tmp_path, "text", "label")
     (tmp_path / "train").mkdir()
     with pytest.raises(DataError, match="holds no <label>"):
-        read_parts(tmp_path, "text", "label")
+        next(read_parts(tmp_path, "text", "label")["train"])
     with pytest.raises(FileNotFoundError, match="no file or folder at '.*nowhere'"):
         read_parts(tmp_path / "nowhere", "text", "label")

@@ -19,16 +19,15 @@ from datamodules import images as images_module
 from datamodules import series as series_module
 from datamodules import text
 from datamodules.image_sources import ImageSet, whole_set
-from datamodules.tables import Texts
+from datamodules.tables import Text
 from lightning_modules import classifier
 from scripts.presets import TASKS, task_names
 
 SMALL = ("--trainer.max_epochs", "1", "--quiet")
 
 
-def small_texts(*args: Any) -> dict[str, Texts]:
-    rows = make_reviews()
-    return {"train": Texts([row[0] for row in rows], [row[1] for row in rows], [""] * len(rows))}
+def small_texts(*args: Any) -> dict[str, list[Text]]:
+    return {"train": [Text(text, label, "") for text, label in make_reviews()]}
 
 
 def small_images(*args: Any, **kwargs: Any) -> ImageSet:

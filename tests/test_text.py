@@ -2,15 +2,19 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from conftest import make_reviews, write_csv
 
 from datamodules import DataError, TextDataModule, corpus
-from datamodules.cache import cached
+from datamodules.cache import Arrays, Grow, cached, from_arrays, to_arrays
 from datamodules.splits import stratified_split
+from datamodules.vocabulary import tokenize
+from datamodules.word_numbers import WordNumbers
 
 
 def test_batches_are_padded_numbers(reviews: Path) -> None:
@@ -96,9 +100,9 @@ def test_labels_that_are_numbers_are_in_their_order(tmp_path: Path) -> None:
 def test_cache_is_used_until_something_changes(reviews: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reads: list[str] = []
 
-    def counting(parts: dict, tokenizer: corpus.Tokenizer) -> dict:
+    def counting(*args: Any) -> dict:
         reads.append("read")
-        return corpus.tokenise(parts, tokenizer)
+        return corpus.tokenise(*args)
 
     monkeypatch.setattr("datamodules.text.tokenise", counting)
 
@@ -117,12 +121,51 @@ def test_cache_is_used_until_something_changes(reviews: Path, monkeypatch: pytes
 
 
 def test_damaged_cache_is_made_again(tmp_path: Path) -> None:
-    make = lambda: {"a": np.arange(3)}  # noqa: E731
-    assert cached(tmp_path, "x", [1], make)["a"].tolist() == [0, 1, 2]
-    (path,) = tmp_path.iterdir()
-    path.write_bytes(path.read_bytes()[:50])
-    assert cached(tmp_path, "x", [1], make)["a"].tolist() == [0, 1, 2]
-    assert [item.name for item in tmp_path.iterdir()] == [path.name]
+    def make(grow: Grow) -> Arrays:
+        growing = grow("b", np.int32)
+        for start in (0, 5):
+            growing.append(np.arange(start, start + 5))
+        return {"a": np.arange(3)}
+
+    for turn in range(3):  # made, kept, and made again after its damage
+        arrays = cached(tmp_path, "x", [1], make)
+        assert arrays["a"].tolist() == [0, 1, 2]
+        assert arrays["b"].tolist() == list(range(10))
+        assert arrays["b"].dtype == np.int32
+        (path,) = tmp_path.iterdir()
+        assert sorted(item.name for item in path.iterdir()) == ["a.npy", "b.npy"]
+        arrays["b"][0] = 7  # in memory alone
+        if turn:
+            (path / "b.npy").write_bytes((path / "b.npy").read_bytes()[:-1])
+    words = ["a", "", "naïve", "\n"]
+    assert from_arrays(*to_arrays(pa.array(words)).values()).to_pylist() == words
+
+
+def test_what_fails_leaves_nothing_in_the_cache(tmp_path: Path) -> None:
+    def fail(grow: Grow) -> Arrays:
+        grow("b", np.int32).append(np.arange(5))
+        raise DataError("line 3: no text")
+
+    with pytest.raises(DataError, match="line 3"):
+        cached(tmp_path, "x", [1], fail)
+    assert not list(tmp_path.iterdir())
+
+
+def test_words_are_numbered_the_same_way_by_bytes_and_one_by_one() -> None:
+    texts = [
+        "The film,  the FILM! \\ [x]",
+        "ÀÉ naïve\u2019s 'İ' Kelvin\tTab",
+        "",
+        "two\nlines\n\n",
+        " ",
+        "\x00 a\u2028b ☃",
+    ]
+    own, quick = WordNumbers(lambda text: tokenize(text)), WordNumbers(tokenize)
+    for chunk in (texts[:2], texts[2:], texts):
+        for one_by_one, by_bytes in zip(own.number(chunk), quick.number(chunk), strict=True):
+            assert one_by_one.tolist() == by_bytes.tolist()
+    assert own.words == quick.words
+    assert own.words[:4] == ["the", "film", "", "\\"]
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,15 @@ from importlib.metadata import files
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
 from datamodules.corpus import load_tokenizer
 from datamodules.errors import DataError
 from datamodules.vocabulary import Vocabulary, tokenize, tokenize_words
+from datamodules.word_numbers import WordNumbers
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -43,11 +46,17 @@ def test_same_vocabulary_as_torchtext(texts: list[str], cookbook: tuple[Any, lis
     field, examples = cookbook
     tokens = [tokenize(text) for text in texts]
     assert tokens == examples
-    vocabulary = Vocabulary(Counter(token for text in tokens for token in text), max_words=10_000)
-    assert vocabulary.itos == field.vocab.itos
-    assert vocabulary.freqs == field.vocab.freqs
-    assert len(vocabulary) == len(field.vocab) == 10_000
-    assert vocabulary.stoi == dict(field.vocab.stoi)
+    numbers = WordNumbers(tokenize)
+    counts = np.bincount(numbers.number(texts)[0])
+    words, alphabet = numbers.words, np.array(sorted(range(len(counts)), key=numbers.words.__getitem__))
+    for vocabulary in (
+        Vocabulary(Counter(token for text in tokens for token in text), max_words=10_000),
+        Vocabulary.from_counts(pa.array(words), counts, alphabet, max_words=10_000),
+    ):
+        assert vocabulary.itos == field.vocab.itos
+        assert vocabulary.freqs == field.vocab.freqs
+        assert len(vocabulary) == len(field.vocab) == 10_000
+        assert vocabulary.stoi == dict(field.vocab.stoi)
 
 
 def test_same_ids_as_torchtext(texts: list[str], cookbook: tuple[Any, list[Any]]) -> None:
