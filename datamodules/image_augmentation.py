@@ -92,15 +92,14 @@ def resample(x: Tensor, boxes: Tensor, size: tuple[int, int], *, flips: Tensor, 
     rows = _mirrored(shifts[:, :1], size[0])
     columns = _mirrored(shifts[:, 1:], size[1])
     columns = torch.where(flips[:, None], size[1] - 1 - columns, columns)
-    vertical = _weights(boxes[:, 0], boxes[:, 2], x.shape[2], size[0])
-    horizontal = _weights(boxes[:, 1], boxes[:, 3], x.shape[3], size[1])
-    vertical = vertical.gather(1, rows[:, :, None].expand(-1, -1, x.shape[2]))
-    horizontal = horizontal.gather(1, columns[:, :, None].expand(-1, -1, x.shape[3]))
+    vertical = _weights(boxes[:, 0], boxes[:, 2], x.shape[2], size[0], rows)
+    horizontal = _weights(boxes[:, 1], boxes[:, 3], x.shape[3], size[1], columns)
     # One matrix for all channels of an image: side by side for its rows, then below each other for its columns.
-    batch, channels, _, width = x.shape
-    mixed = vertical @ x.float().transpose(1, 2).flatten(2)  # (B, h, C * W)
-    mixed = mixed.reshape(batch, -1, width) @ horizontal.mT  # (B, h * C, w)
-    return mixed.reshape(batch, size[0], channels, size[1]).transpose(1, 2)
+    batch, channels, height, width = x.shape
+    beside = torch.empty(batch, height, channels, width, device=x.device).copy_(x.transpose(1, 2))
+    mixed = vertical @ beside.flatten(2)  # (B, h, C * W)
+    mixed = mixed.view(batch, -1, width) @ horizontal.mT  # (B, h * C, w)
+    return mixed.view(batch, size[0], channels, size[1]).transpose(1, 2)
 
 
 def hide_squares(x: Tensor, draws: Tensor, *, side: int) -> Tensor:
@@ -128,12 +127,13 @@ def _mirrored(shift: Tensor, size: int) -> Tensor:
     return torch.where(position < size, position, 2 * (size - 1) - position)
 
 
-def _weights(start: Tensor, length: Tensor, full: int, size: int) -> Tensor:
-    """What each of `full` pixels contributes to each of `size`: a triangle, as wide as a new pixel, (B, size, full)."""
+def _weights(start: Tensor, length: Tensor, full: int, size: int, positions: Tensor) -> Tensor:
+    """What each of `full` pixels contributes to each of `size`, taken in the order of `positions` (B, size), as a
+    triangle as wide as a new pixel, (B, size, full)."""
     step = (length / size)[:, None, None]
     end = (start + length)[:, None, None]
-    centre = start[:, None, None] + (torch.arange(size, device=start.device)[:, None] + 0.5) * step
+    centre = start[:, None, None] + (positions[:, :, None] + 0.5) * step
     pixel = torch.arange(full, device=start.device) + 0.5
-    weight = (1 - (pixel - centre).abs() / step.clamp(min=1)).clamp(min=0)
-    weight = weight * ((pixel > start[:, None, None]) & (pixel < end))
-    return weight / weight.sum(-1, keepdim=True)
+    weight = (pixel - centre).abs_().div_(step.clamp(min=1)).neg_().add_(1).clamp_(min=0)
+    weight *= (pixel > start[:, None, None]) & (pixel < end)
+    return weight.div_(weight.sum(-1, keepdim=True))

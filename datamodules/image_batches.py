@@ -9,6 +9,7 @@ from datamodules.image_store import Images
 from datamodules.image_transforms import ImageTransforms, Size
 
 OTHER_STREAM = 2**40  # added to a sample's number for random numbers that are no others' too
+CACHE_BYTES = 2**20
 Asked = Tensor | tuple[int, Tensor]
 
 
@@ -44,7 +45,7 @@ class ImageBatches:
         if epoch is None:
             x = self.transforms.normalise(self._evaluation(index))
         else:
-            x = self.transforms.normalise(self._training(epoch, index))
+            x = self._training(epoch, index)
             if self.transforms.cutout:
                 x = hide_squares(x, uniform(self.seed, epoch, index + OTHER_STREAM, 2), side=self.transforms.cutout)
             if self.transforms.mix != "none":
@@ -60,9 +61,11 @@ class ImageBatches:
         return x, self.labels[index].to(x.device)
 
     def _evaluation(self, index: Tensor) -> Tensor:
+        """Pixels in [0, 255], (B, 3, h, w) uint8."""
         raise NotImplementedError
 
     def _training(self, epoch: int, index: Tensor) -> Tensor:
+        """Changed and normalised, (B, 3, h, w) float32."""
         raise NotImplementedError
 
 
@@ -93,22 +96,31 @@ class StackedBatches(ImageBatches):
         self.device = torch.device("cpu")
 
     def _gather(self, index: Tensor) -> Tensor:
-        return self.images[self.rows[index]].to(self.device, non_blocking=True)
+        return self.images.index_select(0, self.rows[index]).to(self.device, non_blocking=True)
 
     def _evaluation(self, index: Tensor) -> Tensor:
         return self.transforms.in_evaluation(self._gather(index), self.size)
 
     def _training(self, epoch: int, index: Tensor) -> Tensor:
-        chosen, x = self.transforms, self._gather(index)
+        chosen, full = self.transforms, self.images.shape[2:]
         draws = uniform(self.seed, epoch, index, 2 * TRIES + 4)
         shifts = (draws[:, -2:] * (2 * chosen.shift + 1)).long() - chosen.shift
         flips = random_flips(self.seed, epoch, index, chosen.flip)
+        boxes = torch.tensor([0, 0, *self.size]).expand(len(index), 4)
         if chosen.crop_scale:
-            boxes = random_boxes(draws[:, :-2], *x.shape[2:], scale=chosen.crop_scale, ratio=chosen.crop_ratio)
-        else:
-            x = chosen.in_evaluation(x, self.size)
-            boxes = torch.tensor([0, 0, *self.size]).expand(len(x), 4)
-        return resample(x, boxes, self.size, flips=flips, shifts=shifts)
+            boxes = random_boxes(draws[:, :-2], *full, scale=chosen.crop_scale, ratio=chosen.crop_ratio)
+        made = torch.empty(len(index), 3, *self.size, device=self.device)
+        for start in range(0, len(index), step := self._at_once()):
+            own = slice(start, start + step)
+            x = self._gather(index[own]) if chosen.crop_scale else self._evaluation(index[own])
+            x = resample(x, boxes[own], self.size, flips=flips[own], shifts=shifts[own])
+            chosen.normalise(x, out=made[own])
+        return made
+
+    def _at_once(self) -> int:
+        """How many images are changed together: on a processor as many as stay in its cache."""
+        num_bytes = 4 * 3 * max(self.images.shape[2:].numel(), self.size[0] * self.size[1])
+        return max(CACHE_BYTES // num_bytes, 1) if self.device.type == "cpu" else len(self.rows)
 
 
 class SingleBatches(ImageBatches):
@@ -140,16 +152,16 @@ class SingleBatches(ImageBatches):
         return torch.stack([self.transforms.in_evaluation(self.images[row], self.size) for row in rows])
 
     def _training(self, epoch: int, index: Tensor) -> Tensor:
-        change = self.transforms.in_training(self.size)
+        change, side = self.transforms.in_training(self.size), self.transforms.needed_side(self.size)
         seeds = (uniform(self.seed, epoch, index, 1)[:, 0] * 2**53).long().tolist()
         images = []
         with torch.random.fork_rng(devices=[]):
             for row, seed in zip(self.rows[index].tolist(), seeds, strict=True):
                 torch.manual_seed(seed)
-                images.append(change(self.images[row]))
+                images.append(change(self.images.reduced(row, side)))
                 if images[-1].shape != (3, *self.size):
                     raise ValueError(
                         f"transforms.train must give (3, {self.size[0]}, {self.size[1]}), the size of val and test; "
                         f"received {tuple(images[-1].shape)}: put v2.RandomCrop or v2.Resize among them"
                     )
-        return torch.stack(images)
+        return self.transforms.normalise(torch.stack(images))

@@ -2,7 +2,7 @@
 
 import os
 import zipfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from torchvision.datasets.folder import IMG_EXTENSIONS
@@ -31,13 +31,18 @@ class FolderFiles:
         """Sorted names, relative to the root."""
         found = []
         for place, folders, files in os.walk(self.root, followlinks=True):
-            here = Path(place).relative_to(self.root)
-            found += [f"{(here / folder).as_posix()}/" for folder in folders] + [(here / f).as_posix() for f in files]
+            here = Path(place).relative_to(self.root).as_posix()
+            start = "" if here == "." else f"{here}/"
+            found += [f"{start}{folder}/" for folder in folders] + [f"{start}{file}" for file in files]
         return sorted(found)
 
     def read(self, name: str) -> bytes:
         """The contents of a file."""
-        return (self.root / name).read_bytes()
+        file = os.open(f"{self.root}/{name}", os.O_RDONLY | getattr(os, "O_BINARY", 0))  # a third of pathlib's time
+        try:
+            return os.read(file, os.fstat(file).st_size)
+        finally:
+            os.close(file)
 
 
 class ZipFiles:
@@ -93,7 +98,7 @@ def open_files(path: Path) -> Files:
 
 def is_image(name: str) -> bool:
     """Whether a file's name ends as those of images do; hidden files are none."""
-    return name.lower().endswith(IMG_EXTENSIONS) and not PurePosixPath(name).name.startswith(".")
+    return name.lower().endswith(IMG_EXTENSIONS) and not name.rpartition("/")[2].startswith(".")
 
 
 def list_images(files: Files, place: str) -> Listing:
@@ -112,7 +117,7 @@ def list_images(files: Files, place: str) -> Listing:
     split = any(name.startswith(f"{prefix}train/") for name in names)
     empty = set()
     for name in names:
-        folders = PurePosixPath(name.removeprefix(prefix)).parts
+        folders = _parts(name.removeprefix(prefix))
         part, *below = folders if split else ("train", *folders)
         if name.endswith("/"):
             if len(below) == 1 and part in SPLITS:
@@ -123,7 +128,7 @@ def list_images(files: Files, place: str) -> Listing:
             listing.labels.append(below[0])
         else:
             listing.ignored.append(name)
-    top = sorted({PurePosixPath(name).parts[0] for name in names})
+    top = sorted({name.partition("/")[0] for name in names})
     if "train" not in listing.parts or (not split and set(top) & set(SPLITS)):
         raise DataError(f"'{place}' has no images to train on: {LAYOUT}; it holds: {', '.join(top[:8]) or 'nothing'}")
     if empty := empty - set(zip(listing.parts, listing.labels, strict=True)):
@@ -136,12 +141,16 @@ def list_images(files: Files, place: str) -> Listing:
 
 
 def _hidden(name: str) -> bool:
-    parts = PurePosixPath(name).parts
+    parts = _parts(name)
     return not parts or any(part.startswith(".") or part == "__MACOSX" for part in parts)
+
+
+def _parts(name: str) -> list[str]:
+    return [part for part in name.split("/") if part not in ("", ".")]  # PurePosixPath takes ten times as long
 
 
 def _prefix(names: list[str]) -> str:
     """The folder that all of it lies in, as archives often have one around their splits."""
-    top = {PurePosixPath(name).parts[0] for name in names}
+    top = {name.partition("/")[0] for name in names}
     only = f"{top.pop()}/" if len(top) == 1 else ""
     return only if only and any(name.startswith(f"{only}train/") for name in names) else ""

@@ -90,9 +90,11 @@ def read_set(root: str, data_dir: Path, *, cache_bytes: int, on_error: str) -> I
 def _own(path: Path, data_dir: Path, *, cache_bytes: int, on_error: str) -> ImageSet:
     files = open_files(path)
     names, parts, labels, ignored = list_images(files, str(path))
-    format_version = 1
+    format_version = 2
     key = [format_version, str(path.absolute()), fingerprint(path), cache_bytes]
-    found = cached(data_dir / "cache", "images", key, lambda: read_images(files, names, cache_bytes=cache_bytes))
+    found = cached(
+        data_dir / "cache", "images", key, lambda grow: read_images(files, names, cache_bytes=cache_bytes, grow=grow)
+    )
     problems = from_json(found["problems"])
     bad = [f"{name}: {problem}" for name, problem in zip(names, problems, strict=True) if problem]
     if bad and on_error == "raise":

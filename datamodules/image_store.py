@@ -1,30 +1,36 @@
 """Decoded images: checked once, kept as uint8 where they fit."""
 
 import hashlib
+import math
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, Protocol, TypeVar
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from datamodules.cache import Arrays, to_json
+from datamodules.cache import Arrays, Grow, to_json
 from datamodules.errors import DataError
-from datamodules.image_decoding import decode, image_size
+from datamodules.image_decoding import decode
 from datamodules.image_files import Files
 
 SMALL = 64  # images with no longer side are always kept decoded
-Found = TypeVar("Found")
+LOOKED_AT = 8  # images that tell whether all are large
+LARGE = 128 * 128  # pixels
 
 
 class Images(Protocol):
     """Images by number, each (3, H, W) uint8."""
 
     def __getitem__(self, number: int) -> Tensor: ...
+
+    def reduced(self, number: int, side: int) -> Tensor:
+        """An image that may be smaller, where that is quicker; its shorter side is as long as `side` at least."""
+        ...
 
 
 class DecodedImages:
@@ -43,6 +49,10 @@ class DecodedImages:
     def __getitem__(self, number: int) -> Tensor:
         """An image, (3, H, W) uint8; a view, not a copy."""
         return self.pixels[self.starts[number] : self.starts[number + 1]].view(3, *self.sizes[number].tolist())
+
+    def reduced(self, number: int, side: int) -> Tensor:
+        """The image itself, as it is there already."""
+        return self[number]
 
     def stacked(self) -> Tensor | None:
         """All images as one tensor (N, 3, H, W) uint8, a view; None where their sizes differ."""
@@ -64,8 +74,12 @@ class EncodedImages:
         Raises:
             DataError: it is no longer what it was when it was checked.
         """
+        return self.reduced(number, 0)
+
+    def reduced(self, number: int, side: int) -> Tensor:
+        """An image, (3, H, W) uint8; a JPEG perhaps reduced, as in `decode`."""
         try:
-            return decode(self.files.read(self.names[number]))
+            return decode(self.files.read(self.names[number]), at_least=side)
         except DataError as error:
             raise DataError(f"{self.names[number]}: {error}") from error
 
@@ -79,30 +93,37 @@ class Checked(NamedTuple):
     pixels: Tensor | None
 
 
-def read_images(files: Files, names: Sequence[str], *, cache_bytes: int) -> Arrays:
+def read_images(files: Files, names: Sequence[str], *, cache_bytes: int, grow: Grow) -> Arrays:
     """Decodes every image once, to find those that cannot be; keeps the pixels of all where they fit.
 
     Args:
         files: where the images are.
         names: those to read.
         cache_bytes: the most that the pixels may take, unless all images are small (`SMALL`).
+        grow: as in `cached`; gets `pixels`, those of all images that can be read, one behind the other, uint8; empty
+            where they do not fit.
 
     Returns:
         sizes: height and width, (N, 2) int64; 0 for an image that cannot be read.
         digests: of the files' bytes, (N,) uint64: the same for identical files.
         problems: what is wrong with each image, empty where nothing is; JSON, uint8.
-        pixels: those of all images that can be read, one behind the other; empty where they do not fit.
     """
-    headers = _in_threads(lambda name: _size(files, name), names, "reading sizes")
-    num_bytes = 3 * sum(height * width for height, width in headers)
-    keep = num_bytes <= cache_bytes or max(map(max, headers), default=0) <= SMALL
-    checked = _in_threads(lambda name: _check(files, name, keep), names, "decoding images")
-    pixels = [item.pixels for item in checked if item.pixels is not None]
+    pixels, keep, longest, num_bytes = grow("pixels", np.uint8), True, 0, 0
+    sizes, digests, problems = [], [], []
+    for size, digest, problem, image in _in_order(lambda name: _check(files, name), names):
+        sizes.append(size)
+        digests.append(digest)
+        problems.append(problem)
+        longest, num_bytes = max(longest, *size), num_bytes + 3 * math.prod(size)
+        if keep and num_bytes > cache_bytes and longest > SMALL:
+            keep = False
+            pixels.clear()
+        if keep and image is not None:
+            pixels.append(image.numpy())
     return {
-        "sizes": np.array([item.size for item in checked], np.int64).reshape(-1, 2),
-        "digests": np.array([item.digest for item in checked], np.uint64),
-        "problems": to_json([item.problem for item in checked]),
-        "pixels": torch.cat(pixels).numpy() if pixels else np.zeros(0, np.uint8),
+        "sizes": np.array(sizes, np.int64).reshape(-1, 2),
+        "digests": np.array(digests, np.uint64),
+        "problems": to_json(problems),
     }
 
 
@@ -111,24 +132,30 @@ def num_processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _size(files: Files, name: str) -> tuple[int, int]:
-    try:
-        return image_size(files.read(name))
-    except (DataError, OSError):
-        return 0, 0
-
-
-def _check(files: Files, name: str, keep: bool) -> Checked:
+def _check(files: Files, name: str) -> Checked:
     try:
         data = files.read(name)
         pixels = decode(data)
     except (DataError, OSError) as error:
         return Checked((0, 0), 0, str(error), None)
     digest = int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
-    return Checked((pixels.shape[1], pixels.shape[2]), digest, "", pixels.flatten() if keep else None)
+    return Checked((pixels.shape[1], pixels.shape[2]), digest, "", pixels)
 
 
-def _in_threads(function: Callable[[str], Found], names: Sequence[str], what: str) -> list[Found]:
+def _in_order(check: Callable[[str], Checked], names: Sequence[str]) -> Iterator[Checked]:
+    """The images in order, large ones decoded by threads, a few ahead; with small ones threads wait for each other."""
+    first = [check(name) for name in names[:LOOKED_AT]]
+    yield from first
+    # A bar only for a wait that is felt, and never where standard error is no terminal.
+    rest = tqdm(names[LOOKED_AT:], "decoding images", delay=2, disable=None, leave=False)
+    if sum(math.prod(image.size) for image in first) < len(first) * LARGE:
+        yield from map(check, rest)
+        return
+    waiting: deque[Future[Checked]] = deque()
     with ThreadPoolExecutor(num_processors()) as pool:
-        # A bar only for a wait that is felt, and never where standard error is no terminal.
-        return list(tqdm(pool.map(function, names), what, total=len(names), delay=2, disable=None, leave=False))
+        for name in rest:
+            waiting.append(pool.submit(check, name))
+            if len(waiting) > 2 * num_processors():
+                yield waiting.popleft().result()
+        for future in waiting:
+            yield future.result()

@@ -1,5 +1,6 @@
 """What happens to an image between its file and the net."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -93,6 +94,16 @@ class ImageTransforms:
         """How many times larger than the size an image is before its centre is cut out, in evaluation."""
         return (self.resize or round(self.size * 256 / 224)) / self.size if isinstance(self.size, int) else 1.0
 
+    def needed_side(self, size: Size) -> int:
+        """The least shorter side that an image must have for training: twice what the smallest crop is scaled to.
+
+        0, the whole image, where transforms of one's own are in place.
+        """
+        if self.train is not None:
+            return 0
+        smallest = (self.crop_scale[0] * self.crop_ratio[0]) ** 0.5 if self.crop_scale else 1 / self.border
+        return math.ceil(2 * max(size) / smallest)
+
     def in_evaluation(self, x: Tensor, size: Size) -> Tensor:
         """Images (..., H, W) uint8 to (..., h, w) uint8: scaled, and the centre cut out; as they are if they have
         the size already and none was asked for."""
@@ -104,10 +115,10 @@ class ImageTransforms:
             x = F.resize(x, scaled, antialias=True)
         return F.center_crop(x, list(size))
 
-    def normalise(self, x: Tensor) -> Tensor:
-        """Pixels (B, 3, h, w) in [0, 255] to float32 around 0."""
+    def normalise(self, x: Tensor, out: Tensor | None = None) -> Tensor:
+        """Pixels (B, 3, h, w) in [0, 255] to float32 around 0, written to `out` if it is there."""
         mean, std = (torch.tensor(values, device=x.device).view(3, 1, 1) for values in (self.mean, self.std))
-        return (x.float() - 255 * mean) / (255 * std)
+        return torch.sub(x.float(), 255 * mean, out=out).div_(255 * std)
 
     def denormalise(self, x: Tensor) -> Tensor:
         """Back to colours in [0, 1], (B, 3, h, w) float32."""

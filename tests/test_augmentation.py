@@ -10,6 +10,7 @@ from torchvision.transforms.v2 import functional as F
 from datamodules import DataError, ImageTransforms
 from datamodules.image_augmentation import TRIES, hide_squares, random_boxes, random_flips, resample, uniform
 from datamodules.image_batches import SingleBatches, StackedBatches
+from datamodules.image_store import DecodedImages
 from datamodules.image_transforms import choose_size
 
 INDEX = torch.arange(10_000)
@@ -109,7 +110,9 @@ def test_normalisation_is_undone() -> None:
 def batches(kind: type, **options: object) -> StackedBatches | SingleBatches:
     images = torch.randint(0, 256, (20, 3, 12, 12), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     transforms = ImageTransforms(**{"size": None, **options})  # type: ignore[arg-type]
-    return kind(images, rows=torch.arange(5, 20), labels=torch.arange(15), transforms=transforms, size=(12, 12), seed=1)
+    sizes = np.full((20, 2), 12)
+    source = images if kind is StackedBatches else DecodedImages(images.flatten(), sizes)
+    return kind(source, rows=torch.arange(5, 20), labels=torch.arange(15), transforms=transforms, size=(12, 12), seed=1)
 
 
 @pytest.mark.parametrize("kind", [StackedBatches, SingleBatches])

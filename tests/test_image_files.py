@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
+from torchvision.transforms.v2 import functional as F
 
 from datamodules import DataError
+from datamodules.cache import Arrays, cached
 from datamodules.image_decoding import decode, decode_file, image_size
 from datamodules.image_files import ZipFiles, list_images, open_files
 from datamodules.image_store import read_images
@@ -158,10 +160,54 @@ def test_pixels_are_kept_where_they_fit(tmp_path: Path) -> None:
     (tmp_path / "2.png").write_bytes(b"")
     names = ["0.png", "1.png", "2.png"]
     num_bytes = 3 * (8 * 6 + 70 * 50)
+
+    def read(names: list[str], limit: int) -> Arrays:
+        files = open_files(tmp_path)
+        return cached(
+            tmp_path / "cache",
+            "x",
+            [names, limit],
+            lambda grow: read_images(files, names, cache_bytes=limit, grow=grow),
+        )
+
     for limit, kept in ((num_bytes, num_bytes), (num_bytes - 1, 0)):
-        found = read_images(open_files(tmp_path), names, cache_bytes=limit)
+        found = read(names, limit)
         assert found["sizes"].tolist() == [[6, 8], [50, 70], [0, 0]]
         assert len(found["pixels"]) == kept
         assert b"the file is empty" in found["problems"].tobytes()
-    small = read_images(open_files(tmp_path), names[:1], cache_bytes=0)
+    small = read(names[:1], 0)
     assert len(small["pixels"]) == 3 * 8 * 6, "small images are always kept"
+
+
+def test_large_images_are_read_in_order_and_by_threads(tmp_path: Path) -> None:
+    names = [f"{number:02}.jpg" for number in range(40)]
+    for number, name in enumerate(names):
+        Image.new("RGB", (200, 160 + number), RED).save(tmp_path / name)
+    files = open_files(tmp_path)
+    found = cached(tmp_path / "c", "x", [], lambda grow: read_images(files, names, cache_bytes=2**30, grow=grow))
+    assert found["sizes"].tolist() == [[160 + number, 200] for number in range(40)]
+    assert len(found["pixels"]) == 3 * 200 * sum(160 + number for number in range(40))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_is_as_pillow_turns_it(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    x = np.random.default_rng(0).integers(0, 256, (16, 24, 3)).astype(np.uint8)
+    data = encoded(Image.fromarray(x), "JPEG", exif=exif, quality=95)
+    with Image.open(io.BytesIO(data)) as image:
+        expected = np.asarray(ImageOps.exif_transpose(image)).transpose(2, 0, 1)
+    np.testing.assert_allclose(decode(data).numpy().astype(int), expected.astype(int), atol=2)
+
+
+def test_a_reduced_jpeg_is_nearly_what_the_whole_one_gives() -> None:
+    rows, columns = np.mgrid[0:600, 0:800]
+    x = np.stack([128 + 100 * np.sin(rows / 9) * np.cos(columns / 7), columns / 4, rows / 3], 2).astype(np.uint8)
+    data = encoded(Image.fromarray(x), "JPEG", quality=90)
+    whole, reduced = decode(data), decode(data, at_least=150)
+    assert whole.shape == (3, 600, 800)
+    assert reduced.shape == (3, 150, 200)
+    assert decode(data, at_least=151).shape == (3, 225, 300)
+    assert decode(data, at_least=400).shape == whole.shape
+    small = [F.resize(image, [75, 100], antialias=True).float() for image in (whole, decode(data, at_least=150))]
+    assert (small[0] - small[1]).abs().mean() < 1.0, "of 255: what README and docstrings state"

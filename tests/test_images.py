@@ -75,7 +75,7 @@ def test_kept_decoded_or_not_gives_the_same(images: Path) -> None:
     assert "decoded when needed; 2 workers" in none.describe()
     for one, other in zip(whole.train_dataloader(), none.train_dataloader(), strict=True):
         torch.testing.assert_close(one, other)
-    assert list(Path("data/cache").glob("images-*.npz"))
+    assert list(Path("data/cache").glob("images-*/pixels.npy"))
     assert not list(Path("data/cache").glob("*.part"))
 
 
