@@ -8,6 +8,7 @@ from pathlib import Path
 from jsonargparse import Namespace, dict_to_namespace
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
+from torch import Tensor
 
 from callbacks import BestAndLast, EpochLines, FinalMetric, HistoryFiles
 from datamodules import DataError, DataModule
@@ -15,6 +16,7 @@ from lightning_modules import LightModel
 from lightning_modules.checkpoint import read_checkpoint
 from scripts.devices import has_bfloat16
 from scripts.errors import UsageError
+from scripts.help import HELP, USAGE
 from scripts.keys import SIZES, TOLD, refuse_linked
 from scripts.parsing import explain, spell_nulls, unwrap
 from scripts.quiet import say
@@ -28,25 +30,6 @@ CHECKPOINT = {
     # After the epoch's row is in the history, so that a resumed run has it.
     "save_on_train_epoch_end": True,
 }
-USAGE = "fit.py --task NAME [--gpus GPUS] [--model.* VALUE] [--data.* VALUE] [--trainer.* VALUE] [--checkpoint.* VALUE]"
-HELP = """Train a task, or your own preset.
-
-  --task NAME     a preset of tasks/ (see --list), or the path of a YAML of your own
-  --gpus GPUS     auto (default) what is there; 0 the CPU; N that many; -1 all; 0,1 those ids
-  --list          the tasks, a line each
-  --early_stopping N   end after N epochs without a better value of the checkpoint's metric
-  --ema DECAY     validate and save the weights' exponential moving average, such as 0.99
-  --swa START     validate and save the mean of the weights over the epochs after this part of them, such as 0.75
-  --compile       torch.compile the net
-  --wandb, --mlflow    log to these too
-  --find_lr, --find_batch_size    look for a learning rate or the largest batch, say it, and end
-  --folds K       cross-validate: K runs, their mean and spread, and predictions for every sample
-  --init auto     begin anew where the checkpoint of --ckpt_path is missing (strict, the default: an error)
-  --quiet         no progress, only the result
-  --debug         errors with their traceback
-
-Everything else is Lightning's; --model.* and --data.* are the arguments of the task's classes
-(--model.help lightning_modules.TextClassifier, --data.help datamodules.TextDataModule list them)."""
 
 
 class LightFitCLI(LightningCLI):
@@ -55,6 +38,8 @@ class LightFitCLI(LightningCLI):
     Raises:
         UsageError: the line does not parse, or an argument is refused by the class that takes it.
     """
+
+    example: Tensor  # two samples, as the net takes them, once the data is read
 
     def __init__(
         self, args: list[str], *, task: str, quiet: bool = False, init: str = "strict", extras: Extras = NOTHING

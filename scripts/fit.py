@@ -9,6 +9,7 @@ if __name__ == "__main__":  # run as a file: import from the repository, not fro
     sys.path[:1] = [str(Path(__file__).resolve().parents[1]), str(Path.cwd())]
 
 from scripts.errors import UsageError, exit_code
+from scripts.help import short_help
 from scripts.presets import list_tasks, preset_path
 from scripts.training_options import add_flags, extras_of
 
@@ -19,6 +20,8 @@ def main(args: list[str] | None = None) -> int:
     own.add_argument("--task")
     own.add_argument("--gpus", default="auto")
     own.add_argument("--list", action="store_true")
+    own.add_argument("-h", "--help", action="store_true")
+    own.add_argument("--help_all", action="store_true")
     own.add_argument("--init", choices=("strict", "auto"), default="strict")
     add_flags(own)
     own.add_argument("--quiet", action="store_true")
@@ -27,7 +30,17 @@ def main(args: list[str] | None = None) -> int:
     if options.list:
         print(list_tasks())
         return 0
-    return exit_code(lambda: fit(options, rest), debug=options.debug)
+    command = (lambda: show_help(options)) if options.help else (lambda: fit(options, rest))
+    return exit_code(command, debug=options.debug)
+
+
+def show_help(options: argparse.Namespace) -> None:
+    """Prints the flags, and what the preset sets.
+
+    Raises:
+        UsageError: there is no such preset.
+    """
+    print(short_help(preset_path(options.task) if options.task else None))
 
 
 def fit(options: argparse.Namespace, rest: list[str]) -> None:
@@ -37,10 +50,12 @@ def fit(options: argparse.Namespace, rest: list[str]) -> None:
         UsageError: what was typed cannot be done.
     """
     name, preset = "fit", []
+    if options.help_all:
+        rest = ["--help", *rest]
     if options.task:
         path = preset_path(options.task)
         name, preset = path.stem, ["--config", str(path)]
-    elif not any(item.split("=")[0] in ("-h", "-c", "--config") or "help" in item for item in rest):
+    elif not any(item.split("=")[0] in ("-c", "--config") or "help" in item for item in rest):
         near = [flag for item in rest for flag in get_close_matches(item, ["--task", "--gpus"], cutoff=0.7)]
         meant = f" ({near[0]} was not among what was typed, though something like it)" if near else ""
         raise UsageError(f"which task?{meant} --task NAME, one of:\n{list_tasks()}")

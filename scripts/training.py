@@ -21,9 +21,10 @@ from scripts.errors import UsageError
 from scripts.evaluation import Evaluation, evaluate_test
 from scripts.net_views import log_graph, summarise
 from scripts.profiling import spare_profiler
-from scripts.quiet import hush, speak
+from scripts.quiet import hush, say, speak
 from scripts.reporting import how_to_go_on, report
 from scripts.run_folder import check_writable
+from scripts.threads import set_threads
 from scripts.training_options import NOTHING, Extras
 
 
@@ -65,7 +66,15 @@ def build(
         # One process alone: another one would find the folder there and take the next number.
         check_writable(Path(cli.trainer.log_dir or "runs"))
     spare_profiler(cli.trainer)
-    cli.datamodule.setup()
+    data: DataModule = cli.datamodule
+    data.setup()
+    cli.example = next(iter(data.val_dataloader()))[0][:2]
+    device_type = cli.trainer.strategy.root_device.type
+    threads = set_threads(
+        cli.model.net, cli.example, batch_size=data.batch_size, asked=extras.threads, device_type=device_type
+    )
+    if not quiet:
+        say(threads)
     return cli
 
 
@@ -79,12 +88,11 @@ def train(task: str, cli: LightFitCLI, *, watchers: Sequence[Callback] = ()) -> 
     """
     trainer, model, data = cli.trainer, cli.model, cli.datamodule
     trainer.callbacks[:0] = watchers  # type: ignore[attr-defined]
-    x = next(iter(data.val_dataloader()))[0][:2]
     if trainer.is_global_zero:
         if not cli.quiet:
             print(data.describe())
-            summarise(model.net, x)
-        log_graph(trainer, model.net, x)
+            summarise(model.net, cli.example)
+        log_graph(trainer, model.net, cli.example)
     if cli.extras.compile:
         model.net.compile()
     started = time.monotonic()

@@ -10,11 +10,12 @@ LOGGERS = ("wandb", "mlflow")
 
 
 class Extras(NamedTuple):
-    """What flags add to a run: callbacks and loggers as configuration, and whether the net is compiled."""
+    """What flags add to a run: callbacks and loggers as configuration, compilation of the net, threads."""
 
     callbacks: tuple[dict[str, Any], ...] = ()
     loggers: tuple[dict[str, Any], ...] = ()
     compile: bool = False
+    threads: int | None = None
 
 
 NOTHING = Extras()
@@ -22,6 +23,7 @@ NOTHING = Extras()
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags to a parser."""
+    parser.add_argument("--threads", type=int)
     parser.add_argument("--early_stopping", type=int)
     parser.add_argument("--ema", type=float)
     parser.add_argument("--swa", type=float)
@@ -43,7 +45,9 @@ def extras_of(options: argparse.Namespace, task: str) -> Extras:
         raise UsageError("--find_lr, --find_batch_size and --folds each do another thing: give one of them")
     if options.folds is not None and options.folds < 2:
         raise UsageError(f"expected --folds of at least 2, received {options.folds}")
-    return Extras(tuple(_callbacks(options)), tuple(_loggers(options, task)), options.compile)
+    if options.threads is not None and options.threads < 1:
+        raise UsageError(f"expected --threads of at least 1, received {options.threads}")
+    return Extras(tuple(_callbacks(options)), tuple(_loggers(options, task)), options.compile, options.threads)
 
 
 def _callbacks(options: argparse.Namespace) -> list[dict[str, Any]]:

@@ -2,6 +2,8 @@
 
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +19,8 @@ from lightning_modules import LightModel
 from lightning_modules.checkpoint import read_checkpoint
 from scripts.fit import main
 from scripts.presets import TASKS, task_names
+
+ROOT = TASKS.parent
 
 Fit = Callable[..., tuple[int, str, str]]
 SMALL = ("--model.net.num_buckets", "1000")
@@ -247,14 +251,26 @@ def test_debug_lets_the_exception_through(fit: Fit) -> None:
 
 
 def test_help_and_print_config(fit: Fit, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = fit("--task", "imdb_cnn", "--help")
+    assert code == 0
+    assert all(flag in out for flag in ("--task", "--gpus", "--quiet", "--debug", "--ckpt_path", "--help_all"))
+    assert "class_path: lightning_modules.nets.TextCNN" in out, "what the task sets"
+    assert fit("-h")[:2] == (0, out[: out.index("\n\nimdb_cnn.yaml")] + "\n")
+    assert "unknown task 'imbd'" in fit("--task", "imbd", "--help")[2]
     with pytest.raises(SystemExit) as end:
-        fit("--help")
+        fit("--help_all")
     assert end.value.code == 0
-    out = capsys.readouterr().out
-    assert all(
-        flag in out for flag in ("--task", "--gpus", "--quiet", "--debug", "--ckpt_path", "--trainer.max_epochs")
-    )
+    assert "--trainer.max_epochs" in capsys.readouterr().out
     with pytest.raises(SystemExit) as end:
         fit("--task", "imdb_cnn", "--print_config")
     assert end.value.code == 0
     assert yaml.safe_load(capsys.readouterr().out)["model"]["init_args"]["lr"] == 0.02
+
+
+@pytest.mark.parametrize("flag", ["--help", "--list"])
+def test_nothing_heavy_is_imported_to_answer_at_once(flag: str) -> None:
+    program = (
+        f"import sys, scripts.fit as f; f.main(['{flag}']); print('heavy', {{'torch', 'pandas'}} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("heavy set()\n")

@@ -1,0 +1,32 @@
+"""What fit.py --help says, without anything that takes time to import."""
+
+from pathlib import Path
+
+USAGE = "fit.py --task NAME [--gpus GPUS] [--model.* VALUE] [--data.* VALUE] [--trainer.* VALUE] [--checkpoint.* VALUE]"
+HELP = """Train a task, or your own preset.
+
+  --task NAME     a preset of tasks/ (see --list), or the path of a YAML of your own
+  --gpus GPUS     auto (default) what is there; 0 the CPU; N that many; -1 all; 0,1 those ids
+  --threads N     threads to compute with on a processor (default: one for small nets, else one a core)
+  --list          the tasks, a line each
+  --early_stopping N   end after N epochs without a better value of the checkpoint's metric
+  --ema DECAY     validate and save the weights' exponential moving average, such as 0.99
+  --swa START     validate and save the mean of the weights over the epochs after this part of them, such as 0.75
+  --compile       torch.compile the net
+  --wandb, --mlflow    log to these too
+  --find_lr, --find_batch_size    look for a learning rate or the largest batch, say it, and end
+  --folds K       cross-validate: K runs, their mean and spread, and predictions for every sample
+  --ckpt_path CKPT     go on with the run of this checkpoint
+  --init auto     begin anew where the checkpoint of --ckpt_path is missing (strict, the default: an error)
+  --quiet         no progress, only the result
+  --debug         errors with their traceback
+
+Everything else is Lightning's; --model.* and --data.* are the arguments of the task's classes
+(--model.help lightning_modules.TextClassifier, --data.help datamodules.TextDataModule list them).
+--help_all lists all of it, and --task NAME --print_config shows what a task sets."""
+
+
+def short_help(preset: Path | None) -> str:
+    """The page, and what a preset sets, if one is named."""
+    page = f"usage: {USAGE}\n\n{HELP}"
+    return page if preset is None else f"{page}\n\n{preset.name}:\n\n{preset.read_text(encoding='utf-8').rstrip()}"
