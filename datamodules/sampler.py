@@ -103,6 +103,11 @@ class BatchSampler(DistributedSampler):
 class ResumableLoader(DataLoader):
     """A loader whose sampler knows where to go on; it tells Lightning so, and has nothing to save for it."""
 
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        """The batches; without workers straight from the data, which answers with whole batches."""
+        iterator = super().__iter__()  # in any case: it draws a random number, and a run is the same with workers
+        return iterator if self.num_workers else map(self.dataset.__getitem__, self.sampler)
+
     def state_dict(self) -> dict[str, Any]:
         """Nothing: the position is the trainer's, and the order a function of the epoch."""
         return {}

@@ -21,7 +21,9 @@ def classification_loss(
         return _soft_loss(logits, y, label_smoothing, class_weights)
     labels = y.reshape(-1).long()
     if logits.shape[1] == 1:
-        target = labels.to(logits.dtype) * (1 - label_smoothing) + label_smoothing / 2
+        target = labels.to(logits.dtype)
+        if label_smoothing:
+            target = target * (1 - label_smoothing) + label_smoothing / 2
         losses = F.binary_cross_entropy_with_logits(logits[:, 0], target, reduction="none")
     else:
         losses = F.cross_entropy(logits, labels, label_smoothing=label_smoothing, reduction="none")
@@ -46,7 +48,7 @@ def accuracy(logits: Tensor, y: Tensor) -> Tensor:
     """The fraction of samples whose most probable class is the label, or the largest part of one (scalar)."""
     y = y.argmax(1) if is_soft(y) else y
     preds = logits[:, 0] > 0 if logits.shape[1] == 1 else logits.argmax(1)
-    return (preds.long() == y.reshape(-1).long()).float().mean()
+    return (preds == y.reshape(-1)).float().mean()
 
 
 def probabilities(logits: Tensor) -> Tensor:

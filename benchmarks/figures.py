@@ -1,0 +1,129 @@
+"""Figures with their peers: as a line, as a row of README's table, and kept to compare with."""
+
+import json
+import platform
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.timing import Spread
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results.json"
+BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
+PACKAGES = (
+    "torch",
+    "pytorch-lightning",
+    "torchtext",
+    "torchvision",
+    "torchkeras",
+    "keras",
+    "jax",
+    "simplejpeg",
+    "pandas",
+)
+
+
+class Figure(NamedTuple):
+    """One number: what was compared with what, how often, and what it should be."""
+
+    question: str  # which file of benchmarks/ asks
+    ours: str
+    peer: str
+    value: float
+    low: float
+    high: float
+    unit: str  # of the value: "x faster", "x the time", "ms more a step", ...
+    rounds: int
+    target: str = ""  # such as ">= 3" or "<= 0.7"; empty where there is none
+    note: str = ""
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the median is what it should be; None where there is no target."""
+        if not self.target:
+            return None
+        sign, number = self.target.split()
+        return self.value >= float(number) if sign == ">=" else self.value <= float(number)
+
+
+def figure(question: str, ours: str, peer: str, value: Spread, unit: str, **rest: object) -> Figure:
+    """A figure from a spread."""
+    return Figure(question, ours, peer, *(round(number, 4) for number in value), unit, **rest)  # type: ignore[arg-type]
+
+
+def line(item: Figure) -> str:
+    """A figure in words."""
+    met = {True: f"; target {item.target}: met", False: f"; target {item.target}: NOT met", None: ""}[item.met]
+    note = f" ({item.note})" if item.note else ""
+    return f"{item.ours}, against {item.peer}: {_value(item)} {item.unit}, {item.rounds} rounds{met}{note}"
+
+
+def table(figures: Iterable[Figure]) -> str:
+    """The table of README, in Markdown."""
+    rows = ["| LightFit | against | median (least to most) | target | rounds |", "| --- | --- | --- | --- | --- |"]
+    for item in figures:
+        target = {True: item.target, False: f"{item.target}: **not met**", None: ""}[item.met]
+        note = f"<br>{item.note}" if item.note else ""
+        rows.append(f"| {item.ours} | {item.peer} | {_value(item)} {item.unit}{note} | {target} | {item.rounds} |")
+    return "\n".join(rows).replace("<=", "≤").replace(">=", "≥")
+
+
+def write_readme(figures: Sequence[Figure], place: str, path: Path = ROOT / "README.md") -> None:
+    """Puts the table, and where it was measured, between the marks in README."""
+    text = path.read_text(encoding="utf-8")
+    block = f"{BEGIN}\n{table(figures)}\n\n{place}\n{END}"
+    path.write_text(re.sub(f"{BEGIN}.*{END}", lambda _: block, text, flags=re.DOTALL), encoding="utf-8")
+
+
+def save(figures: Sequence[Figure], place: str, path: Path = RESULTS) -> None:
+    """Keeps the figures, to compare others with."""
+    kept = {"place": place, "figures": [item._asdict() for item in figures]}
+    path.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def load(path: Path = RESULTS) -> list[Figure]:
+    """The figures that were kept."""
+    return [Figure(**item) for item in json.loads(path.read_text(encoding="utf-8"))["figures"]] if path.exists() else []
+
+
+def moved(now: Sequence[Figure], before: Sequence[Figure]) -> list[str]:
+    """A sentence for each figure whose spread lies wholly outside of the one it had."""
+    known = {(item.question, item.ours, item.peer, item.unit): item for item in before}
+    sentences = []
+    for item in now:
+        old = known.get((item.question, item.ours, item.peer, item.unit))
+        if old is not None and (item.low > old.high or item.high < old.low):
+            sentences.append(
+                f"{item.question}: {item.ours}, against {item.peer}: {_value(item)} {item.unit}, before {_value(old)}"
+            )
+    return sentences
+
+
+def where() -> str:
+    """The machine and the versions."""
+    versions = []
+    for package in PACKAGES:
+        try:
+            versions.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            continue
+    python = ".".join(map(str, sys.version_info[:3]))
+    return f"{_cores()} CPU cores ({platform.machine()}), Python {python}, {', '.join(versions)}."
+
+
+def _cores() -> int:
+    from datamodules.image_store import num_processors
+
+    return num_processors()
+
+
+def _value(item: Figure) -> str:
+    return f"{_short(item.value)} ({_short(item.low)} to {_short(item.high)})"
+
+
+def _short(number: float) -> str:
+    return f"{number:.0f}" if abs(number) >= 100 else f"{number:.3g}"

@@ -1,0 +1,212 @@
+"""What does a step cost beside the net? The Trainer with everything on, a loop by hand, and the Trainer as templates have it.
+
+The same batches of 20 movie reviews in the same process, one thread: the cookbook's text CNN, and a net so small that
+what is left is the loop.
+"""
+
+import contextlib
+import logging
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from pytorch_lightning.loggers import TensorBoardLogger
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+from torchmetrics import Accuracy
+
+from benchmarks.figures import Figure, figure
+from benchmarks.timing import Spread, alternate, difference, ratio, spread
+from callbacks import BestAndLast, EpochLines, FeatureMaps, FinalMetric, HistoryFiles
+from datamodules import TextDataModule
+from lightning_modules import TextClassifier
+from lightning_modules.nets import TextCNN
+from scripts.profiling import spare_profiler
+
+BATCH, STEPS, ROUNDS = 20, 300, 9
+
+
+class TinyNet(nn.Module):
+    """A net of next to no arithmetic, with a convolution for the feature maps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(10_000, 1)
+        self.conv = nn.Conv1d(1, 1, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T) int64 to (B, 1)."""
+        return self.conv(self.embedding(x[:, :8]).transpose(1, 2)).sum(2)
+
+
+class CookbookCNN(nn.Module):
+    """The cookbook's text CNN (eat_pytorch_in_20_days, chapter 1-3) of torch's own layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(10_000, 3, padding_idx=1)
+        first = nn.Conv1d(3, 16, 5), nn.MaxPool1d(2), nn.ReLU()
+        self.conv = nn.Sequential(*first, nn.Conv1d(16, 128, 2), nn.MaxPool1d(2), nn.ReLU())
+        self.dense = nn.Sequential(nn.Flatten(), nn.Linear(6144, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 200) int64 to (B, 1)."""
+        return self.dense(self.conv(self.embedding(x).transpose(1, 2)))
+
+
+class Clock(pl.Callback):
+    """Seconds of the training part of an epoch, from its start to its last step."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begins."""
+        self.started = time.perf_counter()
+
+    def on_train_batch_end(self, *args: Any) -> None:
+        """Reads the time so far."""
+        self.seconds = time.perf_counter() - self.started
+
+
+class Usual(pl.LightningModule):
+    """As templates have it: the loss and a torchmetrics accuracy logged in every step."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+        self.accuracy = Accuracy(task="binary")
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Loss and accuracy."""
+        logits = self.net(batch[0])[:, 0]
+        loss = F.binary_cross_entropy_with_logits(logits, batch[1].float())
+        self.accuracy(logits, batch[1])
+        self.log("loss", loss, prog_bar=True)
+        self.log("accuracy", self.accuracy, on_step=True, on_epoch=True, prog_bar=True)
+        return loss
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """As the cookbook."""
+        return torch.optim.Adagrad(self.parameters(), lr=0.02)
+
+
+def data() -> TextDataModule:
+    """The cookbook's data, as many reviews as an epoch here takes."""
+    made = TextDataModule(batch_size=BATCH)
+    made.setup()
+    for part, number in ((made.train_data, BATCH * STEPS), (made.val_data, BATCH)):
+        part.starts, part.lengths, part.labels = part.starts[:number], part.lengths[:number], part.labels[:number]
+    return made
+
+
+def by_hand(net: nn.Module, x: Tensor, y: Tensor) -> float:
+    """Seconds of an epoch in a loop without anything."""
+    optimizer = torch.optim.Adagrad(net.parameters(), lr=0.02)
+    started = time.perf_counter()
+    for index in torch.randperm(len(x)).split(BATCH):
+        optimizer.zero_grad()
+        F.binary_cross_entropy_with_logits(net(x[index])[:, 0], y[index].float()).backward()
+        optimizer.step()
+    return time.perf_counter() - started
+
+
+def lightfit(net: nn.Module, reviews: TextDataModule) -> float:
+    """Seconds of an epoch with TensorBoard, bar, history, checkpoints, metrics and feature maps."""
+    clock = Clock()
+    watchers = [FeatureMaps(), HistoryFiles(), FinalMetric(), EpochLines(), BestAndLast(monitor="val_loss"), clock]
+    trainer = _trainer(watchers, use_distributed_sampler=False)
+    spare_profiler(trainer)
+    trainer.fit(TextClassifier(net, optimizer="Adagrad", lr=0.02), datamodule=reviews)
+    return clock.seconds
+
+
+def usual(net: nn.Module, x: Tensor, y: Tensor) -> float:
+    """Seconds of an epoch as templates have it."""
+    clock = Clock()
+    _trainer([clock]).fit(Usual(net), DataLoader(TensorDataset(x, y), batch_size=BATCH, shuffle=True))
+    return clock.seconds
+
+
+def _trainer(callbacks: list[pl.Callback], **rest: Any) -> pl.Trainer:
+    logger = TensorBoardLogger("runs", default_hp_metric=False)
+    return pl.Trainer(
+        max_epochs=1, accelerator="cpu", callbacks=callbacks, logger=logger, enable_model_summary=False, **rest
+    )
+
+
+def measure() -> Iterator[Figure]:
+    """The loop's figures."""
+    warnings.simplefilter("ignore")
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    torch.set_num_threads(1)
+    reviews = data()
+    x, y = reviews.train_data[torch.arange(BATCH * STEPS)]
+    nets: dict[str, Callable[[], nn.Module]] = {
+        "a tiny net": TinyNet,
+        "the text CNN": lambda: TextCNN(10_000, max_len=200),
+    }
+    peer, everything = "a loop by hand", "everything on"
+    for name, net in nets.items():
+        contenders = {
+            "hand": lambda: by_hand(net(), x, y),  # noqa: B023
+            "lightfit": lambda: _silently(lambda: lightfit(net(), reviews)),  # noqa: B023
+            "usual": lambda: _silently(lambda: usual(net(), x, y)),  # noqa: B023
+        }
+        if name == "the text CNN":
+            contenders |= {"cookbook": lambda: by_hand(CookbookCNN(), x, y)}
+        times = alternate(contenders, rounds=ROUNDS)
+        more = {
+            name: Spread(*(1000 * n / STEPS for n in difference(times, name, "hand"))) for name in ("lightfit", "usual")
+        }
+        yield figure(
+            "loop",
+            f"{everything}, {name}",
+            f"{peer}, the same net",
+            more["lightfit"],
+            "ms more a step",
+            rounds=ROUNDS,
+            target="<= 0.7",
+        )
+        less = spread(
+            [(u - h) / (o - h) for u, o, h in zip(times["usual"], times["lightfit"], times["hand"], strict=True)]
+        )
+        yield figure(
+            "loop",
+            f"{everything}, {name}",
+            "Trainer, `self.log`, torchmetrics, default bar",
+            less,
+            "times less overhead",
+            rounds=ROUNDS,
+            target=">= 4" if name == "a tiny net" else "",
+        )
+        if name == "the text CNN":
+            note = "LightFit computes the same function by matrix products"
+            yield figure(
+                "loop",
+                f"an epoch of {name}, {everything}",
+                f"{peer}, the cookbook's layers",
+                ratio(times, "lightfit", "cookbook"),
+                "x the time",
+                rounds=ROUNDS,
+                target="<= 1.15",
+                note=note,
+            )
+            yield figure(
+                "loop",
+                f"an epoch of {name}, {everything}",
+                f"{peer}, the same net",
+                ratio(times, "lightfit", "hand"),
+                "x the time",
+                rounds=ROUNDS,
+            )
+
+
+def _silently(measured: Callable[[], float]) -> float:
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+        return measured()

@@ -1,0 +1,68 @@
+"""Measures everything: `python benchmarks/run.py` (20 minutes), `--only loop text`, `--check`.
+
+Prints a line for each figure, keeps them in benchmarks/results.json and writes README's table. With `--check` it writes
+nothing, compares with what was kept, and fails where a figure is worse or better by more than both spreads: ratios are
+compared, never seconds.
+"""
+
+import argparse
+import importlib
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[:1] = [str(Path(__file__).resolve().parents[1])]
+
+from benchmarks.figures import ROOT, Figure, line, load, moved, save, where, write_readme
+
+QUESTIONS = ("loop", "text", "text_cnn", "images", "series", "commands", "threads", "growth", "serving", "gpu")
+
+
+def main(args: list[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=QUESTIONS, default=QUESTIONS, help="these questions alone")
+    parser.add_argument("--check", action="store_true", help="compare with what was kept")
+    parser.add_argument("--measure", choices=QUESTIONS, help=argparse.SUPPRESS)  # in a process of its own
+    options = parser.parse_args(args)
+    if options.measure:
+        for item in importlib.import_module(f"benchmarks.{options.measure}").measure():
+            print(line(item), flush=True)
+            print("figure", json.dumps(item), flush=True)
+        return 0
+    before = load()
+    now = [item for question in options.only for item in ask(question)]
+    if options.check:
+        sentences = moved(now, before)
+        print("\n".join(sentences) or f"{len(now)} figures, none has moved beyond its spread")
+        return bool(sentences)
+    kept = {question: [item for item in before if item.question == question] for question in QUESTIONS}
+    kept |= {question: [item for item in now if item.question == question] for question in options.only}
+    figures = [item for question in QUESTIONS for item in kept[question]]
+    save(figures, where())
+    write_readme(figures, where())
+    return 0
+
+
+def ask(question: str) -> list[Figure]:
+    """The figures of a question, measured in a process and a folder of their own."""
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, str(ROOT / "benchmarks" / "run.py"), "--measure", question]
+        process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        for said in process.stdout:
+            if said.startswith("figure "):
+                found.append(Figure(*json.loads(said.removeprefix("figure "))))
+            else:
+                print(said, end="", flush=True)
+    if process.wait():
+        raise SystemExit(f"benchmarks/{question}.py failed")
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())
