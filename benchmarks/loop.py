@@ -1,7 +1,7 @@
-"""What does a step cost beside the net? The Trainer with everything on, a loop by hand, and the Trainer as templates have it.
+"""What does a step cost beside the net?
 
-The same batches of 20 movie reviews in the same process, one thread: the cookbook's text CNN, and a net so small that
-what is left is the loop.
+The Trainer with everything on, a loop by hand, and the Trainer as templates have it. The same batches of 20 movie
+reviews in the same process, one thread: the cookbook's text CNN, and a net so small that what is left is the loop.
 """
 
 import contextlib
@@ -96,11 +96,11 @@ class Usual(pl.LightningModule):
         return torch.optim.Adagrad(self.parameters(), lr=0.02)
 
 
-def data() -> TextDataModule:
+def data(num_samples: int) -> TextDataModule:
     """The cookbook's data, as many reviews as an epoch here takes."""
     made = TextDataModule(batch_size=BATCH)
     made.setup()
-    for part, number in ((made.train_data, BATCH * STEPS), (made.val_data, BATCH)):
+    for part, number in ((made.train_data, num_samples), (made.val_data, BATCH)):
         part.starts, part.lengths, part.labels = part.starts[:number], part.lengths[:number], part.labels[:number]
     return made
 
@@ -145,7 +145,7 @@ def measure() -> Iterator[Figure]:
     warnings.simplefilter("ignore")
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     torch.set_num_threads(1)
-    reviews = data()
+    reviews = data(BATCH * STEPS)
     x, y = reviews.train_data[torch.arange(BATCH * STEPS)]
     nets: dict[str, Callable[[], nn.Module]] = {
         "a tiny net": TinyNet,

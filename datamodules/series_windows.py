@@ -55,18 +55,28 @@ class SeriesBatches:
     """
 
     def __init__(self, inputs: Tensor, truth: Tensor, starts: Tensor, *, lookback: int, horizon: int) -> None:
-        self.past = inputs.unfold(0, lookback, 1).transpose(1, 2)  # (N - L + 1, L, F), a view
-        self.future = truth.unfold(0, horizon, 1).transpose(1, 2)  # (N - P + 1, P, C), a view
+        self.past = _windows(inputs, lookback)  # (N - L + 1, L * F), a view
+        self.future = _windows(truth, horizon)  # (N - P + 1, P * C), a view
         self.starts = starts
-        self.lookback = lookback
+        self.shapes = (-1, lookback, inputs.shape[1]), (-1, horizon, truth.shape[1])
 
     def __len__(self) -> int:
         return len(self.starts)
 
     def __getitem__(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Windows (B, L, F) float32 and what came after them (B, P, C) float32."""
-        start = self.starts[index]
-        return self.past[start], self.future[start + self.lookback]
+        start, (past, future) = self.starts[index], self.shapes
+        # Not by the operator []: that gathers number by number, this window by window.
+        return (
+            self.past.index_select(0, start).view(past),
+            self.future.index_select(0, start + past[1]).view(future),
+        )
+
+
+def _windows(table: Tensor, length: int) -> Tensor:
+    """All windows of a table's rows, each flat, as one view: (N, F) to (N - length + 1, length * F)."""
+    width = table.shape[1]
+    return table.contiguous().view(-1).unfold(0, length * width, width)
 
 
 def last_values(x: Tensor, *, num_targets: int, horizon: int) -> Tensor:

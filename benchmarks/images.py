@@ -1,0 +1,153 @@
+"""How fast do images become batches? LightFit, and loops and loaders of torchvision.
+
+Small ones: 10,000 JPEGs of 32 x 32 pixels in ImageFolder's layout, from CIFAR-10 where LIGHTFIT_DATA names a folder
+with cifar10.zip, else made up. Large ones: 12 JPEGs of 3000 x 2000 pixels, made up of waves and noise.
+"""
+
+import io
+import os
+import shutil
+import warnings
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import simplejpeg
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader
+from torchvision import transforms
+from torchvision.datasets import ImageFolder
+from torchvision.io import decode_jpeg, read_file
+
+from benchmarks.figures import Figure, figure
+from benchmarks.timing import alternate, ratio, seconds
+from datamodules import ImageDataModule, ImageTransforms
+from datamodules.cache import cached
+from datamodules.image_decoding import decode
+from datamodules.image_files import open_files
+from datamodules.image_store import read_images
+
+FOLDER, NUM_IMAGES, BATCH, NUM_LARGE = Path("images"), 10_000, 512, 12
+
+
+def write_small() -> str:
+    """The small images; which ones they are."""
+    archive = Path(os.environ.get("LIGHTFIT_DATA", "nowhere")) / "cifar10.zip"
+    if archive.exists():
+        with zipfile.ZipFile(archive) as opened:
+            names = [name for name in opened.namelist() if "/train/" in f"/{name}" and name.endswith(".jpg")]
+            for name in names[:: len(names) // NUM_IMAGES][:NUM_IMAGES]:
+                target = FOLDER / Path(name).parent.name / Path(name).name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(opened.read(name))
+        return "CIFAR-10"
+    chance = np.random.default_rng(0)
+    for number in range(NUM_IMAGES):
+        target = FOLDER / str(number % 10) / f"{number}.jpg"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(chance.integers(0, 256, (32, 32, 3)).astype(np.uint8)).save(target)
+    return "made-up images of CIFAR-10's size"
+
+
+def large_images() -> list[bytes]:
+    """The large images, encoded."""
+    chance, encoded = np.random.default_rng(0), []
+    rows, columns = np.mgrid[0:2000, 0:3000]
+    for number in range(NUM_LARGE):
+        waves = np.stack([np.sin(rows / (40 + number)), np.cos(columns / 60), np.sin((rows + columns) / 90)], 2)
+        pixels = (128 + 90 * waves + chance.normal(0, 3, waves.shape)).clip(0, 255).astype(np.uint8)
+        data = io.BytesIO()
+        Image.fromarray(pixels).save(data, "JPEG", quality=90)
+        encoded.append(data.getvalue())
+    return encoded
+
+
+def decode_first() -> None:
+    """LightFit's first reading: every image decoded, checked, and kept on disk."""
+    files = open_files(FOLDER)
+    names = [name for name in files.names() if not name.endswith("/")]
+    shutil.rmtree("cache", ignore_errors=True)
+    cached(Path("cache"), "x", [], lambda grow: read_images(files, names, cache_bytes=2**30, grow=grow))
+
+
+def decode_by_torchvision() -> list[torch.Tensor]:
+    """A loop over the same files."""
+    return [decode_jpeg(read_file(str(path))) for path in FOLDER.rglob("*.jpg")]
+
+
+def batches_of_lightfit(data: ImageDataModule) -> float:
+    """Seconds per image of a training epoch's batches, each image with a crop and a flip of its own."""
+    took = seconds(lambda: [None for _ in data.train_dataloader()])
+    return took / len(data.train_data)
+
+
+def batches_of_torchvision() -> float:
+    """The same by ImageFolder, Pillow and two workers; their start is not counted."""
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    steps = [transforms.RandomResizedCrop(32), transforms.RandomHorizontalFlip(), transforms.ToTensor()]
+    images = ImageFolder(str(FOLDER), transforms.Compose([*steps, transforms.Normalize(mean, std)]))
+    batches = iter(DataLoader(images, batch_size=BATCH, shuffle=True, num_workers=2))
+    for _ in range(3):  # what the workers have made ahead would seem to take no time
+        next(batches)
+    return seconds(lambda: [None for _ in batches]) / (NUM_IMAGES - 3 * BATCH)
+
+
+def measure() -> Iterator[Figure]:
+    """The figures of images."""
+    warnings.simplefilter("ignore")
+    kind = write_small()
+    torch.set_num_threads(1)
+    times = alternate({"ours": lambda: seconds(decode_first), "peer": lambda: seconds(decode_by_torchvision)}, rounds=7)
+    note = f"{NUM_IMAGES:,} files of {kind}; checked, hashed and kept on disk besides"
+    peer, ours = "a loop of `torchvision.io.decode_jpeg`", "decoding images the first time"
+    yield figure("images", ours, peer, ratio(times, "peer", "ours"), "times faster", rounds=7, target=">= 1", note=note)
+    yield from batches(kind)
+    yield from large()
+
+
+def batches(kind: str) -> Iterator[Figure]:
+    """Training batches."""
+    data = ImageDataModule(str(FOLDER), transforms=ImageTransforms(size=None), batch_size=BATCH, val_fraction=0.01)
+    data.setup()
+    torch.set_num_threads(2)
+    times = alternate({"ours": lambda: batches_of_lightfit(data), "peer": batches_of_torchvision}, rounds=7)
+    note = f"{kind}, batches of {BATCH}; two threads, two workers; {_per_second(times['ours'])} images/s"
+    peer = "ImageFolder, Pillow, transforms of each image"
+    faster = ratio(times, "peer", "ours")
+    yield figure(
+        "images", "RandomResizedCrop and flip", peer, faster, "times faster", rounds=7, target=">= 12", note=note
+    )
+
+
+def large() -> Iterator[Figure]:
+    """Decoding of photographs."""
+    torch.set_num_threads(1)
+    encoded, chosen = large_images(), ImageTransforms(size=96)
+    change = chosen.in_training((96, 96))
+    contenders = {
+        "decode": lambda data: decode(data),
+        "sample": lambda data: change(decode(data)),
+        "reduced sample": lambda data: change(decode(data, at_least=chosen.needed_side((96, 96)))),
+        "turbojpeg": lambda data: simplejpeg.decode_jpeg(data),
+        "torchvision": lambda data: decode_jpeg(torch.frombuffer(bytearray(data), dtype=torch.uint8)),
+        "pillow": lambda data: np.asarray(Image.open(io.BytesIO(data)).convert("RGB")),
+    }
+    timed = {
+        name: (lambda work=work: seconds(lambda: [work(data) for data in encoded]))  # type: ignore[misc]
+        for name, work in contenders.items()
+    }
+    times = alternate(timed, rounds=5)
+    peers = {"turbojpeg": "turbojpeg alone", "torchvision": "`torchvision.io.decode_jpeg`", "pillow": "Pillow"}
+    for name, peer in peers.items():
+        target = ">= 0.9" if name == "turbojpeg" else ""
+        faster = ratio(times, name, "decode")
+        yield figure("images", "decoding photographs", peer, faster, "times as fast", rounds=5, target=target)
+    note = "JPEG's own scaling; less than 1 of 255 off on average"
+    faster, ours = ratio(times, "sample", "reduced sample"), "photograph to a crop of 96 x 96, decoded reduced"
+    yield figure("images", ours, "decoded whole", faster, "times faster", rounds=5, note=note)
+
+
+def _per_second(times: list[float]) -> str:
+    return f"{1 / sorted(times)[len(times) // 2]:,.0f}"
