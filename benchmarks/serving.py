@@ -1,25 +1,26 @@
-"""How many requests a second does the server answer, with batches and without? `python benchmarks/serving.py`.
+"""How many requests a second does the server answer, with batches and without?
 
 Two servers of the same checkpoint, ResNet-18 on images of 64 x 64 pixels: one that predicts up to 32 requests together,
-and its peer, which predicts one at a time. 16 clients ask in turn, the one server and then the other, each of them six
-times for 10 seconds, a minute in all.
+and its peer, which predicts one at a time. 16 clients ask in turn, the one server and then the other.
 """
 
-import argparse
 import asyncio
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parents[1]
-CLIENTS, SIZE = 16, 64
+from benchmarks.figures import ROOT, Figure, figure
+from benchmarks.timing import spread
+
+CLIENTS, SIZE, ROUNDS, SECONDS = 16, 64, 6, 8.0
 
 
 class Round(NamedTuple):
@@ -30,27 +31,27 @@ class Round(NamedTuple):
     errors: int
 
 
-def main() -> None:
-    """Trains, serves twice, asks in alternation, prints."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=6, help="rounds of each server (default: 6)")
-    parser.add_argument("--seconds", type=float, default=10, help="seconds of a round (default: 10)")
-    options = parser.parse_args()
+def measure() -> Iterator[Figure]:
+    """Trains, serves twice, asks in alternation."""
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = train(Path(folder))
         body = next((Path(folder) / "images" / "dark").iterdir()).read_bytes()
         servers = {"batched": serve(checkpoint, 32), "one at a time": serve(checkpoint, 1)}
+        rounds: dict[str, list[Round]] = {name: [] for name in servers}
         try:
-            rounds: dict[str, list[Round]] = {name: [] for name in servers}
             for _, port in servers.values():
                 asyncio.run(ask(port, body, 2))  # the first requests allocate
-            for _ in range(options.rounds):
+            for _ in range(ROUNDS):
                 for name, (_, port) in servers.items():
-                    rounds[name].append(asyncio.run(ask(port, body, options.seconds)))
+                    rounds[name].append(asyncio.run(ask(port, body, SECONDS)))
         finally:
             for process, _ in servers.values():
                 process.terminate()
-    show(rounds)
+    words = {name: in_words(done) for name, done in rounds.items()}
+    more = spread([one.per_second / other.per_second for one, other in zip(*rounds.values(), strict=True)])
+    note = f"{words['batched']}; one at a time {words['one at a time']}"
+    ours, peer = f"requests of {CLIENTS} clients, predicted together", "one at a time"
+    yield figure("serving", ours, peer, more, "times as many", rounds=ROUNDS, note=note)
 
 
 def train(folder: Path) -> Path:
@@ -111,19 +112,9 @@ async def ask(port: int, body: bytes, seconds: float) -> Round:
     return Round(len(latencies) / (time.perf_counter() - started), latencies, errors)
 
 
-def show(rounds: dict[str, list[Round]]) -> None:
-    """Prints medians, and the ratio of neighbouring rounds with its spread."""
-    for name, done in rounds.items():
-        latencies = sorted(latency for item in done for latency in item.latencies)
-        p50, p99 = (1000 * latencies[int(part * (len(latencies) - 1))] for part in (0.5, 0.99))
-        print(
-            f"{name}: {statistics.median(item.per_second for item in done):.0f} requests/s, p50 {p50:.0f} ms, p99 "
-            f"{p99:.0f} ms; {len(latencies):,} requests, {sum(item.errors for item in done)} errors"
-        )
-    first, second = rounds.values()
-    ratios = sorted(one.per_second / other.per_second for one, other in zip(first, second, strict=True))
-    print(f"ratio {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})")
-
-
-if __name__ == "__main__":
-    main()
+def in_words(rounds: list[Round]) -> str:
+    """Requests a second, the slowest of a hundred, and errors."""
+    latencies = sorted(latency for item in rounds for latency in item.latencies)
+    per_second = statistics.median(item.per_second for item in rounds)
+    p99 = 1000 * latencies[int(0.99 * (len(latencies) - 1))]
+    return f"{per_second:.0f} a second, p99 {p99:.0f} ms, {sum(item.errors for item in rounds)} errors"

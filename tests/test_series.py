@@ -56,7 +56,7 @@ def test_windows_are_views_of_one_matrix() -> None:
     module = small()
     parts: Any = [module.train_data, module.val_data, module.test_data]
     assert len({part.past.data_ptr() for part in parts}) == 1
-    assert parts[0].past.stride() == (1, 1, 1)
+    assert parts[0].past.stride() == (1, 1)
 
 
 def test_evaluation_has_every_window_and_no_batch_is_dropped() -> None:
