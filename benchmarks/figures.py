@@ -72,22 +72,25 @@ def table(figures: Iterable[Figure]) -> str:
     return "\n".join(rows).replace("<=", "≤").replace(">=", "≥")
 
 
-def write_readme(figures: Sequence[Figure], place: str, path: Path = ROOT / "README.md") -> None:
-    """Puts the table, and where it was measured, between the marks in README."""
+def write_readme(figures: Sequence[Figure], remarks: Sequence[str], path: Path = ROOT / "README.md") -> None:
+    """Puts the table, and what is to be said of it, between the marks in README."""
     text = path.read_text(encoding="utf-8")
-    block = f"{BEGIN}\n{table(figures)}\n\n{place}\n{END}"
+    block = "\n\n".join([f"{BEGIN}\n{table(figures)}", "\n".join(remarks)]) + f"\n{END}"
     path.write_text(re.sub(f"{BEGIN}.*{END}", lambda _: block, text, flags=re.DOTALL), encoding="utf-8")
 
 
-def save(figures: Sequence[Figure], place: str, path: Path = RESULTS) -> None:
+def save(figures: Sequence[Figure], remarks: Sequence[str], path: Path = RESULTS) -> None:
     """Keeps the figures, to compare others with."""
-    kept = {"place": place, "figures": [item._asdict() for item in figures]}
+    kept = {"remarks": list(remarks), "figures": [item._asdict() for item in figures]}
     path.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def load(path: Path = RESULTS) -> list[Figure]:
-    """The figures that were kept."""
-    return [Figure(**item) for item in json.loads(path.read_text(encoding="utf-8"))["figures"]] if path.exists() else []
+def load(path: Path = RESULTS) -> tuple[list[Figure], list[str]]:
+    """The figures that were kept, and the remarks."""
+    if not path.exists():
+        return [], []
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    return [Figure(**item) for item in kept["figures"]], kept["remarks"]
 
 
 def moved(now: Sequence[Figure], before: Sequence[Figure]) -> list[str]:

@@ -176,7 +176,7 @@ def draw(found: dict[str, list[dict[str, float]]]) -> Plot:
     )
     for axes in (times, memory):
         axes.grid(alpha=0.3)
-        axes.legend()
+    memory.legend()
     return plot
 
 

@@ -30,11 +30,12 @@ def main(args: list[str] | None = None) -> int:
     options = parser.parse_args(args)
     if options.measure:
         for item in importlib.import_module(f"benchmarks.{options.measure}").measure():
-            print(line(item), flush=True)
-            print("figure", json.dumps(item), flush=True)
+            print(item if isinstance(item, str) else line(item), flush=True)
+            print("found", json.dumps(item), flush=True)
         return 0
-    before = load()
-    now = [item for question in options.only for item in ask(question)]
+    before, remarks = load()
+    found = [item for question in options.only for item in ask(question)]
+    now = [item for item in found if isinstance(item, Figure)]
     if options.check:
         sentences = moved(now, before)
         print("\n".join(sentences) or f"{len(now)} figures, none has moved beyond its spread")
@@ -42,21 +43,25 @@ def main(args: list[str] | None = None) -> int:
     kept = {question: [item for item in before if item.question == question] for question in QUESTIONS}
     kept |= {question: [item for item in now if item.question == question] for question in options.only}
     figures = [item for question in QUESTIONS for item in kept[question]]
-    save(figures, where())
-    write_readme(figures, where())
+    said = [item for item in found if isinstance(item, str)]
+    other = [item for item in remarks[1:] if item.split(":")[0] not in options.only]
+    remarks = [where(), *other, *said]
+    save(figures, remarks)
+    write_readme(figures, remarks)
     return 0
 
 
-def ask(question: str) -> list[Figure]:
-    """The figures of a question, measured in a process and a folder of their own."""
-    found = []
+def ask(question: str) -> list[Figure | str]:
+    """The figures and remarks of a question, measured in a process and a folder of their own."""
+    found: list[Figure | str] = []
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, str(ROOT / "benchmarks" / "run.py"), "--measure", question]
         process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         for said in process.stdout:
-            if said.startswith("figure "):
-                found.append(Figure(*json.loads(said.removeprefix("figure "))))
+            if said.startswith("found "):
+                item = json.loads(said.removeprefix("found "))
+                found.append(item if isinstance(item, str) else Figure(*item))
             else:
                 print(said, end="", flush=True)
     if process.wait():

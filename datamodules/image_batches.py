@@ -9,7 +9,8 @@ from datamodules.image_store import Images
 from datamodules.image_transforms import ImageTransforms, Size
 
 OTHER_STREAM = 2**40  # added to a sample's number for random numbers that are no others' too
-CACHE_BYTES = 2**20
+CACHE_BYTES = 2**20  # of a processor, for images that are changed together
+GPU_PART = 0.25  # of a GPU's memory, at most, for the images of a part
 Asked = Tensor | tuple[int, Tensor]
 
 
@@ -94,6 +95,16 @@ class StackedBatches(ImageBatches):
         self.images = images
         self.rows = rows
         self.device = torch.device("cpu")
+
+    def place(self, device: torch.device) -> None:
+        """Makes the batches on a device; on a GPU the part's images stay there, if they take little of its memory."""
+        if device == self.device:
+            return
+        self.device = device
+        num_bytes = self.images[0].nbytes * len(self.rows)
+        if device.type == "cuda" and num_bytes <= GPU_PART * torch.cuda.get_device_properties(device).total_memory:
+            self.images = self.images.index_select(0, self.rows).to(device)
+            self.rows = torch.arange(len(self.rows), device=device)
 
     def _gather(self, index: Tensor) -> Tensor:
         return self.images.index_select(0, self.rows[index]).to(self.device, non_blocking=True)

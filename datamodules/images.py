@@ -124,7 +124,7 @@ class ImageDataModule(ImageEncodingDataModule):
 
     def _loader(self, data: Batches, *, shuffle: bool) -> DataLoader:
         if isinstance(data, StackedBatches) and self.trainer is not None:
-            data.device = self.trainer.strategy.root_device
+            data.place(self.trainer.strategy.root_device)
         return super()._loader(data, shuffle=shuffle)
 
     def _count_workers(self, stacked: bool) -> int:
