@@ -1,8 +1,8 @@
 """On a GPU: how long until CIFAR-10 is learned, and is the GPU ever idle? LightFit, and airbench94's recipe by hand.
 
 Both train the same widths (64, 256, 256) for ten epochs on the same images on the same GPU, in bfloat16. What counts is
-the time until the accuracy that both reach. Needs `cifar10.zip` in the folder that LIGHTFIT_DATA names. Without a GPU it
-says that it was not run.
+the time until the accuracy that both reach. Needs `cifar10.zip` in the folder that LIGHTFIT_DATA names; without a GPU
+it says that it was not run.
 """
 
 import os

@@ -1,5 +1,6 @@
 """Arrays prepared once and kept on disk, from where they are mapped into memory as they are needed."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -14,6 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 
 Arrays = dict[str, NDArray[Any]]
 BUFFER_BYTES = 2**20
+NAMES = "names.json"  # of the arrays in a folder
 
 
 class GrowingArray:
@@ -76,16 +78,17 @@ def cached(folder: Path, name: str, key: Any, build: Callable[[Grow], Arrays]) -
     part.mkdir(parents=True, exist_ok=True)
     try:
         _write(part, build)
-        shutil.rmtree(path, ignore_errors=True)  # what was damaged
         try:
             part.rename(path)
-        except OSError:  # another process was faster
-            if not path.is_dir():
-                raise
+        except OSError:  # something is there: another process was faster, or it is damaged
+            if (kept := _open(path)) is not None:
+                return kept
+            shutil.rmtree(path)
+            part.rename(path)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    made = _open(path)
-    assert made is not None
+    if (made := _open(path)) is None:
+        raise OSError(f"what was just written to '{path}' cannot be read; is the disk sound?")
     return made
 
 
@@ -103,13 +106,16 @@ def _write(folder: Path, build: Callable[[Grow], Arrays]) -> None:
             array.close()
     for name, values in arrays.items():
         np.save(folder / f"{name}.npy", values)
+    names = sorted(file.stem for file in folder.glob("*.npy"))
+    (folder / NAMES).write_text(json.dumps(names), encoding="utf-8")
 
 
 def _open(path: Path) -> Arrays | None:
-    """All arrays of a folder, mapped; None where there are none, or one is damaged."""
+    """All arrays of a folder, mapped; None where one is missing or damaged."""
     try:
+        names = json.loads((path / NAMES).read_text(encoding="utf-8"))
         # "c": what a user writes into them stays in memory.
-        return {file.stem: np.load(file, mmap_mode="c") for file in path.glob("*.npy")} or None
+        return {name: np.load(path / f"{name}.npy", mmap_mode="c") for name in names}
     except (OSError, ValueError, EOFError):
         return None
 
@@ -141,12 +147,9 @@ def fingerprint(path: Path) -> list[tuple[str, int, int]]:
     if not path.is_dir():
         return [(str(path), (stat := path.stat()).st_size, stat.st_mtime_ns)]
     found = []
-    waiting = [str(path)]
-    while waiting:
-        with os.scandir(waiting.pop()) as entries:
-            for entry in entries:
-                if entry.is_dir():
-                    waiting.append(entry.path)
-                else:
-                    found.append((entry.path, (stat := entry.stat()).st_size, stat.st_mtime_ns))
+    for place, _, names in os.walk(path, followlinks=True):
+        for name in names:
+            file = f"{place}/{name}"
+            with contextlib.suppress(FileNotFoundError):  # a link to nothing
+                found.append((file, (stat := os.stat(file)).st_size, stat.st_mtime_ns))
     return sorted(found)

@@ -23,8 +23,8 @@ from datamodules.tables import Text
 from datamodules.vocabulary import PAD
 from datamodules.word_numbers import Tokenizer, WordNumbers
 
-CHUNK_CHARS = 2**22  # characters that are tokenised together
-TEXTS_AT_ONCE = 4096
+CHUNK_CHARS = 2**21  # characters that are tokenised together
+TEXTS_AT_ONCE = 1024
 PADDED_WORDS = 2**26  # the most that are kept padded: a quarter of a GiB
 
 
@@ -76,7 +76,7 @@ def tokenise(parts: Mapping[str, Iterable[Text]], tokenizer: Tokenizer, grow: Gr
             columns["length"].append(lengths)
             columns["label"] += [labels[item.label] for item in chunk]
             columns["part"] += [SPLITS.index(part)] * len(chunk)
-            columns["hash"] += [hash(item.text) for item in chunk]
+            columns["hash"] += [hash(item.text) for item in chunk]  # 64 bits: texts need not be kept to compare them
             columns["place"] += [item.place for item in chunk]
     words = pa.array(numbers.words, pa.string())
     return {

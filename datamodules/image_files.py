@@ -1,5 +1,6 @@
 """Image files in torchvision's ImageFolder layout, in a folder or a zip archive."""
 
+import io
 import os
 import zipfile
 from pathlib import Path
@@ -38,11 +39,8 @@ class FolderFiles:
 
     def read(self, name: str) -> bytes:
         """The contents of a file."""
-        file = os.open(f"{self.root}/{name}", os.O_RDONLY | getattr(os, "O_BINARY", 0))  # a third of pathlib's time
-        try:
-            return os.read(file, os.fstat(file).st_size)
-        finally:
-            os.close(file)
+        with io.FileIO(f"{self.root}/{name}") as file:  # half of pathlib's time, which small images feel
+            return file.readall()
 
 
 class ZipFiles:

@@ -8,10 +8,12 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import DataLoader, TensorDataset
 from torchmetrics.classification import BinaryF1Score
 
-from lightning_modules import LightModel, TextClassifier
+from callbacks import BestAndLast, EpochLines, FinalMetric, HistoryFiles
+from lightning_modules import ImageClassifier, LightModel, TextClassifier
 from lightning_modules.checkpoint import read_checkpoint
 from lightning_modules.means import SampleMean, count_samples
 from lightning_modules.nets import TextCNN
@@ -285,3 +287,29 @@ def test_adaptive_net_sees_every_training_batch_once_and_not_on_resume(tmp_path:
     resumed = Model(Counting())
     trainer(max_epochs=2).fit(resumed, loader(50), loader(), ckpt_path=tmp_path / "a.ckpt")
     assert resumed.net.seen == []  # type: ignore[union-attr]
+
+
+class CountReads(TorchDispatchMode):
+    """Counts how often a number leaves a tensor, as by .item()."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.reads += func is torch.ops.aten._local_scalar_dense.default
+        return func(*args, **(kwargs or {}))
+
+
+def test_no_step_waits_for_a_number(tmp_path: Path) -> None:
+    reads = []
+    for steps in (20, 80):
+        x, y = torch.randn(4 * steps, 3), torch.randint(0, 2, (4 * steps,))
+        loader = DataLoader(TensorDataset(x, y), batch_size=4)
+        model = ImageClassifier(nn.Linear(3, 2), lr=0.1, optimizer="SGD")
+        watchers = [HistoryFiles(), FinalMetric(), EpochLines(), BestAndLast(monitor="loss")]
+        trainer = pl.Trainer(max_epochs=1, accelerator="cpu", callbacks=watchers, default_root_dir=tmp_path)
+        with CountReads() as count:
+            trainer.fit(model, loader)
+        reads.append(count.reads)
+    assert reads[0] == reads[1] < 20, "as many for an epoch of 20 steps as for one of 80"
