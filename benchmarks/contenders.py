@@ -1,5 +1,6 @@
 """Contenders that need a process of their own: another library, another backend, other memory."""
 
+import contextlib
 import subprocess
 import sys
 from collections.abc import Callable
@@ -27,8 +28,9 @@ class Contender:
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write("go\n")
-        self._process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it ended, which is seen below
+            self._process.stdin.write("go\n")
+            self._process.stdin.flush()
         for said in self._process.stdout:
             if said.startswith("took "):
                 return float(said.split()[1])
@@ -37,7 +39,8 @@ class Contender:
     def close(self) -> None:
         """Ends the process."""
         self._process.kill()
-        self._process.wait()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.communicate()
 
 
 def answer(measure: Callable[[], float]) -> None:

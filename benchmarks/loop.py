@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from torchmetrics import Accuracy
 
 from benchmarks.figures import Figure, figure
-from benchmarks.timing import Spread, alternate, difference, ratio, spread
+from benchmarks.timing import Spread, Times, alternate, difference, ratio, spread
 from callbacks import BestAndLast, EpochLines, FeatureMaps, FinalMetric, HistoryFiles
 from datamodules import TextDataModule
 from lightning_modules import TextClassifier
@@ -29,6 +29,7 @@ from lightning_modules.nets import TextCNN
 from scripts.profiling import spare_profiler
 
 BATCH, STEPS, ROUNDS = 20, 300, 9
+TEXT_CNN = "the text CNN"
 
 
 class TinyNet(nn.Module):
@@ -147,64 +148,33 @@ def measure() -> Iterator[Figure]:
     torch.set_num_threads(1)
     reviews = data(BATCH * STEPS)
     x, y = reviews.train_data[torch.arange(BATCH * STEPS)]
-    nets: dict[str, Callable[[], nn.Module]] = {
-        "a tiny net": TinyNet,
-        "the text CNN": lambda: TextCNN(10_000, max_len=200),
-    }
-    peer, everything = "a loop by hand", "everything on"
+    nets = {"a tiny net": TinyNet, TEXT_CNN: lambda: TextCNN(10_000, max_len=200)}
     for name, net in nets.items():
         contenders = {
             "hand": lambda: by_hand(net(), x, y),  # noqa: B023
             "lightfit": lambda: _silently(lambda: lightfit(net(), reviews)),  # noqa: B023
             "usual": lambda: _silently(lambda: usual(net(), x, y)),  # noqa: B023
         }
-        if name == "the text CNN":
+        if name == TEXT_CNN:
             contenders |= {"cookbook": lambda: by_hand(CookbookCNN(), x, y)}
-        times = alternate(contenders, rounds=ROUNDS)
-        more = {
-            name: Spread(*(1000 * n / STEPS for n in difference(times, name, "hand"))) for name in ("lightfit", "usual")
-        }
-        yield figure(
-            "loop",
-            f"{everything}, {name}",
-            f"{peer}, the same net",
-            more["lightfit"],
-            "ms more a step",
-            rounds=ROUNDS,
-            target="<= 0.7",
-        )
-        less = spread(
-            [(u - h) / (o - h) for u, o, h in zip(times["usual"], times["lightfit"], times["hand"], strict=True)]
-        )
-        yield figure(
-            "loop",
-            f"{everything}, {name}",
-            "Trainer, `self.log`, torchmetrics, default bar",
-            less,
-            "times less overhead",
-            rounds=ROUNDS,
-            target=">= 4" if name == "a tiny net" else "",
-        )
-        if name == "the text CNN":
-            note = "LightFit computes the same function by matrix products"
-            yield figure(
-                "loop",
-                f"an epoch of {name}, {everything}",
-                f"{peer}, the cookbook's layers",
-                ratio(times, "lightfit", "cookbook"),
-                "x the time",
-                rounds=ROUNDS,
-                target="<= 1.15",
-                note=note,
-            )
-            yield figure(
-                "loop",
-                f"an epoch of {name}, {everything}",
-                f"{peer}, the same net",
-                ratio(times, "lightfit", "hand"),
-                "x the time",
-                rounds=ROUNDS,
-            )
+        yield from compare(name, alternate(contenders, rounds=ROUNDS))
+
+
+def compare(name: str, times: Times) -> Iterator[Figure]:
+    """The figures of one net."""
+    by_hand, ours = "a loop by hand, the same net", f"everything on, {name}"
+    more = Spread(*(1000 * seconds / STEPS for seconds in difference(times, "lightfit", "hand")))
+    yield figure("loop", ours, by_hand, more, "ms more a step", rounds=ROUNDS, target="<= 0.7")
+    rounds = zip(times["usual"], times["lightfit"], times["hand"], strict=True)
+    less = spread([(usual - hand) / (lightfit - hand) for usual, lightfit, hand in rounds])
+    peer, target = "Trainer, `self.log`, torchmetrics, default bar", ">= 4" if name != TEXT_CNN else ""
+    yield figure("loop", ours, peer, less, "times less overhead", rounds=ROUNDS, target=target)
+    if name == TEXT_CNN:
+        ours, peer = f"an epoch of {name}, everything on", "a loop by hand, the cookbook's layers"
+        note = "the same function, by LightFit as matrix products"
+        epoch = ratio(times, "lightfit", "cookbook")
+        yield figure("loop", ours, peer, epoch, "x the time", rounds=ROUNDS, target="<= 1.15", note=note)
+        yield figure("loop", ours, by_hand, ratio(times, "lightfit", "hand"), "x the time", rounds=ROUNDS)
 
 
 def _silently(measured: Callable[[], float]) -> float:

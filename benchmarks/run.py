@@ -6,7 +6,7 @@ compared, never seconds.
 """
 
 import argparse
-import importlib
+import importlib.util
 import json
 import subprocess
 import sys
@@ -18,6 +18,7 @@ if __name__ == "__main__":
 
 from benchmarks.figures import ROOT, Figure, line, load, moved, save, where, write_readme
 
+PEERS = ("torchtext", "keras", "jax", "accelerate", "fastapi")
 QUESTIONS = ("loop", "text", "text_cnn", "images", "series", "commands", "threads", "growth", "serving", "gpu")
 
 
@@ -33,6 +34,8 @@ def main(args: list[str] | None = None) -> int:
             print(item if isinstance(item, str) else line(item), flush=True)
             print("found", json.dumps(item), flush=True)
         return 0
+    if missing := [package for package in PEERS if importlib.util.find_spec(package) is None]:
+        parser.error(f"without {', '.join(missing)} there is nothing to compare with: pip install -e '.[benchmarks]'")
     before, remarks = load()
     found = [item for question in options.only for item in ask(question)]
     now = [item for item in found if isinstance(item, Figure)]

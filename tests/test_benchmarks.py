@@ -75,18 +75,28 @@ def test_contenders_in_processes_of_their_own(tmp_path: Path) -> None:
     contender = Contender(str(file), "serve")
     assert [contender(), contender()] == [1.5, 1.5]
     contender.close()
-    with pytest.raises((RuntimeError, BrokenPipeError)):
-        contender()
+    ended = Contender(str(file), "end")
+    with pytest.raises(RuntimeError, match=r"one.py', 'end'\] ended without an answer"):
+        ended()
+    ended.close()
     assert run_once(file, "once") == [3.0, 4.5]
 
 
 def test_check_fails_where_a_figure_moved(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(run, "PEERS", ())
     monkeypatch.setattr(run, "load", lambda: ([FIGURE], []))
     for now, code, said in ((3.2, 0, "none has moved"), (1.0, 1, "q: ours, against theirs: 1 (1 to 1)")):
         item = FIGURE._replace(value=now, low=now, high=now)
         monkeypatch.setattr(run, "ask", lambda question, item=item: [item, "a remark"])
         assert run.main(["--check", "--only", "loop"]) == code
         assert said in capsys.readouterr().out
+
+
+def test_peers_that_are_missing_are_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(run, "PEERS", ("torch", "no_such_package"))
+    with pytest.raises(SystemExit):
+        run.main([])
+    assert "without no_such_package there is nothing to compare with: pip install" in capsys.readouterr().err
 
 
 def test_without_a_gpu_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

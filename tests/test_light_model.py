@@ -310,6 +310,6 @@ def test_no_step_waits_for_a_number(tmp_path: Path) -> None:
         watchers = [HistoryFiles(), FinalMetric(), EpochLines(), BestAndLast(monitor="loss")]
         trainer = pl.Trainer(max_epochs=1, accelerator="cpu", callbacks=watchers, default_root_dir=tmp_path)
         with CountReads() as count:
-            trainer.fit(model, loader)
+            trainer.fit(model, loader, loader)
         reads.append(count.reads)
-    assert reads[0] == reads[1] < 20, "as many for an epoch of 20 steps as for one of 80"
+    assert reads[0] == reads[1], "as many for an epoch of 20 steps as for one of 80"

@@ -70,7 +70,7 @@ def test_table_has_the_results_of_the_presets(task: str) -> None:
 
 
 def test_nothing_is_promised_that_is_not_on_the_command_line() -> None:
-    help_text = (TASKS.parent / "scripts" / "cli.py").read_text(encoding="utf-8")
+    help_text = (TASKS.parent / "scripts" / "help.py").read_text(encoding="utf-8")
     own = set(re.findall(r"`(--\w+)", TEXT.split("Options of training")[1].split("A run leaves")[0]))
-    flags = {"--task", "--gpus", "--list", "--quiet", "--debug"} | own
+    flags = {"--task", "--gpus", "--list", "--threads", "--quiet", "--debug"} | own
     assert {flag for flag in flags if flag not in help_text} == set()
