@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -36,26 +37,37 @@ def main(args: list[str] | None = None) -> int:
         return 0
     if missing := [package for package in PEERS if importlib.util.find_spec(package) is None]:
         parser.error(f"without {', '.join(missing)} there is nothing to compare with: pip install -e '.[benchmarks]'")
-    before, remarks = load()
-    found = [item for question in options.only for item in ask(question)]
-    now = [item for item in found if isinstance(item, Figure)]
-    if options.check:
-        sentences = moved(now, before)
-        print("\n".join(sentences) or f"{len(now)} figures, none has moved beyond its spread")
-        return bool(sentences)
-    kept = {question: [item for item in before if item.question == question] for question in QUESTIONS}
-    kept |= {question: [item for item in now if item.question == question] for question in options.only}
-    figures = [item for question in QUESTIONS for item in kept[question]]
-    said = [item for item in found if isinstance(item, str)]
-    other = [item for item in remarks[1:] if item.split(":")[0] not in options.only]
-    remarks = [where(), *other, *said]
+    before, _ = load()
+    now, failed = [], []
+    for question in options.only:
+        found = ask(question)
+        if found is None:
+            failed.append(question)
+            continue
+        now += [item for item in found if isinstance(item, Figure)]
+        if not options.check:
+            keep(question, found)
+    sentences = moved(now, before) if options.check else []
+    print("\n".join(sentences) or f"{len(now)} figures{', none has moved beyond its spread' if options.check else ''}")
+    if failed:
+        print(f"not measured, as they failed: {', '.join(failed)}", file=sys.stderr)
+    return bool(sentences or failed)
+
+
+def keep(question: str, found: Sequence[Figure | str]) -> None:
+    """Puts what a question gave in the place of what it gave before."""
+    figures, remarks = load()
+    mine = [item for item in found if isinstance(item, Figure)]
+    figures = [item for item in figures if item.question != question] + mine
+    figures.sort(key=lambda item: QUESTIONS.index(item.question))
+    others = [item for item in remarks[1:] if not item.startswith(f"{question}:")]
+    remarks = [where(), *others, *(item for item in found if isinstance(item, str))]
     save(figures, remarks)
     write_readme(figures, remarks)
-    return 0
 
 
-def ask(question: str) -> list[Figure | str]:
-    """The figures and remarks of a question, measured in a process and a folder of their own."""
+def ask(question: str) -> list[Figure | str] | None:
+    """The figures and remarks of a question, measured in a process and a folder of their own; None if that failed."""
     found: list[Figure | str] = []
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, str(ROOT / "benchmarks" / "run.py"), "--measure", question]
@@ -67,9 +79,7 @@ def ask(question: str) -> list[Figure | str]:
                 found.append(item if isinstance(item, str) else Figure(*item))
             else:
                 print(said, end="", flush=True)
-    if process.wait():
-        raise SystemExit(f"benchmarks/{question}.py failed")
-    return found
+    return None if process.wait() else found
 
 
 if __name__ == "__main__":
