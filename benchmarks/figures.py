@@ -64,11 +64,11 @@ def line(item: Figure) -> str:
 
 def table(figures: Iterable[Figure]) -> str:
     """The table of README, in Markdown."""
-    rows = ["| LightFit | against | median (least to most) | target | rounds |", "| --- | --- | --- | --- | --- |"]
+    rows = ["| file | LightFit | against | median (least to most) | target | rounds |", "| --- " * 6 + "|"]
     for item in figures:
         target = {True: item.target, False: f"{item.target}: **not met**", None: ""}[item.met]
         note = f"<br>{item.note}" if item.note else ""
-        rows.append(f"| {item.ours} | {item.peer} | {_value(item)} {item.unit}{note} | {target} | {item.rounds} |")
+        rows.append(f"| {item.question} | {item.ours} | {item.peer} | {_value(item)} {item.unit}{note} | {target} | {item.rounds} |")
     return "\n".join(rows).replace("<=", "≤").replace(">=", "≥")
 
 

@@ -49,7 +49,7 @@ def test_readme_and_results_are_written(tmp_path: Path) -> None:
     readme.write_text(f"before\n{figures.BEGIN}\nold\n{figures.END}\nafter\n")
     write_readme([FIGURE], ["2 cores.", "gpu: not run."], readme)
     text = readme.read_text()
-    assert "| ours | theirs | 3 (2.5 to 3.5) times faster | ≥ 2 | 5 |" in text
+    assert "| q | ours | theirs | 3 (2.5 to 3.5) times faster | ≥ 2 | 5 |" in text
     assert "2 cores.\ngpu: not run." in text
     assert text.startswith("before\n")
     assert text.endswith("after\n")
