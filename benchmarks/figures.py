@@ -68,7 +68,8 @@ def table(figures: Iterable[Figure]) -> str:
     for item in figures:
         target = {True: item.target, False: f"{item.target}: **not met**", None: ""}[item.met]
         note = f"<br>{item.note}" if item.note else ""
-        rows.append(f"| {item.question} | {item.ours} | {item.peer} | {_value(item)} {item.unit}{note} | {target} | {item.rounds} |")
+        value = f"{_value(item)} {item.unit}{note}"
+        rows.append(f"| {item.question} | {item.ours} | {item.peer} | {value} | {target} | {item.rounds} |")
     return "\n".join(rows).replace("<=", "≤").replace(">=", "≥")
 
 
