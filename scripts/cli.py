@@ -21,7 +21,7 @@ from scripts.keys import SIZES, TOLD, refuse_linked
 from scripts.parsing import explain, spell_nulls, unwrap
 from scripts.quiet import say
 from scripts.resume import RunConfig, go_on_in, going_on, refuse_changes
-from scripts.training_options import NOTHING, Extras
+from scripts.training_options import NOTHING, Extras, flag_names
 
 CHECKPOINT = {
     "monitor": "val_loss",
@@ -155,4 +155,4 @@ class LightFitCLI(LightningCLI):
                 arguments["num_quantiles"] = max(len(self.model.quantiles), 1)
 
     def _options(self) -> list[str]:
-        return [action.dest for action in self.parser._actions if "." in action.dest]
+        return [action.dest for action in self.parser._actions if "." in action.dest] + flag_names()

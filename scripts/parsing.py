@@ -76,7 +76,7 @@ def _plain(kind: str) -> str:
 
 def _unknown(name: str, prefix: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
-    hint = f"the nearest: {', '.join(prefix + item for item in near)}" if near else "--help lists the keys"
+    hint = f"the nearest: {', '.join(prefix + item for item in near)}" if near else "--help_all lists the keys"
     return f"unknown key '{prefix}{name}'; {hint}"
 
 

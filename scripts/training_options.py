@@ -35,6 +35,13 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{flag}", action="store_true")
 
 
+def flag_names() -> list[str]:
+    """The flags without their dashes, to name the nearest to one that is misspelt."""
+    parser = argparse.ArgumentParser(add_help=False)
+    add_flags(parser)
+    return [action.dest for action in parser._actions]
+
+
 def extras_of(options: argparse.Namespace, task: str) -> Extras:
     """What the flags ask for.
 

@@ -154,6 +154,7 @@ REVIEWS = (*TEXT, "--data.source", "reviews.csv")
         ((*TEXT, "--model.net.bukets", "1"), "unknown key 'model.net.bukets'; the nearest: model.net.num_buckets"),
         ((*TEXT, "--trainer.max_epoch", "1"), "unknown key 'trainer.max_epoch'; the nearest: trainer.max_epochs"),
         ((*TEXT, "--frobnicate", "1"), "unknown key 'frobnicate'"),
+        (("--task", "text", "--thread", "2"), "unknown key 'thread'; the nearest: threads"),
         (("--tsk", "imdb"), "which task? (--task was not among what was typed"),
         ((*TEXT, "--data.seed", "1"), "data.seed comes from --seed_everything: leave it out"),
         ((*TEXT, "--model.net.vocab_size=5"), "model.net.vocab_size comes from the data: leave it out"),

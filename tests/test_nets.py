@@ -230,6 +230,7 @@ def test_nets_of_torchvision(name: str) -> None:
     assert net(torch.randn(2, 3, 64, 64)).shape == (2, 5)
 
 
+@pytest.mark.slow
 def test_every_classifier_of_torchvision_can_be_built() -> None:
     names = torchvision.models.list_models(module=torchvision.models)
     assert len(names) >= 80
