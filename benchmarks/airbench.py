@@ -21,11 +21,14 @@ class Group(nn.Module):
 
     def __init__(self, before: int, after: int) -> None:
         super().__init__()
-        self.convs = nn.ModuleList(nn.Conv2d(c, after, 3, padding=1, bias=False) for c in (before, after))
-        self.norms = nn.ModuleList(nn.BatchNorm2d(after, eps=1e-12, momentum=0.4) for _ in range(2))
-        for conv, norm in zip(self.convs, self.norms, strict=True):
+        convs = [nn.Conv2d(channels, after, 3, padding=1, bias=False) for channels in (before, after)]
+        for conv in convs:
             nn.init.dirac_(conv.weight[: conv.in_channels])
+        self.convs = nn.ModuleList(convs)
+        norms = [nn.BatchNorm2d(after, eps=1e-12, momentum=0.4) for _ in range(2)]
+        for norm in norms:
             norm.weight.requires_grad = False
+        self.norms = nn.ModuleList(norms)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, before, H, W) to (B, after, H // 2, W // 2)."""
@@ -84,7 +87,7 @@ def lookahead(net: nn.Module, slow: dict[str, Tensor], decay: float) -> None:
 
 def train(x: Tensor, y: Tensor, *, epochs: int, after_epoch: Callable[[nn.Module], None]) -> nn.Module:
     """Trains on prepared images, calling a function with the net after each epoch."""
-    net = Net().to(x.device, memory_format=torch.channels_last)
+    net = Net().to(x.device).to(memory_format=torch.channels_last)
     net.set_whitening(x[:5000])
     norms = [value for name, value in net.named_parameters() if "norms" in name and value.requires_grad]
     others = [v for n, v in net.named_parameters() if "norms" not in n and v.requires_grad]
@@ -101,7 +104,7 @@ def train(x: Tensor, y: Tensor, *, epochs: int, after_epoch: Callable[[nn.Module
     flipped, step = torch.rand(len(x), device=x.device) < 0.5, 0
     for epoch in range(epochs):
         net.train()
-        net.whiten.bias.requires_grad = epoch < WHITEN_EPOCHS
+        net.whiten.get_parameter("bias").requires_grad_(epoch < WHITEN_EPOCHS)
         images, order = augment(x, epoch, flipped), torch.randperm(len(x), device=x.device)
         for index in order.split(BATCH)[: len(x) // BATCH]:
             with torch.autocast(x.device.type, torch.bfloat16):

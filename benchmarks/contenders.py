@@ -34,7 +34,7 @@ class Contender:
         for said in self._process.stdout:
             if said.startswith("took "):
                 return float(said.split()[1])
-        raise RuntimeError(f"{self._process.args} ended without an answer")
+        raise RuntimeError(f"{self._process.args!r} ended without an answer")
 
     def close(self) -> None:
         """Ends the process."""

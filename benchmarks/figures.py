@@ -52,7 +52,7 @@ class Figure(NamedTuple):
 
 def figure(question: str, ours: str, peer: str, value: Spread, unit: str, **rest: object) -> Figure:
     """A figure from a spread."""
-    return Figure(question, ours, peer, *(round(number, 4) for number in value), unit, **rest)  # type: ignore[arg-type]
+    return Figure(question, ours, peer, *(round(number, 4) for number in value), unit, **rest)  # type: ignore[arg-type, call-arg]
 
 
 def line(item: Figure) -> str:

@@ -135,8 +135,7 @@ def large() -> Iterator[Figure]:
         "pillow": lambda data: np.asarray(Image.open(io.BytesIO(data)).convert("RGB")),
     }
     timed = {
-        name: (lambda work=work: seconds(lambda: [work(data) for data in encoded]))  # type: ignore[misc]
-        for name, work in contenders.items()
+        name: (lambda work=work: seconds(lambda: [work(data) for data in encoded])) for name, work in contenders.items()
     }
     times = alternate(timed, rounds=5)
     peers = {"turbojpeg": "turbojpeg alone", "torchvision": "`torchvision.io.decode_jpeg`", "pillow": "Pillow"}

@@ -24,6 +24,7 @@ from benchmarks.figures import Figure, figure
 from benchmarks.timing import Spread, Times, alternate, difference, ratio, spread
 from callbacks import BestAndLast, EpochLines, FeatureMaps, FinalMetric, HistoryFiles
 from datamodules import TextDataModule
+from datamodules.corpus import TextBatches
 from lightning_modules import TextClassifier
 from lightning_modules.nets import TextCNN
 from scripts.profiling import spare_profiler
@@ -102,6 +103,7 @@ def data(num_samples: int) -> TextDataModule:
     made = TextDataModule(batch_size=BATCH)
     made.setup()
     for part, number in ((made.train_data, num_samples), (made.val_data, BATCH)):
+        assert isinstance(part, TextBatches)
         part.starts, part.lengths, part.labels = part.starts[:number], part.lengths[:number], part.labels[:number]
     return made
 

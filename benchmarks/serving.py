@@ -70,7 +70,7 @@ def train(folder: Path) -> Path:
         "--trainer.callbacks=null",
         "--quiet",
     ]
-    command = [sys.executable, ROOT / "scripts" / "fit.py", "--task", "images", *net, *data]
+    command = [sys.executable, str(ROOT / "scripts" / "fit.py"), "--task", "images", *net, *data]
     subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
     return folder / "runs" / "images" / "version_0" / "checkpoints" / "last.ckpt"
 
