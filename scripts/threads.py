@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 # Below this many floating-point operations a step (forward), more threads gain little on a machine that is idle, and
 # cost many times that beside anything else that runs: benchmarks/threads.py.
 SMALL_FLOPS = 5e8
+DEFAULT = torch.get_num_threads()  # torch's own, before a run of this process set another: a search has many
 
 
 def set_threads(net: nn.Module, x: Tensor, *, batch_size: int, asked: int | None, device_type: str) -> str:
@@ -31,9 +32,9 @@ def set_threads(net: nn.Module, x: Tensor, *, batch_size: int, asked: int | None
     if device_type != "cpu":
         return _in_words("the net runs elsewhere")
     flops = count_flops(net, x) * batch_size / len(x)
-    if flops < SMALL_FLOPS:
-        torch.set_num_threads(1)
-    size = f"{'small' if flops < SMALL_FLOPS else 'large'} net, {flops / 1e9:.2g} GFLOP a step"
+    small = flops < SMALL_FLOPS
+    torch.set_num_threads(1 if small else DEFAULT)
+    size = f"{'small' if small else 'large'} net, {flops / 1e9:.2g} GFLOP a step"
     return _in_words(f"a {size}; --threads sets another number")
 
 

@@ -16,6 +16,7 @@ X = torch.zeros(2, 200, dtype=torch.int64)
 def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(3)
+    monkeypatch.setattr("scripts.threads.DEFAULT", 3)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     yield
     torch.set_num_threads(before)
@@ -46,3 +47,9 @@ def test_the_environments_number_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     line = set_threads(TextCNN(100, max_len=200), X, batch_size=20, asked=None, device_type="cpu")
     assert line == "3 threads (as OMP_NUM_THREADS says)"
+
+
+def test_a_large_net_after_a_small_one_has_all_threads_again() -> None:
+    for batch_size, number in ((20, 1), (2000, 3), (20, 1)):
+        set_threads(TextCNN(100, max_len=200), X, batch_size=batch_size, asked=None, device_type="cpu")
+        assert torch.get_num_threads() == number
