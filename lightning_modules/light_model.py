@@ -6,20 +6,19 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-import pandas as pd
 import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 from typing_extensions import Self
 
 from lightning_modules.adaptive import Adaptive, batches_of_all_processes
-from lightning_modules.checkpoint import WRITTEN_BY, is_plain, read_checkpoint
-from lightning_modules.means import SampleMean, count_samples
-from lightning_modules.quick_hooks import QuickHooks
+from lightning_modules.checkpoint import is_plain, read_checkpoint
+from lightning_modules.epoch_log import EpochLog
+from lightning_modules.means import count_samples
 from lightning_modules.rebuild import rebuild
 
 
-class LightModel(QuickHooks):
+class LightModel(EpochLog):
     """Wraps a net; write `shared_step(batch) -> dict` and `configure_optimizers()`, and it trains.
 
     Every scalar that `shared_step` returns is logged once per epoch, as its mean over the samples: `loss` in
@@ -42,13 +41,9 @@ class LightModel(QuickHooks):
             self.save_hyperparameters()
         self._keep_plain_hparams()
         self.net = net
-        self.means = nn.ModuleDict()
         self.stage_metrics = nn.ModuleDict(
             {f"{stage}_{name}": metric.clone() for stage in ("val", "test") for name, metric in (metrics or {}).items()}
         )
-        self._logged: set[str] = set()
-        self._rows: list[dict[str, float]] = []
-        self._val_row: dict[str, float] = {}
 
     def _keep_plain_hparams(self) -> None:
         """Drops what is no plain data, and the arguments of parent classes that this class does not take."""
@@ -108,20 +103,6 @@ class LightModel(QuickHooks):
                 metric.update(outputs["preds"], outputs["target"])
                 self._log_once(name, metric, f"stage_metrics.{name}")
 
-    def _mean(self, name: str) -> SampleMean:
-        if name not in self.means:
-            self.means[name] = SampleMean().to(self.device)
-        mean = cast(SampleMean, self.means[name])
-        self._log_once(name, mean, f"means.{name}")
-        return mean
-
-    def _log_once(self, name: str, metric: Metric, attribute: str) -> None:
-        # Lightning keeps the metric and reads it when the epoch ends; to log it again at every step costs a
-        # millisecond and changes nothing.
-        if name not in self._logged:
-            self._logged.add(name)
-            self.log(name, metric, on_step=False, on_epoch=True, add_dataloader_idx=False, metric_attribute=attribute)
-
     def on_train_start(self) -> None:
         """Lets an adaptive net see the training data, unless it comes from a checkpoint."""
         if isinstance(self.net, Adaptive) and not self.trainer.ckpt_path:
@@ -131,43 +112,6 @@ class LightModel(QuickHooks):
     def _training_batches(self) -> Iterator[Any]:
         for batch in batches_of_all_processes(cast(Any, self.trainer.train_dataloader)):
             yield self.transfer_batch_to_device(batch, self.device, 0)
-
-    def on_train_epoch_start(self) -> None:
-        """Opens the epoch's means."""
-        self._logged = {name for name in self._logged if name.startswith(("val_", "test_"))}
-
-    def on_validation_epoch_start(self) -> None:
-        """Opens the validation's means."""
-        self._logged = {name for name in self._logged if not name.startswith("val_")}
-
-    def on_test_epoch_start(self) -> None:
-        """Opens the test's means."""
-        self._logged = {name for name in self._logged if not name.startswith("test_")}
-
-    def on_validation_epoch_end(self) -> None:
-        """Keeps the validation's metrics for the epoch's row of the history."""
-        if not self.trainer.sanity_checking:
-            self._val_row = {n: v for n, v in _floats(self.trainer.callback_metrics).items() if n.startswith("val_")}
-
-    def on_train_epoch_end(self) -> None:
-        """Adds the epoch's row to the history."""
-        metrics = _floats(self.trainer.callback_metrics)
-        train = {name: value for name, value in metrics.items() if not name.startswith(("val_", "test_"))}
-        self._rows.append({"epoch": self.current_epoch, **train, **self._val_row})
-        self._val_row = {}
-
-    @property
-    def history(self) -> pd.DataFrame:
-        """A row an epoch: `epoch, loss, accuracy, val_loss, val_accuracy, ...`; goes on where a checkpoint ended."""
-        return pd.DataFrame(self._rows)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Puts the history and the version of LightFit into the checkpoint."""
-        checkpoint |= {"history": [dict(row) for row in self._rows], "lightfit": WRITTEN_BY}
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Takes the history up again."""
-        self._rows = [dict(row) for row in checkpoint.get("history", [])]
 
     @classmethod
     def load(cls, path: str | Path, *, net: nn.Module | None = None) -> Self:
@@ -194,7 +138,3 @@ class LightModel(QuickHooks):
             raise ValueError(f"the checkpoint's weights do not fit {type(model.net).__name__}: {error}") from error
         model.on_load_checkpoint(dict(checkpoint))
         return model.eval()
-
-
-def _floats(metrics: Mapping[str, Tensor]) -> dict[str, float]:
-    return {name: float(value) for name, value in metrics.items()}

@@ -1,0 +1,78 @@
+"""What a model logs: means of an epoch, and the history of all epochs."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import pandas as pd
+from torch import Tensor, nn
+from torchmetrics import Metric
+
+from lightning_modules.checkpoint import WRITTEN_BY
+from lightning_modules.means import SampleMean
+from lightning_modules.quick_hooks import QuickHooks
+
+
+class EpochLog(QuickHooks):
+    """A module that logs every scalar as its mean over the samples of an epoch, and keeps a row for each epoch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.means = nn.ModuleDict()
+        self._logged: set[str] = set()
+        self._rows: list[dict[str, float]] = []
+        self._val_row: dict[str, float] = {}
+
+    def _mean(self, name: str) -> SampleMean:
+        if name not in self.means:
+            self.means[name] = SampleMean().to(self.device)
+        mean = cast(SampleMean, self.means[name])
+        self._log_once(name, mean, f"means.{name}")
+        return mean
+
+    def _log_once(self, name: str, metric: Metric, attribute: str) -> None:
+        # Lightning keeps the metric and reads it when the epoch ends; to log it again at every step costs a
+        # millisecond and changes nothing.
+        if name not in self._logged:
+            self._logged.add(name)
+            self.log(name, metric, on_step=False, on_epoch=True, add_dataloader_idx=False, metric_attribute=attribute)
+
+    def on_train_epoch_start(self) -> None:
+        """Opens the epoch's means."""
+        self._logged = {name for name in self._logged if name.startswith(("val_", "test_"))}
+
+    def on_validation_epoch_start(self) -> None:
+        """Opens the validation's means."""
+        self._logged = {name for name in self._logged if not name.startswith("val_")}
+
+    def on_test_epoch_start(self) -> None:
+        """Opens the test's means."""
+        self._logged = {name for name in self._logged if not name.startswith("test_")}
+
+    def on_validation_epoch_end(self) -> None:
+        """Keeps the validation's metrics for the epoch's row of the history."""
+        if not self.trainer.sanity_checking:
+            self._val_row = {n: v for n, v in _floats(self.trainer.callback_metrics).items() if n.startswith("val_")}
+
+    def on_train_epoch_end(self) -> None:
+        """Adds the epoch's row to the history."""
+        metrics = _floats(self.trainer.callback_metrics)
+        train = {name: value for name, value in metrics.items() if not name.startswith(("val_", "test_"))}
+        self._rows.append({"epoch": self.current_epoch, **train, **self._val_row})
+        self._val_row = {}
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """A row an epoch: `epoch, loss, accuracy, val_loss, val_accuracy, ...`; goes on where a checkpoint ended."""
+        return pd.DataFrame(self._rows)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Puts the history and the version of LightFit into the checkpoint."""
+        checkpoint |= {"history": [dict(row) for row in self._rows], "lightfit": WRITTEN_BY}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes the history up again."""
+        self._rows = [dict(row) for row in checkpoint.get("history", [])]
+
+
+def _floats(metrics: Mapping[str, Tensor]) -> dict[str, float]:
+    return {name: float(value) for name, value in metrics.items()}
