@@ -3,7 +3,10 @@
 from callbacks.backtest import Backtest, backtest, plot_backtest
 from callbacks.batch_preview import BatchPreview
 from callbacks.best_and_last import BestAndLast
+from callbacks.checkpoint_every import CheckpointEvery
+from callbacks.checkpoint_files import DurableCheckpoints
 from callbacks.confusion import ConfusionMatrix, plot_confusion_matrix
+from callbacks.exact_resume import ExactResume
 from callbacks.feature_maps import FeatureMaps, plot_feature_maps
 from callbacks.forecast_plot import ForecastPlot, plot_forecasts
 from callbacks.grad_cam import GradCAM, grad_cam
@@ -14,13 +17,17 @@ from callbacks.notebook_progress import NotebookProgress
 from callbacks.progress import EpochLines
 from callbacks.report_metric import ReportMetric
 from callbacks.stochastic_weight_average import StochasticWeightAverage
+from callbacks.stop_on_signal import StopOnSignal, TrainingStopped
 
 __all__ = [
     "Backtest",
     "BatchPreview",
     "BestAndLast",
+    "CheckpointEvery",
     "ConfusionMatrix",
+    "DurableCheckpoints",
     "EpochLines",
+    "ExactResume",
     "FeatureMaps",
     "FinalMetric",
     "ForecastPlot",
@@ -29,6 +36,8 @@ __all__ = [
     "NotebookProgress",
     "ReportMetric",
     "StochasticWeightAverage",
+    "StopOnSignal",
+    "TrainingStopped",
     "backtest",
     "feature_maps",
     "grad_cam",

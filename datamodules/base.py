@@ -16,6 +16,7 @@ from datamodules.codec import Codec
 from datamodules.namespace import pl
 from datamodules.rebuild import keep_plain, rebuild
 from datamodules.sampler import BatchSampler, ResumableLoader
+from datamodules.workers import outlive_signals
 
 DATA_DIR = Path("data")  # against the working directory, when it is used
 
@@ -141,21 +142,27 @@ class DataModule(pl.LightningDataModule, Codec):
             weights=self.sample_weights if shuffle else None,
             with_epoch=shuffle and self.augments,
         )
-        return ResumableLoader(
+        loader = ResumableLoader(
             data,  # type: ignore[arg-type]
             sampler=sampler,
             batch_size=None,  # the sampler yields whole batches, and the data answers with whole batches
             collate_fn=as_it_is,
             num_workers=self.loader_workers,
             pin_memory=self.loader_workers > 0 and torch.cuda.is_available(),
+            worker_init_fn=outlive_signals,
         )
+        if trainer and shuffle:
+            loader.progress = trainer.fit_loop.epoch_loop.batch_progress
+        return loader
 
     def _start(self) -> tuple[int, int]:
         """The epoch that begins, and how many of its batches a resumed run has done."""
         if self.trainer is None:
             return 0, 0
         loop: Any = self.trainer.fit_loop
-        return self.trainer.current_epoch, loop.epoch_loop.batch_progress.current.processed if loop.restarting else 0
+        # Not the trainer's current_epoch, which a run that goes on after an epoch corrects only later.
+        epoch = loop.epoch_progress.current.processed
+        return epoch, loop.epoch_loop.batch_progress.current.processed if loop.restarting else 0
 
     @classmethod
     def from_checkpoint(cls, checkpoint: Mapping[str, Any]) -> Self:

@@ -8,13 +8,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
+from datamodules.errors import DataError
+
 
 class BatchSampler(DistributedSampler):
     """Yields the indices of whole batches; the order depends on (seed, epoch, rank) and on nothing else.
 
-    In training every process gets batches of the same number, so that none waits for another: the last samples of
-    the epoch's order may be left out, at most `world_size - 1` of them. In evaluation no sample is repeated or left
-    out. It is a DistributedSampler by name, so that Lightning leaves it in place on several devices.
+    No sample is repeated or left out. In training every process gets as many batches as the others, so that none waits
+    for another: together they are those of one process with `world_size` times the batch size, and the last one may be
+    empty in some. It is a DistributedSampler by name, so that Lightning leaves it in place on several devices.
 
     Args:
         num_samples: number of samples in the data.
@@ -28,6 +30,9 @@ class BatchSampler(DistributedSampler):
         weights: how often each sample is drawn, in proportion, (num_samples,); an epoch has as many samples as before,
             some of them more than once.
         with_epoch: yield the epoch with the indices, for data that is changed at random.
+
+    Raises:
+        DataError: there are fewer samples than processes.
     """
 
     # How many batches are sorted by length together: more gives less padding, fewer more chance.
@@ -47,8 +52,15 @@ class BatchSampler(DistributedSampler):
         weights: Tensor | None = None,
         with_epoch: bool = False,
     ) -> None:
+        if num_samples < world_size:
+            raise DataError(
+                f"expected at least a sample for each of {world_size} processes, received {num_samples} in this part "
+                "of the data: use fewer devices, or more data"
+            )
         self.num_samples = num_samples
         self.batch_size = batch_size
+        self.global_batch_size = batch_size * world_size
+        self._left_out = (-1, 0)  # epoch, and how many of its samples other batches than these held before
         self.shuffle = shuffle
         self.seed = seed
         self.rank = rank
@@ -60,24 +72,35 @@ class BatchSampler(DistributedSampler):
 
     def __len__(self) -> int:
         """The number of batches in a whole epoch, on this process."""
-        return math.ceil(len(range(*self._own().indices(self._num_used()))) / self.batch_size)
+        if self.shuffle:
+            return math.ceil(self.num_samples / self.global_batch_size)
+        return math.ceil(len(range(self.num_samples)[self._own()]) / self.batch_size)
 
     def __iter__(self) -> Iterator[Any]:
         """Index tensors (at most batch_size,) int64, perhaps each with the epoch: from the first that is not done."""
         epoch, done = self.start()
-        order = self._order(epoch)[: self._num_used()][self._own()]
-        batches = order.split(self.batch_size)
-        if self.lengths is not None and self.shuffle:
-            # After the split by length, so that short and long batches alternate.
-            batches = tuple(batches[i] for i in torch.randperm(len(batches), generator=self._generator(epoch, 1)))
+        if not self.shuffle:
+            batches = torch.arange(self.num_samples)[self._own()].split(self.batch_size)
+        elif epoch == self._left_out[0]:
+            order = torch.cat(self._global_batches(epoch))[self._left_out[1] :]
+            batches, done = tuple(batch[self._own()] for batch in order.split(self.global_batch_size)), 0
+        else:
+            batches = tuple(batch[self._own()] for batch in self._global_batches(epoch))
         for batch in batches[done % max(len(batches), 1) :]:
             yield (epoch, batch) if self.with_epoch else batch
 
+    def go_on_after(self, global_batch_size: int) -> int:
+        """Leaves out what batches of another size have held of the epoch so far; returns how many are left of these.
+
+        Args:
+            global_batch_size: number of samples in those, on all processes together.
+        """
+        epoch, done = self.start()
+        self._left_out = (epoch, min(done * global_batch_size, self.num_samples))
+        return math.ceil((self.num_samples - self._left_out[1]) / self.global_batch_size)
+
     def set_epoch(self, epoch: int) -> None:
         """Does nothing: Lightning calls it after the epoch's iterator was made, hence `start`."""
-
-    def _num_used(self) -> int:
-        return self.num_samples - self.num_samples % self.world_size if self.shuffle else self.num_samples
 
     def _own(self) -> slice:
         return slice(self.rank, None, self.world_size)
@@ -86,22 +109,30 @@ class BatchSampler(DistributedSampler):
         # One generator per use: torch mixes the seed, so neighbouring numbers give unrelated orders.
         return torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) * 2 + stream)
 
-    def _order(self, epoch: int) -> Tensor:
-        if not self.shuffle:
-            return torch.arange(self.num_samples)
+    def _global_batches(self, epoch: int) -> tuple[Tensor, ...]:
         if self.weights is not None:
-            return torch.multinomial(
+            order = torch.multinomial(
                 self.weights, self.num_samples, replacement=True, generator=self._generator(epoch, 0)
             )
-        order = torch.randperm(self.num_samples, generator=self._generator(epoch, 0))
+        else:
+            order = torch.randperm(self.num_samples, generator=self._generator(epoch, 0))
+        if self.lengths is None or self.weights is not None:
+            batches = order.split(self.global_batch_size)
+        else:
+            lengths, pools = self.lengths, order.split(self.global_batch_size * self.POOL)
+            sorted_pools = [pool[lengths[pool].argsort(stable=True)] for pool in pools]
+            batches = torch.cat(sorted_pools).split(self.global_batch_size)
         if self.lengths is None:
-            return order
-        pools = order.split(self.batch_size * self.world_size * self.POOL)
-        return torch.cat([pool[self.lengths[pool].argsort(stable=True)] for pool in pools])
+            return batches
+        # After the split by length, so that short and long batches alternate.
+        return tuple(batches[i] for i in torch.randperm(len(batches), generator=self._generator(epoch, 1)))
 
 
 class ResumableLoader(DataLoader):
-    """A loader whose sampler knows where to go on; it tells Lightning so, and has nothing to save for it."""
+    """A loader whose sampler knows where to go on within an epoch, and tells Lightning so."""
+
+    sampler: BatchSampler
+    progress: Any = None  # the trainer's count of training batches, for a loader of these
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         """The batches; without workers straight from the data, which answers with whole batches."""
@@ -109,8 +140,15 @@ class ResumableLoader(DataLoader):
         return iterator if self.num_workers else map(self.dataset.__getitem__, self.sampler)
 
     def state_dict(self) -> dict[str, Any]:
-        """Nothing: the position is the trainer's, and the order a function of the epoch."""
-        return {}
+        """Number of samples in a batch, on all processes; the position is the trainer's, the order the epoch's."""
+        return {"global_batch_size": self.sampler.global_batch_size}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Nothing to do."""
+        """Where the batches were of another size, counts those that are done in batches of this one."""
+        former = state_dict.get("global_batch_size", self.sampler.global_batch_size)
+        if former != self.sampler.global_batch_size and self.progress is not None:
+            left = self.sampler.go_on_after(former)
+            current = self.progress.current
+            change = len(self.sampler) - left - current.processed
+            for name in ("ready", "started", "processed", "completed"):
+                setattr(current, name, getattr(current, name) + change)

@@ -4,9 +4,10 @@ import copy
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol, runtime_checkable
 
-import torch.distributed as dist
 from torch import Tensor
 from torch.utils.data import DataLoader
+
+from lightning_modules.processes import of_all_processes
 
 
 @runtime_checkable
@@ -23,13 +24,6 @@ def batches_of_all_processes(batches: Iterable[Any]) -> Iterator[Any]:
         loader: Any = copy.copy(batches)
         loader._iterator = None  # with persistent workers it is the one that the training loop has begun on
         batches = loader
-    if not (dist.is_available() and dist.is_initialized()):
-        yield from batches
-        return
     own = iter(batches)
-    while True:
-        received: list[Any] = [None] * dist.get_world_size()
-        dist.all_gather_object(received, next(own, None))
-        if not (received := [batch for batch in received if batch is not None]):
-            return
+    while received := [batch for batch in of_all_processes(next(own, None)) if batch is not None]:
         yield from received

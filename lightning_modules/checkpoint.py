@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at '{path}'; {_checkpoints_in(path.parent)}")
     try:
+        _check_sums(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about the protocol of a pickle that is refused right after
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
@@ -53,6 +55,14 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             f"this is LightFit {VERSION}, which reads those of format {FORMAT}: use that version, or train again"
         )
     return checkpoint
+
+
+def _check_sums(path: Path) -> None:
+    """Compares every part of the file with the checksum that torch has put beside it, which torch does not look at."""
+    if zipfile.is_zipfile(path):  # as torch has written them since release 1.6
+        with zipfile.ZipFile(path) as file:
+            if (damaged := file.testzip()) is not None:
+                raise zipfile.BadZipFile(f"another checksum in {damaged}")
 
 
 def _checkpoints_in(folder: Path) -> str:

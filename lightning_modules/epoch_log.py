@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import pandas as pd
+import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
 from lightning_modules.checkpoint import WRITTEN_BY
 from lightning_modules.means import SampleMean
+from lightning_modules.processes import equalise_buffers, num_processes, of_all_processes, own_rank
 from lightning_modules.quick_hooks import QuickHooks
 
 
@@ -21,6 +23,7 @@ class EpochLog(QuickHooks):
         self._logged: set[str] = set()
         self._rows: list[dict[str, float]] = []
         self._val_row: dict[str, float] = {}
+        self._so_far: dict[str, Any] | None = None
 
     def _mean(self, name: str) -> SampleMean:
         if name not in self.means:
@@ -41,7 +44,8 @@ class EpochLog(QuickHooks):
         self._logged = {name for name in self._logged if name.startswith(("val_", "test_"))}
 
     def on_validation_epoch_start(self) -> None:
-        """Opens the validation's means."""
+        """Opens the validation's means, of one model in all processes."""
+        equalise_buffers(self)
         self._logged = {name for name in self._logged if not name.startswith("val_")}
 
     def on_test_epoch_start(self) -> None:
@@ -66,12 +70,33 @@ class EpochLog(QuickHooks):
         return pd.DataFrame(self._rows)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Puts the history and the version of LightFit into the checkpoint."""
+        """Puts the history, an epoch that is not finished, and the version of LightFit into the checkpoint."""
         checkpoint |= {"history": [dict(row) for row in self._rows], "lightfit": WRITTEN_BY}
+        epochs: Any = self.trainer.fit_loop.epoch_progress.current if self._trainer is not None else None
+        if epochs is not None and epochs.processed < epochs.ready:
+            train = {name: mean for name, mean in self.means.items() if not name.startswith(("val_", "test_"))}
+            means = of_all_processes({name: cast(SampleMean, mean).so_far() for name, mean in train.items()})
+            checkpoint["epoch_so_far"] = {"means": means, "val_row": dict(self._val_row)}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Takes the history up again."""
         self._rows = [dict(row) for row in checkpoint.get("history", [])]
+        self._so_far = checkpoint.get("epoch_so_far")
+
+    def on_train_start(self) -> None:
+        """Takes up the epoch within which a checkpoint was saved, where a run goes on from one."""
+        so_far, self._so_far = self._so_far, None
+        if so_far is None or not self.trainer.ckpt_path:
+            return
+        self._val_row = dict(so_far["val_row"])
+        # Before the means are logged: the trainer would read them now, and not again.
+        self.trainer.callback_metrics.update({name: torch.tensor(value) for name, value in self._val_row.items()})
+        # As the training step would: without one there is no mean to read, where validation alone was still to come.
+        self._current_fx_name = "training_step"
+        for name in dict.fromkeys(name for means in so_far["means"] for name in means):
+            states = [means[name] for means in so_far["means"] if name in means]
+            self._mean(name).take_up(states, own_rank(), num_processes())
+        self._current_fx_name = None
 
 
 def _floats(metrics: Mapping[str, Tensor]) -> dict[str, float]:

@@ -15,6 +15,7 @@ from lightning_modules.adaptive import Adaptive, batches_of_all_processes
 from lightning_modules.checkpoint import is_plain, read_checkpoint
 from lightning_modules.epoch_log import EpochLog
 from lightning_modules.means import count_samples
+from lightning_modules.processes import num_processes, weight_of_batch
 from lightning_modules.rebuild import rebuild
 
 
@@ -41,6 +42,7 @@ class LightModel(EpochLog):
             self.save_hyperparameters()
         self._keep_plain_hparams()
         self.net = net
+        self._batch_before: Any = None  # of this process, where there are several
         self.stage_metrics = nn.ModuleDict(
             {f"{stage}_{name}": metric.clone() for stage in ("val", "test") for name, metric in (metrics or {}).items()}
         )
@@ -64,8 +66,20 @@ class LightModel(EpochLog):
         raise NotImplementedError(f"{type(self).__name__} must define shared_step(batch) and return {{'loss': ...}}")
 
     def training_step(self, batch: Any, batch_idx: int) -> dict[str, Any]:
-        """`shared_step`, logged under its own names."""
-        return self._step(batch, "")
+        """`shared_step`, logged under its own names.
+
+        Among several processes the loss counts for the samples of the batch: a step is then that of one process with
+        all their samples. A process that has none at the end of an epoch takes part with the batch it had before, which
+        counts nothing.
+        """
+        if num_processes() == 1:
+            return self._step(batch, "")
+        num_samples = count_samples(batch)
+        weight = weight_of_batch(num_samples, self.device)
+        if num_samples:
+            self._batch_before = batch
+        outputs = self._step(batch, "") if num_samples else dict(self.shared_step(self._batch_before))
+        return outputs | {"loss": outputs["loss"] * weight}
 
     def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Any]:
         """`shared_step`, logged with `val_` before its names; a second loader's end in `_1`, and so on."""
@@ -105,6 +119,7 @@ class LightModel(EpochLog):
 
     def on_train_start(self) -> None:
         """Lets an adaptive net see the training data, unless it comes from a checkpoint."""
+        super().on_train_start()
         if isinstance(self.net, Adaptive) and not self.trainer.ckpt_path:
             with torch.no_grad(), torch.random.fork_rng(devices=[]):
                 self.net.adapt(self._training_batches())

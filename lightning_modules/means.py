@@ -1,5 +1,6 @@
 """Means of a step's scalars, weighted by the number of samples and kept on the device until they are read."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -57,6 +58,31 @@ class SampleMean(Metric):
     def update_called(self) -> bool:
         """Whether anything was added."""
         return bool(self._pending) or super().update_called
+
+    def so_far(self) -> dict[str, Tensor]:
+        """All that was added, on the CPU; pending scalars as they are, since to sum them now would round otherwise."""
+        pending = torch.stack(self._pending).cpu() if self._pending else torch.empty(0)
+        counts = {"total": self.total.cpu(), "num_samples": self.num_samples.cpu()}
+        return {**counts, "pending": pending, "pending_samples": torch.tensor(self._pending_samples)}
+
+    def take_up(self, states: Sequence[Mapping[str, Tensor]], rank: int, world_size: int) -> None:
+        """Goes on from what `so_far` told in each process of a run; all of it in the first one, if they were others.
+
+        Args:
+            states: what each process had.
+            rank: this process.
+            world_size: number of processes now.
+        """
+        if len(states) == world_size:
+            states = states[rank : rank + 1]
+        elif rank:
+            states = []
+        for state in states:
+            self._sum_up()  # nothing, unless it takes the place of several
+            self.total += state["total"].to(self.total)
+            self.num_samples += state["num_samples"].to(self.num_samples)
+            self._pending = list(state["pending"].to(self.total.device))
+            self._pending_samples = int(state["pending_samples"])
 
     def _sum_up(self) -> None:
         if self._pending:

@@ -3,30 +3,34 @@
 import inspect
 import time
 from argparse import ArgumentError
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from filelock import FileLock
 from jsonargparse import Namespace, dict_to_namespace
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 
-from callbacks import BestAndLast, EpochLines, FinalMetric, HistoryFiles
+from callbacks import BestAndLast, CheckpointEvery, EpochLines, ExactResume, FinalMetric, HistoryFiles, StopOnSignal
 from datamodules import DataError, DataModule
 from lightning_modules import LightModel
-from lightning_modules.checkpoint import read_checkpoint
 from scripts.devices import has_bfloat16
 from scripts.errors import UsageError
 from scripts.help import HELP, USAGE
 from scripts.keys import SIZES, TOLD, refuse_linked
 from scripts.parsing import explain, spell_nulls, unwrap
 from scripts.quiet import say
-from scripts.resume import RunConfig, go_on_in, going_on, refuse_changes
+from scripts.resume import RunConfig, checkpoint_of, go_on_in, going_on, read_usable, refuse_changes
 from scripts.training_options import NOTHING, Extras, flag_names
 
 CHECKPOINT = {
     "monitor": "val_loss",
     "filename": "best-{epoch:02d}-{val_loss:.4f}",
     "save_last": True,
+    # A run that goes on writes the same files again: what was saved after the checkpoint is made anew.
+    "enable_version_counter": False,
     # After the epoch's row is in the history, so that a resumed run has it.
     "save_on_train_epoch_end": True,
 }
@@ -40,13 +44,18 @@ class LightFitCLI(LightningCLI):
     """
 
     example: Tensor  # two samples, as the net takes them, once the data is read
+    lock: FileLock | None = None  # of the run folder, as long as this process trains in it
+    command: Sequence[str] = ()  # what was typed, to say how to go on
+    checkpoint: Mapping[str, Any] | None = None  # what is in the one that a run goes on from
 
     def __init__(
         self, args: list[str], *, task: str, quiet: bool = False, init: str = "strict", extras: Extras = NOTHING
     ) -> None:
         self.quiet, self.init, self.extras = quiet, init, extras
         refuse_linked(args)
-        callbacks = [HistoryFiles(), FinalMetric(), EpochLines(quiet=quiet)]
+        every = extras.checkpoint_every
+        savers = [CheckpointEvery(steps=every[0], seconds=every[1])] if every else []
+        callbacks = [HistoryFiles(), FinalMetric(), EpochLines(quiet=quiet), ExactResume(), *savers, StopOnSignal()]
         logger = {
             "class_path": "pytorch_lightning.loggers.TensorBoardLogger",
             "init_args": {"save_dir": "runs", "name": task, "default_hp_metric": False},
@@ -106,19 +115,34 @@ class LightFitCLI(LightningCLI):
         # Lightning notes the sizes that the data tells the net here, and fails where there is no place for them.
         arguments = self.config_dump["model"].setdefault("init_args", {})
         arguments["net"] = {"init_args": {}} | (arguments.get("net") or {})
-        if self.init == "auto" and self.config.ckpt_path and not Path(self.config.ckpt_path).exists():
-            if not self.quiet:
-                say(f"no checkpoint at '{self.config.ckpt_path}': training from scratch, as --init auto says")
-            self.config.ckpt_path = None
-        if self.config.ckpt_path:
-            go_on_in(Path(self.config.ckpt_path), self.config)
-            started = time.monotonic()
-            checkpoint = read_checkpoint(self.config.ckpt_path)
-            if not self.quiet:
-                say(going_on(checkpoint, self.config.ckpt_path, time.monotonic() - started))
-            refuse_changes(self.config_dump["model"], checkpoint.get("hyper_parameters", {}), "model")
-            refuse_changes(self.config_dump["data"], checkpoint.get("datamodule_hyper_parameters", {}), "data")
+        self._go_on()
         self._add_extras()
+
+    def _go_on(self) -> None:
+        """Where a run is to go on: finds its checkpoint, and refuses other values than the checkpoint's."""
+        config = self.config
+        if self.extras.resume:
+            config.ckpt_path = checkpoint_of(self.extras.resume, config)
+            if config.ckpt_path is None:
+                self._say("no run to go on with: a new one begins, as --resume auto says")
+        if self.init == "auto" and config.ckpt_path and not Path(config.ckpt_path).exists():
+            self._say(f"no checkpoint at '{config.ckpt_path}': training from scratch, as --init auto says")
+            config.ckpt_path = None
+        if not config.ckpt_path:
+            return
+        started = time.monotonic()
+        path, self.checkpoint, trouble = read_usable(Path(config.ckpt_path))
+        config.ckpt_path = str(path)
+        go_on_in(path, config)
+        if trouble:
+            say(trouble)
+        self._say(going_on(self.checkpoint, config.ckpt_path, time.monotonic() - started))
+        refuse_changes(self.config_dump["model"], self.checkpoint.get("hyper_parameters", {}), "model")
+        refuse_changes(self.config_dump["data"], self.checkpoint.get("datamodule_hyper_parameters", {}), "data")
+
+    def _say(self, line: str) -> None:
+        if not self.quiet:
+            say(line)
 
     def _add_extras(self) -> None:
         trainer, checkpoint = self.config.trainer, self.config.checkpoint
@@ -135,10 +159,9 @@ class LightFitCLI(LightningCLI):
     def _spare_bfloat16(self) -> None:
         trainer = self.config.trainer
         if str(trainer.precision).startswith("bf16") and not has_bfloat16(trainer.accelerator):
-            if not self.quiet:
-                say(
-                    f"this device does not compute in bfloat16 (precision {trainer.precision}): float32 instead, slower"
-                )
+            self._say(
+                f"this device does not compute in bfloat16 (precision {trainer.precision}): float32 instead, slower"
+            )
             trainer.precision = "32-true"
 
     def after_instantiate_classes(self) -> None:

@@ -1,13 +1,29 @@
 """From exceptions to one message and an exit code."""
 
+import signal
 import sys
+import threading
 from collections.abc import Callable
+from typing import Any
 
-TYPED, FAILED, INTERRUPTED = 2, 1, 130
+TYPED, FAILED, SIGNALLED = 2, 1, 128  # the last one plus the signal's number, as shells count
 
 
 class UsageError(Exception):
     """What the user typed is wrong; the message says what to type instead."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal ended the command.
+
+    Args:
+        number: the signal's; 0 for a process that leaves the message and the exit code to another one.
+        text: what to say.
+    """
+
+    def __init__(self, number: int, text: str = "") -> None:
+        self.number = number
+        super().__init__(text or ("terminated" if number == signal.SIGTERM else "interrupted"))
 
 
 def exit_code(command: Callable[[], None], *, debug: bool) -> int:
@@ -17,17 +33,26 @@ def exit_code(command: Callable[[], None], *, debug: bool) -> int:
         command: what to run.
         debug: let exceptions through, with their traceback.
     """
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _terminate)
     try:
         command()
     except KeyboardInterrupt as interrupt:
-        print(str(interrupt) or "interrupted", file=sys.stderr)
-        return INTERRUPTED
+        number = interrupt.number if isinstance(interrupt, Interrupted) else signal.SIGINT
+        if number:
+            print(str(interrupt) or "interrupted", file=sys.stderr)
+        return SIGNALLED + number if number else 0
     except Exception as error:
         if debug:
             raise
         print(f"error: {message(error)}", file=sys.stderr)
         return TYPED if _typed(error) else FAILED
     return 0
+
+
+def _terminate(number: int, frame: Any) -> None:
+    # As Ctrl-C does, so that what is half-written is deleted.
+    raise Interrupted(number)
 
 
 def message(error: Exception) -> str:

@@ -26,11 +26,12 @@ def main(args: list[str] | None = None) -> int:
     add_flags(own)
     own.add_argument("--quiet", action="store_true")
     own.add_argument("--debug", action="store_true")
-    options, rest = own.parse_known_args(sys.argv[1:] if args is None else args)
+    typed = sys.argv[1:] if args is None else args
+    options, rest = own.parse_known_args(typed)
     if options.list:
         print(list_tasks())
         return 0
-    command = (lambda: show_help(options)) if options.help else (lambda: fit(options, rest))
+    command = (lambda: show_help(options)) if options.help else (lambda: fit(options, rest, typed))
     return exit_code(command, debug=options.debug)
 
 
@@ -43,8 +44,8 @@ def show_help(options: argparse.Namespace) -> None:
     print(short_help(preset_path(options.task) if options.task else None))
 
 
-def fit(options: argparse.Namespace, rest: list[str]) -> None:
-    """Trains as the options say and prints the result; `rest` is LightningCLI's.
+def fit(options: argparse.Namespace, rest: list[str], typed: list[str]) -> None:
+    """Trains as the options say and prints the result; `rest` of what was typed is LightningCLI's.
 
     Raises:
         UsageError: what was typed cannot be done.
@@ -69,6 +70,7 @@ def fit(options: argparse.Namespace, rest: list[str]) -> None:
     from scripts.training import build, train
 
     cli = build(name, args, gpus=options.gpus, quiet=options.quiet, init=options.init, extras=extras)
+    cli.command = typed
     if options.find_lr or options.find_batch_size:
         from scripts.finding import find_batch_size, find_lr
 

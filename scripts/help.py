@@ -16,7 +16,10 @@ HELP = """Train a task, or your own preset.
   --wandb, --mlflow    log to these too
   --find_lr, --find_batch_size    look for a learning rate or the largest batch, say it, and end
   --folds K       cross-validate: K runs, their mean and spread, and predictions for every sample
-  --ckpt_path CKPT     go on with the run of this checkpoint
+  --resume RUN    go on with a run, exactly where it was stopped or killed: auto, the task's newest if there is one, or
+                  its folder, runs/<task>/version_N
+  --ckpt_path CKPT     the same from one of its checkpoints
+  --checkpoint_every N|TIME    write last.ckpt within epochs too: every 500 steps, 30s, 5m or 1h
   --init auto     begin anew where the checkpoint of --ckpt_path is missing (strict, the default: an error)
   --quiet         no progress, only the result
   --debug         errors with their traceback

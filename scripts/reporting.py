@@ -1,7 +1,8 @@
 """What is said at the end of a run."""
 
 import shlex
-from collections.abc import Mapping
+import signal
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -51,12 +52,32 @@ def _in_words(scores: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
 
 
-def how_to_go_on(trainer: Trainer) -> str:
-    """What to say of a run that was interrupted."""
+def how_to_go_on(trainer: Trainer, command: Sequence[str], number: int) -> str:
+    """What to say of a run that a signal ended: where it stopped, and what to type to go on.
+
+    Args:
+        trainer: the trainer.
+        command: what was typed.
+        number: the signal's.
+    """
+    name = signal.Signals(number).name
+    stopped = f"stopped by {name} in epoch {trainer.current_epoch}, after step {trainer.global_step}"
     checkpoint = trainer.checkpoint_callback
     last = checkpoint.last_model_path if isinstance(checkpoint, ModelCheckpoint) else ""
-    hint = f"the same command with --ckpt_path {from_here(Path(last))} goes on" if last else "no epoch was finished"
-    return f"interrupted in epoch {trainer.current_epoch}; {hint}"
+    if not last or not Path(last).is_file():
+        return f"{stopped}; nothing was saved yet"
+    words = shlex.join([*_without_resuming(command), "--resume", str(from_here(Path(last).parents[1]))])
+    return f"{stopped}; saved in {from_here(Path(last))}. To go on:\n  python {from_here(SCRIPTS)}/fit.py {words}"
+
+
+def _without_resuming(command: Sequence[str]) -> list[str]:
+    words, skipped = [], False
+    for word in command:
+        resumes = word.split("=")[0] in ("--resume", "--ckpt_path", "--init")
+        if not skipped and not resumes:
+            words.append(word)
+        skipped = resumes and "=" not in word  # what follows is its value
+    return words
 
 
 def from_here(path: Path) -> Path:

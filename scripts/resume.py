@@ -1,14 +1,20 @@
 """Going on with a run: in its own folder, with its own values."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
 from pytorch_lightning.cli import LightningArgumentParser, SaveConfigCallback
 
+from callbacks.checkpoint_files import LAST, PREVIOUS
+from lightning_modules.checkpoint import read_checkpoint
 from scripts.errors import UsageError
 from scripts.keys import TOLD, flat
+from scripts.run_folder import newest_run, run_of
+
+FREE = ("batch_size", "num_workers", "cache_bytes")  # values of a run that may change when it goes on
 
 
 class RunConfig(SaveConfigCallback):
@@ -19,6 +25,49 @@ class RunConfig(SaveConfigCallback):
         config.ckpt_path = config.tune = None
         _set_folder(config, version=None)
         super().__init__(parser, config, **kwargs)
+
+
+def checkpoint_of(resume: str, config: Namespace) -> str | None:
+    """The checkpoint that `--resume` means; None where there is none yet.
+
+    Args:
+        resume: `auto`, the newest run in the folder that the configuration's logger writes into; or a run's folder.
+        config: the configuration.
+
+    Raises:
+        UsageError: the folder is none of a run.
+    """
+    if resume == "auto":
+        logger = _logger(config)
+        arguments = logger.init_args if isinstance(logger, Namespace) else Namespace()
+        run = newest_run(Path(arguments.get("save_dir", "runs")) / str(arguments.get("name", "")))
+        return None if run is None else str(run / "checkpoints" / LAST)
+    run = run_of(Path(resume)) if resume.endswith(".ckpt") else Path(resume)
+    if not any(run.glob("checkpoints/*.ckpt")):
+        raise UsageError(f"'{run}' is no run to go on with: expected --resume auto, or runs/<task>/version_N")
+    return resume if resume.endswith(".ckpt") else str(run / "checkpoints" / LAST)
+
+
+def read_usable(path: Path) -> tuple[Path, dict[str, Any], str]:
+    """A checkpoint that is whole, and what is in it: in the place of a damaged last.ckpt the one before.
+
+    Returns:
+        Its path, its contents, and a line about what was wrong with the one that was asked for, if it is another.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is damaged, and so are those before it.
+    """
+    try:
+        return path, read_checkpoint(path), ""
+    except (FileNotFoundError, ValueError) as error:
+        if path.name != LAST:
+            raise
+        best = sorted(path.parent.glob("best-*.ckpt"), reverse=True)  # by the epoch in the name
+        for other in (path.with_name(PREVIOUS), *best):
+            with suppress(FileNotFoundError, ValueError):
+                return other, read_checkpoint(other), f"{error}; going on from '{other}' in its place"
+        raise
 
 
 def go_on_in(checkpoint: Path, config: Namespace) -> None:
@@ -32,16 +81,33 @@ def go_on_in(checkpoint: Path, config: Namespace) -> None:
 def going_on(checkpoint: Mapping[str, Any], path: str, seconds: float) -> str:
     """A line: the epoch from which a run goes on, and how long its checkpoint took to read."""
     epoch = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
-    return f"going on from epoch {epoch} of '{path}', read in {seconds:.1f} s"
+    return f"going on from epoch {epoch}, step {checkpoint['global_step']}, of '{path}', read in {seconds:.1f} s"
+
+
+def other_batches(checkpoint: Mapping[str, Any], batch_size: int, world_size: int) -> str:
+    """A line where batches are of another size than in the run so far, on all processes together; else nothing."""
+    loaders = checkpoint["loops"]["fit_loop"]["state_dict"].get("combined_loader") or [{}]
+    former, now = loaders[0].get("global_batch_size"), batch_size * world_size
+    if former in (None, now):
+        return ""
+    return (
+        f"a step has {now} samples now ({world_size} x {batch_size}), and had {former} before: the same order of "
+        "samples, from the first that no step has seen. "
+        f"--data.batch_size {max(former // world_size, 1)} keeps their number"
+    )
 
 
 def _set_folder(config: Namespace, **values: str | None) -> None:
-    logger = config.trainer.logger
-    logger = logger[0] if isinstance(logger, list) and logger else logger  # TensorBoard's, before those of flags
+    logger = _logger(config)
     if isinstance(logger, Namespace) and "init_args" in logger:
         for name, value in values.items():
             if name in logger.init_args:
                 logger.init_args[name] = value
+
+
+def _logger(config: Namespace) -> Any:
+    logger = config.trainer.logger
+    return logger[0] if isinstance(logger, list) and logger else logger  # TensorBoard's, before those of flags
 
 
 def refuse_changes(config: Mapping[str, Any], saved: Mapping[str, Any], section: str) -> None:
@@ -57,7 +123,8 @@ def refuse_changes(config: Mapping[str, Any], saved: Mapping[str, Any], section:
     """
     asked = flat({"class_path": config["class_path"], **config.get("init_args", {})})
     known = flat({("class_path" if name == "_class_path" else name): value for name, value in saved.items()})
-    for name in TOLD:  # the data tells these when it is read, which it has not been yet
+    # The data tells some when it is read, which it has not been yet; how many samples and workers is the machine's.
+    for name in (*TOLD, *FREE):
         asked.pop(name, None)
     changed = [name for name in asked if name in known and asked[name] != known[name]]
     if changed:

@@ -2,7 +2,13 @@
 
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+from pytorch_lightning import Trainer
+from pytorch_lightning.loggers import TensorBoardLogger
+
 from scripts.errors import UsageError
+
+LOCK = ".lock"  # held by the process that trains in the folder, and by none when that has ended, however it did
 
 
 def run_of(checkpoint: Path) -> Path:
@@ -10,19 +16,50 @@ def run_of(checkpoint: Path) -> Path:
     return checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint.parent
 
 
-def check_writable(folder: Path) -> None:
-    """Makes the run folder now, so that a run that could not be kept ends before its training.
+def newest_run(folder: Path) -> Path | None:
+    """The run of the highest number that has a checkpoint to go on with; None where there is none.
+
+    By its number, not by the time of its files: clocks are set back.
+
+    Args:
+        folder: the task's, with a folder `version_N` for each run.
+    """
+    runs = [path.parents[1] for path in folder.glob("version_*/checkpoints/*.ckpt")]
+    numbered = [run for run in runs if run.name.removeprefix("version_").isdecimal()]
+    return max(numbered, key=lambda run: int(run.name.removeprefix("version_")), default=None)
+
+
+def claim(trainer: Trainer, *, new: bool) -> FileLock:
+    """Makes the run folder, this process's own as long as it runs, whoever else starts at the same moment.
+
+    Args:
+        trainer: whose logger says where.
+        new: another folder than any that is there.
 
     Raises:
-        UsageError: it cannot be made or written.
+        UsageError: it cannot be made or written, or another process trains in it.
     """
+    logger = trainer.logger
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
+        while True:
+            folder = Path(trainer.log_dir or "runs")
+            try:
+                folder.mkdir(parents=True)
+                break
+            except FileExistsError:
+                if not (new and isinstance(logger, TensorBoardLogger) and isinstance(logger.version, int)):
+                    break
+                logger._version = logger._get_next_version()
+        lock = FileLock(folder / LOCK, timeout=0)
+        lock.acquire()
+    except Timeout:
+        raise UsageError(
+            f"another process is training in '{folder}': wait for its end, or leave out --resume and --ckpt_path to "
+            "begin a run of its own"
+        ) from None
     except OSError as error:
         raise UsageError(
             f"the run folder '{folder}' cannot be written ({error.strerror}); "
             "choose another place by --trainer.logger.save_dir"
         ) from error
+    return lock

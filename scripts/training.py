@@ -1,8 +1,9 @@
 """A training run: what was found, the net, the epochs, the result, and what to type next."""
 
+import signal
 import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -10,6 +11,7 @@ from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
+from callbacks import TrainingStopped
 from callbacks.sample_outputs import SampleOutputs
 from datamodules import DataModule
 from lightning_modules import LightModel
@@ -17,13 +19,14 @@ from lightning_modules.checkpoint import read_checkpoint
 from scripts.card import write_card
 from scripts.cli import LightFitCLI
 from scripts.devices import accelerator_and_devices, check_compiler
-from scripts.errors import UsageError
+from scripts.errors import Interrupted, UsageError
 from scripts.evaluation import Evaluation, evaluate_test
 from scripts.net_views import log_graph, summarise
 from scripts.profiling import spare_profiler
 from scripts.quiet import hush, say, speak
 from scripts.reporting import how_to_go_on, report
-from scripts.run_folder import check_writable
+from scripts.resume import other_batches
+from scripts.run_folder import claim
 from scripts.threads import set_threads
 from scripts.training_options import NOTHING, Extras
 
@@ -64,7 +67,7 @@ def build(
         check_compiler(cli.trainer.strategy.root_device.type)
     if cli.trainer.is_global_zero:
         # One process alone: another one would find the folder there and take the next number.
-        check_writable(Path(cli.trainer.log_dir or "runs"))
+        cli.lock = claim(cli.trainer, new=not cli.config.ckpt_path)
     spare_profiler(cli.trainer)
     data: DataModule = cli.datamodule
     data.setup()
@@ -75,6 +78,8 @@ def build(
     )
     if not quiet:
         say(threads)
+        if cli.checkpoint and (line := other_batches(cli.checkpoint, data.batch_size, cli.trainer.world_size)):
+            say(line)
     return cli
 
 
@@ -96,22 +101,32 @@ def train(task: str, cli: LightFitCLI, *, watchers: Sequence[Callback] = ()) -> 
     if cli.extras.compile:
         model.net.compile()
     started = time.monotonic()
-    _run(trainer, lambda: trainer.fit(model, datamodule=data, ckpt_path=cli.config.ckpt_path))
-    seconds = time.monotonic() - started
-    evaluations = evaluate_best(trainer, model, data)
+    with _told_how_to_go_on(cli):
+        trainer.fit(model, datamodule=data, ckpt_path=cli.config.ckpt_path, weights_only=True)
+        seconds = time.monotonic() - started
+        evaluations = evaluate_best(trainer, model, data)
     if trainer.is_global_zero:
         report(trainer, model, data, seconds=seconds, test_scores=_scores(evaluations.get("test"), "test"))
         write_card(cli, evaluations, task=task, seconds=seconds)
     return Run(trainer, model, data, evaluations)
 
 
-def _run(trainer: Trainer, fit: Callable[[], None]) -> None:
+@contextmanager
+def _told_how_to_go_on(cli: LightFitCLI) -> Iterator[None]:
+    """Errors in the user's words; a signal that ends the run, with the command that goes on."""
+    trainer = cli.trainer
     try:
-        fit()
+        yield
     except MisconfigurationException as error:
         raise UsageError(str(error)) from error
-    except SystemExit:  # Lightning's answer to Ctrl-C
-        raise KeyboardInterrupt(how_to_go_on(trainer)) from None
+    except TrainingStopped as stopped:
+        # One of Lightning's own processes leaves the word to the first, which takes any other code for a failure.
+        launched = trainer.strategy.launcher is not None and trainer.local_rank > 0
+        told = how_to_go_on(trainer, cli.command, stopped.number)
+        raise Interrupted(0 if launched else stopped.number, told) from None
+    except SystemExit as end:  # Lightning's answer to a signal that comes before or after the training
+        number = end.__context__.number if isinstance(end.__context__, Interrupted) else signal.SIGINT
+        raise Interrupted(number, how_to_go_on(trainer, cli.command, number)) from None
 
 
 def evaluate_best(trainer: Trainer, model: LightModel, data: DataModule) -> dict[str, Evaluation]:

@@ -2,11 +2,13 @@
 
 import argparse
 import importlib.util
+import re
 from typing import Any, NamedTuple
 
 from scripts.errors import UsageError
 
 LOGGERS = ("wandb", "mlflow")
+UNITS_S = {"s": 1, "m": 60, "h": 3600}
 
 
 class Extras(NamedTuple):
@@ -16,6 +18,8 @@ class Extras(NamedTuple):
     loggers: tuple[dict[str, Any], ...] = ()
     compile: bool = False
     threads: int | None = None
+    resume: str | None = None  # a run to go on with
+    checkpoint_every: tuple[int, float] | None = None  # steps, seconds; one of them 0
 
 
 NOTHING = Extras()
@@ -24,6 +28,8 @@ NOTHING = Extras()
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags to a parser."""
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--resume")
+    parser.add_argument("--checkpoint_every")
     parser.add_argument("--early_stopping", type=int)
     parser.add_argument("--ema", type=float)
     parser.add_argument("--swa", type=float)
@@ -48,13 +54,40 @@ def extras_of(options: argparse.Namespace, task: str) -> Extras:
     Raises:
         UsageError: a value is none, two of them exclude each other, or a package is missing.
     """
+    if options.resume is not None and (options.find_lr or options.find_batch_size or options.folds is not None):
+        raise UsageError(
+            "--resume goes on with a run; --find_lr, --find_batch_size and --folds begin anew: leave it out"
+        )
     if sum([options.find_lr, options.find_batch_size, options.folds is not None]) > 1:
         raise UsageError("--find_lr, --find_batch_size and --folds each do another thing: give one of them")
     if options.folds is not None and options.folds < 2:
         raise UsageError(f"expected --folds of at least 2, received {options.folds}")
     if options.threads is not None and options.threads < 1:
         raise UsageError(f"expected --threads of at least 1, received {options.threads}")
-    return Extras(tuple(_callbacks(options)), tuple(_loggers(options, task)), options.compile, options.threads)
+    return Extras(
+        tuple(_callbacks(options)),
+        tuple(_loggers(options, task)),
+        options.compile,
+        options.threads,
+        options.resume,
+        interval_of(options.checkpoint_every) if options.checkpoint_every is not None else None,
+    )
+
+
+def interval_of(text: str) -> tuple[int, float]:
+    """Steps and seconds, one of them 0, of `500`, `30s`, `5m` or `1h`.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    match = re.fullmatch(r"(\d+)|(\d+(?:\.\d+)?)([smh])", text)
+    steps = int(match[1] or 0) if match else 0
+    seconds = float(match[2] or 0) * UNITS_S[match[3] or "s"] if match else 0.0
+    if not (steps or seconds):
+        raise UsageError(
+            f"expected --checkpoint_every in steps, such as 500, or in time, as 30s, 5m or 1h; received {text}"
+        )
+    return steps, seconds
 
 
 def _callbacks(options: argparse.Namespace) -> list[dict[str, Any]]:

@@ -1,0 +1,57 @@
+"""How checkpoints are written: whole, on the disk, and never in the place of the only good one."""
+
+import errno
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves
+
+from callbacks.files import whole_file
+from callbacks.namespace import pl
+
+LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class DurableCheckpoints(pl.plugins.TorchCheckpointIO):
+    """Writes a checkpoint under another name, has the disk confirm it, then renames it.
+
+    The former last.ckpt becomes previous.ckpt, for the case that the disk damages the new one later: torch puts a
+    checksum of every part into the file, by which `LightModel.load` and fit.py find that out.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Writes the file.
+
+        Raises:
+            OSError: it could not be written; what was there before is still there.
+        """
+        path = Path(path)
+        if "://" in str(path):  # another file system than the machine's own
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        keep_as = path.with_name(PREVIOUS) if path.name == LAST else None
+        try:
+            # An open file, not a path: torch's own writer does not say why it could not write.
+            with whole_file(path, durable=True, keep_as=keep_as) as part, part.open("wb") as file:
+                torch.save(checkpoint, file)
+        except OSError as error:
+            if error.errno in NO_SPACE:
+                raise OSError(_no_space(path, checkpoint)) from error
+            raise
+
+
+def _no_space(path: Path, checkpoint: dict[str, Any]) -> str:
+    tensors = [leaf for leaf in tree_leaves(checkpoint) if isinstance(leaf, Tensor)]
+    needed = sum(tensor.numel() * tensor.element_size() for tensor in tensors) / 1e6
+    free = shutil.disk_usage(path.parent).free / 1e6
+    there = sorted(file.name for file in path.parent.glob("*.ckpt"))
+    kept = f"what was saved before is whole ({', '.join(there)})" if there else "nothing was saved before"
+    return (
+        f"no room for the checkpoint '{path}': it needs {needed:.1f} MB, and {free:.1f} MB are free there, or "
+        f"less by a quota; {kept}. Make room, and go on with --resume auto"
+    )

@@ -1,0 +1,98 @@
+"""Runs of fit.py that are killed, for the tests: each a process of its own, made from one that has imported all."""
+
+import multiprocessing
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+TIMEOUT_S = 120  # past this a run hangs
+forkserver = multiprocessing.get_context("forkserver")
+forkserver.set_forkserver_preload(["scripts.training", "callbacks", "lightning_modules.nets", "torchvision.transforms"])
+
+
+def _fit(folder: Path, log: str, args: Sequence[str]) -> None:
+    os.chdir(folder)
+    stream = open(log, "a", buffering=1)  # noqa: SIM115 - as long as the process
+    sys.stdout = sys.stderr = stream
+    sys.argv = ["fit.py"]
+    from scripts.fit import main
+
+    try:
+        code = main(list(args))
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    stream.flush()
+    os._exit(code)
+
+
+def start(folder: Path, args: Sequence[str], log: str = "log.txt") -> Any:
+    """A run that has begun in a folder."""
+    process = forkserver.Process(target=_fit, args=(folder, log, args))
+    process.start()
+    return process
+
+
+def finish(folder: Path, args: Sequence[str], log: str = "log.txt") -> int:
+    """The exit code of a run."""
+    process = start(folder, args, log)
+    process.join(TIMEOUT_S)
+    if process.exitcode is None:
+        process.kill()
+        raise AssertionError(f"no end after {TIMEOUT_S} s: {(folder / log).read_text()}")
+    return process.exitcode
+
+
+def kill_when(process: Any, ready: Callable[[], bool], number: int = signal.SIGKILL, after_s: float = 0.0) -> bool:
+    """Sends a signal some time after a condition holds; whether the run had not ended before."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while not ready():
+        if process.exitcode is not None or time.monotonic() > deadline:
+            return False
+        time.sleep(0.002)
+    time.sleep(after_s)
+    alive = process.exitcode is None
+    if alive:
+        os.kill(process.pid, number)
+    if number == signal.SIGKILL:
+        process.join(TIMEOUT_S)
+    return alive
+
+
+def contents(run: Path) -> dict[str, Any]:
+    """What a run ends with: all of last.ckpt that is its own, history.csv, and the names of its checkpoints."""
+    checkpoint = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    kept = ("state_dict", "optimizer_states", "lr_schedulers", "epoch", "global_step", "history", "random_states")
+    scores = [state.get("best_model_score") for name, state in checkpoint["callbacks"].items() if "BestAndLast" in name]
+    return {
+        **{name: checkpoint[name] for name in kept},
+        "best": scores,
+        "history.csv": (run / "history.csv").read_bytes(),
+        "files": sorted(path.name for path in (run / "checkpoints").iterdir()),
+    }
+
+
+def differences(one: Any, other: Any, where: str = "") -> list[str]:
+    """Where two things of tensors and plain data are not the same, to the last bit."""
+    if isinstance(one, torch.Tensor):
+        same = isinstance(other, torch.Tensor) and one.dtype == other.dtype and torch.equal(one, other)
+        return [] if same else [where]
+    if type(one) is not type(other):
+        return [where]
+    if isinstance(one, dict):
+        if one.keys() != other.keys():
+            return [f"{where}: {sorted(map(str, one))} {sorted(map(str, other))}"]
+        return [found for key in one for found in differences(one[key], other[key], f"{where}.{key}")]
+    if isinstance(one, (list, tuple)):
+        if len(one) != len(other):
+            return [f"{where}: {len(one)} {len(other)}"]
+        pairs = enumerate(zip(one, other, strict=True))
+        return [found for i, (left, right) in pairs for found in differences(left, right, f"{where}[{i}]")]
+    return [] if one == other else [f"{where}: {one} {other}"]
