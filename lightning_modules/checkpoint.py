@@ -27,21 +27,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at '{path}'; {_checkpoints_in(path.parent)}")
-    try:
-        _check_sums(path)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about the protocol of a pickle that is refused right after
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ValueError(
-            f"'{path}' cannot be loaded: it is no checkpoint, or it holds pickled code, which is never run. "
-            "Expected a file that LightFit or Lightning wrote, with tensors and plain data alone"
-        ) from error
-    except Exception as error:  # bytes that are no checkpoint make the unpickler fail in any way
-        raise ValueError(
-            f"'{path}' cannot be read as a checkpoint: the file is truncated or damaged ({path.stat().st_size} bytes). "
-            "Take another one from its folder (last.ckpt, best-*.ckpt) or copy it again"
-        ) from error
+    checkpoint = _load(path)
     if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
         held = sorted(map(str, checkpoint))[:5] if isinstance(checkpoint, dict) else type(checkpoint).__name__
         raise ValueError(
@@ -55,6 +41,24 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             f"this is LightFit {VERSION}, which reads those of format {FORMAT}: use that version, or train again"
         )
     return checkpoint
+
+
+def _load(path: Path) -> Any:
+    try:
+        _check_sums(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the protocol of a pickle that is refused right after
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(
+            f"'{path}' cannot be loaded: it is no checkpoint, or it holds pickled code, which is never run. "
+            "Expected a file that LightFit or Lightning wrote, with tensors and plain data alone"
+        ) from error
+    except Exception as error:  # bytes that are no checkpoint make the unpickler fail in any way
+        raise ValueError(
+            f"'{path}' cannot be read as a checkpoint: the file is truncated or damaged ({path.stat().st_size} bytes). "
+            "Take another one from its folder (last.ckpt, best-*.ckpt) or copy it again"
+        ) from error
 
 
 def _check_sums(path: Path) -> None:

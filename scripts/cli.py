@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
 from jsonargparse import Namespace, dict_to_namespace
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
@@ -36,6 +35,21 @@ CHECKPOINT = {
 }
 
 
+def trainer_defaults(task: str, extras: Extras, *, quiet: bool) -> dict[str, Any]:
+    """What a Trainer gets where the configuration does not say otherwise."""
+    every = extras.checkpoint_every
+    savers = [CheckpointEvery(steps=every[0], seconds=every[1])] if every else []
+    return {
+        "callbacks": [HistoryFiles(), FinalMetric(), EpochLines(quiet=quiet), ExactResume(), *savers, StopOnSignal()],
+        "logger": {
+            "class_path": "pytorch_lightning.loggers.TensorBoardLogger",
+            "init_args": {"save_dir": "runs", "name": task, "default_hp_metric": False},
+        },
+        "use_distributed_sampler": False,  # the sampler of DataModule does what it would do, and more exactly
+        "enable_model_summary": False,
+    }
+
+
 class LightFitCLI(LightningCLI):
     """Builds trainer, model and data from a command line; the caller runs them.
 
@@ -44,7 +58,6 @@ class LightFitCLI(LightningCLI):
     """
 
     example: Tensor  # two samples, as the net takes them, once the data is read
-    lock: FileLock | None = None  # of the run folder, as long as this process trains in it
     command: Sequence[str] = ()  # what was typed, to say how to go on
     checkpoint: Mapping[str, Any] | None = None  # what is in the one that a run goes on from
 
@@ -53,13 +66,6 @@ class LightFitCLI(LightningCLI):
     ) -> None:
         self.quiet, self.init, self.extras = quiet, init, extras
         refuse_linked(args)
-        every = extras.checkpoint_every
-        savers = [CheckpointEvery(steps=every[0], seconds=every[1])] if every else []
-        callbacks = [HistoryFiles(), FinalMetric(), EpochLines(quiet=quiet), ExactResume(), *savers, StopOnSignal()]
-        logger = {
-            "class_path": "pytorch_lightning.loggers.TensorBoardLogger",
-            "init_args": {"save_dir": "runs", "name": task, "default_hp_metric": False},
-        }
         try:
             super().__init__(
                 LightModel,
@@ -70,13 +76,7 @@ class LightFitCLI(LightningCLI):
                 args=spell_nulls(args),
                 seed_everything_default=0,
                 auto_configure_optimizers=False,
-                # The sampler of DataModule does what Lightning's would do, and more exactly.
-                trainer_defaults={
-                    "callbacks": callbacks,
-                    "logger": logger,
-                    "use_distributed_sampler": False,
-                    "enable_model_summary": False,
-                },
+                trainer_defaults=trainer_defaults(task, extras, quiet=quiet),
                 save_config_callback=RunConfig,
                 save_config_kwargs={"overwrite": True},  # a resumed run writes into its own folder again
                 parser_kwargs={"exit_on_error": False, "allow_abbrev": False, "description": HELP, "usage": USAGE},
@@ -122,6 +122,8 @@ class LightFitCLI(LightningCLI):
         """Where a run is to go on: finds its checkpoint, and refuses other values than the checkpoint's."""
         config = self.config
         if self.extras.resume:
+            if config.ckpt_path:
+                raise UsageError("--resume and --ckpt_path both say what to go on from: give one of them")
             config.ckpt_path = checkpoint_of(self.extras.resume, config)
             if config.ckpt_path is None:
                 self._say("no run to go on with: a new one begins, as --resume auto says")

@@ -7,6 +7,7 @@ HELP = """Train a task, or your own preset.
 
   --task NAME     a preset of tasks/ (see --list), or the path of a YAML of your own
   --gpus GPUS     auto (default) what is there; 0 the CPU; N that many; -1 all; 0,1 those ids
+  --strategy NAME how several devices share the work: ddp, fsdp, and what else Lightning has
   --threads N     threads to compute with on a processor (default: one for small nets, else one a core)
   --list          the tasks, a line each
   --early_stopping N   end after N epochs without a better value of the checkpoint's metric

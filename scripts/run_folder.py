@@ -1,5 +1,7 @@
 """The folder of a run."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -29,8 +31,11 @@ def newest_run(folder: Path) -> Path | None:
     return max(numbered, key=lambda run: int(run.name.removeprefix("version_")), default=None)
 
 
-def claim(trainer: Trainer, *, new: bool) -> FileLock:
-    """Makes the run folder, this process's own as long as it runs, whoever else starts at the same moment.
+@contextmanager
+def claimed(trainer: Trainer, *, new: bool) -> Iterator[None]:
+    """Makes the run folder, this process's own for a while, whoever else starts at the same moment.
+
+    Nothing in all processes but the first: another one would find the folder there and take the next number.
 
     Args:
         trainer: whose logger says where.
@@ -39,17 +44,11 @@ def claim(trainer: Trainer, *, new: bool) -> FileLock:
     Raises:
         UsageError: it cannot be made or written, or another process trains in it.
     """
-    logger = trainer.logger
+    if not trainer.is_global_zero:
+        yield
+        return
     try:
-        while True:
-            folder = Path(trainer.log_dir or "runs")
-            try:
-                folder.mkdir(parents=True)
-                break
-            except FileExistsError:
-                if not (new and isinstance(logger, TensorBoardLogger) and isinstance(logger.version, int)):
-                    break
-                logger._version = logger._get_next_version()
+        folder = _make_folder(trainer, new=new)
         lock = FileLock(folder / LOCK, timeout=0)
         lock.acquire()
     except Timeout:
@@ -59,7 +58,23 @@ def claim(trainer: Trainer, *, new: bool) -> FileLock:
         ) from None
     except OSError as error:
         raise UsageError(
-            f"the run folder '{folder}' cannot be written ({error.strerror}); "
+            f"the run folder '{trainer.log_dir}' cannot be written ({error.strerror}); "
             "choose another place by --trainer.logger.save_dir"
         ) from error
-    return lock
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _make_folder(trainer: Trainer, *, new: bool) -> Path:
+    logger = trainer.logger
+    while True:
+        folder = Path(trainer.log_dir or "runs")
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            if not (new and isinstance(logger, TensorBoardLogger) and isinstance(logger.version, int)):
+                return folder
+            logger._version = logger._get_next_version()

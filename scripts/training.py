@@ -26,7 +26,7 @@ from scripts.profiling import spare_profiler
 from scripts.quiet import hush, say, speak
 from scripts.reporting import how_to_go_on, report
 from scripts.resume import other_batches
-from scripts.run_folder import claim
+from scripts.run_folder import claimed
 from scripts.threads import set_threads
 from scripts.training_options import NOTHING, Extras
 
@@ -59,15 +59,9 @@ def build(
     hush()
     if not quiet:
         speak()
-    if gpus != "auto":
-        accelerator, devices = accelerator_and_devices(gpus, torch.cuda.device_count())
-        args = [*args, f"--trainer.accelerator={accelerator}", f"--trainer.devices={devices}"]
-    cli = LightFitCLI(args, task=task, quiet=quiet, init=init, extras=extras)
+    cli = LightFitCLI([*args, *_placed(gpus, extras)], task=task, quiet=quiet, init=init, extras=extras)
     if extras.compile:
         check_compiler(cli.trainer.strategy.root_device.type)
-    if cli.trainer.is_global_zero:
-        # One process alone: another one would find the folder there and take the next number.
-        cli.lock = claim(cli.trainer, new=not cli.config.ckpt_path)
     spare_profiler(cli.trainer)
     data: DataModule = cli.datamodule
     data.setup()
@@ -83,6 +77,14 @@ def build(
     return cli
 
 
+def _placed(gpus: str, extras: Extras) -> list[str]:
+    args = [f"--trainer.strategy={extras.strategy}"] if extras.strategy else []
+    if gpus != "auto":
+        accelerator, devices = accelerator_and_devices(gpus, torch.cuda.device_count())
+        args += [f"--trainer.accelerator={accelerator}", f"--trainer.devices={devices}"]
+    return args
+
+
 def train(task: str, cli: LightFitCLI, *, watchers: Sequence[Callback] = ()) -> Run:
     """Trains what `build` made, into `runs/<task>/version_N`.
 
@@ -91,6 +93,11 @@ def train(task: str, cli: LightFitCLI, *, watchers: Sequence[Callback] = ()) -> 
         cli: trainer, model and data.
         watchers: callbacks beside the configuration's.
     """
+    with claimed(cli.trainer, new=not cli.config.ckpt_path):
+        return _train(task, cli, watchers)
+
+
+def _train(task: str, cli: LightFitCLI, watchers: Sequence[Callback]) -> Run:
     trainer, model, data = cli.trainer, cli.model, cli.datamodule
     trainer.callbacks[:0] = watchers  # type: ignore[attr-defined]
     if trainer.is_global_zero:

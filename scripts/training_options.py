@@ -20,6 +20,7 @@ class Extras(NamedTuple):
     threads: int | None = None
     resume: str | None = None  # a run to go on with
     checkpoint_every: tuple[int, float] | None = None  # steps, seconds; one of them 0
+    strategy: str | None = None  # of the trainer
 
 
 NOTHING = Extras()
@@ -28,6 +29,7 @@ NOTHING = Extras()
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags to a parser."""
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--strategy")
     parser.add_argument("--resume")
     parser.add_argument("--checkpoint_every")
     parser.add_argument("--early_stopping", type=int)
@@ -71,6 +73,7 @@ def extras_of(options: argparse.Namespace, task: str) -> Extras:
         options.threads,
         options.resume,
         interval_of(options.checkpoint_every) if options.checkpoint_every is not None else None,
+        options.strategy,
     )
 
 

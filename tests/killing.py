@@ -19,6 +19,7 @@ forkserver.set_forkserver_preload(["scripts.training", "callbacks", "lightning_m
 
 def _fit(folder: Path, log: str, args: Sequence[str]) -> None:
     os.chdir(folder)
+    sys.path.insert(0, str(folder))  # as the script does, for classes of one's own
     stream = open(log, "a", buffering=1)  # noqa: SIM115 - as long as the process
     sys.stdout = sys.stderr = stream
     sys.argv = ["fit.py"]
@@ -35,6 +36,7 @@ def _fit(folder: Path, log: str, args: Sequence[str]) -> None:
 
 def start(folder: Path, args: Sequence[str], log: str = "log.txt") -> Any:
     """A run that has begun in a folder."""
+    (folder / log).touch()
     process = forkserver.Process(target=_fit, args=(folder, log, args))
     process.start()
     return process

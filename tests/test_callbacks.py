@@ -45,7 +45,7 @@ def test_last_checkpoint_is_the_last_epochs(tmp_path: Path) -> None:
     trainer = pl.Trainer(max_epochs=3, accelerator="cpu", callbacks=[checkpoint], **options)
     trainer.fit(Worse(net()), loader(), loader(30))
     saved = {path.name: torch.load(path)["epoch"] for path in tmp_path.glob("*.ckpt")}
-    assert saved == {"epoch=0.ckpt": 0, "last.ckpt": 2}
+    assert saved == {"epoch=0.ckpt": 0, "last.ckpt": 2, "previous.ckpt": 1}
 
 
 def test_history_on_disk_is_the_models(tmp_path: Path) -> None:

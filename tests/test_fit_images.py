@@ -93,7 +93,7 @@ def test_begin_anew_where_the_checkpoint_is_missing(fit: Fit) -> None:
     last = "runs/digits/version_0/checkpoints/last.ckpt"
     code, out, _ = fit(*DIGITS, "--ckpt_path", last, "--init", "auto", "--trainer.max_epochs", 3)
     assert code == 0
-    assert re.search(rf"going on from epoch 2 of '{last}', read in \d\.\d s", out)
+    assert re.search(rf"going on from epoch 2, step 36, of '{last}', read in \d\.\d s", out)
     assert pd.read_csv("runs/digits/version_0/history.csv")["epoch"].tolist() == [0, 1, 2]
 
 

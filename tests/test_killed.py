@@ -1,0 +1,145 @@
+"""Runs that are killed for real, at random moments, and by every signal."""
+
+import os
+import random
+import shlex
+import signal
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import make_reviews, write_csv
+from killing import contents, differences, finish, kill_when, start
+
+pytestmark = pytest.mark.slow
+
+NUM_KILLS = 20
+CNN = ("--data.source", "reviews.csv", "--data.max_len", "12", "--data.batch_size", "16")
+LINES: dict[str, tuple[str, ...]] = {
+    # Augmentation and a whitened layer that sees the data first; dropout; dropout and three horizons of validation.
+    "digits": ("--task", "digits", "--trainer.max_epochs", "4"),
+    "imdb_cnn": ("--task", "imdb_cnn", *CNN, "--trainer.max_epochs", "6"),
+    "temperature": ("--task", "temperature", "--trainer.max_epochs", "3"),
+}
+
+
+def line_of(task: str, *others: str) -> list[str]:
+    # Without pictures, which take most of the time of so short a run.
+    return [*LINES[task], "--gpus", "0", "--quiet", "--checkpoint_every", "3", "--trainer.callbacks=null", *others]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_csv(tmp_path / "reviews.csv", make_reviews(800))
+    return tmp_path
+
+
+def run_of(folder: Path, task: str, number: int) -> Path:
+    return folder / "runs" / task / f"version_{number}"
+
+
+@pytest.mark.parametrize("task", LINES)
+def test_killed_at_twenty_moments_ends_as_never_stopped(
+    task: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = line_of(task)
+    assert finish(folder, line) == 0
+    history = run_of(folder, task, 0) / "history.csv"
+    expected, begun = contents(run_of(folder, task, 0)), history.stat().st_mtime
+    first = (run_of(folder, task, 0) / "config.yaml").stat().st_mtime
+    chance, same, alive = random.Random(task), 0, 0
+    for number in range(1, NUM_KILLS + 1):
+        run = run_of(folder, task, number)
+        saved = run / "checkpoints" / "last.ckpt"
+        # From the first step on, or from the first checkpoint on: where there is none, a new run begins.
+        ready = saved.exists if number % 4 else (run / "config.yaml").exists
+        alive += kill_when(start(folder, line), ready, after_s=chance.uniform(0, (begun - first) * 0.8))
+        assert finish(folder, [*line, "--resume", f"runs/{task}/version_{number}" if saved.exists() else "auto"]) == 0
+        found = differences(expected, contents(max(run.parent.iterdir(), key=lambda path: path.stat().st_ctime)))
+        assert found == [], f"{number}: {found}"
+        same += 1
+    with capsys.disabled():
+        print(f"\n{task}: {same} of {NUM_KILLS} identical, {alive} were killed before they ended")
+    assert alive > NUM_KILLS / 2
+
+
+def test_killed_again_and_again_with_workers_between(folder: Path) -> None:
+    line = line_of("digits")
+    assert finish(folder, line) == 0
+    chance, run = random.Random(1), run_of(folder, "digits", 1)
+    for number in range(6):
+        workers = ("--data.num_workers", str((0, 2)[number % 2]), "--resume", "auto" if number else "runs/digits/none")
+        step = (3, 12, 18, 30, 39, 54)[number]
+        process = start(folder, [*line, *workers[: 4 if number else 2]])
+        kill_when(process, (run / "checkpoints" / "last.ckpt").exists, after_s=chance.uniform(0, 0.02 * step))
+    assert finish(folder, [*line, "--resume", "auto"]) == 0
+    assert differences(contents(run_of(folder, "digits", 0)), contents(run)) == []
+
+
+@pytest.mark.parametrize("task", LINES)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_run_with_the_command_that_goes_on(task: str, number: int, folder: Path) -> None:
+    line = [item for item in line_of(task) if item != "--quiet"]
+    process = start(folder, line)
+    assert kill_when(process, lambda: "epoch = 0" in (folder / "log.txt").read_text(), number, after_s=0.03)
+    sent = time.monotonic()
+    process.join(20)
+    assert time.monotonic() - sent < 10
+    assert process.exitcode == 128 + number
+    said = (folder / "log.txt").read_text()
+    assert f"stopped by {signal.Signals(number).name} in epoch" in said
+    assert "Traceback" not in said
+    (command,) = [text for text in said.splitlines() if "--resume" in text]
+    assert shlex.split(command)[2:-2] == line
+    assert finish(folder, shlex.split(command)[2:]) == 0
+    assert finish(folder, line) == 0
+    assert differences(contents(run_of(folder, task, 1)), contents(run_of(folder, task, 0))) == []
+
+
+SLOW_MODEL = """
+import time
+from lightning_modules import TextClassifier
+
+class Slow(TextClassifier):
+    def training_step(self, batch, batch_idx):
+        print("step", flush=True)
+        time.sleep(60)
+        return super().training_step(batch, batch_idx)
+"""
+
+
+def test_a_second_signal_ends_the_run_at_once(folder: Path) -> None:
+    (folder / "slow.py").write_text(SLOW_MODEL)
+    args = ["--task", "text", "--data.source", "reviews.csv", "--gpus", "0", "--model", "slow.Slow"]
+    process = start(folder, args)
+    log = folder / "log.txt"
+    assert kill_when(process, lambda: "step\n" in log.read_text(), signal.SIGTERM)
+    process.join(1)
+    assert process.exitcode is None
+    os.kill(process.pid, signal.SIGTERM)
+    process.join(2)
+    assert process.exitcode == 128 + signal.SIGTERM
+
+
+def test_a_run_is_trained_by_one_process_at_a_time(folder: Path) -> None:
+    line = line_of("digits", "--trainer.max_epochs", "50")
+    process = start(folder, line)
+    saved = run_of(folder, "digits", 0) / "checkpoints" / "last.ckpt"
+    while not saved.exists():
+        time.sleep(0.01)
+    assert finish(folder, [*line, "--resume", "auto"], "second.txt") == 2
+    assert "another process is training in 'runs/digits/version_0'" in (folder / "second.txt").read_text()
+    process.kill()
+    process.join()
+
+
+def test_runs_begun_at_the_same_moment_have_folders_of_their_own(folder: Path) -> None:
+    line = line_of("digits", "--trainer.max_epochs", "1")
+    processes = [start(folder, line, f"log{number}.txt") for number in range(4)]
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0] * 4
+    histories = [pd.read_csv(run_of(folder, "digits", number) / "history.csv") for number in range(4)]
+    assert all(history.equals(histories[0]) for history in histories)
+    assert len(list((folder / "runs" / "digits").iterdir())) == 4
