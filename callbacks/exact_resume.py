@@ -50,16 +50,22 @@ class ExactResume(pl.Callback):
         self._states = checkpoint.get(KEY)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Sets the state; with another number of processes there is none to set, and they draw anew."""
+        """Sets the state, unless steps of an epoch are to come: their iterator draws a number that was drawn before."""
+        # What the trainer has left out if a schedule has asked for the number of steps: it has the loader early then.
+        trainer.fit_loop._load_combined_loader_states()
+        if not is_within_epoch(trainer) or validation_is_next(trainer):
+            self._set_state(trainer)
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Sets the state where it was not yet."""
+        self._set_state(trainer)
+
+    def _set_state(self, trainer: pl.Trainer) -> None:
         states, self._states = self._states, None
-        if states is None or len(states) != trainer.world_size:
-            return
-        set_random_state(states[trainer.global_rank])
-        if not is_within_epoch(trainer):
-            # The epoch's iterator, which draws a number, was made before: with another order than that of this epoch
-            # where its workers have begun, as the trainer did not know the epoch yet.
-            fetcher: Any = trainer.fit_loop._data_fetcher
-            iter(fetcher)
+        if states is not None and len(states) == trainer.world_size:  # others draw anew
+            set_random_state(states[trainer.global_rank])
 
 
 def random_state() -> dict[str, Any]:

@@ -1,13 +1,13 @@
 """The history on disk: a table and a plot that grow with the run."""
 
 import time
-from pathlib import Path
+from contextlib import suppress
 from typing import Any
 
 import pandas as pd
 
 from callbacks.namespace import pl
-from callbacks.plots import Plot, write_csv, write_png
+from callbacks.plots import Plot, run_folder, write_csv, write_png
 
 REDRAW_S = 10.0
 
@@ -73,15 +73,15 @@ class HistoryFiles(pl.Callback):
         self._write(trainer, pl_module)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Writes the epochs that were finished."""
-        self._write(trainer, pl_module)
+        """Writes the epochs that were finished, unless that fails too, as on a full disk: the first error is told."""
+        with suppress(OSError):
+            self._write(trainer, pl_module)
 
     def _write(self, trainer: pl.Trainer, pl_module: Any, *, draw: bool = True) -> None:
         history = pl_module.history
-        log_dir = trainer.log_dir  # all processes have to ask: the first one tells the others
-        if not trainer.is_global_zero or log_dir is None or history.empty:
+        if not trainer.is_global_zero or history.empty:
             return
-        folder = Path(log_dir)
+        folder = run_folder(trainer)
         folder.mkdir(parents=True, exist_ok=True)
         write_csv(history, folder / "history.csv")
         if not draw:

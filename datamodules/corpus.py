@@ -162,7 +162,7 @@ class TextBatches:
         if self._padded is not None:
             return self._padded.index_select(0, index).long(), self.labels.index_select(0, index)
         lengths = self.lengths[index]
-        return self._pad(index, self.width or max(int(lengths.max()), 1)).long(), self.labels[index]
+        return self._pad(index, self.width or max([1, *lengths.tolist()])).long(), self.labels[index]
 
     @cached_property
     def _padded(self) -> Tensor | None:

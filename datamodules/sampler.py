@@ -135,9 +135,12 @@ class ResumableLoader(DataLoader):
     progress: Any = None  # the trainer's count of training batches, for a loader of these
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        """The batches; without workers straight from the data, which answers with whole batches."""
+        """The batches; without workers straight from the data, which answers with whole batches.
+
+        Begun when the first one is asked for: a trainer makes the iterator before it knows where a run goes on.
+        """
         iterator = super().__iter__()  # in any case: it draws a random number, and a run is the same with workers
-        return iterator if self.num_workers else map(self.dataset.__getitem__, self.sampler)
+        yield from iterator if self.num_workers else map(self.dataset.__getitem__, self.sampler)
 
     def state_dict(self) -> dict[str, Any]:
         """Number of samples in a batch, on all processes; the position is the trainer's, the order the epoch's."""

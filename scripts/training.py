@@ -17,6 +17,7 @@ from datamodules import DataModule
 from lightning_modules import LightModel
 from lightning_modules.checkpoint import read_checkpoint
 from scripts.card import write_card
+from scripts.children import end_with_parent, is_child
 from scripts.cli import LightFitCLI
 from scripts.devices import accelerator_and_devices, check_compiler
 from scripts.errors import Interrupted, UsageError
@@ -62,6 +63,8 @@ def build(
     cli = LightFitCLI([*args, *_placed(gpus, extras)], task=task, quiet=quiet, init=init, extras=extras)
     if extras.compile:
         check_compiler(cli.trainer.strategy.root_device.type)
+    if is_child(cli.trainer):
+        end_with_parent()
     spare_profiler(cli.trainer)
     data: DataModule = cli.datamodule
     data.setup()
@@ -128,9 +131,8 @@ def _told_how_to_go_on(cli: LightFitCLI) -> Iterator[None]:
         raise UsageError(str(error)) from error
     except TrainingStopped as stopped:
         # One of Lightning's own processes leaves the word to the first, which takes any other code for a failure.
-        launched = trainer.strategy.launcher is not None and trainer.local_rank > 0
         told = how_to_go_on(trainer, cli.command, stopped.number)
-        raise Interrupted(0 if launched else stopped.number, told) from None
+        raise Interrupted(0 if is_child(trainer) else stopped.number, told) from None
     except SystemExit as end:  # Lightning's answer to a signal that comes before or after the training
         number = end.__context__.number if isinstance(end.__context__, Interrupted) else signal.SIGINT
         raise Interrupted(number, how_to_go_on(trainer, cli.command, number)) from None

@@ -103,3 +103,16 @@ def test_goes_on_as_if_it_had_never_stopped(
         run(images, tmp_path, crash)
     parts = run(images, tmp_path)
     assert [key for key in expected if not same(expected[key], parts[key])] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [(0, 2), (2, 0), (2, 2)])
+@pytest.mark.parametrize(("place", "count"), [("on_train_batch_start", 3), ("on_train_epoch_end", 1)])
+def test_the_number_of_workers_may_change(
+    place: str, count: int, workers: tuple[int, int], whole: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    images, expected = whole
+    with pytest.raises(Crashed):
+        run(images, tmp_path, Crash(place, count), workers=workers[0])
+    parts = run(images, tmp_path, workers=workers[1])
+    assert [key for key in expected if not same(expected[key], parts[key])] == []

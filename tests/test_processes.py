@@ -1,22 +1,200 @@
-"""Two processes on the CPU do what one does with the same global batch."""
+"""Several processes on the CPU do what one does with the same global batch."""
 
 import json
 import os
+import shlex
+import signal
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
-from conftest import make_reviews, write_csv
+from conftest import make_images, make_reviews, make_series, write_csv
+from killing import contents, differences
 
-from scripts.fit import main as fit_main
+from lightning_modules.checkpoint import read_checkpoint
 from scripts.presets import TASKS
 
 pytestmark = pytest.mark.slow
 
-# Past this the run hangs; it takes a fifth of it.
-TIMEOUT_S = 240
+TIMEOUT_S = 240  # past this a run hangs; it takes a fifth of it
+SCRIPTS = TASKS.parent / "scripts"
+FIT = str(SCRIPTS / "fit.py")
+NETS = """
+from torch import nn
+
+class Plain(nn.Sequential):  # the same in several processes: no dropout, and no statistics of a batch
+    def __init__(self, *, num_classes: int = 2) -> None:
+        super().__init__(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 1))
+
+class Normed(nn.Sequential):  # another one in each process, in training
+    def __init__(self, *, num_classes: int = 2) -> None:
+        super().__init__(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten())
+        self.append(nn.Linear(16, 1))
+"""
+LINES: dict[str, tuple[str, ...]] = {
+    "text": ("--data.source", "reviews.csv", "--model.net.num_buckets", "1000", "--model.optimizer=SGD"),
+    "images": ("--data.root", "images", "--model.net=nets.Plain", "--data.num_workers=2"),
+    "series": ("--data.path", "series.csv", "--data.target", "load", "--data.lookback", "24", "--data.horizon=4"),
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_csv(tmp_path / "reviews.csv", make_reviews(107))
+    make_images(tmp_path / "images", per_class=23)
+    make_series(400).to_csv(tmp_path / "series.csv", index=False)
+    (tmp_path / "nets.py").write_text(NETS)
+    return tmp_path
+
+
+def line_of(task: str, num_processes: int, *others: str, global_batch: int = 12) -> list[str]:
+    placed = ["--gpus", "0"]
+    if num_processes > 1:
+        placed = ["--trainer.accelerator=cpu", f"--trainer.devices={num_processes}", "--strategy=ddp"]
+    size = ["--data.batch_size", str(global_batch // num_processes), "--trainer.max_epochs=3"]
+    return ["--task", task, *LINES[task], *size, *placed, "--trainer.callbacks=null", *others]
+
+
+def begin(args: Sequence[str], log: str = "log", **env: str) -> subprocess.Popen[bytes]:
+    # In a file, not in a pipe: a process that is left behind would keep the pipe open.
+    with Path(log).open("w") as file:
+        command = args if args[0] == sys.executable else [sys.executable, FIT, *args]
+        return subprocess.Popen(command, stdout=file, stderr=file, env={**os.environ, **env})
+
+
+def run(args: Sequence[str], log: str = "log", **env: str) -> str:
+    assert begin(args, log, **env).wait(TIMEOUT_S) == 0, Path(log).read_text()
+    return Path(log).read_text()
+
+
+def history(task: str, version: int) -> pd.DataFrame:
+    return pd.read_csv(f"runs/{task}/version_{version}/history.csv")
+
+
+def free_port() -> str:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return str(listener.getsockname()[1])
+
+
+@pytest.mark.parametrize("task", LINES)
+@pytest.mark.parametrize("num_processes", [2, 3])
+def test_several_processes_are_one_run(task: str, num_processes: int, folder: Path) -> None:
+    run(line_of(task, 1))
+    run(line_of(task, num_processes))
+    assert sorted(path.name for path in Path("runs", task).iterdir()) == ["version_0", "version_1"]
+    assert len(list(Path("runs", task, "version_1").glob("events*"))) == len(
+        list(Path("runs", task, "version_0").glob("events*"))
+    )
+    # What is summed in another order is rounded otherwise, and that is all.
+    pd.testing.assert_frame_equal(history(task, 0), history(task, 1), rtol=1e-4)
+
+
+def test_a_process_without_samples_in_the_last_batch(folder: Path) -> None:
+    said = run(line_of("text", 1))
+    assert "85 train" in said  # 7 batches of 12 and one sample
+    run(line_of("text", 3))
+    pd.testing.assert_frame_equal(history("text", 0), history("text", 1), rtol=1e-4)
+
+
+def test_started_by_torchrun(folder: Path) -> None:
+    run(line_of("text", 1))
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", free_port()]
+    run([*torchrun, FIT, *line_of("text", 2)])
+    assert sorted(path.name for path in Path("runs/text").iterdir()) == ["version_0", "version_1"]
+    pd.testing.assert_frame_equal(history("text", 0), history("text", 1), rtol=1e-4)
+
+
+def test_two_nodes_of_one_process(folder: Path) -> None:
+    run(line_of("text", 1))
+    place = {"MASTER_ADDR": "127.0.0.2", "MASTER_PORT": free_port()}
+    line = [*line_of("text", 2), "--trainer.num_nodes=2", "--trainer.devices=1"]
+    nodes = [begin(line, f"log{node}", **place, NODE_RANK=str(node)) for node in range(2)]
+    ends = [node.wait(TIMEOUT_S) for node in nodes]
+    assert ends == [0, 0], Path("log0").read_text() + Path("log1").read_text()
+    pd.testing.assert_frame_equal(history("text", 0), history("text", 1), rtol=1e-4)
+
+
+SLURM = {"SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "train", "SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2"}
+SLURM |= {"SLURM_NNODES": "1", "SLURM_NODEID": "0", "MASTER_ADDR": "127.0.0.1"}
+
+
+def of_task(rank: int, port: str) -> dict[str, str]:
+    return {**SLURM, "SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank), "MASTER_PORT": port}
+
+
+def wait_for(path: Path, text: str) -> None:
+    deadline = time.monotonic() + TIMEOUT_S
+    while not path.is_file() or text not in path.read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_slurm_queues_the_job_again(folder: Path) -> None:
+    (folder / "bin").mkdir()
+    (folder / "bin" / "scontrol").write_text('#!/bin/sh\necho "$@" >> requeued\n')
+    (folder / "bin" / "scontrol").chmod(0o755)
+    path = {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
+    line = [*line_of("images", 2), "--resume=auto", "--trainer.max_epochs=30"]
+    port = free_port()
+    tasks = [begin(line, f"log{rank}", **of_task(rank, port), **path) for rank in range(2)]
+    wait_for(Path("log0"), "epoch = 1\n")
+    for task in tasks:
+        task.send_signal(signal.SIGUSR1)
+    assert [task.wait(20) for task in tasks] == [128 + signal.SIGUSR1] * 2
+    assert Path("requeued").read_text() == "requeue 7\n"
+    port = free_port()
+    tasks = [begin(line, f"log{rank}", **of_task(rank, port), **path) for rank in range(2)]
+    assert [task.wait(TIMEOUT_S) for task in tasks] == [0, 0], Path("log0").read_text()
+    assert "going on from epoch" in Path("log0").read_text()
+    run([*line_of("images", 2), "--trainer.max_epochs=30"])
+    whole, parts = (Path("runs/images", f"version_{number}") for number in (1, 0))
+    assert differences(contents(whole), contents(parts)) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_one_ends_all_and_they_go_on(number: int, folder: Path) -> None:
+    process = begin([*line_of("images", 2), "--trainer.max_epochs=20"])
+    wait_for(Path("log"), "epoch = 1\n")
+    sent = time.monotonic()
+    process.send_signal(number)
+    assert process.wait(20) == 128 + number, Path("log").read_text()
+    assert time.monotonic() - sent < 10
+    said = Path("log").read_text()
+    assert said.count("stopped by") == 1
+    assert "Traceback" not in said
+    (command,) = [line for line in said.splitlines() if "--resume" in line]
+    run(shlex.split(command)[2:])
+    run([*line_of("images", 2), "--trainer.max_epochs=20"])
+    assert differences(*(contents(Path("runs/images", f"version_{run}")) for run in (1, 0))) == []
+
+
+def test_killed_and_gone_on_with_another_number_of_processes(folder: Path) -> None:
+    run(line_of("images", 1))
+    process = begin([*line_of("images", 2), "--checkpoint_every=1"])
+    saved = Path("runs/images/version_1/checkpoints/last.ckpt")
+    while not saved.exists():
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    said = run([*line_of("images", 3), "--resume=auto"])
+    assert "going on from epoch 0, step" in said
+    pd.testing.assert_frame_equal(history("images", 0), history("images", 1), rtol=1e-4)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_process_that_fails_ends_the_others(rank: int, folder: Path) -> None:
+    Path("failing.py").write_text(FAILING.replace("RANK", str(rank)))
+    process = begin([*line_of("text", 2), "--model", "failing.Failing"])
+    assert process.wait(60) != 0
+    said = Path("log").read_text()
+    assert f"the coffee is out in process {rank}" in said
 
 
 EVALUATION = """
@@ -29,40 +207,63 @@ from scripts.trained import load_trained
 from scripts.trainers import quiet_trainer
 
 if __name__ == "__main__":
-    several = {"devices": int(sys.argv[1]), "strategy": "ddp"} if int(sys.argv[1]) > 1 else {}
-    trained = load_trained("runs/text/version_0/checkpoints/last.ckpt")
-    part = choose_part(trained, ["--data.source", "odd.csv", "--data.batch_size", "4"], None)
+    num_processes, checkpoint, flag, source = int(sys.argv[1]), *sys.argv[2:]
+    several = {"devices": num_processes, "strategy": "ddp"} if num_processes > 1 else {}
+    trained = load_trained(checkpoint)
+    part = choose_part(trained, [flag, source, "--data.batch_size", "4"], None)
     trainer = quiet_trainer("0", callbacks=[SampleOutputs()], **several)
     evaluation = evaluate_test(trainer, trained.model, part.data)
     if evaluation is not None:
-        open(f"{sys.argv[1]}.json", "w").write(json.dumps(as_plain(evaluation)))
+        open(f"{num_processes}.json", "w").write(json.dumps(as_plain(evaluation)))
 """
 
 
-def test_two_processes_evaluate_as_one(reviews: Path) -> None:
-    line = ["--task", "text", "--data.source", str(reviews), "--model.net.num_buckets", "1000", "--quiet"]
-    assert fit_main([*line, "--gpus", "0"]) == 0
-    write_csv(Path("odd.csv"), make_reviews(33))  # one more than two processes share evenly
+def flat(scores: Any) -> list[float]:
+    items = scores.values() if isinstance(scores, dict) else scores if isinstance(scores, list) else []
+    return [scores] if isinstance(scores, float) else [number for item in items for number in flat(item)]
+
+
+@pytest.mark.parametrize("task", LINES)
+def test_evaluation_is_exact(task: str, folder: Path) -> None:
+    write_csv(Path("odd.csv"), make_reviews(33))  # two processes do not share them evenly, and batches even less
+    make_images(Path("odd"), per_class=16)
+    make_images(Path("odd"), per_class=1, first=40, names=("dark",))
+    make_series(36, first=400).to_csv("series_odd.csv", index=False)
+    run(line_of(task, 1, *(("--model.net=nets.Normed",) if task == "images" else ())))
+    source = {"text": ("--data.source", "odd.csv"), "images": ("--data.root", "odd")}
     Path("evaluation.py").write_text(EVALUATION)
-    for devices in ("1", "2"):
-        with Path("log").open("w") as log:
-            command = [sys.executable, "evaluation.py", devices]
-            env = {**os.environ, "PYTHONPATH": str(TASKS.parent)}
-            run = subprocess.run(command, stdout=log, stderr=log, timeout=TIMEOUT_S, env=env)
-        assert run.returncode == 0, Path("log").read_text()
-    assert json.loads(Path("1.json").read_text()) == json.loads(Path("2.json").read_text())
+    checkpoint = f"runs/{task}/version_0/checkpoints/last.ckpt"
+    given = source.get(task, ("--data.path", "series_odd.csv"))
+    for num_processes in ("1", "2", "3"):
+        paths = f"{TASKS.parent}:{folder}"
+        run([sys.executable, "evaluation.py", num_processes, checkpoint, *given], PYTHONPATH=paths)
+    one, *others = (json.loads(Path(f"{number}.json").read_text()) for number in (1, 2, 3))
+    assert one["num_samples"] == (9 if task == "series" else 33)
+    for other in others:
+        if task == "series":  # forecasts of other batches are rounded otherwise, in the last of six digits
+            assert flat(other) == pytest.approx(flat(one), rel=1e-5, abs=1e-6)
+        else:
+            assert other == one
 
 
-def test_two_processes_are_one_run(reviews: Path) -> None:
-    line = ["--task", "text", "--data.source", str(reviews), "--model.net.num_buckets", "1000", "--quiet"]
-    two = ["--trainer.accelerator", "cpu", "--trainer.devices", "2", "--trainer.strategy", "ddp"]
-    for args in ([*two, "--data.batch_size", "8"], ["--gpus", "0", "--data.batch_size", "16"]):
-        command = [sys.executable, str(TASKS.parent / "scripts" / "fit.py"), *line, *args]
-        # In a file, not in a pipe: a process that is left behind would keep the pipe open.
-        with Path("log").open("w") as log:
-            run = subprocess.run(command, stdout=log, stderr=log, timeout=TIMEOUT_S, env={**os.environ})
-        assert run.returncode == 0, Path("log").read_text()
-    assert sorted(path.name for path in Path("runs/text").iterdir()) == ["version_0", "version_1"]
-    histories = [pd.read_csv(f"runs/text/version_{version}/history.csv") for version in (0, 1)]
-    # The first epoch's order differs within a global batch only, so losses agree but for rounding.
-    pd.testing.assert_frame_equal(*histories, rtol=1e-5)
+def test_nets_with_batch_norm_are_evaluated_as_saved(folder: Path) -> None:
+    run(line_of("images", 2, "--model.net=nets.Normed"))
+    checkpoints = Path("runs/images/version_0/checkpoints")
+    epoch = int(read_checkpoint(next(checkpoints.glob("best*")))["epoch"])
+    best = str(next(checkpoints.glob("best*")))
+    run([sys.executable, str(SCRIPTS / "evaluate.py"), best, "--split", "val", "--gpus", "0"], PYTHONPATH=str(folder))
+    metrics = json.loads(Path("runs/images/version_0/evaluation/evaluation.json").read_text())["metrics"]
+    scores = {row["metric"]: row["value"] for row in metrics}
+    assert scores["loss"] == pytest.approx(history("images", 0)["val_loss"][epoch], rel=1e-5)
+    assert scores["accuracy"] == pytest.approx(history("images", 0)["val_accuracy"][epoch], rel=1e-5)
+
+
+FAILING = """
+from lightning_modules import TextClassifier
+
+class Failing(TextClassifier):
+    def training_step(self, batch, batch_idx):
+        if self.global_rank == RANK and self.global_step == 2:
+            raise ValueError(f"the coffee is out in process {self.global_rank}")
+        return super().training_step(batch, batch_idx)
+"""
