@@ -39,8 +39,9 @@ class DurableCheckpoints(pl.plugins.TorchCheckpointIO):
             # An open file, not a path: torch's own writer does not say why it could not write.
             with whole_file(path, durable=True, keep_as=keep_as) as part, part.open("wb") as file:
                 torch.save(checkpoint, file)
-        except OSError as error:
-            if error.errno in NO_SPACE:
+        except (OSError, RuntimeError) as error:
+            # torch's writer says no more than that the file is shorter than it should be.
+            if getattr(error, "errno", None) in NO_SPACE or "inline_container" in str(error):
                 raise OSError(_no_space(path, checkpoint)) from error
             raise
 

@@ -1,7 +1,7 @@
 """What the DataModules of all domains share: order, loaders, and state in the checkpoint."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -165,10 +165,14 @@ class DataModule(pl.LightningDataModule, Codec):
         return epoch, loop.epoch_loop.batch_progress.current.processed if loop.restarting else 0
 
     @classmethod
-    def from_checkpoint(cls, checkpoint: Mapping[str, Any]) -> Self:
+    def from_checkpoint(cls, checkpoint: Mapping[str, Any], *, trust: Collection[str] = ()) -> Self:
         """The DataModule of a checkpoint that is read, with all it learned from its training data, but no data.
+
+        Args:
+            checkpoint: what is in the file.
+            trust: packages of one's own whose classes it may name.
 
         Raises:
             ValueError: as `rebuild`.
         """
-        return rebuild(cls, DataModule, checkpoint)
+        return rebuild(cls, DataModule, checkpoint, trust)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from filelock import FileLock
 from numpy.typing import DTypeLike, NDArray
 
 Arrays = dict[str, NDArray[Any]]
@@ -62,6 +63,8 @@ Grow = Callable[[str, DTypeLike], GrowingArray]
 def cached(folder: Path, name: str, key: Any, build: Callable[[Grow], Arrays]) -> Arrays:
     """The arrays that `build` makes, from disk where they were made for the same key before.
 
+    One process makes them while others that want the same wait for it.
+
     They are mapped, not read: what is not used takes no memory, and what is can be taken back by the system.
 
     Args:
@@ -74,19 +77,19 @@ def cached(folder: Path, name: str, key: Any, build: Callable[[Grow], Arrays]) -
     path = folder / f"{name}-{digest}"
     if (kept := _open(path)) is not None:
         return kept
-    part = folder / f"{path.name}.{os.getpid()}.part"
-    part.mkdir(parents=True, exist_ok=True)
-    try:
-        _write(part, build)
+    part = folder / f"{path.name}.part"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / f".{path.name}.lock"):  # let go by the system where its process is killed
+        if (kept := _open(path)) is not None:  # another process has made them meanwhile
+            return kept
+        shutil.rmtree(part, ignore_errors=True)  # what a killed one has left
+        part.mkdir()
         try:
+            _write(part, build)
+            shutil.rmtree(path, ignore_errors=True)  # damaged, if it is there
             part.rename(path)
-        except OSError:  # something is there: another process was faster, or it is damaged
-            if (kept := _open(path)) is not None:
-                return kept
-            shutil.rmtree(path)
-            part.rename(path)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
     if (made := _open(path)) is None:
         raise OSError(f"what was just written to '{path}' cannot be read; is the disk sound?")
     return made

@@ -2,25 +2,27 @@
 
 import importlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
 from datamodules.namespace import pl
+from datamodules.trust import check_trusted
 
 Module = TypeVar("Module")
 
 
-def rebuild(cls: type[Module], base: type, checkpoint: Mapping[str, Any]) -> Module:
+def rebuild(cls: type[Module], base: type, checkpoint: Mapping[str, Any], trust: Collection[str]) -> Module:
     """The DataModule of a checkpoint that is read, with all it learned from its training data, but no data.
 
     Args:
         cls: the class that is expected, or a parent of it.
         base: the parent of all DataModules that a class path may name.
         checkpoint: what is in the file.
+        trust: packages whose classes may be built, beside the known ones and that of `cls`.
 
     Raises:
         ValueError: the checkpoint does not say which, as one of another project or of a model that was trained in
-            Python, or it names a class that cannot be built here.
+            Python, or it names a class that cannot be built here, or one of a package that is not trusted.
     """
     hparams = dict(checkpoint.get("datamodule_hyper_parameters", {}))
     if "_class_path" not in hparams:
@@ -28,6 +30,7 @@ def rebuild(cls: type[Module], base: type, checkpoint: Mapping[str, Any]) -> Mod
             "the checkpoint does not say how its data was encoded: expected one that scripts/fit.py wrote, not one of "
             "another project or of a model trained in Python, which predicts there: Model.load(path, net=the_net)"
         )
+    check_trusted(hparams, (*trust, cls.__module__))
     hparams.pop("_instantiator", None)
     cli = importlib.import_module(f"{pl.__name__}.cli")  # with jsonargparse, which nothing else here needs
     try:

@@ -79,15 +79,15 @@ class BatchSampler(DistributedSampler):
     def __iter__(self) -> Iterator[Any]:
         """Index tensors (at most batch_size,) int64, perhaps each with the epoch: from the first that is not done."""
         epoch, done = self.start()
-        if not self.shuffle:
-            batches = torch.arange(self.num_samples)[self._own()].split(self.batch_size)
-        elif epoch == self._left_out[0]:
-            order = torch.cat(self._global_batches(epoch))[self._left_out[1] :]
-            batches, done = tuple(batch[self._own()] for batch in order.split(self.global_batch_size)), 0
-        else:
-            batches = tuple(batch[self._own()] for batch in self._global_batches(epoch))
+        batches = self._batches(epoch)
+        done -= len(self) - len(batches)  # what other batches than these held before
         for batch in batches[done % max(len(batches), 1) :]:
             yield (epoch, batch) if self.with_epoch else batch
+
+    def batch_at(self, epoch: int, number: int) -> Tensor:
+        """The samples of a batch of an epoch, (at most batch_size,) int64."""
+        batches = self._batches(epoch)
+        return batches[number - (len(self) - len(batches))]
 
     def go_on_after(self, global_batch_size: int) -> int:
         """Leaves out what batches of another size have held of the epoch so far; returns how many are left of these.
@@ -101,6 +101,15 @@ class BatchSampler(DistributedSampler):
 
     def set_epoch(self, epoch: int) -> None:
         """Does nothing: Lightning calls it after the epoch's iterator was made, hence `start`."""
+
+    def _batches(self, epoch: int) -> tuple[Tensor, ...]:
+        """Those of this process; of an epoch that other batches have begun, the ones that are left."""
+        if not self.shuffle:
+            return torch.arange(self.num_samples)[self._own()].split(self.batch_size)
+        batches = self._global_batches(epoch)
+        if epoch == self._left_out[0]:
+            batches = torch.cat(batches)[self._left_out[1] :].split(self.global_batch_size)
+        return tuple(batch[self._own()] for batch in batches)
 
     def _own(self) -> slice:
         return slice(self.rank, None, self.world_size)

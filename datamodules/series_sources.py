@@ -16,6 +16,7 @@ class Published(NamedTuple):
     url: str
     file: str
     sha256: str
+    size_bytes: int
 
 
 DOWNLOADS = {
@@ -23,11 +24,13 @@ DOWNLOADS = {
         "https://raw.githubusercontent.com/lyhue1991/eat_tensorflow2_in_30_days/master/data/covid-19.csv",
         "covid-19.csv",
         "b1ee30592132ab7b853871b2893517b96fccf3269c93a724c67a185419e1e05b",
+        1_563,
     ),
     "etth1": Published(
         "https://raw.githubusercontent.com/zhouhaoyi/ETDataset/main/ETT-small/ETTh1.csv",
         "ETTh1.csv",
         "f18de3ad269cef59bb07b5438d79bb3042d3be49bdeecf01c1cd6d29695ee066",
+        2_589_657,
     ),
 }
 
@@ -45,7 +48,9 @@ def locate(path: str, data_dir: Path) -> Path:
         return _seattle_temps_csv()
     if path in DOWNLOADS:
         published = DOWNLOADS[path]
-        return download(published.url, data_dir / published.file, sha256=published.sha256)
+        return download(
+            published.url, data_dir / published.file, sha256=published.sha256, size_bytes=published.size_bytes
+        )
     if not path:
         raise LookupError("which series? --data.path takes a table (.csv, .tsv, .parquet) with a column of time stamps")
     if not Path(path).is_file():

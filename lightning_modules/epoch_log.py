@@ -39,6 +39,12 @@ class EpochLog(QuickHooks):
             self._logged.add(name)
             self.log(name, metric, on_step=False, on_epoch=True, add_dataloader_idx=False, metric_attribute=attribute)
 
+    def forget_batch(self) -> None:
+        """Takes the last training batch out of the means."""
+        for name, mean in self.means.items():
+            if not name.startswith(("val_", "test_")):
+                cast(SampleMean, mean).take_back()
+
     def on_train_epoch_start(self) -> None:
         """Opens the epoch's means."""
         self._logged = {name for name in self._logged if name.startswith(("val_", "test_"))}

@@ -2,7 +2,7 @@
 
 import inspect
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,6 +17,7 @@ from lightning_modules.epoch_log import EpochLog
 from lightning_modules.means import count_samples
 from lightning_modules.processes import num_processes, weight_of_batch
 from lightning_modules.rebuild import rebuild
+from lightning_modules.trust import check_trusted
 
 
 class LightModel(EpochLog):
@@ -129,27 +130,41 @@ class LightModel(EpochLog):
             yield self.transfer_batch_to_device(batch, self.device, 0)
 
     @classmethod
-    def load(cls, path: str | Path, *, net: nn.Module | None = None) -> Self:
+    def load(cls, path: str | Path, *, net: nn.Module | None = None, trust: Collection[str] = ()) -> Self:
         """The model of a checkpoint, of the class that was trained, with its net, on the CPU in evaluation mode.
 
         Args:
             path: the checkpoint's file.
             net: the net, for a model that was built in Python around a net of one's own: such a net is code, which a
                 checkpoint does not hold.
+            trust: packages of one's own whose classes the checkpoint may name, beside that of this class.
 
         Raises:
             FileNotFoundError: there is no such file.
             ValueError: the file is no checkpoint, or the checkpoint is of another class or another net.
         """
-        return cls.from_checkpoint(read_checkpoint(path), net=net)
+        return cls.from_checkpoint(read_checkpoint(path), net=net, trust=trust)
 
     @classmethod
-    def from_checkpoint(cls, checkpoint: Mapping[str, Any], *, net: nn.Module | None = None) -> Self:
+    def from_checkpoint(
+        cls, checkpoint: Mapping[str, Any], *, net: nn.Module | None = None, trust: Collection[str] = ()
+    ) -> Self:
         """As `load`, from a checkpoint that is already read."""
-        model = rebuild(cls, LightModel, checkpoint.get("hyper_parameters", {}), net)
+        model = rebuild(cls, LightModel, checkpoint.get("hyper_parameters", {}), net, trust)
         try:
             model.load_state_dict(checkpoint["state_dict"])
         except RuntimeError as error:
             raise ValueError(f"the checkpoint's weights do not fit {type(model.net).__name__}: {error}") from error
         model.on_load_checkpoint(dict(checkpoint))
         return model.eval()
+
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **kwargs: Any) -> Self:
+        """Lightning's, which would build whatever the file names: only of known packages, and of this class's.
+
+        Raises:
+            ValueError: as `load`.
+        """
+        hparams = read_checkpoint(checkpoint_path).get("hyper_parameters", {})
+        check_trusted(hparams, (cls.__module__,))
+        return super().load_from_checkpoint(checkpoint_path, *args, **{"weights_only": True, **kwargs})

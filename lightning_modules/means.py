@@ -35,6 +35,10 @@ class SampleMean(Metric):
             self._pending_samples = num_samples
         self._pending.append(value.detach())
 
+    def take_back(self) -> None:
+        """Takes back what was added last; right after it was."""
+        self._pending = self._pending[:-1]
+
     def update(self, values: Tensor, num_samples: int) -> None:
         """Adds means (K,) of batches of `num_samples` samples each."""
         self.total += values.to(self.total).sum() * num_samples

@@ -1,17 +1,20 @@
 """A model from the hyper-parameters of its checkpoint."""
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
 from torch import nn
 
 from lightning_modules.namespace import pl
+from lightning_modules.trust import check_trusted
 
 Model = TypeVar("Model")
 
 
-def rebuild(cls: type[Model], base: type, saved: Mapping[str, Any], net: nn.Module | None) -> Model:
+def rebuild(
+    cls: type[Model], base: type, saved: Mapping[str, Any], net: nn.Module | None, trust: Collection[str]
+) -> Model:
     """The model, untrained, around `net`, or around the net whose class path and arguments LightningCLI saved.
 
     Args:
@@ -19,9 +22,11 @@ def rebuild(cls: type[Model], base: type, saved: Mapping[str, Any], net: nn.Modu
         base: the parent of all models that a class path may name.
         saved: the checkpoint's hyper-parameters.
         net: the net, where the checkpoint does not say how to build it.
+        trust: packages whose classes may be built, beside the known ones and that of `cls`.
 
     Raises:
-        ValueError: neither is a net given nor does the checkpoint say, or the model is of another class.
+        ValueError: neither is a net given nor does the checkpoint say, the model is of another class, or a class is of
+            a package that is not trusted.
     """
     arguments = {name: value for name, value in saved.items() if not name.startswith("_")}
     if net is not None:
@@ -32,6 +37,7 @@ def rebuild(cls: type[Model], base: type, saved: Mapping[str, Any], net: nn.Modu
             f"the checkpoint does not say how its net was built, since the model was made in Python as "
             f"{cls.__name__}(net): expected {cls.__name__}.load(path, net=the_net)"
         )
+    check_trusted(saved, (*trust, cls.__module__))
     cli = importlib.import_module(f"{pl.__name__}.cli")  # with jsonargparse, which nothing else here needs
     try:
         model = cli.instantiate_module(base, {**arguments, "_class_path": saved["_class_path"]})

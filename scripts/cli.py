@@ -12,7 +12,16 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 
-from callbacks import BestAndLast, CheckpointEvery, EpochLines, ExactResume, FinalMetric, HistoryFiles, StopOnSignal
+from callbacks import (
+    BestAndLast,
+    CheckpointEvery,
+    EpochLines,
+    ExactResume,
+    FinalMetric,
+    FiniteLoss,
+    HistoryFiles,
+    StopOnSignal,
+)
 from datamodules import DataError, DataModule
 from lightning_modules import LightModel
 from scripts.devices import has_bfloat16
@@ -40,7 +49,10 @@ def trainer_defaults(task: str, extras: Extras, *, quiet: bool) -> dict[str, Any
     every = extras.checkpoint_every
     savers = [CheckpointEvery(steps=every[0], seconds=every[1])] if every else []
     return {
-        "callbacks": [HistoryFiles(), FinalMetric(), EpochLines(quiet=quiet), ExactResume(), *savers, StopOnSignal()],
+        "callbacks": [
+            *(HistoryFiles(), FinalMetric(), EpochLines(quiet=quiet)),
+            *(ExactResume(), FiniteLoss(extras.on_nan), *savers, StopOnSignal()),
+        ],
         "logger": {
             "class_path": "pytorch_lightning.loggers.TensorBoardLogger",
             "init_args": {"save_dir": "runs", "name": task, "default_hp_metric": False},

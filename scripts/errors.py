@@ -26,6 +26,23 @@ class Interrupted(KeyboardInterrupt):
         super().__init__(text or ("terminated" if number == signal.SIGTERM else "interrupted"))
 
 
+class OutOfMemory(Exception):  # noqa: N818 - as it is called
+    """Memory did not suffice for a batch.
+
+    Args:
+        batch_size: number of samples in it.
+    """
+
+    def __init__(self, batch_size: int) -> None:
+        self.batch_size = batch_size
+        half = max(batch_size // 2, 1)
+        super().__init__(
+            f"out of memory with batches of {batch_size} samples. Try --data.batch_size {half} with "
+            "--trainer.accumulate_grad_batches 2, which makes the same steps; or --data.batch_size auto, which halves "
+            "it till it fits"
+        )
+
+
 def exit_code(command: Callable[[], None], *, debug: bool) -> int:
     """Runs a command: 0, or the error's message on standard error and 2 for what was typed, 1 for what failed.
 
@@ -58,7 +75,11 @@ def _terminate(number: int, frame: Any) -> None:
 def message(error: Exception) -> str:
     """The error's own words; the type before them where it is none that a user is meant to meet."""
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-    expected = isinstance(error, (UsageError, ValueError, OSError, ImportError)) or type(error) is LookupError
+    if text.startswith("Caught ") and "in DataLoader worker process" in text:  # and then a traceback, as text
+        text = text.strip().splitlines()[-1].partition(": ")[2]
+    expected = (
+        isinstance(error, (UsageError, OutOfMemory, ValueError, OSError, ImportError)) or type(error) is LookupError
+    )
     if expected and text:
         return text
     return f"{type(error).__name__}: {text} (run again with --debug for the traceback)"

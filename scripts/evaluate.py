@@ -10,6 +10,7 @@ if __name__ == "__main__":  # run as a file: import from the repository, not fro
     sys.path[:1] = [str(Path(__file__).resolve().parents[1]), str(Path.cwd())]
 
 from scripts.errors import UsageError, exit_code
+from scripts.flags import add_trust
 from scripts.outputs import check_output, output_file
 from scripts.quiet import hush
 from scripts.run_folder import run_of
@@ -36,6 +37,7 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument("-o", "--output", type=Path, help="a folder (default: evaluation, in the run's folder)")
     parser.add_argument("--overwrite", action="store_true", help="replace what is there")
     parser.add_argument("--gpus", default="auto", help="auto (default), 0 the CPU, N that many, or ids such as 1,")
+    add_trust(parser)
     parser.add_argument("--debug", action="store_true", help="errors with their traceback")
     options, rest = parser.parse_known_args(args)
     return exit_code(lambda: evaluate(options, rest), debug=options.debug)
@@ -63,7 +65,7 @@ def evaluate(options: argparse.Namespace, rest: list[str]) -> None:
     from scripts.trainers import quiet_trainer
 
     hush()
-    trained = load_trained(options.checkpoint)
+    trained = load_trained(options.checkpoint, options.trust)
     part = choose_part(trained, rest, options.split)
     trainer = quiet_trainer(options.gpus, callbacks=[SampleOutputs()])
     evaluation = evaluate_test(trainer, trained.model, part.data)

@@ -9,6 +9,7 @@ if __name__ == "__main__":  # run as a file: import from the repository, not fro
     sys.path[:1] = [str(Path(__file__).resolve().parents[1]), str(Path.cwd())]
 
 from scripts.errors import UsageError, exit_code
+from scripts.flags import add_trust
 from scripts.outputs import check_output, output_file
 from scripts.quiet import hush
 from scripts.run_folder import run_of
@@ -37,6 +38,7 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument(
         "--input", nargs="+", help="samples to compare on, as predict.py takes them (default: those of the data's val)"
     )
+    add_trust(parser)
     parser.add_argument("--debug", action="store_true", help="errors with their traceback")
     options = parser.parse_args(args)
     return exit_code(lambda: export(options), debug=options.debug)
@@ -58,7 +60,7 @@ def export(options: argparse.Namespace) -> None:
     from scripts.trained import load_trained
 
     hush()
-    trained = load_trained(checkpoint)
+    trained = load_trained(checkpoint, options.trust)
     x, where = samples_of(trained, options.input)
     write = {"onnx": exporting.write_onnx, "pt2": exporting.write_pt2, "safetensors": exporting.write_safetensors}
     with output_file(output) as part:

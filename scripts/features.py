@@ -8,6 +8,7 @@ if __name__ == "__main__":  # run as a file: import from the repository, not fro
     sys.path[:1] = [str(Path(__file__).resolve().parents[1]), str(Path.cwd())]
 
 from scripts.errors import UsageError, exit_code
+from scripts.flags import add_trust
 from scripts.quiet import hush
 
 
@@ -23,6 +24,7 @@ def main(args: list[str] | None = None) -> int:
         "--layers", nargs="+", help="names of layers or patterns of names; every convolution if left out"
     )
     parser.add_argument("--num_maps", type=int, default=4, help="number of maps of each layer (default: 4)")
+    add_trust(parser)
     parser.add_argument("--debug", action="store_true", help="errors with their traceback")
     options = parser.parse_args(args)
     return exit_code(lambda: draw(options), debug=options.debug)
@@ -47,7 +49,7 @@ def draw(options: argparse.Namespace) -> None:
     from scripts.trained import load_trained
 
     hush()
-    _, _, data, model = load_trained(options.checkpoint)
+    _, _, data, model = load_trained(options.checkpoint, options.trust)
     x = data.encode(data.read_inputs([options.input])[:1])
     assert model.net is not None
     maps = feature_maps(model.net, x, options.layers)

@@ -4,6 +4,7 @@ import argparse
 import sys
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 if __name__ == "__main__":  # run as a file: import from the repository, not from this folder, and classes of one's own
     sys.path[:1] = [str(Path(__file__).resolve().parents[1]), str(Path.cwd())]
@@ -11,7 +12,10 @@ if __name__ == "__main__":  # run as a file: import from the repository, not fro
 from scripts.errors import UsageError, exit_code
 from scripts.help import short_help
 from scripts.presets import list_tasks, preset_path
-from scripts.training_options import add_flags, extras_of
+from scripts.training_options import Extras, add_flags, extras_of
+
+if TYPE_CHECKING:
+    from scripts.cli import LightFitCLI
 
 
 def main(args: list[str] | None = None) -> int:
@@ -67,16 +71,22 @@ def fit(options: argparse.Namespace, rest: list[str], typed: list[str]) -> None:
 
         cross_validate(name, args, options.folds, gpus=options.gpus, quiet=options.quiet, extras=extras)
         return
+    from scripts.batch_size import train_halving, without_auto
     from scripts.training import build, train
 
-    cli = build(name, args, gpus=options.gpus, quiet=options.quiet, init=options.init, extras=extras)
-    cli.command = typed
+    def built(args: list[str], extras: Extras) -> "LightFitCLI":
+        cli = build(name, args, gpus=options.gpus, quiet=options.quiet, init=options.init, extras=extras)
+        cli.command = typed
+        return cli
+
     if options.find_lr or options.find_batch_size:
         from scripts.finding import find_batch_size, find_lr
 
-        (find_lr if options.find_lr else find_batch_size)(cli)
+        (find_lr if options.find_lr else find_batch_size)(built(args, extras))
+    elif (rest_of_them := without_auto(args)) is not None:
+        train_halving(name, rest_of_them, extras, built)
     else:
-        train(name, cli)
+        train(name, built(args, extras))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ if __name__ == "__main__":  # run as a file: import from the repository, not fro
     sys.path[:1] = [str(Path(__file__).resolve().parents[1]), str(Path.cwd())]
 
 from scripts.errors import UsageError, exit_code
+from scripts.flags import add_trust
 from scripts.outputs import check_output, output_file
 from scripts.quiet import hush
 
@@ -33,6 +34,7 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
     parser.add_argument("--batch_size", type=int, default=256, help="number of inputs in a batch (default: 256)")
     parser.add_argument("--gpus", default="auto", help="auto (default), 0 the CPU, N that many, or ids such as 1,")
+    add_trust(parser)
     parser.add_argument("--debug", action="store_true", help="errors with their traceback")
     options = parser.parse_args(args)
     return exit_code(lambda: predict(options), debug=options.debug)
@@ -56,7 +58,7 @@ def predict(options: argparse.Namespace) -> None:
     from scripts.trained import load_trained
 
     hush()
-    trained = load_trained(options.checkpoint)
+    trained = load_trained(options.checkpoint, options.trust)
     check_top(options.top, trained.data)
     column = int(options.column) if (options.column or "").isdecimal() else options.column
     predictor = Predictor(trained.model, trained.data, devices_of(options.gpus))

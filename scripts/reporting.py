@@ -11,6 +11,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 
 from datamodules import DataModule
 from lightning_modules import LightModel
+from lightning_modules.trust import unknown_packages
 
 SCRIPTS = Path(__file__).resolve().parent
 
@@ -34,8 +35,10 @@ def report(
     print(f"checkpoint: {path}\n\nnext:")
     if trainer.logger is not None:
         print(f"  tensorboard --logdir {from_here(Path(trainer.logger.save_dir or '.'))}")
+    named = {"model": dict(model.hparams), "data": dict(data.hparams)}
+    trust = "".join(f" --trust {name}" for name in unknown_packages(named))  # classes of the user's own
     for script, words in (("evaluate", ""), ("predict", f" {shlex.quote(data.example_input)}")):
-        print(f"  python {from_here(SCRIPTS)}/{script}.py {shlex.quote(str(path))}{words}")
+        print(f"  python {from_here(SCRIPTS)}/{script}.py {shlex.quote(str(path))}{words}{trust}")
 
 
 def best_epoch(trainer: Trainer, history: pd.DataFrame) -> tuple[int, dict[str, float]]:

@@ -12,7 +12,7 @@ from callbacks.checkpoint_files import LAST, PREVIOUS
 from lightning_modules.checkpoint import read_checkpoint
 from scripts.errors import UsageError
 from scripts.keys import TOLD, flat
-from scripts.run_folder import newest_run, run_of
+from scripts.run_folder import has_checkpoint, newest_run, run_of
 
 FREE = ("batch_size", "num_workers", "cache_bytes")  # values of a run that may change when it goes on
 
@@ -43,7 +43,7 @@ def checkpoint_of(resume: str, config: Namespace) -> str | None:
         run = newest_run(Path(arguments.get("save_dir", "runs")) / str(arguments.get("name", "")))
         return None if run is None else str(run / "checkpoints" / LAST)
     run = run_of(Path(resume)) if resume.endswith(".ckpt") else Path(resume)
-    if not any(run.glob("checkpoints/*.ckpt")):
+    if not has_checkpoint(run):
         raise UsageError(f"'{run}' is no run to go on with: expected --resume auto, or runs/<task>/version_N")
     return resume if resume.endswith(".ckpt") else str(run / "checkpoints" / LAST)
 

@@ -18,6 +18,11 @@ def run_of(checkpoint: Path) -> Path:
     return checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint.parent
 
 
+def has_checkpoint(run: str | Path) -> bool:
+    """Whether there is one to go on with in a run's folder."""
+    return any(Path(run).glob("checkpoints/*.ckpt"))
+
+
 def newest_run(folder: Path) -> Path | None:
     """The run of the highest number that has a checkpoint to go on with; None where there is none.
 

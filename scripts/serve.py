@@ -14,6 +14,7 @@ if __name__ == "__main__":  # run as a file: import from the repository, not fro
     sys.path[:1] = [str(Path(__file__).resolve().parents[1]), str(Path.cwd())]
 
 from scripts.errors import UsageError, exit_code
+from scripts.flags import add_trust
 from scripts.quiet import hush
 
 STOP_S = 30  # that requests in flight have to be finished
@@ -32,6 +33,7 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument("--wait_ms", type=float, default=2, help="how long a batch waits for more inputs (default: 2)")
     parser.add_argument("--max_bytes", type=int, default=10 * 2**20, help="most bytes of a request (default: 10 MiB)")
     parser.add_argument("--max_inputs", type=int, default=1000, help="most inputs of a request (default: 1000)")
+    add_trust(parser)
     parser.add_argument("--debug", action="store_true", help="errors with their traceback, and a line for each request")
     options = parser.parse_args(args)
     return exit_code(lambda: serve(options), debug=options.debug)
@@ -57,7 +59,7 @@ def serve(options: argparse.Namespace) -> None:
     from scripts.trained import load_trained
 
     hush()
-    trained = load_trained(options.checkpoint)
+    trained = load_trained(options.checkpoint, options.trust)
     predictor = Predictor(trained.model, trained.data, devices_of(options.gpus))
     predictor(trained.data.example_batch())  # the first call allocates, and would keep a client waiting
     limits = Limits(options.max_batch_size, options.wait_ms / 1000, options.max_bytes, options.max_inputs)

@@ -1,5 +1,6 @@
 """What a checkpoint holds, ready for use: all that is done after training begins here."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,8 +33,12 @@ class Trained(NamedTuple):
         }
 
 
-def load_trained(path: str | Path) -> Trained:
+def load_trained(path: str | Path, trust: Collection[str] = ()) -> Trained:
     """The model and the data of a checkpoint, the model on the CPU in evaluation mode.
+
+    Args:
+        path: the file.
+        trust: packages of one's own whose classes it may name.
 
     Raises:
         FileNotFoundError, ValueError: as `read_checkpoint`, `DataModule.from_checkpoint` and
@@ -41,7 +46,10 @@ def load_trained(path: str | Path) -> Trained:
     """
     checkpoint = read_checkpoint(path)
     try:
-        data, model = DataModule.from_checkpoint(checkpoint), LightModel.from_checkpoint(checkpoint)
+        data, model = (
+            DataModule.from_checkpoint(checkpoint, trust=trust),
+            LightModel.from_checkpoint(checkpoint, trust=trust),
+        )
     except ValueError as error:
         written = checkpoint.get("lightfit", {}).get("version", VERSION)
         other = f". The checkpoint was written by LightFit {written}, and this is {VERSION}"

@@ -1,17 +1,13 @@
 """A training run: what was found, the net, the epochs, the result, and what to type next."""
 
-import signal
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from callbacks import TrainingStopped
 from callbacks.sample_outputs import SampleOutputs
 from datamodules import DataModule
 from lightning_modules import LightModel
@@ -20,12 +16,12 @@ from scripts.card import write_card
 from scripts.children import end_with_parent, is_child
 from scripts.cli import LightFitCLI
 from scripts.devices import accelerator_and_devices, check_compiler
-from scripts.errors import Interrupted, UsageError
+from scripts.endings import in_words
 from scripts.evaluation import Evaluation, evaluate_test
 from scripts.net_views import log_graph, summarise
 from scripts.profiling import spare_profiler
 from scripts.quiet import hush, say, speak
-from scripts.reporting import how_to_go_on, report
+from scripts.reporting import report
 from scripts.resume import other_batches
 from scripts.run_folder import claimed
 from scripts.threads import set_threads
@@ -111,7 +107,7 @@ def _train(task: str, cli: LightFitCLI, watchers: Sequence[Callback]) -> Run:
     if cli.extras.compile:
         model.net.compile()
     started = time.monotonic()
-    with _told_how_to_go_on(cli):
+    with in_words(cli):
         trainer.fit(model, datamodule=data, ckpt_path=cli.config.ckpt_path, weights_only=True)
         seconds = time.monotonic() - started
         evaluations = evaluate_best(trainer, model, data)
@@ -119,23 +115,6 @@ def _train(task: str, cli: LightFitCLI, watchers: Sequence[Callback]) -> Run:
         report(trainer, model, data, seconds=seconds, test_scores=_scores(evaluations.get("test"), "test"))
         write_card(cli, evaluations, task=task, seconds=seconds)
     return Run(trainer, model, data, evaluations)
-
-
-@contextmanager
-def _told_how_to_go_on(cli: LightFitCLI) -> Iterator[None]:
-    """Errors in the user's words; a signal that ends the run, with the command that goes on."""
-    trainer = cli.trainer
-    try:
-        yield
-    except MisconfigurationException as error:
-        raise UsageError(str(error)) from error
-    except TrainingStopped as stopped:
-        # One of Lightning's own processes leaves the word to the first, which takes any other code for a failure.
-        told = how_to_go_on(trainer, cli.command, stopped.number)
-        raise Interrupted(0 if is_child(trainer) else stopped.number, told) from None
-    except SystemExit as end:  # Lightning's answer to a signal that comes before or after the training
-        number = end.__context__.number if isinstance(end.__context__, Interrupted) else signal.SIGINT
-        raise Interrupted(number, how_to_go_on(trainer, cli.command, number)) from None
 
 
 def evaluate_best(trainer: Trainer, model: LightModel, data: DataModule) -> dict[str, Evaluation]:

@@ -3,7 +3,7 @@
 import argparse
 import importlib.util
 import re
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from scripts.errors import UsageError
 
@@ -21,6 +21,7 @@ class Extras(NamedTuple):
     resume: str | None = None  # a run to go on with
     checkpoint_every: tuple[int, float] | None = None  # steps, seconds; one of them 0
     strategy: str | None = None  # of the trainer
+    on_nan: Literal["stop", "skip"] = "stop"  # what a loss that is no number does
 
 
 NOTHING = Extras()
@@ -30,6 +31,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags to a parser."""
     parser.add_argument("--threads", type=int)
     parser.add_argument("--strategy")
+    parser.add_argument("--on_nan", choices=("stop", "skip"), default="stop")
     parser.add_argument("--resume")
     parser.add_argument("--checkpoint_every")
     parser.add_argument("--early_stopping", type=int)
@@ -74,6 +76,7 @@ def extras_of(options: argparse.Namespace, task: str) -> Extras:
         options.resume,
         interval_of(options.checkpoint_every) if options.checkpoint_every is not None else None,
         options.strategy,
+        options.on_nan,
     )
 
 

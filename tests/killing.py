@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import resource
 import signal
 import sys
 import time
@@ -17,7 +18,9 @@ forkserver = multiprocessing.get_context("forkserver")
 forkserver.set_forkserver_preload(["scripts.training", "callbacks", "lightning_modules.nets", "torchvision.transforms"])
 
 
-def _fit(folder: Path, log: str, args: Sequence[str]) -> None:
+def _fit(folder: Path, log: str, args: Sequence[str], file_bytes: int) -> None:
+    if file_bytes:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
     os.chdir(folder)
     sys.path.insert(0, str(folder))  # as the script does, for classes of one's own
     stream = open(log, "a", buffering=1)  # noqa: SIM115 - as long as the process
@@ -34,17 +37,17 @@ def _fit(folder: Path, log: str, args: Sequence[str]) -> None:
     os._exit(code)
 
 
-def start(folder: Path, args: Sequence[str], log: str = "log.txt") -> Any:
-    """A run that has begun in a folder."""
+def start(folder: Path, args: Sequence[str], log: str = "log.txt", *, file_bytes: int = 0) -> Any:
+    """A run that has begun in a folder; it can write no file larger than `file_bytes`, unless that is 0."""
     (folder / log).touch()
-    process = forkserver.Process(target=_fit, args=(folder, log, args))
+    process = forkserver.Process(target=_fit, args=(folder, log, args, file_bytes))
     process.start()
     return process
 
 
-def finish(folder: Path, args: Sequence[str], log: str = "log.txt") -> int:
+def finish(folder: Path, args: Sequence[str], log: str = "log.txt", *, file_bytes: int = 0) -> int:
     """The exit code of a run."""
-    process = start(folder, args, log)
+    process = start(folder, args, log, file_bytes=file_bytes)
     process.join(TIMEOUT_S)
     if process.exitcode is None:
         process.kill()

@@ -26,26 +26,26 @@ def test_download_once(server: tuple[str, Path], tmp_path: Path) -> None:
     url, folder = server
     (folder / "a").write_bytes(b"hello")
     sha256 = hashlib.sha256(b"hello").hexdigest()
-    path = download(f"{url}/a", tmp_path / "data" / "a", sha256=sha256)
+    path = download(f"{url}/a", tmp_path / "data" / "a", sha256=sha256, size_bytes=5)
     assert path.read_bytes() == b"hello"
     (folder / "a").unlink()
-    assert download(f"{url}/a", path, sha256=sha256) == path
-    assert [item.name for item in path.parent.iterdir()] == ["a"]
+    assert download(f"{url}/a", path, sha256=sha256, size_bytes=5) == path
+    assert [item.name for item in path.parent.glob("[!.]*")] == ["a"]
 
 
 def test_other_checksum_leaves_nothing(server: tuple[str, Path], tmp_path: Path) -> None:
     url, folder = server
     (folder / "a").write_bytes(b"hello")
     with pytest.raises(DataError, match=r"another checksum: expected sha256 0000, received 2cf24.* \(5 bytes\)"):
-        download(f"{url}/a", tmp_path / "data" / "a", sha256="0000")
-    assert list((tmp_path / "data").iterdir()) == []
+        download(f"{url}/a", tmp_path / "data" / "a", sha256="0000", size_bytes=5)
+    assert list((tmp_path / "data").glob("[!.]*")) == []
 
 
 @pytest.mark.parametrize("name", ["missing", "short"])
 def test_failed_download_says_where_to_put_the_file(name: str, server: tuple[str, Path], tmp_path: Path) -> None:
     with pytest.raises(ConnectionError, match=rf"could not download {server[0]}/{name} .*put the file at .*data/a'"):
-        download(f"{server[0]}/{name}", tmp_path / "data" / "a", sha256="0000")
-    assert list((tmp_path / "data").iterdir()) == []
+        download(f"{server[0]}/{name}", tmp_path / "data" / "a", sha256="0000", size_bytes=100)
+    assert list((tmp_path / "data").glob("[!.]*")) == []
 
 
 def test_offline() -> None:
@@ -65,6 +65,7 @@ def test_acl_imdb_from_download_to_batches(server: tuple[str, Path], monkeypatch
     sha256 = make_archive(folder / "a.tar.gz", members)
     monkeypatch.setattr(text_sources, "ACL_IMDB_URL", f"{url}/a.tar.gz")
     monkeypatch.setattr(text_sources, "ACL_IMDB_SHA256", sha256)
+    monkeypatch.setattr(text_sources, "ACL_IMDB_BYTES", (folder / "a.tar.gz").stat().st_size)
     data = TextDataModule("aclImdb")
     data.setup()
     assert [len(part) for part in (data.train_data, data.val_data, data.test_data or [])] == [16, 4, 20]
@@ -79,7 +80,7 @@ def test_archive_that_leaves_its_folder_is_refused(member: str, tmp_path: Path) 
     (tmp_path / "data").mkdir()
     with pytest.raises(DataError, match=r"a.tar.gz' (is refused|cannot be extracted)"):
         extract(tmp_path / "a.tar.gz", tmp_path / "data", member="aclImdb")
-    assert list((tmp_path / "data").iterdir()) == []
+    assert list((tmp_path / "data").glob("[!.]*")) == []
     assert not Path("/tmp/lightfit-out.txt").exists()
     assert not (tmp_path / "out.txt").exists()
 
@@ -90,4 +91,4 @@ def test_damaged_archive(tmp_path: Path) -> None:
     (tmp_path / "a.tar.gz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(DataError, match="cannot be extracted"):
         extract(tmp_path / "a.tar.gz", tmp_path, member="aclImdb")
-    assert [item.name for item in tmp_path.iterdir()] == ["a.tar.gz"]
+    assert [item.name for item in tmp_path.glob("[!.]*")] == ["a.tar.gz"]

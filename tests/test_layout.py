@@ -101,5 +101,6 @@ def test_top_level_is_the_agreed_one() -> None:
     assert found - TOP_LEVEL - {"data", "runs", "build"} == set()
 
 
-def test_namespace_file_is_the_same_in_every_room() -> None:
+def test_files_that_rooms_share_are_the_same() -> None:
     assert len({(ROOT / room / "namespace.py").read_bytes() for room in ROOMS[:3]}) == 1
+    assert len({(ROOT / room / "trust.py").read_bytes() for room in ROOMS[:2]}) == 1

@@ -50,13 +50,18 @@ def own(reviews: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("model", ["Builds", "MayTake"])
 @pytest.mark.usefixtures("own")
-def test_a_model_that_builds_its_net(model: str, fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_builds_its_net(
+    model: str, fit: Fit, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.syspath_prepend(str(Path.cwd()))
     Path("mine.yaml").write_text(PRESET.format(model=model))
     assert fit("--task", "mine.yaml", "--quiet")[::2] == (0, "")
     last = "runs/mine/version_0/checkpoints/last.ckpt"
     assert fit("--task", "mine.yaml", "--quiet", "--trainer.max_epochs", 3, "--ckpt_path", last)[::2] == (0, "")
-    assert predict([last, "a good film"]) == 0
+    assert predict([last, "a good film", "--trust", "mine"]) == 0
+    capsys.readouterr()
+    assert predict([last, "a good film"]) == 1
+    assert "names classes of 'mine', and to build them would run that code: nothing was run" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("own")
