@@ -16,7 +16,6 @@ from datamodules.codec import Codec
 from datamodules.namespace import pl
 from datamodules.rebuild import keep_plain, rebuild
 from datamodules.sampler import BatchSampler, ResumableLoader
-from datamodules.workers import outlive_signals
 
 DATA_DIR = Path("data")  # against the working directory, when it is used
 
@@ -149,7 +148,6 @@ class DataModule(pl.LightningDataModule, Codec):
             collate_fn=as_it_is,
             num_workers=self.loader_workers,
             pin_memory=self.loader_workers > 0 and torch.cuda.is_available(),
-            worker_init_fn=outlive_signals,
         )
         if trainer and shuffle:
             loader.progress = trainer.fit_loop.epoch_loop.batch_progress

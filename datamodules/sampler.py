@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
 from datamodules.errors import DataError
+from datamodules.workers import start_workers
 
 
 class BatchSampler(DistributedSampler):
@@ -148,8 +149,11 @@ class ResumableLoader(DataLoader):
 
         Begun when the first one is asked for: a trainer makes the iterator before it knows where a run goes on.
         """
-        iterator = super().__iter__()  # in any case: it draws a random number, and a run is the same with workers
-        yield from iterator if self.num_workers else map(self.dataset.__getitem__, self.sampler)
+        if self.num_workers:
+            yield from start_workers(self, super().__iter__)
+        else:
+            super().__iter__()  # it draws a random number, and a run is the same with workers
+            yield from map(self.dataset.__getitem__, self.sampler)
 
     def state_dict(self) -> dict[str, Any]:
         """Number of samples in a batch, on all processes; the position is the trainer's, the order the epoch's."""

@@ -77,6 +77,11 @@ def message(error: Exception) -> str:
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     if text.startswith("Caught ") and "in DataLoader worker process" in text:  # and then a traceback, as text
         text = text.strip().splitlines()[-1].partition(": ")[2]
+    if text.startswith("DataLoader worker (pid"):
+        return (
+            f"a process that makes batches died ({text.splitlines()[0]}), as one does that the system kills when "
+            "memory is short: try fewer by --data.num_workers, 0 for none"
+        )
     expected = (
         isinstance(error, (UsageError, OutOfMemory, ValueError, OSError, ImportError)) or type(error) is LookupError
     )

@@ -10,9 +10,13 @@ from pathlib import Path
 import pandas as pd
 import psutil
 import pytest
+import torch
 from conftest import make_images, make_reviews, write_csv
+from torch.utils.data import TensorDataset
 
+from datamodules import workers
 from datamodules.cache import Arrays, Grow, cached
+from datamodules.sampler import BatchSampler, ResumableLoader
 from lightning_modules.checkpoint import read_checkpoint
 from scripts.run_folder import newest_run
 
@@ -151,3 +155,27 @@ def test_on_a_full_disk_the_last_checkpoint_survives(workplace: Path) -> None:
     assert last.read_bytes() == before
     assert read_checkpoint(last)["epoch"] == 0
     assert finish(workplace, [*line, "3", "--resume", "auto"]) == 0
+
+
+def test_a_worker_that_does_not_start_is_begun_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "START_S", 0.5)
+    begun: list[int] = []
+
+    def forked() -> int:
+        pid = fork()
+        if pid == 0 and len(begun) == 1:
+            time.sleep(60)  # stuck, before it runs a line
+        begun.append(pid)
+        return pid
+
+    fork = os.fork
+    monkeypatch.setattr(os, "fork", forked)
+    data = TensorDataset(torch.arange(33))
+    loader = ResumableLoader(data, sampler=BatchSampler(33, batch_size=5), batch_size=None, num_workers=2)
+    torch.manual_seed(0)
+    assert torch.cat([batch[0] for batch in loader]).tolist() == list(range(33))
+    assert len(begun) == 4
+    state = torch.get_rng_state()
+    torch.manual_seed(0)
+    list(ResumableLoader(data, sampler=BatchSampler(33, batch_size=5), batch_size=None))
+    assert torch.equal(state, torch.get_rng_state())
