@@ -5,7 +5,6 @@ import re
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor
@@ -13,12 +12,7 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 from datamodules.errors import DataError
 from datamodules.jpeg import MAX_PIXELS, decode_jpeg
 
-try:
-    from torchvision.io import decode_image
-except ImportError:  # torchvision 0.29 announced that a later release will be without it
-    decode_image = None
-
-JPEG, PNG = b"\xff\xd8", b"\x89PNG"
+JPEG = b"\xff\xd8"
 
 
 def image_size(data: bytes) -> tuple[int, int]:
@@ -44,8 +38,8 @@ def image_size(data: bytes) -> tuple[int, int]:
 def decode(data: bytes, *, at_least: int = 0) -> Tensor:
     """An encoded image to RGB, upright as its EXIF says, (3, H, W) uint8.
 
-    JPEG by libjpeg-turbo, PNG by torchvision, and by Pillow what they cannot read. Grey becomes three equal channels,
-    alpha is dropped.
+    JPEG by libjpeg-turbo, other formats and what it cannot read by Pillow: torchvision's decoder ends the process on
+    some damaged files. Grey becomes three equal channels, alpha is dropped.
 
     Args:
         data: the image's file.
@@ -59,12 +53,7 @@ def decode(data: bytes, *, at_least: int = 0) -> Tensor:
     if data.startswith(JPEG) and (pixels := decode_jpeg(data, at_least)) is not None:
         return pixels
     image_size(data)
-    try:
-        # Of other formats torchvision reads some, but not which way is up.
-        pixels = _by_torchvision(data) if decode_image and data.startswith((JPEG, PNG)) else _by_pillow(data)
-    except (RuntimeError, ValueError):
-        pixels = _by_pillow(data)
-    return pixels if pixels.dtype == torch.uint8 else (pixels.int() >> 8).to(torch.uint8)  # 16 bits a channel
+    return _by_pillow(data)
 
 
 def decode_file(path: Path) -> Tensor:
@@ -80,10 +69,6 @@ def decode_file(path: Path) -> Tensor:
         return decode(path.read_bytes())
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
-
-
-def _by_torchvision(data: bytes) -> Tensor:
-    return decode_image(torch.frombuffer(bytearray(data), dtype=torch.uint8), mode="RGB", apply_exif_orientation=True)
 
 
 def _by_pillow(data: bytes) -> Tensor:
