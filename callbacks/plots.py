@@ -28,7 +28,10 @@ class Plot(Figure):
         """The figure as a picture, (H, W, 3) uint8."""
         canvas = FigureCanvasAgg(self)
         canvas.draw()
-        return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+        pixels = np.asarray(canvas.buffer_rgba())[..., :3].copy()
+        # Figure and canvas hold each other: what they have drawn on would stay till Python looks for such circles.
+        del canvas.renderer
+        return pixels
 
 
 def publish(trainer: pl.Trainer, figure: Plot, name: str, *, step: int) -> None:

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor
 
@@ -28,7 +28,7 @@ def image_size(data: bytes) -> tuple[int, int]:
             width, height = image.size
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DataError(_too_large(f"{int(re.findall(r'[0-9]+', str(error))[0]):,} pixels")) from error
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except Exception as error:  # bytes that are no image make Pillow fail in any way
         raise DataError(f"no image, or one that is cut off: its first bytes are {data[:8]!r}") from error
     if height * width > MAX_PIXELS:
         raise DataError(_too_large(f"{width:,} x {height:,} pixels"))
@@ -78,8 +78,8 @@ def _by_pillow(data: bytes) -> Tensor:
             if upright.mode.startswith("I;16"):  # Pillow's own conversion cuts off what is above 255
                 upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
             return pil_to_tensor(upright.convert("RGB"))
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise DataError(f"cut off or damaged: {error}") from error
+    except Exception as error:  # a damaged file makes Pillow fail in any way
+        raise DataError(f"cut off or damaged: {error or type(error).__name__}") from error
 
 
 def _too_large(size: str) -> str:

@@ -1,5 +1,6 @@
 """A training run: what was found, the net, the epochs, the result, and what to type next."""
 
+import gc
 import time
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -92,8 +93,13 @@ def train(task: str, cli: LightFitCLI, *, watchers: Sequence[Callback] = ()) -> 
         cli: trainer, model and data.
         watchers: callbacks beside the configuration's.
     """
-    with claimed(cli.trainer, new=not cli.config.ckpt_path):
-        return _train(task, cli, watchers)
+    # What is there by now stays: Python then looks through what the run makes alone, and often enough for flat memory.
+    gc.freeze()
+    try:
+        with claimed(cli.trainer, new=not cli.config.ckpt_path):
+            return _train(task, cli, watchers)
+    finally:
+        gc.unfreeze()
 
 
 def _train(task: str, cli: LightFitCLI, watchers: Sequence[Callback]) -> Run:
