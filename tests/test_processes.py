@@ -83,8 +83,7 @@ def free_port() -> str:
         return str(listener.getsockname()[1])
 
 
-@pytest.mark.parametrize("task", LINES)
-@pytest.mark.parametrize("num_processes", [2, 3])
+@pytest.mark.parametrize(("task", "num_processes"), [("text", 2), ("images", 2), ("series", 2), ("images", 3)])
 def test_several_processes_are_one_run(task: str, num_processes: int, folder: Path) -> None:
     run(line_of(task, 1))
     run(line_of(task, num_processes))

@@ -14,7 +14,9 @@ import pytest
 import torch
 import yaml
 from conftest import make_reviews, make_series
+from killing import contents, differences
 
+from callbacks import EpochLines
 from datamodules import images as images_module
 from datamodules import series as series_module
 from datamodules import text
@@ -48,27 +50,66 @@ def small_series(data: dict[str, Any]) -> Path:
     return Path("small.csv")
 
 
+def data_of(task: str) -> dict[str, Any]:
+    return yaml.safe_load((TASKS / f"{task}.yaml").read_text())["data"].get("init_args", {})
+
+
+@pytest.fixture
+def line_of(
+    reviews: Path, images: Path, series: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], tuple[str, ...]]:
+    """A preset to the arguments that run it on small data."""
+
+    def line(task: str) -> tuple[str, ...]:
+        data = data_of(task)
+        own = {"source": str(reviews), "root": str(images), "path": str(series)}
+        given = [item for name, value in own.items() if data.get(name) == "" for item in (f"--data.{name}", value)]
+        if not given:
+            monkeypatch.setattr(text, "read_source", small_texts)
+            monkeypatch.setattr(images_module, "locate", lambda *args: None)
+            monkeypatch.setattr(images_module, "read_set", small_images)
+            monkeypatch.setattr(series_module, "locate", lambda *args: small_series(data))
+        if task == "finetune":  # weights as if downloaded, at a size that takes seconds
+            monkeypatch.setattr(classifier, "pretrained_state", lambda weights, net: net.model.state_dict())
+            given += ["--data.transforms.size", "32", "--data.num_workers", "0"]
+        return ("--task", task, *given)
+
+    return line
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("task", task_names())
-def test_every_preset_runs_on_small_data(
+def test_every_preset_goes_on_exactly_after_crashes(
     task: str,
     fit: Callable[..., tuple[int, str, str]],
-    reviews: Path,
-    images: Path,
-    series: Path,
+    line_of: Callable[[str], tuple[str, ...]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    data = yaml.safe_load((TASKS / f"{task}.yaml").read_text())["data"].get("init_args", {})
-    own = {"source": str(reviews), "root": str(images), "path": str(series)}
-    given = [item for name, value in own.items() if data.get(name) == "" for item in (f"--data.{name}", value)]
-    if not given:
-        monkeypatch.setattr(text, "read_source", small_texts)
-        monkeypatch.setattr(images_module, "locate", lambda *args: None)
-        monkeypatch.setattr(images_module, "read_set", small_images)
-        monkeypatch.setattr(series_module, "locate", lambda *args: small_series(data))
-    if task == "finetune":  # weights as if downloaded, at a size that takes seconds
-        monkeypatch.setattr(classifier, "pretrained_state", lambda weights, net: net.model.state_dict())
-        given += ["--data.transforms.size", "32", "--data.num_workers", "0"]
-    code, out, err = fit("--task", task, *given, *SMALL)
+    line = (*line_of(task), "--trainer.max_epochs", 3, "--quiet", "--data.batch_size", 16, "--checkpoint_every", 1)
+    assert fit(*line)[0] == 0
+    run = Path(f"runs/{task}")
+    num_steps = int(contents(run / "version_0")["global_step"])
+    batch_end = EpochLines.on_train_batch_end
+
+    def crash(self: EpochLines, trainer: Any, *args: Any) -> None:
+        batch_end(self, trainer, *args)
+        if trainer.global_step == crash_at:
+            raise RuntimeError("power cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EpochLines, "on_train_batch_end", crash)
+        for turn, crash_at in enumerate((num_steps // 5 + 2, num_steps // 2 + 2, num_steps - 1)):  # noqa: B007 - crash looks at it
+            assert fit(*line, *(("--resume", "auto") if turn else ()))[0] == 1
+    assert fit(*line, "--resume", "auto")[0] == 0
+    assert differences(contents(run / "version_0"), contents(run / "version_1")) == []
+
+
+@pytest.mark.parametrize("task", task_names())
+def test_every_preset_runs_on_small_data(
+    task: str, fit: Callable[..., tuple[int, str, str]], line_of: Callable[[str], tuple[str, ...]]
+) -> None:
+    data = data_of(task)
+    code, out, err = fit(*line_of(task), *SMALL)
     assert (code, err) == (0, "")
     assert "best epoch" in out
     tested = data.get("root", "") != "" or ("path" in data and data.get("split", [1])[-1] != 0)
