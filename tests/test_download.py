@@ -41,6 +41,14 @@ def test_other_checksum_leaves_nothing(server: tuple[str, Path], tmp_path: Path)
     assert list((tmp_path / "data").glob("[!.]*")) == []
 
 
+def test_more_than_is_expected_is_not_kept(server: tuple[str, Path], tmp_path: Path) -> None:
+    url, folder = server
+    (folder / "a").write_bytes(b"hello" * 100_000)
+    with pytest.raises(DataError, match="sends more than the 5 bytes that are expected"):
+        download(f"{url}/a", tmp_path / "data" / "a", sha256="0000", size_bytes=5)
+    assert list((tmp_path / "data").glob("[!.]*")) == []
+
+
 @pytest.mark.parametrize("name", ["missing", "short"])
 def test_failed_download_says_where_to_put_the_file(name: str, server: tuple[str, Path], tmp_path: Path) -> None:
     with pytest.raises(ConnectionError, match=rf"could not download {server[0]}/{name} .*put the file at .*data/a'"):

@@ -90,6 +90,7 @@ def test_examples_are_short_and_need_none_of_this(task: str) -> None:
     assert names - sys.stdlib_module_names <= {"numpy", "onnxruntime", "PIL"}
 
 
+@pytest.mark.slow
 def test_series_with_all_there_is(fit: Callable[..., tuple[int, str, str]], capsys: pytest.CaptureFixture[str]) -> None:
     """Differences, columns of the past and known ones, as the example has to undo and to find them."""
     table = make_series(260).assign(hour=lambda t: t["date"].dt.hour)

@@ -16,6 +16,7 @@ ROOT = TASKS.parent
 ROOMS = ("lightning_modules", "datamodules", "callbacks", "scripts")
 TOP_LEVEL = {"lightning_modules", "datamodules", "callbacks", "scripts", "tests", "tasks", "benchmarks"} | {
     "pyproject.toml",
+    "requirements.lock",
     "README.md",
     "CHANGELOG.md",
 }

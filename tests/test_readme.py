@@ -1,12 +1,21 @@
 """What the README says is so."""
 
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 from scripts.presets import TASKS, task_names
 from scripts.tune_space import read_space
@@ -60,6 +69,44 @@ def test_first_two_commands_set_everything_up() -> None:
     assert train.endswith("scripts/fit.py --task imdb")
     assert test.endswith("-m pytest")
     assert all(command.startswith("python3 -m venv .venv && .venv/bin/pip install") for command in (train, test))
+
+
+def test_every_promise_names_its_test() -> None:
+    promises = TEXT.split("## What LightFit guarantees")[1].split("\n## ")[0]
+    tests = "".join(path.read_text(encoding="utf-8") for path in (TASKS.parent / "tests").glob("test_*.py"))
+    rows = [line for line in promises.splitlines() if line.startswith("| ")][2:]
+    assert len(rows) > 20
+    for row in rows:
+        names = re.findall(r"`(test_\w+)`", row)
+        assert names, row
+        assert [name for name in names if f"def {name}(" not in tests] == []
+
+
+@pytest.mark.slow
+def test_ray_train_runs(reviews: Path) -> None:
+    pytest.importorskip("ray.train", reason="Ray is not installed: pip install 'lightfit[ray]'")
+    (program,) = blocks("py")
+    Path("train_ray.py").write_text(program)
+    paths = {"PYTHONPATH": str(TASKS.parent)}
+    run = subprocess.run(
+        [sys.executable, "train_ray.py"], capture_output=True, text=True, timeout=300, env={**os.environ, **paths}
+    )
+    assert run.returncode == 0, run.stderr
+    assert "val_accuracy" in run.stdout + run.stderr
+
+
+def test_the_lock_file_has_what_is_needed_with_hashes() -> None:
+    lock = (TASKS.parent / "requirements.lock").read_text(encoding="utf-8")
+    locked: dict[str, set[str]] = {}
+    for name, version in re.findall(r"^([\w.-]+)==([\w.]+)", lock, re.MULTILINE):
+        locked.setdefault(name.lower(), set()).add(version)
+    project = tomllib.loads((TASKS.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for requirement in map(Requirement, project["dependencies"]):
+        versions = locked[requirement.name.lower()]
+        assert all(requirement.specifier.contains(version) for version in versions), requirement
+    entries = re.split(r"^(?=[\w.-]+==)", lock, flags=re.MULTILINE)[1:]
+    assert [entry for entry in entries if "--hash=sha256:" not in entry] == []
+    assert "http" not in lock
 
 
 @pytest.mark.parametrize("task", task_names())

@@ -290,10 +290,12 @@ def test_published_series_come_from_where_they_are_published(
     address, folder = server
     (folder / "c.csv").write_text("date\ta\n2020-01-24\t1\n")
     digest = "0" * 64
-    monkeypatch.setitem(DOWNLOADS, "covid-19", DOWNLOADS["covid-19"]._replace(url=f"{address}/c.csv", sha256=digest))
+    monkeypatch.setitem(
+        DOWNLOADS, "covid-19", DOWNLOADS["covid-19"]._replace(url=f"{address}/c.csv", sha256=digest, size_bytes=20)
+    )
     with pytest.raises(DataError, match="another checksum"):
         locate("covid-19", Path("data"))
-    assert list(Path("data").iterdir()) == []
+    assert list(Path("data").glob("[!.]*")) == []
     monkeypatch.setitem(DOWNLOADS, "etth1", DOWNLOADS["etth1"]._replace(url=f"{address}/no.csv"))
     with pytest.raises(ConnectionError, match="put the file at .*ETTh1.csv"):
         locate("etth1", Path("data"))

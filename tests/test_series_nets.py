@@ -112,6 +112,7 @@ def test_convolutions_have_feature_maps_over_time(number: int, name: str) -> Non
 
 
 @pytest.mark.parametrize("number", range(4))
+@pytest.mark.slow
 def test_nets_learn_what_comes_round(number: int) -> None:
     torch.manual_seed(0)
     phase = torch.rand(64, 1, 3) * 24
