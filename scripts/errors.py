@@ -2,9 +2,7 @@
 
 import signal
 import sys
-import threading
 from collections.abc import Callable
-from typing import Any
 
 TYPED, FAILED, SIGNALLED = 2, 1, 128  # the last one plus the signal's number, as shells count
 
@@ -50,8 +48,6 @@ def exit_code(command: Callable[[], None], *, debug: bool) -> int:
         command: what to run.
         debug: let exceptions through, with their traceback.
     """
-    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _terminate)
     try:
         command()
     except KeyboardInterrupt as interrupt:
@@ -65,11 +61,6 @@ def exit_code(command: Callable[[], None], *, debug: bool) -> int:
         print(f"error: {message(error)}", file=sys.stderr)
         return TYPED if _typed(error) else FAILED
     return 0
-
-
-def _terminate(number: int, frame: Any) -> None:
-    # As Ctrl-C does, so that what is half-written is deleted.
-    raise Interrupted(number)
 
 
 def message(error: Exception) -> str:

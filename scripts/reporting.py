@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 from pytorch_lightning import Trainer
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
 
 from datamodules import DataModule
 from lightning_modules import LightModel
@@ -55,20 +55,22 @@ def _in_words(scores: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
 
 
-def how_to_go_on(trainer: Trainer, command: Sequence[str], number: int) -> str:
+def how_to_go_on(trainer: Trainer, keeper: Checkpoint | None, command: Sequence[str], number: int) -> str:
     """What to say of a run that a signal ended: where it stopped, and what to type to go on.
 
     Args:
         trainer: the trainer.
+        keeper: what has saved its checkpoints.
         command: what was typed.
         number: the signal's.
     """
     name = signal.Signals(number).name
     stopped = f"stopped by {name} in epoch {trainer.current_epoch}, after step {trainer.global_step}"
-    checkpoint = trainer.checkpoint_callback
-    last = checkpoint.last_model_path if isinstance(checkpoint, ModelCheckpoint) else ""
+    last = keeper.last_model_path if isinstance(keeper, ModelCheckpoint) else ""
     if not last or not Path(last).is_file():
         return f"{stopped}; nothing was saved yet"
+    if not command:  # a part of a search or of a cross-validation, which begin it anew
+        return f"{stopped}; saved in {from_here(Path(last))}"
     words = shlex.join([*_without_resuming(command), "--resume", str(from_here(Path(last).parents[1]))])
     return f"{stopped}; saved in {from_here(Path(last))}. To go on:\n  python {from_here(SCRIPTS)}/fit.py {words}"
 

@@ -17,7 +17,7 @@ from scripts.card import write_card
 from scripts.children import end_with_parent, is_child
 from scripts.cli import LightFitCLI
 from scripts.devices import accelerator_and_devices, check_compiler
-from scripts.endings import in_words
+from scripts.endings import in_words, terminable
 from scripts.evaluation import Evaluation, evaluate_test
 from scripts.net_views import log_graph, summarise
 from scripts.profiling import spare_profiler
@@ -116,7 +116,8 @@ def _train(task: str, cli: LightFitCLI, watchers: Sequence[Callback]) -> Run:
     with in_words(cli):
         trainer.fit(model, datamodule=data, ckpt_path=cli.config.ckpt_path, weights_only=True)
         seconds = time.monotonic() - started
-        evaluations = evaluate_best(trainer, model, data)
+        with terminable():
+            evaluations = evaluate_best(trainer, model, data)
     if trainer.is_global_zero:
         report(trainer, model, data, seconds=seconds, test_scores=_scores(evaluations.get("test"), "test"))
         write_card(cli, evaluations, task=task, seconds=seconds)

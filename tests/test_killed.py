@@ -122,6 +122,28 @@ def test_a_second_signal_ends_the_run_at_once(folder: Path) -> None:
     assert process.exitcode == 128 + signal.SIGTERM
 
 
+SLOW_TEST = """
+import time
+from lightning_modules import TextClassifier
+
+class Slow(TextClassifier):
+    def test_step(self, batch, batch_idx):
+        print("evaluates", flush=True)
+        time.sleep(2)
+        return super().test_step(batch, batch_idx)
+"""
+
+
+def test_a_signal_after_the_training_ends_the_evaluation(folder: Path) -> None:
+    (folder / "slow.py").write_text(SLOW_TEST)
+    args = ["--task", "text", "--data.source", "reviews.csv", "--gpus", "0", "--model", "slow.Slow", "--quiet"]
+    process = start(folder, args)
+    assert kill_when(process, lambda: "evaluates\n" in (folder / "log.txt").read_text(), signal.SIGTERM)
+    process.join(10)
+    assert process.exitcode == 128 + signal.SIGTERM
+    assert "--resume runs/text/version_0" in (folder / "log.txt").read_text()
+
+
 def test_a_run_is_trained_by_one_process_at_a_time(folder: Path) -> None:
     line = line_of("digits", "--trainer.max_epochs", "50")
     process = start(folder, line)
