@@ -27,6 +27,13 @@ GOOD = ("good", "fine", "great", "lovely")
 BAD = ("bad", "awful", "poor", "dreadful")
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints what tests have to say beside that they passed."""
+    for report in terminalreporter.stats.get("passed", []):
+        for line in (value for name, value in report.user_properties if name == "said"):
+            terminalreporter.write_line(line)
+
+
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes every connection fail that does not stay on this machine."""

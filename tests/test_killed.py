@@ -5,6 +5,7 @@ import random
 import shlex
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -41,7 +42,7 @@ def run_of(folder: Path, task: str, number: int) -> Path:
 
 @pytest.mark.parametrize("task", LINES)
 def test_killed_at_twenty_moments_ends_as_never_stopped(
-    task: str, folder: Path, capsys: pytest.CaptureFixture[str]
+    task: str, folder: Path, record_property: Callable[[str, object], None]
 ) -> None:
     line = line_of(task)
     assert finish(folder, line) == 0
@@ -59,8 +60,7 @@ def test_killed_at_twenty_moments_ends_as_never_stopped(
         found = differences(expected, contents(max(run.parent.iterdir(), key=lambda path: path.stat().st_ctime)))
         assert found == [], f"{number}: {found}"
         same += 1
-    with capsys.disabled():
-        print(f"\n{task}: {same} of {NUM_KILLS} identical, {alive} were killed before they ended")
+    record_property("said", f"{task}: {same} of {NUM_KILLS} identical, {alive} were killed before they ended")
     assert alive > NUM_KILLS / 2
 
 
@@ -99,6 +99,7 @@ def test_a_signal_ends_the_run_with_the_command_that_goes_on(task: str, number: 
 
 SLOW_MODEL = """
 import time
+from collections.abc import Callable
 from lightning_modules import TextClassifier
 
 class Slow(TextClassifier):
@@ -124,6 +125,7 @@ def test_a_second_signal_ends_the_run_at_once(folder: Path) -> None:
 
 SLOW_TEST = """
 import time
+from collections.abc import Callable
 from lightning_modules import TextClassifier
 
 class Slow(TextClassifier):

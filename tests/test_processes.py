@@ -208,7 +208,7 @@ from scripts.trainers import quiet_trainer
 if __name__ == "__main__":
     num_processes, checkpoint, flag, source = int(sys.argv[1]), *sys.argv[2:]
     several = {"devices": num_processes, "strategy": "ddp"} if num_processes > 1 else {}
-    trained = load_trained(checkpoint)
+    trained = load_trained(checkpoint, ["nets"])
     part = choose_part(trained, [flag, source, "--data.batch_size", "4"], None)
     trainer = quiet_trainer("0", callbacks=[SampleOutputs()], **several)
     evaluation = evaluate_test(trainer, trained.model, part.data)
@@ -250,7 +250,10 @@ def test_nets_with_batch_norm_are_evaluated_as_saved(folder: Path) -> None:
     checkpoints = Path("runs/images/version_0/checkpoints")
     epoch = int(read_checkpoint(next(checkpoints.glob("best*")))["epoch"])
     best = str(next(checkpoints.glob("best*")))
-    run([sys.executable, str(SCRIPTS / "evaluate.py"), best, "--split", "val", "--gpus", "0"], PYTHONPATH=str(folder))
+    run(
+        [sys.executable, str(SCRIPTS / "evaluate.py"), best, "--split", "val", "--gpus", "0", "--trust", "nets"],
+        PYTHONPATH=str(folder),
+    )
     metrics = json.loads(Path("runs/images/version_0/evaluation/evaluation.json").read_text())["metrics"]
     scores = {row["metric"]: row["value"] for row in metrics}
     assert scores["loss"] == pytest.approx(history("images", 0)["val_loss"][epoch], rel=1e-5)
