@@ -16,6 +16,7 @@ from datamodules.codec import Codec
 from datamodules.namespace import pl
 from datamodules.rebuild import keep_plain, rebuild
 from datamodules.sampler import BatchSampler, ResumableLoader
+from datamodules.trust import check_trusted
 
 DATA_DIR = Path("data")  # against the working directory, when it is used
 
@@ -174,3 +175,14 @@ class DataModule(pl.LightningDataModule, Codec):
             ValueError: as `rebuild`.
         """
         return rebuild(cls, DataModule, checkpoint, trust)
+
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **kwargs: Any) -> Self:
+        """Lightning's, which would build whatever the file names: only of known packages, and of this class's.
+
+        Raises:
+            ValueError: a class is of another package.
+        """
+        checkpoint = torch.load(checkpoint_path, map_location="cpu", weights_only=True)
+        check_trusted(checkpoint.get("datamodule_hyper_parameters", {}), (cls.__module__,))
+        return super().load_from_checkpoint(checkpoint_path, *args, **{"weights_only": True, **kwargs})
