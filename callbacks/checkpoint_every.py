@@ -36,7 +36,7 @@ class CheckpointEvery(pl.callbacks.Checkpoint):
         if self.seconds:
             due = due or time.monotonic() - self._saved_at >= self.seconds
             # Each process has a clock of its own, and they save together.
-            due = trainer.strategy.reduce_boolean_decision(due, all=False) if trainer.world_size > 1 else due
+            due = trainer.strategy.reduce_boolean_decision(due, all=False)
         if due and can_go_on_from(trainer) and (keeper := keeper_of(trainer)) is not None:
             keeper.save_last_now(trainer)
             self._saved_at, self._saved_step = time.monotonic(), trainer.global_step

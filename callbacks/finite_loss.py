@@ -97,9 +97,7 @@ class FiniteLoss(pl.Callback):
             print(f"{self.num_skipped} batches were left out, as their loss was no number")
 
     def _skip(self, trainer: pl.Trainer, pl_module: Any, finite: bool) -> None:
-        if trainer.world_size > 1:  # the gradients of one are in those of all
-            finite = trainer.strategy.reduce_boolean_decision(finite, all=True)
-        self._skips = not finite
+        self._skips = not trainer.strategy.reduce_boolean_decision(finite)  # the gradients of one are in those of all
         if self._skips:
             self.num_skipped += 1
             pl_module.forget_batch()

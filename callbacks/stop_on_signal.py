@@ -102,7 +102,7 @@ class StopOnSignal(pl.callbacks.Checkpoint):
         os._exit(128 + number)
 
     def _agreed(self, trainer: pl.Trainer) -> bool:
-        if trainer.world_size > 1 and trainer.strategy.reduce_boolean_decision(self._received > 0, all=False):
+        if trainer.strategy.reduce_boolean_decision(self._received > 0, all=False):
             self._received = self._received or signal.SIGTERM
         return self._received > 0
 

@@ -41,9 +41,12 @@ class EpochLog(QuickHooks):
 
     def forget_batch(self) -> None:
         """Takes the last training batch out of the means."""
-        for name, mean in self.means.items():
-            if not name.startswith(("val_", "test_")):
-                cast(SampleMean, mean).take_back()
+        for mean in self._train_means().values():
+            mean.take_back()
+
+    def _train_means(self) -> dict[str, SampleMean]:
+        means = {name: cast(SampleMean, mean) for name, mean in self.means.items()}
+        return {name: mean for name, mean in means.items() if not name.startswith(("val_", "test_"))}
 
     def on_train_epoch_start(self) -> None:
         """Opens the epoch's means."""
@@ -80,8 +83,7 @@ class EpochLog(QuickHooks):
         checkpoint |= {"history": [dict(row) for row in self._rows], "lightfit": WRITTEN_BY}
         epochs: Any = self.trainer.fit_loop.epoch_progress.current if self._trainer is not None else None
         if epochs is not None and epochs.processed < epochs.ready:
-            train = {name: mean for name, mean in self.means.items() if not name.startswith(("val_", "test_"))}
-            means = of_all_processes({name: cast(SampleMean, mean).so_far() for name, mean in train.items()})
+            means = of_all_processes({name: mean.so_far() for name, mean in self._train_means().items()})
             checkpoint["epoch_so_far"] = {"means": means, "val_row": dict(self._val_row)}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -41,7 +41,7 @@ class Run(NamedTuple):
 def build(
     task: str, args: list[str], *, gpus: str, quiet: bool, init: str = "strict", extras: Extras = NOTHING
 ) -> LightFitCLI:
-    """Trainer, model and data of a LightningCLI command line, the data read and the run folder there.
+    """Trainer, model and data of a LightningCLI command line, the data read.
 
     Args:
         task: name of the task, for the run folder.

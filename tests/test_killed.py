@@ -47,15 +47,15 @@ def test_killed_at_twenty_moments_ends_as_never_stopped(
     line = line_of(task)
     assert finish(folder, line) == 0
     history = run_of(folder, task, 0) / "history.csv"
-    expected, begun = contents(run_of(folder, task, 0)), history.stat().st_mtime
-    first = (run_of(folder, task, 0) / "config.yaml").stat().st_mtime
+    expected, ended = contents(run_of(folder, task, 0)), history.stat().st_mtime
+    begun = (run_of(folder, task, 0) / "config.yaml").stat().st_mtime
     chance, same, alive = random.Random(task), 0, 0
     for number in range(1, NUM_KILLS + 1):
         run = run_of(folder, task, number)
         saved = run / "checkpoints" / "last.ckpt"
         # From the first step on, or from the first checkpoint on: where there is none, a new run begins.
         ready = saved.exists if number % 4 else (run / "config.yaml").exists
-        alive += kill_when(start(folder, line), ready, after_s=chance.uniform(0, (begun - first) * 0.8))
+        alive += kill_when(start(folder, line), ready, after_s=chance.uniform(0, (ended - begun) * 0.8))
         assert finish(folder, [*line, "--resume", f"runs/{task}/version_{number}" if saved.exists() else "auto"]) == 0
         found = differences(expected, contents(max(run.parent.iterdir(), key=lambda path: path.stat().st_ctime)))
         assert found == [], f"{number}: {found}"
