@@ -1,5 +1,6 @@
 """What the DataModules of all domains share: order, loaders, and state in the checkpoint."""
 
+import inspect
 from abc import abstractmethod
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -16,7 +17,8 @@ from datamodules.codec import Codec
 from datamodules.namespace import pl
 from datamodules.rebuild import keep_plain, rebuild
 from datamodules.sampler import BatchSampler, ResumableLoader
-from datamodules.trust import check_trusted
+from lightfit.checkpoint import read_checkpoint
+from lightfit.trust import only_trusted, own_module
 
 DATA_DIR = Path("data")  # against the working directory, when it is used
 
@@ -42,6 +44,7 @@ class DataModule(pl.LightningDataModule, Codec):
     loader_workers = 0  # processes that make the batches
     loss_weights: list[float] | None = None  # what an error counts, by class
     source_argument: str  # name of the argument that says where the raw data is
+    imported_names: tuple[str, ...] = ()  # dotted paths that arguments name, beside classes, such as a tokenizer's
     reading_arguments: tuple[str, ...] = ()  # of those that may differ where a checkpoint reads another source
 
     def __init__(self, *, batch_size: int, seed: int) -> None:
@@ -164,25 +167,33 @@ class DataModule(pl.LightningDataModule, Codec):
         return epoch, loop.epoch_loop.batch_progress.current.processed if loop.restarting else 0
 
     @classmethod
-    def from_checkpoint(cls, checkpoint: Mapping[str, Any], *, trust: Collection[str] = ()) -> Self:
-        """The DataModule of a checkpoint that is read, with all it learned from its training data, but no data.
+    def from_checkpoint(
+        cls, checkpoint: Mapping[str, Any], *, trust: Collection[str] = (), changes: Mapping[str, Any] = {}
+    ) -> Self:
+        """Build the DataModule of a checkpoint that is read, with all it learned from its training data, but no data.
 
         Args:
             checkpoint: what is in the file.
             trust: packages of one's own whose classes it may name.
+            changes: arguments in the place of the checkpoint's, such as another source.
 
         Raises:
             ValueError: as `rebuild`.
         """
-        return rebuild(cls, DataModule, checkpoint, trust)
+        return rebuild(cls, checkpoint, trust, changes)
 
     @classmethod
-    def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **kwargs: Any) -> Self:
-        """Lightning's, which would build whatever the file names: only of known packages, and of this class's.
+    def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, trust: Collection[str] = (), **kwargs: Any) -> Self:
+        """Load a DataModule as Lightning does, but build no more than `from_checkpoint` would of what the file names.
 
         Raises:
-            ValueError: a class is of another package.
+            ValueError: as `rebuild`.
         """
-        checkpoint = torch.load(checkpoint_path, map_location="cpu", weights_only=True)
-        check_trusted(checkpoint.get("datamodule_hyper_parameters", {}), (cls.__module__,))
-        return super().load_from_checkpoint(checkpoint_path, *args, **{"weights_only": True, **kwargs})
+        checkpoint = read_checkpoint(checkpoint_path)
+        hparams = checkpoint.get("datamodule_hyper_parameters", {})
+        if not {"_class_path", "_instantiator"} & set(hparams):  # made in Python: no class is named
+            with only_trusted((*trust, *own_module(cls))):
+                return super().load_from_checkpoint(checkpoint_path, *args, **{"weights_only": True, **kwargs})
+        taken = set(inspect.signature(super().load_from_checkpoint).parameters)
+        own = {name: value for name, value in kwargs.items() if name not in taken}
+        return cls.from_checkpoint(checkpoint, trust=trust, changes=own)

@@ -1,7 +1,6 @@
 """Tokenised texts as arrays: read once, cached, gathered by the batch."""
 
 import hashlib
-import importlib
 import inspect
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,6 +21,7 @@ from datamodules.splits import SPLITS
 from datamodules.tables import Text
 from datamodules.vocabulary import PAD
 from datamodules.word_numbers import Tokenizer, WordNumbers
+from lightfit.trust import import_name
 
 CHUNK_CHARS = 2**21  # characters that are tokenised together
 TEXTS_AT_ONCE = 1024
@@ -34,10 +34,9 @@ def load_tokenizer(path: str) -> tuple[Tokenizer, str]:
     Raises:
         ValueError: there is no such function.
     """
-    module, _, name = path.rpartition(".")
     try:
-        function = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
+        function = import_name(path)
+    except ImportError as error:
         raise ValueError(
             f"no tokenizer at '{path}' ({error}); expected the dotted path of a function from str to list[str], in a "
             "module on PYTHONPATH"

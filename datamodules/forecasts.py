@@ -15,6 +15,9 @@ from datamodules.errors import BadInput, DataError
 from datamodules.series_inputs import LastWindow, forecast_table, last_windows
 from datamodules.series_state import SeriesState
 from datamodules.series_tables import check_file, parse_frame, read_frame
+from lightfit.errors import CheckpointError
+
+MOST_CELLS = 50_000_000  # steps times columns of a window
 
 
 class ForecastDataModule(DataModule):
@@ -184,4 +187,9 @@ class ForecastDataModule(DataModule):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes them from a checkpoint."""
-        self._state = SeriesState.from_dict(state_dict)
+        state = SeriesState.from_dict(state_dict)
+        if max(state.lookback, state.horizon) * len(state.roles.values) > MOST_CELLS:
+            raise CheckpointError(
+                f"the checkpoint's windows have {state.lookback:,} and {state.horizon:,} steps: it is damaged or forged"
+            )
+        self._state = state

@@ -13,7 +13,9 @@ from datamodules.errors import BadInput, DataError
 from datamodules.image_decoding import decode, decode_file
 from datamodules.image_inputs import stream_images
 from datamodules.image_transforms import ImageTransforms, Size
+from datamodules.jpeg import MAX_PIXELS
 from datamodules.labelled import LabelledDataModule
+from lightfit.errors import CheckpointError
 
 
 class ImageEncodingDataModule(LabelledDataModule):
@@ -109,6 +111,10 @@ class ImageEncodingDataModule(LabelledDataModule):
         """Takes class names and size from a checkpoint."""
         self._class_names = list(state_dict["class_names"])
         height, width = state_dict["image_size"]
+        if height * width > MAX_PIXELS:
+            raise CheckpointError(
+                f"the checkpoint's images have {height:,} x {width:,} pixels: it is damaged or forged"
+            )
         self._size = height, width
 
 

@@ -14,6 +14,7 @@ from torchvision.transforms.v2 import functional as F
 from datamodules.errors import DataError
 from datamodules.image_mixing import Mix
 from datamodules.image_store import SMALL
+from datamodules.jpeg import MAX_PIXELS
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -111,6 +112,11 @@ class ImageTransforms:
         scale = max(size[0] / height, size[1] / width) * self.border
         # The shorter side to the nearest pixel and the longer one cut, as torchvision's Resize does.
         scaled = [max(int(height * scale + 1e-6), size[0]), max(int(width * scale + 1e-6), size[1])]
+        if scaled[0] * scaled[1] > MAX_PIXELS:
+            raise DataError(
+                f"an image of {width} x {height} pixels would be scaled to {scaled[1]:,} x {scaled[0]:,}, more "
+                f"than the {MAX_PIXELS:,} pixels that are worked on: too narrow, or too large a resize"
+            )
         if scaled != [height, width]:
             x = F.resize(x, scaled, antialias=True)
         return F.center_crop(x, list(size))

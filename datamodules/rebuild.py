@@ -1,50 +1,60 @@
 """A DataModule and its hyper-parameters in a checkpoint."""
 
-import importlib
 import json
 from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
-from datamodules.namespace import pl
-from datamodules.trust import check_trusted
+from lightfit.errors import CheckpointError
+from lightfit.trust import build, check_trusted, only_trusted, own_module
 
 Module = TypeVar("Module")
 
 
-def rebuild(cls: type[Module], base: type, checkpoint: Mapping[str, Any], trust: Collection[str]) -> Module:
-    """The DataModule of a checkpoint that is read, with all it learned from its training data, but no data.
+def rebuild(
+    cls: type[Module], checkpoint: Mapping[str, Any], trust: Collection[str], changes: Mapping[str, Any] = {}
+) -> Module:
+    """Build the DataModule of a checkpoint, with all it learned from its training data, but no data.
 
     Args:
         cls: the class that is expected, or a parent of it.
-        base: the parent of all DataModules that a class path may name.
         checkpoint: what is in the file.
         trust: packages whose classes may be built, beside the known ones and that of `cls`.
+        changes: arguments in the place of the checkpoint's, such as another source.
 
     Raises:
-        ValueError: the checkpoint does not say which, as one of another project or of a model that was trained in
-            Python, or it names a class that cannot be built here, or one of a package that is not trusted.
+        UntrustedNameError: it names a class or function that is not known and not trusted.
+        CheckpointError: the checkpoint does not say which, as one of another project or of a model that was trained in
+            Python, or it names a class that cannot be built here.
     """
     hparams = dict(checkpoint.get("datamodule_hyper_parameters", {}))
     if "_class_path" not in hparams:
-        raise ValueError(
+        raise CheckpointError(
             "the checkpoint does not say how its data was encoded: expected one that scripts/fit.py wrote, not one of "
             "another project or of a model trained in Python, which predicts there: Model.load(path, net=the_net)"
         )
-    check_trusted(hparams, (*trust, cls.__module__))
-    hparams.pop("_instantiator", None)
-    cli = importlib.import_module(f"{pl.__name__}.cli")  # with jsonargparse, which nothing else here needs
+    trust = (*trust, *own_module(cls))
+    check_trusted(hparams, trust)
+    path = str(hparams["_class_path"])
+    arguments = {name: value for name, value in hparams.items() if not name.startswith("_")}
     try:
-        module = cli.instantiate_module(base, hparams)
+        with only_trusted(trust):
+            module = build(path, {**arguments, **changes})
+    except CheckpointError:
+        raise
     except Exception as error:  # a class of another project, or of another version, fails in any way
-        raise ValueError(
-            f"the checkpoint's data is of {hparams['_class_path']}, which cannot be built here: expected a class of "
-            f"this version of LightFit, or one that can be imported. The cause: {' '.join(str(error).split())}"
+        if changes:
+            raise
+        raise CheckpointError(
+            f"the checkpoint's data is of {path}, which cannot be built here: expected a class of this version of "
+            f"LightFit, or one that can be imported. The cause: {' '.join(str(error).split())}"
         ) from error
     if not isinstance(module, cls):
-        raise ValueError(f"expected a checkpoint of {cls.__name__}, received one of {type(module).__name__}")
+        raise CheckpointError(f"expected a checkpoint of {cls.__name__}, received one of {type(module).__name__}")
     state = checkpoint.get(type(module).__qualname__)
     if state is None:
-        raise ValueError(f"the checkpoint lacks what {type(module).__name__} learned from its data: it is incomplete")
+        raise CheckpointError(
+            f"the checkpoint lacks what {type(module).__name__} learned from its data: it is incomplete"
+        )
     module.load_state_dict(state)  # type: ignore[attr-defined]
     return module
 

@@ -18,6 +18,8 @@ from datamodules.text_encoding import TextEncodingDataModule
 from datamodules.text_sources import MOVIE_REVIEWS, locate, read_source
 from datamodules.vocabulary import SPECIALS, Vocabulary
 
+MOST_WORDS = 1_000_000  # of a text; all are padded to max_len
+
 
 class TextDataModule(TextEncodingDataModule):
     """Texts with a class each: x (B, T) int64 with <unk> 0 and <pad> 1, y (B,) int64.
@@ -65,13 +67,17 @@ class TextDataModule(TextEncodingDataModule):
                 f"expected max_words above {len(SPECIALS)}, which <unk> and <pad> take, or null for all "
                 f"words, received {max_words}: the vocabulary would have no words"
             )
-        if max_len is not None and max_len < 1:
-            raise ValueError(f"expected max_len of at least 1, or null for no limit, received {max_len}")
+        if max_len is not None and not 1 <= max_len <= MOST_WORDS:
+            raise ValueError(
+                f"expected max_len of at least 1 and at most {MOST_WORDS:,}, to which every text is padded, or null "
+                f"for no limit, received {max_len}"
+            )
         self.source = source
         self.text_column = text_column
         self.label_column = label_column
         self.tokenizer, code = load_tokenizer(tokenizer)
         self._tokenizer_key = [tokenizer, code]
+        self.imported_names = (tokenizer,)
         self.max_words = max_words
         self.max_len = max_len
         self.bucket = bucket

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from lightning_modules.checkpoint import WRITTEN_BY
+from lightfit.checkpoint import WRITTEN_BY
 from lightning_modules.means import SampleMean
 from lightning_modules.processes import equalise_buffers, num_processes, of_all_processes, own_rank
 from lightning_modules.quick_hooks import QuickHooks

@@ -11,13 +11,14 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 from typing_extensions import Self
 
+from lightfit.checkpoint import is_plain, read_checkpoint
+from lightfit.errors import CheckpointError
+from lightfit.trust import only_trusted, own_module
 from lightning_modules.adaptive import Adaptive, batches_of_all_processes
-from lightning_modules.checkpoint import is_plain, read_checkpoint
 from lightning_modules.epoch_log import EpochLog
 from lightning_modules.means import count_samples
 from lightning_modules.processes import num_processes, weight_of_batch
 from lightning_modules.rebuild import rebuild
-from lightning_modules.trust import check_trusted
 
 
 class LightModel(EpochLog):
@@ -150,21 +151,29 @@ class LightModel(EpochLog):
         cls, checkpoint: Mapping[str, Any], *, net: nn.Module | None = None, trust: Collection[str] = ()
     ) -> Self:
         """As `load`, from a checkpoint that is already read."""
-        model = rebuild(cls, LightModel, checkpoint.get("hyper_parameters", {}), net, trust)
+        state = checkpoint["state_dict"]
+        model = rebuild(cls, checkpoint.get("hyper_parameters", {}), state, net=net, trust=trust)
         try:
-            model.load_state_dict(checkpoint["state_dict"])
+            model.load_state_dict(state)
         except RuntimeError as error:
-            raise ValueError(f"the checkpoint's weights do not fit {type(model.net).__name__}: {error}") from error
+            raise CheckpointError(f"the checkpoint's weights do not fit {type(model.net).__name__}: {error}") from error
         model.on_load_checkpoint(dict(checkpoint))
         return model.eval()
 
     @classmethod
-    def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **kwargs: Any) -> Self:
-        """Lightning's, which would build whatever the file names: only of known packages, and of this class's.
+    def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, trust: Collection[str] = (), **kwargs: Any) -> Self:
+        """Load a model as Lightning does, but build no more than `load` would of what the file names.
 
         Raises:
             ValueError: as `load`.
         """
-        hparams = read_checkpoint(checkpoint_path).get("hyper_parameters", {})
-        check_trusted(hparams, (cls.__module__,))
-        return super().load_from_checkpoint(checkpoint_path, *args, **{"weights_only": True, **kwargs})
+        checkpoint = read_checkpoint(checkpoint_path)
+        hparams = checkpoint.get("hyper_parameters", {})
+        if not {"_class_path", "_instantiator"} & set(hparams):  # made in Python: nothing is named
+            with only_trusted((*trust, *own_module(cls))):
+                return super().load_from_checkpoint(checkpoint_path, *args, **{"weights_only": True, **kwargs})
+        taken = set(inspect.signature(super().load_from_checkpoint).parameters)
+        own = {name: value for name, value in kwargs.items() if name not in taken and name != "net"}
+        return cls.from_checkpoint(
+            {**checkpoint, "hyper_parameters": {**hparams, **own}}, net=kwargs.get("net"), trust=trust
+        )

@@ -15,8 +15,8 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from callbacks.plots import run_folder
 from datamodules import DataModule
 from datamodules.download import sha256_of
+from lightfit.version import VERSION
 from lightning_modules import LightModel
-from lightning_modules.version import VERSION
 from scripts.cli import LightFitCLI
 from scripts.evaluation import Evaluation
 from scripts.outputs import output_file

@@ -75,7 +75,7 @@ def evaluate(options: argparse.Namespace, rest: list[str]) -> None:
 
 def report(evaluation: "Evaluation", trained: "Trained", part: "Part", folder: Path) -> None:
     """Prints the scores and writes both files."""
-    from lightning_modules.version import VERSION
+    from lightfit.version import VERSION
     from scripts.report_page import as_plain, metric_table, report_page
 
     what = f"{part.name} of {part.source}, {evaluation.num_samples:,} samples"

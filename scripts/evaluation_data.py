@@ -1,17 +1,15 @@
 """The data that a checkpoint is evaluated on: its own, or another file or folder."""
 
 import inspect
-import json
 from argparse import ArgumentError
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pytorch_lightning.cli import LightningArgumentParser
 
 from datamodules import DataError, DataModule
 from datamodules.batches import Batches
 from scripts.errors import UsageError
-from scripts.keys import flat
-from scripts.parsing import explain, spell_nulls, unwrap
+from scripts.parsing import explain, unwrap
 from scripts.trained import Trained
 
 SPLITS = ("test", "val")  # in the order in which they are taken where none is asked for
@@ -80,20 +78,27 @@ def data_with(trained: Trained, args: list[str]) -> tuple[DataModule, set[str]]:
     Raises:
         UsageError: an argument is not one of the data's, or is refused by it.
     """
-    held = dict(trained.checkpoint["datamodule_hyper_parameters"])
-    config = {"class_path": held.pop("_class_path"), "init_args": held}
-    held.pop("_instantiator", None)
+    held = trained.checkpoint["datamodule_hyper_parameters"]
+    # Only what was typed is parsed: the parser imports what a value names, and the checkpoint's are not the user's.
     parser = LightningArgumentParser(exit_on_error=False, allow_abbrev=False)
-    parser.add_lightning_class_args(DataModule, "data", subclass_mode=True)
-    own = f"--data={json.dumps(config)}"
+    data_class = type(trained.data)
+    parser.add_class_arguments(data_class, "data", fail_untyped=False)
+    parser.set_defaults({f"data.{data_class.source_argument}": held.get(data_class.source_argument)})
+    words = [word.replace("--data.init_args.", "--data.") for word in args]
     try:
-        chosen = parser.parse_args([own, *spell_nulls(args)])
-        data: Any = parser.instantiate_classes(chosen).data
+        typed = parser.parse_args(words).as_dict().get("data", {})
+        given = {name: value for name, value in typed.items() if name in _named(words)}
+        changed = {name for name, value in given.items() if value != held.get(name)}
+        changes = {name: given[name] for name in changed}
+        return type(trained.data).from_checkpoint(trained.checkpoint, trust=trained.trust, changes=changes), changed
     except (ArgumentError, TypeError, ValueError) as error:
         cause = unwrap(error)
         if isinstance(cause, (DataError, LookupError)):
             raise cause from None
-        raise UsageError(explain(str(cause), inspect.signature(type(trained.data)).parameters)) from error
-    data.load_state_dict(trained.checkpoint[type(data).__qualname__])
-    before, after = (flat(parsed.data.init_args.as_dict()) for parsed in (parser.parse_args([own]), chosen))
-    return data, {name.split(".")[0] for name in before | after if before.get(name) != after.get(name)}
+        raise UsageError(
+            explain(str(cause), [f"data.{name}" for name in inspect.signature(data_class).parameters])
+        ) from error
+
+
+def _named(words: list[str]) -> set[str]:
+    return {word.partition("=")[0].removeprefix("--data.").partition(".")[0] for word in words if word.startswith("--")}

@@ -102,7 +102,9 @@ def write_safetensors(trained: Trained, path: Path) -> Runtime:
     save_file(weights, path, metadata={KEY: json.dumps(metadata_of(trained) | {"hyper_parameters": hparams})})
     with safe_open(path, framework="pt") as file:
         held = json.loads(file.metadata()[KEY])
-    again = LightModel.from_checkpoint({"state_dict": load_file(path), "hyper_parameters": held["hyper_parameters"]})
+    again = LightModel.from_checkpoint(
+        {"state_dict": load_file(path), "hyper_parameters": held["hyper_parameters"]}, trust=trained.trust
+    )
     return Predictions(again).eval()
 
 

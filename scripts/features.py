@@ -49,7 +49,8 @@ def draw(options: argparse.Namespace) -> None:
     from scripts.trained import load_trained
 
     hush()
-    _, _, data, model = load_trained(options.checkpoint, options.trust)
+    trained = load_trained(options.checkpoint, options.trust)
+    data, model = trained.data, trained.model
     x = data.encode(data.read_inputs([options.input])[:1])
     assert model.net is not None
     maps = feature_maps(model.net, x, options.layers)

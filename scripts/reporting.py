@@ -10,8 +10,8 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
 
 from datamodules import DataModule
+from lightfit.trust import is_known, packages_of, untrusted_names
 from lightning_modules import LightModel
-from lightning_modules.trust import unknown_packages
 
 SCRIPTS = Path(__file__).resolve().parent
 
@@ -36,7 +36,9 @@ def report(
     if trainer.logger is not None:
         print(f"  tensorboard --logdir {from_here(Path(trainer.logger.save_dir or '.'))}")
     named = {"model": dict(model.hparams), "data": dict(data.hparams)}
-    trust = "".join(f" --trust {name}" for name in unknown_packages(named))  # classes of the user's own
+    # Classes and functions of the user's own.
+    own = [*untrusted_names(named), *filter(lambda name: not is_known(name), data.imported_names)]
+    trust = "".join(f" --trust {name}" for name in packages_of(own))
     for script, words in (("evaluate", ""), ("predict", f" {shlex.quote(data.example_input)}")):
         print(f"  python {from_here(SCRIPTS)}/{script}.py {shlex.quote(str(path))}{words}{trust}")
 

@@ -9,7 +9,7 @@ from jsonargparse import Namespace
 from pytorch_lightning.cli import LightningArgumentParser, SaveConfigCallback
 
 from callbacks.checkpoint_files import LAST, PREVIOUS
-from lightning_modules.checkpoint import read_checkpoint
+from lightfit.checkpoint import read_checkpoint
 from scripts.errors import UsageError
 from scripts.keys import TOLD, flat
 from scripts.run_folder import has_checkpoint, newest_run, run_of

@@ -48,28 +48,30 @@ def serve(options: argparse.Namespace) -> None:
     for name in ("max_batch_size", "max_bytes", "max_inputs"):
         if getattr(options, name) < 1:
             raise UsageError(f"expected --{name} of at least 1, received {getattr(options, name)}")
-    listening = listen(options.host, options.port)  # before anything heavy is loaded
-    try:
-        import uvicorn
+    with listen(options.host, options.port) as listening:  # before anything heavy is loaded
+        try:
+            import uvicorn
 
-        from scripts.serving import Limits, make_app
-    except ImportError as error:
-        raise ImportError(f"serving needs {error.name}: pip install 'lightfit[serve]'") from error
-    from scripts.predictor import Predictor, devices_of
-    from scripts.trained import load_trained
+            from scripts.serving import Limits, make_app
+        except ImportError as error:
+            raise ImportError(f"serving needs {error.name}: pip install 'lightfit[serve]'") from error
+        from scripts.predictor import Predictor, devices_of
+        from scripts.trained import load_trained
 
-    hush()
-    trained = load_trained(options.checkpoint, options.trust)
-    predictor = Predictor(trained.model, trained.data, devices_of(options.gpus))
-    predictor(trained.data.example_batch())  # the first call allocates, and would keep a client waiting
-    limits = Limits(options.max_batch_size, options.wait_ms / 1000, options.max_bytes, options.max_inputs)
-    app = make_app(trained, predictor, limits)
-    level = "info" if options.debug else "warning"
-    server = uvicorn.Server(uvicorn.Config(app, log_level=level, timeout_graceful_shutdown=STOP_S))
-    listening.listen()  # who connects from the next line on is answered, if only when the server has started
-    host, port = listening.getsockname()[:2]
-    print(f"serving {trained.path} at http://{host}:{port}, with its documentation at /docs; Ctrl-C stops", flush=True)
-    server.run(sockets=[listening])
+        hush()
+        trained = load_trained(options.checkpoint, options.trust)
+        predictor = Predictor(trained.model, trained.data, devices_of(options.gpus))
+        predictor(trained.data.example_batch())  # the first call allocates, and would keep a client waiting
+        limits = Limits(options.max_batch_size, options.wait_ms / 1000, options.max_bytes, options.max_inputs)
+        app = make_app(trained, predictor, limits)
+        level = "info" if options.debug else "warning"
+        server = uvicorn.Server(uvicorn.Config(app, log_level=level, timeout_graceful_shutdown=STOP_S))
+        listening.listen()  # who connects from the next line on is answered, if only when the server has started
+        host, port = listening.getsockname()[:2]
+        print(
+            f"serving {trained.path} at http://{host}:{port}, with its documentation at /docs; Ctrl-C stops", flush=True
+        )
+        server.run(sockets=[listening])
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi_offline import FastAPIOffline
 
 from datamodules import BadInput, DataError, LabelledDataModule
-from lightning_modules.version import VERSION
+from lightfit.version import VERSION
 from scripts.batcher import Batcher
 from scripts.bodies import LimitBody, read_samples
 from scripts.predictions import predict_records

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from datamodules import DataModule
+from lightfit.checkpoint import read_checkpoint
+from lightfit.version import VERSION
 from lightning_modules import LightModel
-from lightning_modules.checkpoint import read_checkpoint
-from lightning_modules.version import VERSION
 
 
 class Trained(NamedTuple):
@@ -17,6 +17,7 @@ class Trained(NamedTuple):
     checkpoint: dict[str, Any]
     data: DataModule
     model: LightModel
+    trust: tuple[str, ...] = ()  # packages that the user trusts
 
     @property
     def version(self) -> str:
@@ -54,4 +55,4 @@ def load_trained(path: str | Path, trust: Collection[str] = ()) -> Trained:
         written = checkpoint.get("lightfit", {}).get("version", VERSION)
         other = f". The checkpoint was written by LightFit {written}, and this is {VERSION}"
         raise ValueError(f"{error}{other if written != VERSION else ''}") from error
-    return Trained(Path(path), checkpoint, data, model)
+    return Trained(Path(path), checkpoint, data, model, tuple(trust))

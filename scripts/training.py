@@ -11,8 +11,8 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 
 from callbacks.sample_outputs import SampleOutputs
 from datamodules import DataModule
+from lightfit.checkpoint import read_checkpoint
 from lightning_modules import LightModel
-from lightning_modules.checkpoint import read_checkpoint
 from scripts.card import write_card
 from scripts.children import end_with_parent, is_child
 from scripts.cli import LightFitCLI

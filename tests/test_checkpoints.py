@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from callbacks import DurableCheckpoints
-from lightning_modules.checkpoint import read_checkpoint
+from lightfit.checkpoint import read_checkpoint
 
 Fit = Callable[..., tuple[int, str, str]]
 SMALL = ("--model.net.num_buckets", 1000, "--quiet")

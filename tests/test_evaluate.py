@@ -100,7 +100,7 @@ def test_other_series(trained: Callable[[str], str], capsys: pytest.CaptureFixtu
     [
         (["--data.source", "new.csv"], 1, "new.csv, line 3: the label 'other' was never seen.*has: neg, pos"),
         (["--data.source", "nope.csv"], 2, "no file or folder at 'nope.csv'"),
-        (["--data.sorce", "a"], 2, "unknown key 'sorce'; the nearest: source"),
+        (["--data.sorce", "a"], 2, "unknown key 'data.sorce'; the nearest: data.source"),
         (["--data.max_len", "3"], 2, "--data.max_len is what the model was trained with"),
         (["--data.val_fraction", "0.5"], 2, "--data.val_fraction is what the model was trained with"),
         (["--splt", "val"], 2, "unknown option --splt"),

@@ -17,7 +17,7 @@ from torch.utils.data import TensorDataset
 from datamodules import workers
 from datamodules.cache import Arrays, Grow, cached
 from datamodules.sampler import BatchSampler, ResumableLoader
-from lightning_modules.checkpoint import read_checkpoint
+from lightfit.checkpoint import read_checkpoint
 from scripts.run_folder import newest_run
 
 Fit = Callable[..., tuple[int, str, str]]

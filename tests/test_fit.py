@@ -15,8 +15,8 @@ from conftest import make_reviews, write_csv
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from callbacks import HistoryFiles
+from lightfit.checkpoint import read_checkpoint
 from lightning_modules import LightModel
-from lightning_modules.checkpoint import read_checkpoint
 from scripts.fit import main
 from scripts.presets import TASKS, task_names
 

@@ -12,8 +12,8 @@ import torch
 import yaml
 
 from datamodules import ImageDataModule, ImageTransforms
+from lightfit.checkpoint import read_checkpoint
 from lightning_modules import FineTuning, ImageClassifier, LightModel, save_weights
-from lightning_modules.checkpoint import read_checkpoint
 from lightning_modules.nets import FastResNet
 
 Fit = Callable[..., tuple[int, str, str]]

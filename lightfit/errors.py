@@ -1,0 +1,98 @@
+"""LightFit's exceptions: one tree, each with the exit code that a command ends with."""
+
+import signal
+from typing import NamedTuple
+
+FAILED, TYPED, SIGNALLED = 1, 2, 128  # the last one plus the signal's number, as shells count
+
+
+class LightFitError(Exception):
+    """Something that LightFit found wrong; the message says what, and what to do about it."""
+
+    exit_code = FAILED
+
+
+class UsageError(LightFitError):
+    """What the user typed is wrong; the message says what to type instead."""
+
+    exit_code = TYPED
+
+
+class NotFoundError(LightFitError, LookupError):
+    """A column, class or other name is not there; the message names those that are."""
+
+    exit_code = TYPED
+
+
+class DataError(LightFitError, ValueError):
+    """What a file holds is wrong, as against what an argument asks for; the message names the file and the place."""
+
+
+class CheckpointError(LightFitError, ValueError):
+    """A checkpoint cannot be read, or the model or data that it describes cannot be built."""
+
+
+class UntrustedNameError(CheckpointError):
+    """A checkpoint names a class or function that it may not have imported; nothing was imported."""
+
+
+class NonFiniteError(LightFitError, ValueError):
+    """The training loss, the gradients or the weights became NaN or infinite."""
+
+
+class DownloadError(LightFitError, ConnectionError):
+    """A file could not be downloaded; the message says where to put it by hand."""
+
+
+class MissingPackageError(LightFitError, ImportError):
+    """A package that is needed is not installed; the message says how to install it."""
+
+
+class OutOfMemoryError(LightFitError):
+    """Memory did not suffice for a batch.
+
+    Args:
+        batch_size: number of samples in it.
+    """
+
+    def __init__(self, batch_size: int) -> None:
+        self.batch_size = batch_size
+        half = max(batch_size // 2, 1)
+        super().__init__(
+            f"out of memory with batches of {batch_size} samples. Try --data.batch_size {half} with "
+            "--trainer.accumulate_grad_batches 2, which makes the same steps; or --data.batch_size auto, which halves "
+            "it until it fits"
+        )
+
+
+class TrainingStopped(LightFitError):  # noqa: N818 - no error: it was asked for
+    """A signal ended the training, and all that it takes to resume is saved.
+
+    Args:
+        number: the signal's.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.exit_code = SIGNALLED + number
+        super().__init__(f"training was stopped by {signal.Signals(number).name}")
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal ended the command; a KeyboardInterrupt, so that `except Exception` lets it pass.
+
+    Args:
+        number: the signal's; 0 for a process that leaves the message and the exit code to another one.
+        text: what to say.
+    """
+
+    def __init__(self, number: int, text: str = "") -> None:
+        self.number = number
+        self.exit_code = SIGNALLED + number if number else 0
+        super().__init__(text or ("terminated" if number == signal.SIGTERM else "interrupted"))
+
+
+class BadInput(NamedTuple):
+    """An input from which nothing can be predicted, in its place among the others."""
+
+    problem: str  # what is wrong, with the place
