@@ -24,6 +24,7 @@ class EpochLog(QuickHooks):
         self._rows: list[dict[str, float]] = []
         self._val_row: dict[str, float] = {}
         self._so_far: dict[str, Any] | None = None
+        self._of_batch: list[SampleMean] = []  # to which the last training batch was added
 
     def _mean(self, name: str) -> SampleMean:
         if name not in self.means:
@@ -41,8 +42,9 @@ class EpochLog(QuickHooks):
 
     def forget_batch(self) -> None:
         """Takes the last training batch out of the means."""
-        for mean in self._train_means().values():
+        for mean in self._of_batch:
             mean.take_back()
+        self._of_batch.clear()
 
     def _train_means(self) -> dict[str, SampleMean]:
         means = {name: cast(SampleMean, mean) for name, mean in self.means.items()}

@@ -74,6 +74,7 @@ class LightModel(EpochLog):
         all their samples. A process that has none at the end of an epoch takes part with the batch it had before, which
         counts nothing.
         """
+        self._of_batch.clear()
         if num_processes() == 1:
             return self._step(batch, "")
         num_samples = count_samples(batch)
@@ -102,7 +103,10 @@ class LightModel(EpochLog):
         for name, value in outputs.items():
             if isinstance(value, (int, float)) or (isinstance(value, Tensor) and value.ndim == 0):
                 value = value if isinstance(value, Tensor) else torch.as_tensor(value, device=self.device)
-                self._mean(f"{prefix}{name}{suffix}").add(value, num_samples)
+                mean = self._mean(f"{prefix}{name}{suffix}")
+                mean.add(value, num_samples)
+                if not prefix:
+                    self._of_batch.append(mean)
         if prefix and self.stage_metrics:
             self._update_metrics(outputs, prefix)
         return outputs

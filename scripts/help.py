@@ -11,7 +11,7 @@ HELP = """Train a task, or your own preset.
   --threads N     threads to compute with on a processor (default: one for small nets, else one a core)
   --list          the tasks, a line each
   --data.batch_size auto    halve the batch till memory suffices
-  --on_nan skip   leave batches out whose loss is no number (stop, the default: end the run and say which)
+  --on_nan skip   leave steps out whose loss or gradients are NaN or infinite (stop, the default: end the run)
   --early_stopping N   end after N epochs without a better value of the checkpoint's metric
   --ema DECAY     validate and save the weights' exponential moving average, such as 0.99
   --swa START     validate and save the mean of the weights over the epochs after this part of them, such as 0.75
