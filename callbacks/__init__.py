@@ -9,6 +9,7 @@ from callbacks.confusion import ConfusionMatrix, plot_confusion_matrix
 from callbacks.exact_resume import ExactResume
 from callbacks.feature_maps import FeatureMaps, plot_feature_maps
 from callbacks.finite_loss import FiniteLoss, NonFiniteGradients, NonFiniteLoss
+from callbacks.finite_weights import NonFiniteWeights
 from callbacks.forecast_plot import ForecastPlot, plot_forecasts
 from callbacks.grad_cam import GradCAM, grad_cam
 from callbacks.history import HistoryFiles, plot_history, plot_metric
@@ -37,6 +38,7 @@ __all__ = [
     "HistoryFiles",
     "NonFiniteGradients",
     "NonFiniteLoss",
+    "NonFiniteWeights",
     "NotebookProgress",
     "ReportMetric",
     "StochasticWeightAverage",

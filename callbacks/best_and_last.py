@@ -6,6 +6,7 @@ from typing import Any
 
 from callbacks.checkpoint_files import DurableCheckpoints
 from callbacks.files import remove_parts
+from callbacks.finite_weights import not_finite
 from callbacks.namespace import pl
 from callbacks.places import leave_validation_open, validation_is_next
 
@@ -31,6 +32,11 @@ class BestAndLast(pl.callbacks.ModelCheckpoint):
             trainer.strategy.checkpoint_io = DurableCheckpoints()
         if stage == "fit" and trainer.is_global_zero and self.dirpath and "://" not in str(self.dirpath):
             remove_parts(Path(self.dirpath))
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Tells what writes the files which buffers are masks of -inf and the like, before any step changes them."""
+        if isinstance(writer := trainer.strategy.checkpoint_io, DurableCheckpoints):
+            writer.not_finite_at_start = not_finite(pl_module.named_buffers())
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Saves the epoch if it is among the best, and as the last one in any case."""

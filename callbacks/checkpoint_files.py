@@ -2,6 +2,7 @@
 
 import errno
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from callbacks.files import whole_file
+from callbacks.finite_weights import KEY, NonFiniteWeights, broken_weight
 from callbacks.namespace import pl
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
@@ -20,16 +22,25 @@ class DurableCheckpoints(pl.plugins.TorchCheckpointIO):
     """Writes a checkpoint under another name, has the disk confirm it, then renames it.
 
     The former last.ckpt becomes previous.ckpt, for the case that the disk damages the new one later: torch puts a
-    checksum of every part into the file, by which `LightModel.load` and fit.py find that out.
+    checksum of every part into the file, by which `LightModel.load` and fit.py find that out. Weights that are NaN or
+    infinite are not written.
     """
+
+    # Names of buffers that were NaN or infinite before the training, and may stay so; None: it is not known which.
+    not_finite_at_start: Collection[str] | None = None
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Writes the file.
 
         Raises:
             OSError: it could not be written; what was there before is still there.
+            NonFiniteWeights: a weight is NaN or infinite; so it is then.
         """
         path = Path(path)
+        if self.not_finite_at_start is not None:
+            checkpoint = {**checkpoint, KEY: sorted(self.not_finite_at_start)}
+        if (name := broken_weight(checkpoint)) is not None:
+            raise NonFiniteWeights(_not_finite(path, name))
         if "://" in str(path):  # another file system than the machine's own
             super().save_checkpoint(checkpoint, path, storage_options)
             return
@@ -44,6 +55,17 @@ class DurableCheckpoints(pl.plugins.TorchCheckpointIO):
             if getattr(error, "errno", None) in NO_SPACE or "inline_container" in str(error):
                 raise OSError(_no_space(path, checkpoint)) from error
             raise
+
+
+def _not_finite(path: Path, name: str) -> str:
+    there = sorted(path.parent.glob("*.ckpt"), key=lambda file: (file.name == LAST, file.stat().st_mtime))
+    kept = "nothing was saved before: train again"
+    if there:
+        kept = f"the last good one is '{there[-1]}'. Go on from it with --trainer.gradient_clip_val 1, or train again"
+    return (
+        f"the weights became NaN or infinite ('{name}' first), and the checkpoint '{path}' was not written; {kept} "
+        "with a smaller --model.lr"
+    )
 
 
 def _no_space(path: Path, checkpoint: dict[str, Any]) -> str:

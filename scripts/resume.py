@@ -9,6 +9,7 @@ from jsonargparse import Namespace
 from pytorch_lightning.cli import LightningArgumentParser, SaveConfigCallback
 
 from callbacks.checkpoint_files import LAST, PREVIOUS
+from callbacks.finite_weights import broken_weight
 from lightfit.checkpoint import read_checkpoint
 from scripts.errors import UsageError
 from scripts.keys import TOLD, flat
@@ -49,25 +50,35 @@ def checkpoint_of(resume: str, config: Namespace) -> str | None:
 
 
 def read_usable(path: Path) -> tuple[Path, dict[str, Any], str]:
-    """A checkpoint that is whole, and what is in it: in the place of a damaged last.ckpt the one before.
+    """A checkpoint that is whole and finite, and what is in it: in the place of another last.ckpt the one before.
 
     Returns:
         Its path, its contents, and a line about what was wrong with the one that was asked for, if it is another.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is damaged, and so are those before it.
+        ValueError: it is damaged, or its weights are NaN or infinite, and so are those before it.
     """
     try:
-        return path, read_checkpoint(path), ""
+        return path, _read_finite(path), ""
     except (FileNotFoundError, ValueError) as error:
         if path.name != LAST:
             raise
         best = sorted(path.parent.glob("best-*.ckpt"), reverse=True)  # by the epoch in the name
         for other in (path.with_name(PREVIOUS), *best):
             with suppress(FileNotFoundError, ValueError):
-                return other, read_checkpoint(other), f"{error}; going on from '{other}' in its place"
+                return other, _read_finite(other), f"{error}; going on from '{other}' in its place"
         raise
+
+
+def _read_finite(path: Path) -> dict[str, Any]:
+    checkpoint = read_checkpoint(path)
+    if (name := broken_weight(checkpoint)) is not None:
+        raise ValueError(
+            f"'{path}' holds weights that are NaN or infinite ('{name}' first), from which no training can go on: "
+            "take an earlier one from its folder"
+        )
+    return checkpoint
 
 
 def go_on_in(checkpoint: Path, config: Namespace) -> None:

@@ -79,14 +79,20 @@ def loader(*, nan: Iterable[int] = (), infinite_slope: Iterable[int] = (), num_s
     return DataLoader(TensorDataset(x, y), batch_size=10)
 
 
-def fit(model: pl.LightningModule, data: DataLoader, *callbacks: pl.Callback, **options: Any) -> pl.Trainer:
+def train(
+    model: pl.LightningModule,
+    data: DataLoader,
+    *callbacks: pl.Callback,
+    ckpt_path: Path | None = None,
+    **options: Any,
+) -> pl.Trainer:
     torch.manual_seed(0)
     quiet: dict[str, Any] = {"enable_progress_bar": False, "enable_model_summary": False, "logger": False}
     quiet |= {"enable_checkpointing": False, "max_epochs": 1, "accelerator": "cpu"}
     trainer = pl.Trainer(**quiet | options, callbacks=list(callbacks))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="You defined a `validation_step`")
-        trainer.fit(model, data)
+        trainer.fit(model, data, ckpt_path=ckpt_path)
     return trainer
 
 
@@ -127,7 +133,7 @@ class Steps(pl.Callback):
 )
 def test_a_step_with_a_batch_without_a_loss_is_left_out(accumulated: int, nan: list[int], steps: list[int]) -> None:
     model, took, skip = Regressor(), Steps(), FiniteLoss("skip")
-    fit(model, loader(nan=nan), took, skip, accumulate_grad_batches=accumulated, max_epochs=2)
+    train(model, loader(nan=nan), took, skip, accumulate_grad_batches=accumulated, max_epochs=2)
     assert took.after == 2 * steps
     assert are_finite(model)
     assert model.history["loss"].notna().all()
@@ -141,7 +147,7 @@ def test_means_are_those_of_all_batches_with_a_loss() -> None:
             return torch.optim.SGD(self.parameters(), lr=0.0)
 
     model = Still()
-    fit(model, loader(nan=[33]), FiniteLoss("skip"), accumulate_grad_batches=2)
+    train(model, loader(nan=[33]), FiniteLoss("skip"), accumulate_grad_batches=2)
     dataset: Any = loader().dataset
     x, y = dataset.tensors
     kept = [*range(30), *range(40, 80)]
@@ -150,7 +156,7 @@ def test_means_are_those_of_all_batches_with_a_loss() -> None:
 
 def test_a_batch_that_added_nothing_takes_nothing_back() -> None:
     model = Regressor()
-    fit(model, loader(), max_epochs=1)
+    train(model, loader(), max_epochs=1)
     mean: Any = model.means["loss"]
     before = str(mean.so_far())
     mean.add(torch.tensor(1.0), 10)
@@ -161,7 +167,7 @@ def test_a_batch_that_added_nothing_takes_nothing_back() -> None:
 
 def test_any_lightning_module_leaves_batches_out(capsys: pytest.CaptureFixture[str]) -> None:
     model = Foreign()
-    fit(model, loader(nan=[33]), FiniteLoss("skip"))
+    train(model, loader(nan=[33]), FiniteLoss("skip"))
     assert are_finite(model)
     assert "left out, as its loss is no number: step 3 (epoch 0, batch 3)\n" in capsys.readouterr().out
 
@@ -169,7 +175,7 @@ def test_any_lightning_module_leaves_batches_out(capsys: pytest.CaptureFixture[s
 def test_a_gradient_that_is_not_finite_ends_the_run_before_the_step() -> None:
     model, took = Regressor(), Steps()
     with pytest.raises(NonFiniteGradients) as caught:
-        fit(model, loader(infinite_slope=[33]), took, FiniteLoss())
+        train(model, loader(infinite_slope=[33]), took, FiniteLoss())
     assert "the gradients became NaN or infinite at step 3 (epoch 0, batch 3), though the loss was" in str(caught.value)
     assert "--on_nan skip" in str(caught.value)
     assert took.after == [0, 1, 2]
@@ -178,7 +184,7 @@ def test_a_gradient_that_is_not_finite_ends_the_run_before_the_step() -> None:
 
 def test_a_step_with_a_gradient_that_is_not_finite_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     model, took, skip = Regressor(), Steps(), FiniteLoss("skip")
-    fit(model, loader(infinite_slope=[33]), took, skip, accumulate_grad_batches=3)
+    train(model, loader(infinite_slope=[33]), took, skip, accumulate_grad_batches=3)
     assert took.after == [2, 7]
     assert are_finite(model)
     out = capsys.readouterr().out
@@ -192,7 +198,7 @@ def test_on_a_gpu_the_loss_and_the_gradients_are_looked_at_one_step_later() -> N
     for data, error in ((loader(nan=[33]), NonFiniteLoss), (loader(infinite_slope=[33]), NonFiniteGradients)):
         took = Steps()
         with pytest.raises(error, match="at step 3 .epoch 0, batch 3."):
-            fit(Regressor(), data, took, Late())
+            train(Regressor(), data, took, Late())
         assert took.after == [0, 1, 2, 3]
 
 
@@ -215,7 +221,7 @@ def test_on_a_gpu_it_is_looked_at_before_a_step_is_validated_or_saved(
             reached.append(True)
 
     with pytest.raises(error, match="batch 7"):
-        fit(Regressor(), data, Late(), After())
+        train(Regressor(), data, Late(), After())
     assert reached == []
     assert list(tmp_path.iterdir()) == []
 
@@ -226,7 +232,7 @@ def test_large_gradients_are_finite() -> None:
             return {"loss": super().shared_step(batch)["loss"] * 1e30}  # the sum of their squares overflows
 
     model = Steep()
-    fit(model, loader(), FiniteLoss())
+    train(model, loader(), FiniteLoss())
     assert are_finite(model)
 
 
@@ -242,10 +248,10 @@ def test_sparse_gradients_are_looked_at() -> None:
 
     model = Sparse(nn.Embedding(4, 1, sparse=True))
     with pytest.raises(NonFiniteGradients, match="step 3"):
-        fit(model, loader(infinite_slope=range(30, 40)), FiniteLoss())
+        train(model, loader(infinite_slope=range(30, 40)), FiniteLoss())
     assert are_finite(model)
     model = Sparse(nn.Embedding(4, 1, sparse=True))
-    fit(model, loader(infinite_slope=range(30, 40)), FiniteLoss("skip"))
+    train(model, loader(infinite_slope=range(30, 40)), FiniteLoss("skip"))
     assert are_finite(model)
 
 
@@ -256,7 +262,7 @@ def test_a_scaler_deals_with_infinite_gradients_itself(on_nan: Any, fused: bool)
     plugin = pl.plugins.MixedPrecision("16-mixed", device="cpu", scaler=scaler)
     model = Regressor(fused=fused)
     data = loader(infinite_slope=[33], nan=[53] if on_nan == "skip" else [])
-    fit(model, data, FiniteLoss(on_nan), plugins=[plugin])
+    train(model, data, FiniteLoss(on_nan), plugins=[plugin])
     assert are_finite(model)
     assert scaler.get_scale() == (256.0 if on_nan == "skip" else 512.0)  # halved for each step that it left out
 
@@ -264,4 +270,4 @@ def test_a_scaler_deals_with_infinite_gradients_itself(on_nan: Any, fused: bool)
 def test_of_a_scaled_loss_the_message_has_what_it_was() -> None:
     plugin = pl.plugins.MixedPrecision("16-mixed", device="cpu", scaler=torch.amp.GradScaler("cpu"))
     with pytest.raises(NonFiniteLoss, match=r"became nan at step 3 .*; the last finite one was [0-9.]{4,5}\. Look"):
-        fit(Regressor(), loader(nan=[33]), FiniteLoss(), plugins=[plugin])
+        train(Regressor(), loader(nan=[33]), FiniteLoss(), plugins=[plugin])
