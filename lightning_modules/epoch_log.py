@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any, cast
+from urllib.parse import unquote
 
 import pandas as pd
 import torch
@@ -12,6 +13,18 @@ from lightfit.checkpoint import WRITTEN_BY
 from lightning_modules.means import SampleMean
 from lightning_modules.processes import equalise_buffers, num_processes, of_all_processes, own_rank
 from lightning_modules.quick_hooks import QuickHooks
+
+MEAN = "mean_"  # before the names in `means`: an nn.ModuleDict takes none that is an attribute, such as `items`
+
+
+def module_key(name: str) -> str:
+    """What stands for a logged name in an nn.ModuleDict, whose keys have no dots."""
+    return name.replace("%", "%25").replace(".", "%2E")
+
+
+def logged_name(key: str) -> str:
+    """The name that `module_key` made the key of."""
+    return unquote(key)
 
 
 class EpochLog(QuickHooks):
@@ -27,10 +40,11 @@ class EpochLog(QuickHooks):
         self._of_batch: list[SampleMean] = []  # to which the last training batch was added
 
     def _mean(self, name: str) -> SampleMean:
-        if name not in self.means:
-            self.means[name] = SampleMean().to(self.device)
-        mean = cast(SampleMean, self.means[name])
-        self._log_once(name, mean, f"means.{name}")
+        key = MEAN + module_key(name)
+        if key not in self.means:
+            self.means[key] = SampleMean().to(self.device)
+        mean = cast(SampleMean, self.means[key])
+        self._log_once(name, mean, f"means.{key}")
         return mean
 
     def _log_once(self, name: str, metric: Metric, attribute: str) -> None:
@@ -47,7 +61,7 @@ class EpochLog(QuickHooks):
         self._of_batch.clear()
 
     def _train_means(self) -> dict[str, SampleMean]:
-        means = {name: cast(SampleMean, mean) for name, mean in self.means.items()}
+        means = {logged_name(key[len(MEAN) :]): cast(SampleMean, mean) for key, mean in self.means.items()}
         return {name: mean for name, mean in means.items() if not name.startswith(("val_", "test_"))}
 
     def on_train_epoch_start(self) -> None:

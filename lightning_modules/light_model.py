@@ -15,7 +15,7 @@ from lightfit.checkpoint import is_plain, read_checkpoint
 from lightfit.errors import CheckpointError
 from lightfit.trust import only_trusted, own_module
 from lightning_modules.adaptive import Adaptive, batches_of_all_processes
-from lightning_modules.epoch_log import EpochLog
+from lightning_modules.epoch_log import EpochLog, logged_name, module_key
 from lightning_modules.means import count_samples
 from lightning_modules.processes import num_processes, weight_of_batch
 from lightning_modules.rebuild import rebuild
@@ -27,7 +27,7 @@ class LightModel(EpochLog):
     Every scalar that `shared_step` returns is logged once per epoch, as its mean over the samples: `loss` in
     training, `val_loss` in validation, `test_loss` in testing. torchmetrics given as `metrics` are for what is no
     mean of batches (F1, AUROC): they see the `"preds"` and `"target"` that `shared_step` returns beside the loss,
-    in validation and test.
+    in validation and test, each loader's apart.
 
     Args:
         net: the net, called by `forward`.
@@ -46,8 +46,15 @@ class LightModel(EpochLog):
         self.net = net
         self._batch_before: Any = None  # of this process, where there are several
         self.stage_metrics = nn.ModuleDict(
-            {f"{stage}_{name}": metric.clone() for stage in ("val", "test") for name, metric in (metrics or {}).items()}
+            {
+                module_key(f"{stage}_{name}"): metric.clone()
+                for stage in ("val", "test")
+                for name, metric in (metrics or {}).items()
+            }
         )
+
+        # By logged name. No modules of the model, as its checkpoint must not depend on the number of loaders.
+        self._later_metrics: dict[str, Metric] = {}
 
     def _keep_plain_hparams(self) -> None:
         """Drops what is no plain data, and the arguments of parent classes that this class does not take."""
@@ -108,20 +115,30 @@ class LightModel(EpochLog):
                 if not prefix:
                     self._of_batch.append(mean)
         if prefix and self.stage_metrics:
-            self._update_metrics(outputs, prefix)
+            self._update_metrics(outputs, prefix, suffix)
         return outputs
 
-    def _update_metrics(self, outputs: Mapping[str, Any], prefix: str) -> None:
+    def _update_metrics(self, outputs: Mapping[str, Any], prefix: str, suffix: str) -> None:
         if missing := {"preds", "target"} - set(outputs):
             raise KeyError(
                 f"{type(self).__name__} has torchmetrics, so shared_step must also return 'preds' and 'target'; "
                 f"missing: {sorted(missing)}"
             )
-        for name, module in self.stage_metrics.items():
+        for key, module in self.stage_metrics.items():
+            name, metric = logged_name(key), cast(Metric, module)
             if name.startswith(prefix):
-                metric = cast(Metric, module)
+                name += suffix
+                if suffix:
+                    metric = self._metric_of_loader(name, metric)
                 metric.update(outputs["preds"], outputs["target"])
-                self._log_once(name, metric, f"stage_metrics.{name}")
+                self._log_once(name, metric, f"stage_metrics.{key}")
+
+    def _metric_of_loader(self, name: str, first: Metric) -> Metric:
+        """The metric of a loader behind the first one, which has `first`; made when the loader is first seen."""
+        if name not in self._later_metrics:
+            self._later_metrics[name] = first.clone()
+            self._later_metrics[name].reset()  # of what the first loader gave
+        return self._later_metrics[name].to(first.device)
 
     def on_train_start(self) -> None:
         """Lets an adaptive net see the training data, unless it comes from a checkpoint."""

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
+from lightning_modules.checkpoint import read_checkpoint
 from test_finite import Late, Regressor, late, loader, train
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -22,7 +23,6 @@ from callbacks import (
     NonFiniteWeights,
 )
 from callbacks.finite_weights import broken_weight
-from lightning_modules.checkpoint import read_checkpoint
 from scripts.resume import read_usable
 
 __all__ = ["late"]  # a fixture

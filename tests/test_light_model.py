@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import DataLoader, TensorDataset
-from torchmetrics.classification import BinaryF1Score
+from torchmetrics import Metric
+from torchmetrics.classification import BinaryAUROC, BinaryF1Score
 
 from callbacks import BestAndLast, EpochLines, FinalMetric, HistoryFiles
 from lightfit.checkpoint import read_checkpoint
@@ -38,8 +39,8 @@ def net() -> nn.Module:
     return nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 1), nn.Sigmoid())
 
 
-def loader(num_samples: int = 50, batch_size: int = 20) -> DataLoader:
-    x = torch.randn(num_samples, 2, generator=torch.Generator().manual_seed(0))
+def loader(num_samples: int = 50, batch_size: int = 20, seed: int = 0) -> DataLoader:
+    x = torch.randn(num_samples, 2, generator=torch.Generator().manual_seed(seed))
     return DataLoader(TensorDataset(x, (x.sum(1, keepdim=True) > 0).float()), batch_size=batch_size)
 
 
@@ -76,6 +77,46 @@ def test_means_count_samples_not_batches() -> None:
     assert model.history.loc[0, "size"] == pytest.approx((20 * 1.25 + 20 * 1.25 + 10 * 3.0) / 50)
     assert model.history.loc[0, "val_size"] == pytest.approx(1.6)
     assert float(run.test(model, loader(50), verbose=False)[0]["test_size"]) == pytest.approx(1.6)
+
+
+NAMES = ("items", "type", "half", "training", "update", "keys", "acc.top1", "acc/top1", "50%", "a%2Eb")
+
+
+class Named(Model):
+    """Logs scalars whose names are attributes of modules, or no Python names."""
+
+    def shared_step(self, batch: Any) -> dict:
+        return {**super().shared_step(batch), **{name: batch[0].mean() + n for n, name in enumerate(NAMES)}}
+
+
+def test_any_name_is_logged(tmp_path: Path) -> None:
+    model = Named(net())
+    run = trainer(max_epochs=2)
+    run.fit(model, loader(50), loader(30))
+    x, y = loader(50).dataset.tensors, loader(30).dataset.tensors  # type: ignore[attr-defined]
+    for number, name in enumerate(NAMES):
+        assert model.history[name].tolist() == pytest.approx([x[0].mean().item() + number] * 2)
+        assert model.history[f"val_{name}"].tolist() == pytest.approx([y[0].mean().item() + number] * 2)
+    run.save_checkpoint(tmp_path / "a.ckpt")
+    assert set(read_checkpoint(tmp_path / "a.ckpt")["state_dict"]) == {f"net.{key}" for key in net().state_dict()}
+    assert Named.load(tmp_path / "a.ckpt", net=net()).history.equals(model.history)
+
+
+@pytest.mark.filterwarnings("ignore:The dirpath has changed", "ignore:You're resuming from a checkpoint that ended")
+def test_means_of_any_name_go_on_within_an_epoch(tmp_path: Path) -> None:
+    def run(folder: Path, ckpt_path: Path | None = None) -> pd.DataFrame:
+        pl.seed_everything(0, verbose=False)
+        model = Named(net())
+        keeper = pl.callbacks.ModelCheckpoint(folder, filename="{step}", every_n_train_steps=2, save_top_k=-1)
+        train = trainer(max_epochs=1, callbacks=[keeper], enable_checkpointing=True)
+        train.fit(model, loader(), ckpt_path=ckpt_path)
+        return model.history
+
+    whole = run(tmp_path / "whole")
+    within = tmp_path / "whole" / "step=2.ckpt"
+    (means,) = read_checkpoint(within)["epoch_so_far"]["means"]
+    assert set(means) == {"loss", "accuracy", *NAMES}
+    assert run(tmp_path / "resumed", within).equals(whole)
 
 
 def test_validation_loss_is_that_of_the_whole_set() -> None:
@@ -125,6 +166,61 @@ def test_metrics_that_are_no_mean_come_from_torchmetrics() -> None:
     run.validate(model, DataLoader(TensorDataset(x, y), batch_size=20), verbose=False)
     expected = BinaryF1Score()(model(x)[:, 0].sigmoid(), y)
     assert run.callback_metrics["val_f1"] == expected
+
+
+class Scored(Model):
+    """Has metrics that are no mean of batches."""
+
+    def __init__(self, net: nn.Module, metrics: dict[str, Metric]) -> None:
+        super(Model, self).__init__(net, metrics=metrics)
+
+    def shared_step(self, batch: Any) -> dict:
+        x, y = batch
+        return {**super().shared_step(batch), "preds": self(x)[:, 0], "target": y[:, 0].long()}
+
+
+def test_metrics_of_any_name() -> None:
+    names = ("items", "type", "f1.pos", "f1/pos")
+    run = trainer()
+    run.validate(Scored(net(), {name: BinaryF1Score() for name in names}), loader(), verbose=False)
+    assert set(run.callback_metrics) == {"val_loss", "val_accuracy", *(f"val_{name}" for name in names)}
+    assert len({float(run.callback_metrics[f"val_{name}"]) for name in names}) == 1
+
+
+@pytest.mark.parametrize("metric", [BinaryAUROC(), BinaryF1Score()])
+def test_each_loader_has_metrics_of_its_own(metric: Metric, tmp_path: Path) -> None:
+    loaders = [loader(num_samples, seed=seed) for seed, num_samples in enumerate((50, 30, 70))]
+
+    def expected(model: LightModel, prefix: str) -> dict[str, float]:
+        names = [f"{prefix}_f1", f"{prefix}_f1_1", f"{prefix}_f1_2"]
+        held = [one.dataset.tensors for one in loaders]  # type: ignore[attr-defined]
+        with torch.no_grad():
+            return {
+                name: float(metric(model(x)[:, 0], y[:, 0].long())) for name, (x, y) in zip(names, held, strict=True)
+            }
+
+    class Recorder(pl.Callback):
+        def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+            rows.append(expected(pl_module, "val"))  # type: ignore[arg-type]
+
+    rows: list[dict[str, float]] = []
+    pl.seed_everything(0, verbose=False)
+    model = Scored(net(), {"f1": metric})
+    run = trainer(max_epochs=3, callbacks=[Recorder()])
+    run.fit(model, loader(), loaders)
+    history = model.history[list(rows[0])]
+    assert history.to_dict("records") == [pytest.approx(row) for row in rows]
+    assert len(set(history.to_numpy().ravel().round(4))) > 3, "they differ, so that a mistake would be seen"
+    run.test(model, loaders, verbose=False)
+    assert {name: float(run.callback_metrics[name]) for name in expected(model, "test")} == pytest.approx(
+        expected(model, "test")
+    )
+
+    run.save_checkpoint(tmp_path / "a.ckpt")
+    assert set(read_checkpoint(tmp_path / "a.ckpt")["state_dict"]) == set(Scored(net(), {"f1": metric}).state_dict())
+    resumed = Scored(net(), {"f1": metric})
+    trainer(max_epochs=4, callbacks=[Recorder()]).fit(resumed, loader(), loaders, ckpt_path=tmp_path / "a.ckpt")
+    assert resumed.history.iloc[3][list(rows[3])].to_dict() == pytest.approx(rows[3])
 
 
 def test_metrics_need_predictions_and_labels() -> None:

@@ -77,6 +77,41 @@ def history(task: str, version: int) -> pd.DataFrame:
     return pd.read_csv(f"runs/{task}/version_{version}/history.csv")
 
 
+SKIPPING = """
+import json
+import sys
+
+import pytorch_lightning as pl
+import torch
+from torch.nn import functional as F
+
+from callbacks import FiniteLoss
+from lightning_modules import LightModel
+
+class Regressor(LightModel):
+    def shared_step(self, batch):
+        x, y = batch
+        prediction = self(x)
+        root = ((prediction - prediction) ** 2).sum().sqrt() if bool((y == 7).any()) else 0.0
+        return {"loss": F.mse_loss(prediction, y) + root}
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.01)
+
+torch.manual_seed(0)
+x = torch.randn(160, 4)
+y = x.sum(1, keepdim=True)
+x[6], y[140] = float("nan"), 7.0  # each in a batch of one of the processes
+model, skip = Regressor(torch.nn.Linear(4, 1)), FiniteLoss("skip")
+quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
+placed = {"accelerator": "cpu", "devices": 2, "strategy": "ddp", "accumulate_grad_batches": 3}
+trainer = pl.Trainer(max_epochs=1, callbacks=[skip], **placed, **quiet)
+trainer.fit(model, torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, y), batch_size=10))
+result = [skip.num_skipped, model.net.weight.flatten().tolist(), model.history["loss"].tolist()]
+open(f"rank{trainer.global_rank}.json", "w").write(json.dumps(result))
+"""
+
+
 def free_port() -> str:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -100,6 +135,16 @@ def test_a_process_without_samples_in_the_last_batch(folder: Path) -> None:
     assert "85 train" in said  # 7 batches of 12 and one sample
     run(line_of("text", 3))
     pd.testing.assert_frame_equal(history("text", 0), history("text", 1), rtol=1e-4)
+
+
+def test_a_step_that_one_process_leaves_out_is_left_out_by_all(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    Path("skipping.py").write_text(SKIPPING)
+    run([sys.executable, "skipping.py"], PYTHONPATH=str(SCRIPTS.parent))
+    first, second = (json.loads(Path(f"rank{rank}.json").read_text()) for rank in range(2))
+    assert first == second
+    assert first[0] == 6
+    assert "NaN" not in json.dumps(first)
 
 
 def test_started_by_torchrun(folder: Path) -> None:
