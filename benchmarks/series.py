@@ -18,8 +18,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.figures import Figure, figure
 from benchmarks.timing import alternate, ratio, seconds
-from datamodules import SeriesDataModule
-from lightning_modules.nets import DLinear
+from lightfit.datamodules import SeriesDataModule
+from lightfit.lightning_modules.nets import DLinear
 
 LOOKBACK, HORIZON, BATCH, COLUMNS = 336, 96, 32, 7
 

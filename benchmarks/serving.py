@@ -62,7 +62,7 @@ def train(folder: Path) -> Path:
         for number in range(20):
             pixels = brightness + chance.integers(0, 60, (SIZE, SIZE, 3))
             Image.fromarray(pixels.astype(np.uint8)).save(folder / "images" / name / f"{number}.png")
-    net = ["--model.net=lightning_modules.nets.TorchvisionNet", "--model.net.name=resnet18"]
+    net = ["--model.net=lightfit.nets.TorchvisionNet", "--model.net.name=resnet18"]
     data = [
         "--data.root=images",
         f"--data.transforms.size={SIZE}",

@@ -23,8 +23,8 @@ from torch import Tensor
 from benchmarks.contenders import run_once
 from benchmarks.figures import Figure, figure
 from benchmarks.timing import alternate, ratio, seconds, spread
-from datamodules import TextDataModule
-from datamodules.text_sources import MOVIE_REVIEWS, locate
+from lightfit.datamodules import TextDataModule
+from lightfit.datamodules.text.sources import MOVIE_REVIEWS, locate
 
 TABLES = Path("reviews")
 PEER = "torchtext 0.6, the cookbook's Field"

@@ -27,7 +27,7 @@ from benchmarks.loop import BATCH, CookbookCNN, by_hand, lightfit
 from benchmarks.loop import data as reviews
 from benchmarks.text import TABLES, write_tables
 from benchmarks.timing import alternate, ratio
-from lightning_modules.nets import TextCNN
+from lightfit.lightning_modules.nets import TextCNN
 
 STEPS, ROUNDS = 500, 5
 NUM_SAMPLES = STEPS * BATCH
@@ -57,7 +57,7 @@ def of_cookbook() -> Callable[[], float]:
     """The cookbook's pipeline and training step (eat_pytorch_in_20_days, chapters 1-3 and 6-1)."""
     from torchtext.data import BucketIterator, Field, TabularDataset
 
-    from datamodules.vocabulary import tokenize
+    from lightfit.datamodules.text.vocabulary import tokenize
 
     text = Field(sequential=True, tokenize=tokenize, fix_length=200, batch_first=True)
     label = Field(sequential=False, use_vocab=False)

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from benchmarks.figures import Figure, figure
 from benchmarks.timing import alternate, ratio
-from datamodules.image_store import num_processors
-from lightning_modules.classification import classification_loss
-from lightning_modules.nets import FastResNet, TextCNN
-from scripts.threads import count_flops
+from lightfit.datamodules.images.store import num_processors
+from lightfit.lightning_modules.losses import classification_loss
+from lightfit.lightning_modules.nets import FastResNet, TextCNN
+from lightfit.scripts.training.threads import count_flops
 
 STEPS, ROUNDS = 10, 7
 

@@ -1,25 +1,27 @@
 """Callbacks that watch a run: they change nothing in it."""
 
-from callbacks.backtest import Backtest, backtest, plot_backtest
-from callbacks.batch_preview import BatchPreview
-from callbacks.best_and_last import BestAndLast
-from callbacks.checkpoint_every import CheckpointEvery
-from callbacks.checkpoint_files import DurableCheckpoints
-from callbacks.confusion import ConfusionMatrix, plot_confusion_matrix
-from callbacks.exact_resume import ExactResume
-from callbacks.feature_maps import FeatureMaps, plot_feature_maps
-from callbacks.finite_loss import FiniteLoss, NonFiniteGradients, NonFiniteLoss
-from callbacks.finite_weights import NonFiniteWeights
-from callbacks.forecast_plot import ForecastPlot, plot_forecasts
-from callbacks.grad_cam import GradCAM, grad_cam
-from callbacks.history import HistoryFiles, plot_history, plot_metric
-from callbacks.hyper_parameters import FinalMetric
-from callbacks.layers import feature_maps
-from callbacks.notebook_progress import NotebookProgress
-from callbacks.progress import EpochLines
-from callbacks.report_metric import ReportMetric
-from callbacks.stochastic_weight_average import StochasticWeightAverage
-from callbacks.stop_on_signal import StopOnSignal, TrainingStopped
+import lightfit  # noqa: F401 - first: in a clone it makes this and `lightfit.callbacks` one package
+from lightfit.errors import NonFiniteGradients, NonFiniteLoss, NonFiniteWeights, TrainingStopped
+
+from .checkpoints.best_and_last import BestAndLast
+from .checkpoints.checkpoint_every import CheckpointEvery
+from .checkpoints.durable import DurableCheckpoints
+from .checkpoints.exact_resume import ExactResume
+from .checkpoints.stop_on_signal import StopOnSignal
+from .logs.history import HistoryFiles, plot_history, plot_metric
+from .logs.hparams import FinalMetric
+from .logs.notebook_progress import NotebookProgress
+from .logs.progress import EpochLines
+from .logs.report_metric import ReportMetric
+from .pictures.backtest import Backtest, backtest, plot_backtest
+from .pictures.batch_preview import BatchPreview
+from .pictures.confusion import ConfusionMatrix, plot_confusion_matrix
+from .pictures.feature_maps import FeatureMaps, plot_feature_maps
+from .pictures.forecast_plot import ForecastPlot, plot_forecasts
+from .pictures.grad_cam import GradCAM, grad_cam
+from .pictures.layers import feature_maps
+from .weights.finite_loss import FiniteLoss
+from .weights.stochastic_weight_average import StochasticWeightAverage
 
 __all__ = [
     "Backtest",

@@ -1,14 +1,15 @@
 """One LightningDataModule for each raw format."""
 
-from datamodules.base import DataModule
-from datamodules.errors import BadInput, DataError
-from datamodules.image_transforms import ImageTransforms
-from datamodules.images import ImageDataModule
-from datamodules.labelled import LabelledDataModule
-from datamodules.series import SeriesDataModule
-from datamodules.series_tables import SeriesColumns
-from datamodules.text import TextDataModule
-from datamodules.vocabulary import Vocabulary
+import lightfit  # noqa: F401 - first: in a clone it makes this and `lightfit.datamodules` one package
+from lightfit.errors import BadInput, DataError
+
+from .base import DataModule, LabelledDataModule
+from .images.datamodule import ImageDataModule
+from .images.transforms import ImageTransforms
+from .series.datamodule import SeriesDataModule
+from .series.table import SeriesColumns
+from .text.datamodule import TextDataModule
+from .text.vocabulary import Vocabulary
 
 __all__ = [
     "BadInput",

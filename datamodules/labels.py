@@ -6,7 +6,7 @@ from difflib import get_close_matches
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.errors import DataError
+from lightfit.errors import DataError, NotFoundError
 
 
 def number_labels(
@@ -109,7 +109,7 @@ def check_names(asked: Iterable[str], names: list[str], option: str) -> None:
     for name in asked:
         if name not in names:
             near = get_close_matches(name, names, n=3, cutoff=0.4) or names[:10]
-            raise LookupError(f"{option} names the class '{name}', which there is not; there is: {', '.join(near)}")
+            raise NotFoundError(f"{option} names the class '{name}', which there is not; there is: {', '.join(near)}")
 
 
 def _is_int(name: str) -> bool:

@@ -4,7 +4,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from datamodules.errors import DataError
+from lightfit.errors import DataError
+
+Ends = tuple[int, int, int]  # the rows at which train, val and test of a series end
+
+
+def part_sizes(ends: Ends) -> tuple[int, int, int]:
+    """Number of rows of train, val and test of a series."""
+    train, val, test = ends
+    return train, val - train, test - val
+
 
 SPLITS = ("train", "val", "test")
 

@@ -1,1 +1,120 @@
-"""The ground floor: what the rooms share, and import from here alone."""
+"""LightFit: images, text and time series with PyTorch Lightning, in the torchkeras manner.
+
+This package is the ground floor, which the folders beside it share: `lightfit.lightning_modules`,
+`lightfit.datamodules` and `lightfit.callbacks`. Installed, these lie within it; in a clone they lie beside it, where
+this file finds them.
+"""
+
+import importlib
+import sys
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from lightfit.version import VERSION
+
+if TYPE_CHECKING:
+    from lightfit.datamodules import (
+        BadInput,
+        DataError,
+        DataModule,
+        ImageDataModule,
+        ImageTransforms,
+        LabelledDataModule,
+        SeriesColumns,
+        SeriesDataModule,
+        TextDataModule,
+        Vocabulary,
+    )
+    from lightfit.lightning import use_lightning
+    from lightfit.lightning_modules import (
+        Classifier,
+        FineTuning,
+        ImageClassifier,
+        LightModel,
+        SeriesForecaster,
+        TextClassifier,
+        load_pretrained,
+        load_weights,
+        save_best_weights,
+        save_weights,
+    )
+
+__all__ = [
+    "BadInput",
+    "Classifier",
+    "DataError",
+    "DataModule",
+    "FineTuning",
+    "ImageClassifier",
+    "ImageDataModule",
+    "ImageTransforms",
+    "LabelledDataModule",
+    "LightModel",
+    "SeriesColumns",
+    "SeriesDataModule",
+    "SeriesForecaster",
+    "TextClassifier",
+    "TextDataModule",
+    "Vocabulary",
+    "__version__",
+    "load_pretrained",
+    "load_weights",
+    "save_best_weights",
+    "save_weights",
+    "use_lightning",
+]
+
+__version__ = VERSION
+ROOMS = ("lightning_modules", "datamodules", "callbacks")
+_HERE = Path(__file__).resolve().parent
+_CLONE = None if (_HERE / ROOMS[0]).is_dir() else _HERE.parent  # installed, the rooms lie within this folder
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name where it is first used: `import lightfit` alone brings neither torch nor Lightning."""
+    if name in (*ROOMS, "nets", "scripts"):
+        return importlib.import_module(f"lightfit.{name}")
+    if name == "use_lightning":
+        return importlib.import_module("lightfit.lightning").use_lightning
+    if name in __all__:
+        for room in ROOMS[:2]:
+            module = importlib.import_module(f"lightfit.{room}")
+            if name in module.__all__:
+                return getattr(module, name)
+    raise AttributeError(f"module 'lightfit' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *ROOMS, "nets"})
+
+
+class _SameModule(Loader):
+    """Loads `datamodules.x` as the very module that `lightfit.datamodules.x` is."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        sys.modules[module.__name__] = importlib.import_module(f"lightfit.{module.__name__}")
+
+
+class _RoomsOfAClone(MetaPathFinder):
+    """Answers for the rooms' own names where these would be found in this clone; other folders of those names win."""
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        room = fullname.partition(".")[0]
+        if room not in ROOMS:
+            return None
+        if fullname == room:
+            spec = PathFinder.find_spec(room)
+            origin = spec.origin if spec is not None else None
+        else:
+            origin = getattr(sys.modules.get(room), "__file__", None)
+        if origin is None or Path(origin).resolve() != _CLONE / room / "__init__.py":  # type: ignore[operator]
+            return None
+        return ModuleSpec(fullname, _SameModule(), is_package=True)
+
+
+if _CLONE is not None:
+    __path__.append(str(_CLONE))
+    sys.meta_path.insert(0, _RoomsOfAClone())

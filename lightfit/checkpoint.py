@@ -1,6 +1,7 @@
 """Reading a checkpoint file: tensors and plain data, never pickled code; and building no more than its weights fill."""
 
 import pickle
+import re
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping
@@ -17,6 +18,13 @@ from lightfit.errors import CheckpointError
 from lightfit.version import FORMAT, VERSION
 
 WRITTEN_BY = {"version": VERSION, "format": FORMAT}  # what LightModel puts into its checkpoints
+HPARAMS = ("hyper_parameters", "datamodule_hyper_parameters")
+RENAMED = {  # since 0.2, longest first
+    "lightning_modules.nets": "lightfit.nets",
+    "lightning_modules": "lightfit",
+    "datamodules.vocabulary": "lightfit.datamodules.text",
+    "datamodules": "lightfit",
+}
 PLAIN = (bool, int, float, str, type(None))
 
 
@@ -41,12 +49,35 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             f"received {held}. Weights alone are loaded by net.load_state_dict"
         )
     written = checkpoint.get("lightfit", WRITTEN_BY)  # absent in one of another project
-    if written["format"] != FORMAT:
+    plain = (written, *(checkpoint.get(key, {}) for key in HPARAMS))
+    if not isinstance(checkpoint["state_dict"], dict) or not all(isinstance(held, dict) for held in plain):
         raise CheckpointError(
-            f"'{path}' was written by LightFit {written['version']} (checkpoints of format {written['format']}), and "
-            f"this is LightFit {VERSION}, which reads those of format {FORMAT}: use that version, or train again"
+            f"'{path}' is damaged or forged: expected dicts under 'state_dict', 'lightfit' and {' and '.join(HPARAMS)}"
         )
+    if written.get("format") != FORMAT:
+        raise CheckpointError(
+            f"'{path}' was written by LightFit {written.get('version')} (checkpoints of format "
+            f"{written.get('format')}), and this is LightFit {VERSION}, which reads those of format {FORMAT}: use that "
+            "version, or train again"
+        )
+    if str(written.get("version")).startswith("0.1."):
+        for key in HPARAMS:
+            if key in checkpoint:
+                checkpoint[key] = _with_new_names(checkpoint[key])
     return checkpoint
+
+
+def _with_new_names(config: Any) -> Any:
+    """Hyper-parameters of LightFit 0.1, whose packages lay beside each other, with the names of today."""
+    renamed = dict(config)
+    for key, value in config.items():
+        if isinstance(value, dict):
+            renamed[key] = _with_new_names(value)
+        elif key in ("class_path", "_class_path", "tokenizer") and isinstance(value, str):
+            for old, new in RENAMED.items():
+                value = re.sub(rf"^{re.escape(old)}\.(?=\w+$)", f"{new}.", value)
+            renamed[key] = value
+    return renamed
 
 
 def _load(path: Path) -> Any:

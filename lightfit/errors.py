@@ -40,12 +40,28 @@ class NonFiniteError(LightFitError, ValueError):
     """The training loss, the gradients or the weights became NaN or infinite."""
 
 
+class NonFiniteLoss(NonFiniteError):  # noqa: N818 - as it is called
+    """The training loss became NaN or infinite."""
+
+
+class NonFiniteGradients(NonFiniteError):  # noqa: N818 - as they are called
+    """The gradients became NaN or infinite, though the loss was finite."""
+
+
+class NonFiniteWeights(NonFiniteError):  # noqa: N818 - as they are called
+    """The weights became NaN or infinite: no training can resume from them."""
+
+
 class DownloadError(LightFitError, ConnectionError):
     """A file could not be downloaded; the message says where to put it by hand."""
 
 
-class MissingPackageError(LightFitError, ImportError):
+class MissingPackageError(LightFitError, ModuleNotFoundError):
     """A package that is needed is not installed; the message says how to install it."""
+
+
+class MixedLightningError(LightFitError, TypeError):
+    """Classes of `pytorch_lightning` and of `lightning.pytorch` would meet."""
 
 
 class OutOfMemoryError(LightFitError):
@@ -66,16 +82,18 @@ class OutOfMemoryError(LightFitError):
 
 
 class TrainingStopped(LightFitError):  # noqa: N818 - no error: it was asked for
-    """A signal ended the training, and all that it takes to resume is saved.
+    """A signal ended the training, and all that it takes to resume is saved, if a step was made.
 
     Args:
         number: the signal's.
+        path: the checkpoint; None where the training had not begun.
     """
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, *, path: str | None = None) -> None:
         self.number = number
         self.exit_code = SIGNALLED + number
-        super().__init__(f"training was stopped by {signal.Signals(number).name}")
+        saved = "before it began: nothing was saved" if path is None else f"and is saved in '{path}'"
+        super().__init__(f"training was stopped by {signal.Signals(number).name}, {saved}")
 
 
 class Interrupted(KeyboardInterrupt):

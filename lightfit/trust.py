@@ -54,9 +54,10 @@ FAMILIES = (
     Family(MODELS, ("torch.nn.Module",)),
     Family(("torchvision.transforms", "torchvision.transforms.v2"), ("torch.nn.Module",), ("torchvision.transforms",)),
 )
-OWN = ("lightning_modules", "datamodules")  # our packages: their classes of these kinds, and the tokenizers
+OWN = ("lightfit",)  # our package: classes of these kinds in the modules below, and the tokenizers
+OWN_MODULES = ("lightfit", "lightfit.nets", "lightfit.lightning_modules", "lightfit.datamodules")
 OWN_KINDS = ("torch.nn.Module", "lightning.pytorch.LightningDataModule", "pytorch_lightning.LightningDataModule")
-TOKENIZERS = ("datamodules.vocabulary.tokenize", "datamodules.vocabulary.tokenize_words")
+TOKENIZERS = ("lightfit.datamodules.text.tokenize", "lightfit.datamodules.text.tokenize_words")
 BUILDERS = ("pytorch_lightning.cli.instantiate_module", "lightning.pytorch.cli.instantiate_module")
 
 _trusted: ContextVar[tuple[str, ...] | None] = ContextVar("trusted", default=None)  # None: the user's own code names it
@@ -114,9 +115,12 @@ def _known(path: str) -> Any:
         ImportError: it is of ours, and there is none of this name: it is of another version.
     """
     if path.partition(".")[0] in OWN:
+        module = path.rpartition(".")[0]
+        if module not in OWN_MODULES and not _is_below(module, OWN_MODULES[2:]):
+            return None
         found = _find(path, importlib.import_module)
         builds = isinstance(found, type) and (_is_a(found, OWN_KINDS) or dataclasses.is_dataclass(found))
-        return found if (path in TOKENIZERS or builds) and f"{found.__module__}.".startswith(OWN) else None
+        return found if (path in TOKENIZERS or builds) and _is_below(found.__module__, OWN) else None
     for family in FAMILIES:
         for module in family.modules:
             if path.startswith(f"{module}.") and (found := _loaded(path, module)) is not None:

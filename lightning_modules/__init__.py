@@ -1,13 +1,12 @@
 """LightModel, its subclasses for each domain, and the nets they wrap."""
 
-from lightning_modules.classifier import Classifier
-from lightning_modules.finetuning import FineTuning
-from lightning_modules.image_classifier import ImageClassifier
-from lightning_modules.light_model import LightModel
-from lightning_modules.pretrained import load_pretrained
-from lightning_modules.series_forecaster import SeriesForecaster
-from lightning_modules.text_classifier import TextClassifier
-from lightning_modules.weights import load_weights, save_best_weights, save_weights
+import lightfit  # noqa: F401 - first: in a clone it makes this and `lightfit.lightning_modules` one package
+
+from .classifier import Classifier, ImageClassifier, TextClassifier
+from .finetuning import FineTuning, load_pretrained
+from .forecaster import SeriesForecaster
+from .light_model import LightModel
+from .weights import load_weights, save_best_weights, save_weights
 
 __all__ = [
     "Classifier",

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 from typing_extensions import Self
 
-from lightning_modules.classification import accuracy, classification_loss, probabilities
-from lightning_modules.finetuning import FineTuning, backbone_parameters, hold_still, parameter_groups
-from lightning_modules.light_model import LightModel
-from lightning_modules.optimizers import make_optimizer, optimizer_class, with_schedule
-from lightning_modules.pretrained import load_pretrained, pretrained_state
+from .finetuning import FineTuning, backbone_parameters, hold_still, load_pretrained, parameter_groups, pretrained_state
+from .light_model import LightModel
+from .losses import classification_loss
+from .metrics import accuracy, probabilities
+from .optimizers import make_optimizer, optimizer_class, with_schedule
 
 log = logging.getLogger(__name__)
 
@@ -132,3 +132,11 @@ class Classifier(LightModel):
             self.optimizer, parameters, lr=self.lr, weight_decay=self.weight_decay, momentum=self.momentum
         )
         return with_schedule(optimizer, self.schedule, self.trainer, warm_up=self.warm_up)
+
+
+class ImageClassifier(Classifier):
+    """A classifier of images: (B, 3, H, W) float32 to logits (B, num_classes), or (B, 1) for two classes."""
+
+
+class TextClassifier(Classifier):
+    """A classifier of texts: word ids (B, T) int64 to logits (B, num_classes), or (B, 1) for two classes."""

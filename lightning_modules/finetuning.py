@@ -1,11 +1,152 @@
-"""Training that begins from weights of elsewhere: what to load, and how long to hold it still."""
+"""Training that begins from pretrained weights: loading them, and how long to freeze the backbone."""
 
+import difflib
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from torch import nn
+import torch
+import torchvision.models
+from torch import Tensor, nn
 
-from lightning_modules.pretrained import head_name
+from .nets.torchvision_net import TorchvisionNet, quirks
+from .weights import read_weights
+
+State = dict[str, Tensor]
+PREFIXES = ("module.", "net.", "model.")  # of DataParallel, of a LightModel's checkpoint, of TorchvisionNet
+COUNTER = "num_batches_tracked"  # of batch norms; files from before torch 0.4.1 lack it, and nothing needs it
+
+
+class Loaded(NamedTuple):
+    """What became of each key: taken over, left out of the file, or left in the net as it was."""
+
+    loaded: list[str]
+    skipped: list[str]
+    left: list[str]
+
+    def __str__(self) -> str:
+        return (
+            f"loaded: {len(self.loaded)} tensors\n"
+            f"skipped, of another shape: {'; '.join(self.skipped) or 'none'}\n"
+            f"left as they were: {', '.join(self.left) or 'none'}"
+        )
+
+
+def load_pretrained(
+    net: nn.Module, state: Mapping[str, Tensor], *, rewrites: Mapping[str, str] | None = None
+) -> Loaded:
+    """Loads weights into a net, all but those of a head for other classes.
+
+    Args:
+        net: the net; of a TorchvisionNet the net within.
+        state: tensors or parameters by key. A prefix of all keys that wrappers add (`module.`, `net.`, `model.`) is
+            dropped.
+        rewrites: replacements by regular expression, made in every key, in this order: `{"group\\d+\\.": ""}`.
+
+    Raises:
+        ValueError: a key is missing or unexpected, with the nearest match, or has another shape that is no head's, or a
+            regular expression is none, or makes two keys the same. Nothing is loaded then.
+    """
+    target = _inner(net).state_dict()
+    source = _renamed(state, rewrites or {}, set(target))
+    head = head_name(_inner(net))
+    in_head = {key for key in target if key.rpartition(".")[0] == head}
+    for key in source:
+        if key not in target:
+            raise ValueError(f"unexpected key '{key}' in the weights; {_near(key, target)}{HINT}")
+    for key in target:
+        if key not in source and key not in in_head and not key.endswith(COUNTER):
+            raise ValueError(f"the weights lack the key '{key}', which the net has; {_near(key, source)}{HINT}")
+    other = [key for key in target if key in source and source[key].shape != target[key].shape]
+    if wrong := [key for key in other if key not in in_head]:
+        key = wrong[0]
+        raise ValueError(
+            f"'{key}' has the shape {tuple(source[key].shape)} in the weights and {tuple(target[key].shape)} in the "
+            f"net, and it is not the head ('{head}'), which alone may differ: these are weights for another net"
+        )
+    taken = {key: value for key, value in source.items() if key not in other}
+    _inner(net).load_state_dict(taken, strict=False)
+    shapes = [f"{key} {tuple(source[key].shape)}, the net has {tuple(target[key].shape)}" for key in other]
+    return Loaded(list(taken), shapes, [key for key in target if key not in taken and not key.endswith(COUNTER)])
+
+
+HINT = ". Rename keys by rewrites (regular expression: replacement), or take weights that were made for this net"
+
+
+def head_name(net: nn.Module) -> str:
+    """The name of the classifier: the last linear or convolutional layer.
+
+    Raises:
+        ValueError: the net has neither.
+    """
+    names = [name for name, module in net.named_modules() if isinstance(module, (nn.Linear, nn.Conv1d, nn.Conv2d))]
+    if not names:
+        raise ValueError(f"{type(net).__name__} has no linear or convolutional layer, so nothing to be its head")
+    return names[-1]
+
+
+def pretrained_state(weights: str, net: nn.Module) -> State:
+    """Weights by name or from a file, on the CPU.
+
+    Args:
+        weights: a file (.ckpt, .pt, .pth, .safetensors), or the name of weights that torchvision publishes for the net:
+            DEFAULT, IMAGENET1K_V1, ...
+        net: the net that they are for.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file holds no weights, or torchvision has none of this name.
+        ConnectionError: they cannot be downloaded; says where to put the file by hand.
+    """
+    if Path(weights).suffix in (".ckpt", ".pt", ".pth", ".safetensors", ".bin"):
+        return read_weights(weights)[0]
+    if not isinstance(net, TorchvisionNet):
+        raise ValueError(
+            f"torchvision has no weights for {type(net).__name__}: expected a file (.ckpt, .pt, .pth, .safetensors), "
+            f"received '{weights}'"
+        )
+    known = torchvision.models.get_model_weights(net.name)
+    if weights not in known.__members__:
+        names = ", ".join(known.__members__)
+        raise ValueError(f"torchvision has no weights '{weights}' for {net.name}; it has: {names}")
+    chosen = known[weights]
+    try:
+        return torchvision.models.get_model(net.name, weights=chosen, **quirks(net.name)).state_dict()
+    except (OSError, RuntimeError) as error:  # RuntimeError: what came has another checksum
+        place = Path(torch.hub.get_dir()) / "checkpoints" / Path(chosen.url).name
+        raise ConnectionError(
+            f"could not download {chosen.url} ({getattr(error, 'reason', error)}). Without a network, put the file at "
+            f"'{place}' by hand and run the command again, or train from scratch with --model.finetune.weights null"
+        ) from error
+
+
+def _inner(net: nn.Module) -> nn.Module:
+    return net.model if isinstance(net, TorchvisionNet) else net
+
+
+def _renamed(state: Mapping[str, Tensor], rewrites: Mapping[str, str], target: set[str]) -> State:
+    renamed: State = {}
+    for key, value in state.items():
+        new = key
+        for pattern, replacement in rewrites.items():
+            try:
+                new = re.sub(pattern, replacement, new)
+            except re.error as error:
+                raise ValueError(f"the rewrite '{pattern}' is no regular expression: {error}") from error
+        if new in renamed:
+            raise ValueError(f"the rewrites make two keys of the weights the same, '{new}'; one was '{key}'")
+        renamed[new] = value.detach()
+    for prefix in PREFIXES:
+        if all(key.startswith(prefix) for key in renamed) and not any(key.startswith(prefix) for key in target):
+            renamed = {key.removeprefix(prefix): value for key, value in renamed.items()}
+    return renamed
+
+
+def _near(key: str, known: Mapping[str, Tensor]) -> str:
+    near = difflib.get_close_matches(key, list(known), n=1, cutoff=0.3)
+    return f"the nearest is '{near[0]}'" if near else "nothing is like it"
 
 
 @dataclass(frozen=True, kw_only=True)

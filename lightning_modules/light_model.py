@@ -2,23 +2,92 @@
 
 import inspect
 import warnings
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 from typing_extensions import Self
 
-from lightfit.checkpoint import is_plain, read_checkpoint
+from lightfit.checkpoint import check_size, is_plain, read_checkpoint
 from lightfit.errors import CheckpointError
-from lightfit.trust import only_trusted, own_module
-from lightning_modules.adaptive import Adaptive, batches_of_all_processes
-from lightning_modules.epoch_log import EpochLog, logged_name, module_key
-from lightning_modules.means import count_samples
-from lightning_modules.processes import num_processes, weight_of_batch
-from lightning_modules.rebuild import rebuild
+from lightfit.trust import build, check_trusted, only_trusted, own_module
+
+from .distributed import batches_of_all_processes, num_processes, weight_of_batch
+from .epoch_log import EpochLog, count_samples, logged_name, module_key
+
+
+@runtime_checkable
+class Adaptive(Protocol):
+    """A net that takes something from the training data before its first step."""
+
+    def adapt(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Sees every training batch `(x, y)` once, on the net's device; runs once, never on resume."""
+
+
+Model = TypeVar("Model", bound=nn.Module)
+
+
+def rebuild(
+    cls: type[Model],
+    saved: Mapping[str, Any],
+    state: Mapping[str, Tensor],
+    *,
+    net: nn.Module | None = None,
+    trust: Collection[str] = (),
+) -> Model:
+    """Build the model, untrained, around `net`, or around the net whose class path and arguments LightningCLI saved.
+
+    Args:
+        cls: the class that is expected, or a parent of it.
+        saved: the checkpoint's hyper-parameters.
+        state: the checkpoint's weights: nothing that is far larger than these is built.
+        net: the net, where the checkpoint does not say how to build it.
+        trust: packages whose classes may be built, beside the known ones and that of `cls`.
+
+    Raises:
+        UntrustedNameError: it names a class or function that is not known and not trusted.
+        CheckpointError: neither is a net given nor does the checkpoint say, or the model is of another class.
+    """
+    arguments = {name: value for name, value in saved.items() if not name.startswith("_")}
+    if net is not None:
+        arguments.pop("net", None)  # how to build the one that was trained, where it was trained by a command
+        return cls(net, **arguments)
+    if "_class_path" not in saved:
+        raise CheckpointError(
+            f"the checkpoint does not say how its net was built, since the model was made in Python as "
+            f"{cls.__name__}(net): expected {cls.__name__}.load(path, net=the_net)"
+        )
+    trust = (*trust, *own_module(cls))
+    check_trusted(saved, trust)
+    path = str(saved["_class_path"])
+
+    def make() -> Any:
+        with only_trusted(trust):
+            return build(path, arguments)
+
+    try:
+        try:
+            check_size(make, state)
+        except CheckpointError:
+            raise
+        except Exception:
+            if not trust:
+                raise
+            # A user's own net may look at values of tensors, which have none on the meta device.
+        model = make()
+    except CheckpointError:
+        raise
+    except Exception as error:  # a class of another project, or of another version, fails in any way
+        raise CheckpointError(
+            f"the checkpoint is of {path}, which cannot be built here: expected a class of this version of LightFit, "
+            f"or one that can be imported. The cause: {' '.join(str(error).split())}"
+        ) from error
+    if not isinstance(model, cls):
+        raise CheckpointError(f"expected a checkpoint of {cls.__name__}, received one of {path}")
+    return model
 
 
 class LightModel(EpochLog):

@@ -1,7 +1,6 @@
 """A net's weights in a file of their own: a plain state dict, with what is known of them."""
 
 import json
-import os
 import pickle
 import re
 from collections.abc import Mapping
@@ -12,6 +11,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+
+from lightfit.files import whole_file
 
 NAME = "{epoch:03d}_{val_accuracy:.4f}"  # the cookbook's "%03d_%.4f"
 
@@ -30,23 +31,20 @@ def save_weights(net: nn.Module, path: str | Path, **metadata: float) -> Path:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     state = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
-    part = path.with_name(f"{path.name}.part")
-    if path.suffix == ".safetensors":
-        # Tensors that share memory are written once each: this format knows no shared ones.
-        copies = {key: value.clone() for key, value in state.items()}
-        save_file(copies, part, metadata={key: json.dumps(value) for key, value in metadata.items()})
-    else:
-        torch.save({"state_dict": state, **metadata}, part)
-    with part.open("rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    with whole_file(path, durable=True) as part:
+        if path.suffix == ".safetensors":
+            # Tensors that share memory are written once each: this format knows no shared ones.
+            copies = {key: value.clone() for key, value in state.items()}
+            save_file(copies, part, metadata={key: json.dumps(value) for key, value in metadata.items()})
+        else:
+            torch.save({"state_dict": state, **metadata}, part)
     return path
 
 
 def load_weights(net: nn.Module, path: str | Path) -> dict[str, Any]:
     """Loads what `save_weights` wrote into the net that it was written of; returns the metadata.
 
-    For another head, renamed keys or a part of the keys: `lightning_modules.pretrained.load_pretrained`.
+    For another head, renamed keys or a part of the keys: `load_pretrained`.
 
     Raises:
         FileNotFoundError: there is no such file.

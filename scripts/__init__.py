@@ -1,1 +1,1 @@
-"""Thin command lines over the rooms."""
+"""The commands."""

@@ -6,19 +6,21 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if __name__ == "__main__":  # run as a file: import from the repository, not from this folder, and classes of one's own
-    sys.path[:1] = [str(Path(__file__).resolve().parents[1]), str(Path.cwd())]
+if __name__ == "__main__":  # run as a file: classes of your own come from the working directory, ours from this clone
+    sys.path[:1] = [str(Path.cwd()), str(Path(__file__).resolve().parents[1])]
 
-from scripts.errors import UsageError, exit_code
-from scripts.flags import add_trust
-from scripts.outputs import check_output, output_file
-from scripts.quiet import hush
-from scripts.run_folder import run_of
+from lightfit.errors import UsageError
+from lightfit.scripts.cli.command import program
+from lightfit.scripts.cli.exit_codes import exit_code
+from lightfit.scripts.cli.flags import add_trust
+from lightfit.scripts.cli.outputs import check_output, output_file
+from lightfit.scripts.cli.quiet import hush
+from lightfit.scripts.training.run_folder import run_of
 
 if TYPE_CHECKING:
-    from scripts.evaluation import Evaluation
-    from scripts.evaluation_data import Part
-    from scripts.trained import Trained
+    from lightfit.scripts.evaluation.data import Part
+    from lightfit.scripts.evaluation.scores import Evaluation
+    from lightfit.scripts.inference.trained import Trained
 
 FILES = ("evaluation.json", "report.html")
 
@@ -26,7 +28,7 @@ FILES = ("evaluation.json", "report.html")
 def main(args: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     parser = argparse.ArgumentParser(
-        "evaluate.py",
+        program("evaluate"),
         description="Evaluate a checkpoint on its data's test or val part, or on other data.",
         epilog="--data.* name other data and how it is read, such as --data.source reviews.csv, --data.root photos or "
         "--data.path sales.csv; classes, vocabulary and scaling stay the checkpoint's.",
@@ -58,11 +60,10 @@ def evaluate(options: argparse.Namespace, rest: list[str]) -> None:
         if folder.is_dir():
             check_output(folder / name, overwrite=options.overwrite)
     # Torch and Lightning, imported after what needs neither.
-    from callbacks.sample_outputs import SampleOutputs
-    from scripts.evaluation import evaluate_test
-    from scripts.evaluation_data import choose_part
-    from scripts.trained import load_trained
-    from scripts.trainers import quiet_trainer
+    from lightfit.callbacks.logs.sample_outputs import SampleOutputs
+    from lightfit.scripts.evaluation.data import choose_part
+    from lightfit.scripts.evaluation.scores import evaluate_test, quiet_trainer
+    from lightfit.scripts.inference.trained import load_trained
 
     hush()
     trained = load_trained(options.checkpoint, options.trust)
@@ -75,8 +76,8 @@ def evaluate(options: argparse.Namespace, rest: list[str]) -> None:
 
 def report(evaluation: "Evaluation", trained: "Trained", part: "Part", folder: Path) -> None:
     """Prints the scores and writes both files."""
+    from lightfit.scripts.evaluation.page import as_plain, metric_table, report_page
     from lightfit.version import VERSION
-    from scripts.report_page import as_plain, metric_table, report_page
 
     what = f"{part.name} of {part.source}, {evaluation.num_samples:,} samples"
     print(f"{trained.path}\n{what}\n")

@@ -5,19 +5,21 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if __name__ == "__main__":  # run as a file: import from the repository, not from this folder, and classes of one's own
-    sys.path[:1] = [str(Path(__file__).resolve().parents[1]), str(Path.cwd())]
+if __name__ == "__main__":  # run as a file: classes of your own come from the working directory, ours from this clone
+    sys.path[:1] = [str(Path.cwd()), str(Path(__file__).resolve().parents[1])]
 
-from scripts.errors import UsageError, exit_code
-from scripts.flags import add_trust
-from scripts.outputs import check_output, output_file
-from scripts.quiet import hush
-from scripts.run_folder import run_of
+from lightfit.errors import UsageError
+from lightfit.scripts.cli.command import program
+from lightfit.scripts.cli.exit_codes import exit_code
+from lightfit.scripts.cli.flags import add_trust
+from lightfit.scripts.cli.outputs import check_output, output_file
+from lightfit.scripts.cli.quiet import hush
+from lightfit.scripts.training.run_folder import run_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from scripts.trained import Trained
+    from lightfit.scripts.inference.trained import Trained
 
 FORMATS = ("onnx", "pt2", "safetensors")
 NUM_SAMPLES = 64  # that are compared
@@ -27,7 +29,7 @@ TOLERANCE = 1e-4
 def main(args: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     parser = argparse.ArgumentParser(
-        "export.py",
+        program("export"),
         description="Export a checkpoint for other runtimes, and compare the file's predictions with the checkpoint's.",
         allow_abbrev=False,
     )
@@ -56,8 +58,8 @@ def export(options: argparse.Namespace) -> None:
     if checkpoint.is_file() or options.output:
         check_output(output, overwrite=options.overwrite, suffixes=(f".{options.format}",))
     # Torch and Lightning, imported after what needs neither.
-    from scripts import exporting
-    from scripts.trained import load_trained
+    from lightfit.scripts.exporting import formats as exporting
+    from lightfit.scripts.inference.trained import load_trained
 
     hush()
     trained = load_trained(checkpoint, options.trust)
@@ -83,7 +85,7 @@ def samples_of(trained: "Trained", inputs: list[str] | None) -> tuple["Tensor", 
     """
     import torch
 
-    from scripts.evaluation_data import choose_part
+    from lightfit.scripts.evaluation.data import choose_part
 
     if inputs:
         samples = trained.data.read_inputs(inputs)[:NUM_SAMPLES]

@@ -4,18 +4,20 @@ import argparse
 import sys
 from pathlib import Path
 
-if __name__ == "__main__":  # run as a file: import from the repository, not from this folder, and classes of one's own
-    sys.path[:1] = [str(Path(__file__).resolve().parents[1]), str(Path.cwd())]
+if __name__ == "__main__":  # run as a file: classes of your own come from the working directory, ours from this clone
+    sys.path[:1] = [str(Path.cwd()), str(Path(__file__).resolve().parents[1])]
 
-from scripts.errors import UsageError, exit_code
-from scripts.flags import add_trust
-from scripts.quiet import hush
+from lightfit.errors import UsageError
+from lightfit.scripts.cli.command import program
+from lightfit.scripts.cli.exit_codes import exit_code
+from lightfit.scripts.cli.flags import add_trust
+from lightfit.scripts.cli.quiet import hush
 
 
 def main(args: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     parser = argparse.ArgumentParser(
-        "features.py", description="Feature maps of one sample, from a checkpoint alone.", allow_abbrev=False
+        program("features"), description="Feature maps of one sample, from a checkpoint alone.", allow_abbrev=False
     )
     parser.add_argument("checkpoint", help="a .ckpt file of a run")
     parser.add_argument("input", help="an image, or a text for a net of texts")
@@ -43,10 +45,10 @@ def draw(options: argparse.Namespace) -> None:
     if not options.output.absolute().parent.is_dir():
         raise UsageError(f"no folder '{options.output.absolute().parent}' to write {options.output.name} into")
     # Torch and Lightning, imported after what needs neither.
-    from callbacks import feature_maps, plot_feature_maps
-    from callbacks.data_views import Denormalises, NamesPositions
-    from callbacks.plots import write_png
-    from scripts.trained import load_trained
+    from lightfit.callbacks import feature_maps, plot_feature_maps
+    from lightfit.callbacks.pictures.plots import write_png
+    from lightfit.callbacks.pictures.protocols import Denormalises, NamesPositions
+    from lightfit.scripts.inference.trained import load_trained
 
     hush()
     trained = load_trained(options.checkpoint, options.trust)

@@ -6,21 +6,23 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if __name__ == "__main__":  # run as a file: import from the repository, not from this folder, and classes of one's own
-    sys.path[:1] = [str(Path(__file__).resolve().parents[1]), str(Path.cwd())]
+if __name__ == "__main__":  # run as a file: classes of your own come from the working directory, ours from this clone
+    sys.path[:1] = [str(Path.cwd()), str(Path(__file__).resolve().parents[1])]
 
-from scripts.errors import UsageError, exit_code
-from scripts.help import short_help
-from scripts.presets import list_tasks, preset_path
-from scripts.training_options import Extras, add_flags, extras_of
+from lightfit.errors import UsageError
+from lightfit.scripts.cli.command import program
+from lightfit.scripts.cli.exit_codes import exit_code
+from lightfit.scripts.cli.help import short_help
+from lightfit.scripts.cli.presets import list_tasks, preset_path
+from lightfit.scripts.training.options import Extras, add_flags, extras_of
 
 if TYPE_CHECKING:
-    from scripts.cli import LightFitCLI
+    from lightfit.scripts.training.lightning_cli import LightFitCLI
 
 
 def main(args: list[str] | None = None) -> int:
     """The command; returns its exit code."""
-    own = argparse.ArgumentParser("fit.py", add_help=False, allow_abbrev=False)
+    own = argparse.ArgumentParser(program("fit"), add_help=False, allow_abbrev=False)
     own.add_argument("--task")
     own.add_argument("--gpus", default="auto")
     own.add_argument("--list", action="store_true")
@@ -33,8 +35,7 @@ def main(args: list[str] | None = None) -> int:
     typed = sys.argv[1:] if args is None else args
     options, rest = own.parse_known_args(typed)
     if options.list:
-        print(list_tasks())
-        return 0
+        return exit_code(lambda: print(list_tasks()), debug=options.debug)
     command = (lambda: show_help(options)) if options.help else (lambda: fit(options, rest, typed))
     return exit_code(command, debug=options.debug)
 
@@ -67,12 +68,12 @@ def fit(options: argparse.Namespace, rest: list[str], typed: list[str]) -> None:
     extras, args = extras_of(options, name), [*preset, *rest]
     # After what needs neither torch nor Lightning.
     if options.folds is not None:
-        from scripts.folds import cross_validate
+        from lightfit.scripts.training.folds import cross_validate
 
         cross_validate(name, args, options.folds, gpus=options.gpus, quiet=options.quiet, extras=extras)
         return
-    from scripts.batch_size import train_halving, without_auto
-    from scripts.training import build, train
+    from lightfit.scripts.training.run import build, train
+    from lightfit.scripts.tuning.find import train_halving, without_auto
 
     def built(args: list[str], extras: Extras) -> "LightFitCLI":
         cli = build(name, args, gpus=options.gpus, quiet=options.quiet, init=options.init, extras=extras)
@@ -80,7 +81,7 @@ def fit(options: argparse.Namespace, rest: list[str], typed: list[str]) -> None:
         return cli
 
     if options.find_lr or options.find_batch_size:
-        from scripts.finding import find_batch_size, find_lr
+        from lightfit.scripts.tuning.find import find_batch_size, find_lr
 
         (find_lr if options.find_lr else find_batch_size)(built(args, extras))
     elif (rest_of_them := without_auto(args)) is not None:

@@ -1,18 +1,21 @@
 """Predict from a checkpoint alone: `python scripts/predict.py CKPT INPUT...`."""
 
 import argparse
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-if __name__ == "__main__":  # run as a file: import from the repository, not from this folder, and classes of one's own
-    sys.path[:1] = [str(Path(__file__).resolve().parents[1]), str(Path.cwd())]
+if __name__ == "__main__":  # run as a file: classes of your own come from the working directory, ours from this clone
+    sys.path[:1] = [str(Path.cwd()), str(Path(__file__).resolve().parents[1])]
 
-from scripts.errors import UsageError, exit_code
-from scripts.flags import add_trust
-from scripts.outputs import check_output, output_file
-from scripts.quiet import hush
+from lightfit.errors import UsageError
+from lightfit.scripts.cli.command import program
+from lightfit.scripts.cli.exit_codes import exit_code
+from lightfit.scripts.cli.flags import add_trust
+from lightfit.scripts.cli.outputs import check_output, output_file
+from lightfit.scripts.cli.quiet import hush
 
 LINES = (".txt", ".csv", ".tsv", ".jsonl", ".json")  # files with about an input on each line
 READ_BYTES = 2**20
@@ -20,7 +23,9 @@ READ_BYTES = 2**20
 
 def main(args: list[str] | None = None) -> int:
     """The command; returns its exit code: 1 where an input could not be predicted."""
-    parser = argparse.ArgumentParser("predict.py", description="Predict from a checkpoint alone.", allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        program("predict"), description="Predict from a checkpoint alone.", allow_abbrev=False
+    )
     parser.add_argument("checkpoint", help="a .ckpt file of a run")
     parser.add_argument(
         "inputs",
@@ -52,10 +57,10 @@ def predict(options: argparse.Namespace) -> None:
     if options.output is not None:
         check_output(options.output, overwrite=options.overwrite, suffixes=(".csv",))
     # Torch and Lightning, imported after what needs neither.
-    from datamodules import DataError, LabelledDataModule, TextDataModule
-    from scripts.predictions import check_top, predict_rows
-    from scripts.predictor import Predictor, devices_of
-    from scripts.trained import load_trained
+    from lightfit.datamodules import DataError, LabelledDataModule, TextDataModule
+    from lightfit.scripts.inference.predictor import Predictor, devices_of
+    from lightfit.scripts.inference.rows import check_top, predict_rows
+    from lightfit.scripts.inference.trained import load_trained
 
     hush()
     trained = load_trained(options.checkpoint, options.trust)
@@ -81,9 +86,9 @@ def estimate(inputs: list[str]) -> int | None:
     for path in map(Path, inputs):
         if str(path) == "-":
             return None
-        if path.is_dir():
+        if os.path.isdir(path):  # Path's own fails on a text that is too long for a name
             total += sum(1 for file in path.rglob("*") if file.is_file())
-        elif path.suffix.lower() in LINES and path.is_file():
+        elif path.suffix.lower() in LINES and os.path.isfile(path):
             with path.open("rb") as file:
                 total += sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(READ_BYTES), b""))  # noqa: B023
         else:

@@ -10,19 +10,21 @@ import socket
 import sys
 from pathlib import Path
 
-if __name__ == "__main__":  # run as a file: import from the repository, not from this folder, and classes of one's own
-    sys.path[:1] = [str(Path(__file__).resolve().parents[1]), str(Path.cwd())]
+if __name__ == "__main__":  # run as a file: classes of your own come from the working directory, ours from this clone
+    sys.path[:1] = [str(Path.cwd()), str(Path(__file__).resolve().parents[1])]
 
-from scripts.errors import UsageError, exit_code
-from scripts.flags import add_trust
-from scripts.quiet import hush
+from lightfit.errors import MissingPackageError, UsageError
+from lightfit.scripts.cli.command import program
+from lightfit.scripts.cli.exit_codes import exit_code
+from lightfit.scripts.cli.flags import add_trust
+from lightfit.scripts.cli.quiet import hush
 
 STOP_S = 30  # that requests in flight have to be finished
 
 
 def main(args: list[str] | None = None) -> int:
     """The command; returns its exit code."""
-    parser = argparse.ArgumentParser("serve.py", description="Serve a checkpoint over HTTP.", allow_abbrev=False)
+    parser = argparse.ArgumentParser(program("serve"), description="Serve a checkpoint over HTTP.", allow_abbrev=False)
     parser.add_argument("checkpoint", help="a .ckpt file of a run")
     parser.add_argument(
         "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, for this machine)"
@@ -52,11 +54,11 @@ def serve(options: argparse.Namespace) -> None:
         try:
             import uvicorn
 
-            from scripts.serving import Limits, make_app
+            from lightfit.scripts.serving.app import Limits, make_app
         except ImportError as error:
-            raise ImportError(f"serving needs {error.name}: pip install 'lightfit[serve]'") from error
-        from scripts.predictor import Predictor, devices_of
-        from scripts.trained import load_trained
+            raise MissingPackageError(f"serving needs {error.name}: pip install 'lightfit[serve]'") from error
+        from lightfit.scripts.inference.predictor import Predictor, devices_of
+        from lightfit.scripts.inference.trained import load_trained
 
         hush()
         trained = load_trained(options.checkpoint, options.trust)

@@ -4,18 +4,20 @@ import argparse
 import sys
 from pathlib import Path
 
-if __name__ == "__main__":  # run as a file: import from the repository, not from this folder, and classes of one's own
-    sys.path[:1] = [str(Path(__file__).resolve().parents[1]), str(Path.cwd())]
+if __name__ == "__main__":  # run as a file: classes of your own come from the working directory, ours from this clone
+    sys.path[:1] = [str(Path.cwd()), str(Path(__file__).resolve().parents[1])]
 
-from scripts.errors import UsageError, exit_code
-from scripts.presets import preset_path
-from scripts.tune_space import pairs, read_space
+from lightfit.errors import MissingPackageError, UsageError
+from lightfit.scripts.cli.command import how_to_run, program
+from lightfit.scripts.cli.exit_codes import exit_code
+from lightfit.scripts.cli.presets import preset_path
+from lightfit.scripts.tuning.space import pairs, read_space
 
 
 def main(args: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     parser = argparse.ArgumentParser(
-        "tune.py",
+        program("tune"),
         description="Search for good values of what a preset's section tune names.",
         epilog="All other arguments are fit.py's and the same for all trials, such as --data.source or "
         "--trainer.max_epochs. The same command again goes on with the search.",
@@ -51,15 +53,15 @@ def tune(options: argparse.Namespace, rest: list[str]) -> None:
     # Torch and Lightning, imported after what needs neither.
     try:
         if options.engine == "ray":
-            from scripts.ray_search import search_by_ray as search
+            from lightfit.scripts.tuning.ray_search import search_by_ray as search
         else:
-            from scripts.optuna_search import search_by_optuna as search
+            from lightfit.scripts.tuning.optuna_search import search_by_optuna as search
     except ModuleNotFoundError as error:
         extra = {"optuna": "tune", "ray": "ray"}.get(str(error.name), "")
-        raise ModuleNotFoundError(
+        raise MissingPackageError(
             f"--engine {options.engine} needs {error.name}: pip install 'lightfit[{extra}]'"
         ) from error
-    from scripts.trials import Search, write_best
+    from lightfit.scripts.tuning.trials import Search, write_best
 
     of_all = Search(preset.stem, preset, tuple(rest), options.gpus, folder)
     values, score, trials = search(of_all, space, trials=options.trials, seed=options.seed)
@@ -67,7 +69,7 @@ def tune(options: argparse.Namespace, rest: list[str]) -> None:
     print(f"\nbest of {trials} trials: {score.monitor} {score.value:.4f}")
     for key, value in values.items():
         print(f"  {key}: {value}")
-    print(f"\nnext:\n  python scripts/fit.py --task {path}\n  tensorboard --logdir {folder}")
+    print(f"\nnext:\n  {how_to_run('fit')} --task {path}\n  tensorboard --logdir {folder}")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Lightning 2.6 calls jsonargparse by names that it has since changed.
 os.environ["JSONARGPARSE_DEPRECATION_WARNINGS"] = "off"
 
-from scripts.fit import main as fit_main
+from lightfit.scripts.fit import main as fit_main
 
 GOOD = ("good", "fine", "great", "lovely")
 BAD = ("bad", "awful", "poor", "dreadful")

@@ -19,11 +19,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 from PIL import Image
 
-from datamodules.errors import DataError
-from datamodules.image_decoding import decode
-from datamodules.series_cells import split_series
-from datamodules.series_tables import SeriesColumns, choose_roles, parse_frame
-from datamodules.tables import read_table
+from lightfit.datamodules.images.decoding import decode
+from lightfit.datamodules.series.table import SeriesColumns, choose_roles, parse_frame, split_series
+from lightfit.datamodules.text.sources import read_table
+from lightfit.errors import DataError
 
 SAID = (DataError, LookupError)  # a LookupError itself: a column that is not there
 SLOW_S = 10.0

@@ -15,7 +15,8 @@ import torch
 
 TIMEOUT_S = 120  # past this a run hangs
 forkserver = multiprocessing.get_context("forkserver")
-forkserver.set_forkserver_preload(["scripts.training", "callbacks", "lightning_modules.nets", "torchvision.transforms"])
+LOADED = ["lightfit.scripts.training.run", "lightfit.callbacks", "lightfit.nets", "torchvision.transforms"]
+forkserver.set_forkserver_preload(LOADED)
 
 
 def _fit(folder: Path, log: str, args: Sequence[str], file_bytes: int) -> None:
@@ -26,7 +27,7 @@ def _fit(folder: Path, log: str, args: Sequence[str], file_bytes: int) -> None:
     stream = open(log, "a", buffering=1)  # noqa: SIM115 - as long as the process
     sys.stdout = sys.stderr = stream
     sys.argv = ["fit.py"]
-    from scripts.fit import main
+    from lightfit.scripts.fit import main
 
     try:
         code = main(list(args))

@@ -12,13 +12,13 @@ import torch
 from conftest import make_images, make_reviews, make_series, write_csv
 from fastapi.testclient import TestClient
 
-from datamodules import LabelledDataModule
-from scripts.evaluate import main as evaluate
-from scripts.evaluation_data import choose_part
-from scripts.export import main as export
-from scripts.predictor import Predictor
-from scripts.serving import Limits, make_app
-from scripts.trained import Trained, load_trained
+from lightfit.datamodules import LabelledDataModule
+from lightfit.scripts.evaluate import main as evaluate
+from lightfit.scripts.evaluation.data import choose_part
+from lightfit.scripts.export import main as export
+from lightfit.scripts.inference.predictor import Predictor
+from lightfit.scripts.inference.trained import Trained, load_trained
+from lightfit.scripts.serving.app import Limits, make_app
 
 OTHER = {"text": "--data.source=new.csv", "images": "--data.root=new", "series": "--data.path=new.csv"}
 

@@ -14,11 +14,11 @@ import torch
 from conftest import make_images, make_reviews, write_csv
 from torch.utils.data import TensorDataset
 
-from datamodules import workers
-from datamodules.cache import Arrays, Grow, cached
-from datamodules.sampler import BatchSampler, ResumableLoader
+from lightfit.cache import Arrays, Grow, cached
 from lightfit.checkpoint import read_checkpoint
-from scripts.run_folder import newest_run
+from lightfit.datamodules import sampler as workers
+from lightfit.datamodules.sampler import BatchSampler, ResumableLoader
+from lightfit.scripts.training.run_folder import newest_run
 
 Fit = Callable[..., tuple[int, str, str]]
 

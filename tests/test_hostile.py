@@ -23,17 +23,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from datamodules import DataModule, TextDataModule
-from datamodules.download import extract
-from datamodules.errors import DataError
-from datamodules.rows import parse_rows
-from datamodules.series_tables import parse_frame
+from lightfit.datamodules import DataModule, TextDataModule
+from lightfit.datamodules.series.table import parse_frame
+from lightfit.datamodules.tables.rows import parse_rows
+from lightfit.download import extract
+from lightfit.errors import DataError
+from lightfit.lightning_modules import LightModel
+from lightfit.scripts.cli.keys import flat
+from lightfit.scripts.cli.presets import TASKS
+from lightfit.scripts.predict import main as predict
+from lightfit.scripts.training.options import UsageError, interval_of
 from lightfit.trust import check_trusted
-from lightning_modules import LightModel
-from scripts.keys import flat
-from scripts.predict import main as predict
-from scripts.presets import TASKS
-from scripts.training_options import UsageError, interval_of
 
 Fit = Callable[..., tuple[int, str, str]]
 EVIL = """
@@ -80,13 +80,13 @@ def test_a_pickle_does_not_run(protocol: int, capsys: pytest.CaptureFixture[str]
     "hparams",
     [
         {"_class_path": "evil.Model"},
-        {"_class_path": "lightning_modules.LightModel", "net": {"class_path": "evil.Model", "init_args": {}}},
+        {"_class_path": "lightfit.LightModel", "net": {"class_path": "evil.Model", "init_args": {}}},
         {
-            "_class_path": "lightning_modules.LightModel",
+            "_class_path": "lightfit.LightModel",
             "net": {"init_args": {"layers": [{"class_path": "evil.Data"}]}},
         },
-        {"_class_path": "lightning_modules.LightModel", "_instantiator": "evil.build"},
-        {"_class_path": "lightning_modules.LightModel", "_instantiator": "torch.hub.load"},
+        {"_class_path": "lightfit.LightModel", "_instantiator": "evil.build"},
+        {"_class_path": "lightfit.LightModel", "_instantiator": "torch.hub.load"},
         {"_instantiator": "evil.build"},
     ],
 )

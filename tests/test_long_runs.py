@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import make_images, make_reviews, make_series, write_csv
 
-from scripts.presets import TASKS
+from lightfit.scripts.cli.presets import TASKS
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +31,7 @@ class Watch(pl.Callback):
 """
 LINES = {
     "text": ("--data.source", "reviews.csv", "--model.net.num_buckets", "1000"),
-    "images": ("--data.root", "images", "--data.num_workers", "0", "--model.net", "lightning_modules.nets.ImageCNN"),
+    "images": ("--data.root", "images", "--data.num_workers", "0", "--model.net", "lightfit.nets.ImageCNN"),
     "series": ("--data.path", "series.csv", "--data.target", "load", "--data.lookback", "24"),
 }
 

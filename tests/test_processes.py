@@ -18,7 +18,7 @@ from conftest import make_images, make_reviews, make_series, write_csv
 from killing import contents, differences
 
 from lightfit.checkpoint import read_checkpoint
-from scripts.presets import TASKS
+from lightfit.scripts.cli.presets import TASKS
 
 pytestmark = pytest.mark.slow
 

@@ -17,8 +17,8 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-from scripts.presets import TASKS, task_names
-from scripts.tune_space import read_space
+from lightfit.scripts.cli.presets import TASKS, task_names
+from lightfit.scripts.tuning.space import read_space
 
 README = TASKS.parent / "README.md"
 if not README.is_file():
@@ -73,7 +73,7 @@ def test_first_two_commands_set_everything_up() -> None:
 
 def test_every_promise_names_its_test() -> None:
     promises = TEXT.split("## What LightFit guarantees")[1].split("\n## ")[0]
-    tests = "".join(path.read_text(encoding="utf-8") for path in (TASKS.parent / "tests").glob("test_*.py"))
+    tests = "".join(path.read_text(encoding="utf-8") for path in (TASKS.parent / "tests").rglob("test_*.py"))
     rows = [line for line in promises.splitlines() if line.startswith("| ")][2:]
     assert len(rows) > 20
     for row in rows:
@@ -117,7 +117,7 @@ def test_table_has_the_results_of_the_presets(task: str) -> None:
 
 
 def test_nothing_is_promised_that_is_not_on_the_command_line() -> None:
-    help_text = (TASKS.parent / "scripts" / "help.py").read_text(encoding="utf-8")
+    help_text = (TASKS.parent / "scripts" / "cli" / "help.py").read_text(encoding="utf-8")
     own = set(re.findall(r"`(--\w+)", TEXT.split("Options of training")[1].split("A run leaves")[0]))
     flags = {"--task", "--gpus", "--list", "--threads", "--quiet", "--debug"} | own
     assert {flag for flag in flags if flag not in help_text} == set()

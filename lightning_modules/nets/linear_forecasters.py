@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from lightning_modules.nets.channel_net import ChannelNet, moving_average
+from .channel_net import ChannelNet, moving_average
 
 TREND_STEPS = 25  # of the moving average, as in the paper
 

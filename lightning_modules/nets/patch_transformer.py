@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from lightning_modules.nets.channel_net import ChannelNet
+from .channel_net import ChannelNet
 
 
 class PatchTransformer(ChannelNet):

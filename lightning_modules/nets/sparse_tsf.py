@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from lightning_modules.nets.channel_net import ChannelNet
+from .channel_net import ChannelNet
 
 
 class SparseTSF(ChannelNet):

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from lightning_modules.nets.quick_conv import MatmulConv1d, PairMaxPool1d
+from .quick_conv import MatmulConv1d, PairMaxPool1d
 
 PAD = 1
 

@@ -1,0 +1,1 @@
+"""History, progress and hyper-parameters."""

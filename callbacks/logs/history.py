@@ -1,0 +1,91 @@
+"""The history on disk: a table and a plot that grow with the run."""
+
+import time
+from contextlib import suppress
+from typing import Any
+
+import pandas as pd
+
+from lightfit.lightning import OneLightning, pl
+
+from ..pictures.plots import Plot, run_folder, write_csv, write_png
+
+REDRAW_S = 10.0
+
+
+def plot_metric(history: pd.DataFrame, metric: str) -> Plot:
+    """The curve of a metric in training, and in validation where the history has it, over the epochs.
+
+    Args:
+        history: `LightModel.history`, or a DataFrame read from a history.csv.
+        metric: name of the metric as logged in training, such as "loss".
+
+    Raises:
+        KeyError: the history has neither the metric nor its validation.
+    """
+    curves = [name for name in (metric, f"val_{metric}") if name in history]
+    if not curves:
+        raise KeyError(f"the history has no metric '{metric}'; it has: {', '.join(map(str, history.columns))}")
+    figure = Plot(figsize=(6.4, 4.0), layout="constrained")
+    _draw(figure.subplots(), history, metric)
+    return figure
+
+
+def plot_history(history: pd.DataFrame) -> Plot:
+    """The curves of all metrics, one panel each, over the epochs."""
+    names = [str(name).removeprefix("val_") for name in history.columns if name != "epoch"]
+    metrics = list(dict.fromkeys(names))
+    figure = Plot(figsize=(5.2 * max(len(metrics), 1), 4.0), layout="constrained")
+    for axes, metric in zip(figure.subplots(1, max(len(metrics), 1), squeeze=False)[0], metrics, strict=False):
+        _draw(axes, history, metric)
+    return figure
+
+
+def _draw(axes: Any, history: pd.DataFrame, metric: str) -> None:
+    for name, label, style in ((metric, "train", "o--"), (f"val_{metric}", "validation", "o-")):
+        if name in history:
+            points = history[["epoch", name]].dropna()
+            axes.plot(points["epoch"], points[name], style, label=label, markersize=4)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(metric)
+    axes.set_title(metric)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.grid(alpha=0.3)
+    axes.legend()
+
+
+class HistoryFiles(OneLightning, pl.Callback):
+    """Writes `history.csv` and `history.png` into the run folder after every epoch.
+
+    The picture at most every ten seconds, and at the end: to draw it takes longer than many an epoch. For a module with
+    a `history`, as every LightModel has.
+    """
+
+    def __init__(self) -> None:
+        self._drawn_at = -REDRAW_S
+
+    # The model adds an epoch's row after all callbacks have seen its end, so the row is written when the next begins.
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Writes the epochs so far."""
+        self._write(trainer, pl_module, draw=time.monotonic() - self._drawn_at >= REDRAW_S)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Writes all epochs."""
+        self._write(trainer, pl_module)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Writes the epochs that were finished, unless that fails too, as on a full disk: the first error is told."""
+        with suppress(OSError):
+            self._write(trainer, pl_module)
+
+    def _write(self, trainer: pl.Trainer, pl_module: Any, *, draw: bool = True) -> None:
+        history = pl_module.history
+        if not trainer.is_global_zero or history.empty:
+            return
+        folder = run_folder(trainer)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_csv(history, folder / "history.csv")
+        if not draw:
+            return
+        self._drawn_at = time.monotonic()
+        write_png(plot_history(history).pixels(), folder / "history.png")

@@ -1,0 +1,88 @@
+"""Live curves in a notebook."""
+
+import contextlib
+import io
+import time
+import warnings
+from typing import Any
+
+from lightfit.lightning import OneLightning, pl
+
+REFRESH_S = 0.5  # the line below the curves is written this often, whatever the number of steps
+
+
+class NotebookProgress(OneLightning, pl.callbacks.ProgressBar):
+    """torchkeras' VLog in place of Lightning's progress bar: a curve of the monitored metric that grows by the epoch.
+
+    In a notebook the picture and a bar stand in the cell's output; elsewhere the picture is written to `path`.
+
+    Args:
+        monitor: name of the metric to show beside its value in training, such as `val_loss`.
+        mode: min or max, what the best value is.
+        path: where the picture is written, too.
+    """
+
+    def __init__(self, monitor: str = "val_loss", *, mode: str = "min", path: str = "history.png") -> None:
+        super().__init__()
+        if mode not in ("min", "max"):
+            raise ValueError(f"expected mode min or max, received '{mode}'")
+        self.monitor = monitor
+        self.mode = mode
+        self.path = path
+        self._log: Any = None
+        self._refreshed = 0.0
+        self._enabled = True
+
+    def disable(self) -> None:
+        """Shows nothing from now on; Lightning calls it on all processes but the first."""
+        self._enabled = False
+
+    def enable(self) -> None:
+        """Shows again."""
+        self._enabled = True
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Opens the picture.
+
+        Raises:
+            ValueError: the number of epochs is not known, and with it the width of the picture.
+        """
+        if not self._enabled:
+            return
+        if not trainer.max_epochs or trainer.max_epochs < 1:
+            raise ValueError("NotebookProgress needs max_epochs, which is the width of its picture: give it to Trainer")
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            # On import torchkeras prints which of its optional packages are missing, and uses what torch deprecates.
+            warnings.simplefilter("ignore")
+            from torchkeras.vlog import VLog
+        self._log = VLog(trainer.max_epochs, self.monitor, self.mode, save_path=self.path)
+        self._log.log_start()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Writes the batch's loss below the picture, a few times a second."""
+        now = time.monotonic()
+        if self._log is None or now - self._refreshed < REFRESH_S:
+            return
+        self._refreshed = now
+        if isinstance(outputs, dict) and "loss" in outputs:
+            total = self.total_train_batches
+            self._log.step, self._log.batchs = batch_idx, None if total == float("inf") else int(total)
+            self._log.log_step({"train_loss": round(float(outputs["loss"]), 4)})
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draws the epoch."""
+        if self._log is None:
+            return
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        named = {name if name.startswith("val_") else f"train_{name}": value for name, value in metrics.items()}
+        if self.monitor not in named:
+            raise KeyError(f"no metric '{self.monitor}' is logged; there is: {', '.join(sorted(named))}")
+        self._log.log_epoch(named)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draws the whole run, with its best epoch."""
+        if self._log is not None and self._log.history:
+            self._log.log_end()
+        self._log = None

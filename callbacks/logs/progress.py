@@ -1,0 +1,93 @@
+"""What a training run says: a progress bar, and torchkeras' lines below it for every epoch."""
+
+import sys
+import time
+from datetime import datetime
+from typing import Any
+
+from tqdm import tqdm
+
+from lightfit.lightning import OneLightning, pl
+
+REFRESH_S = 0.2  # the bar and the loss in it are read this often, whatever the number of steps
+
+
+class EpochLines(OneLightning, pl.callbacks.ProgressBar):
+    """A bar for each epoch, then torchkeras' line of `=` with the time, the epoch, and both dicts of metrics.
+
+    Where standard error is no terminal there is no bar, only the lines.
+
+    Args:
+        quiet: say nothing at all.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        super().__init__()
+        self._enabled = not quiet
+        self._bar: tqdm | None = None
+        self._refreshed = 0.0
+
+    def disable(self) -> None:
+        """Says nothing from now on; Lightning calls it on all processes but the first."""
+        self._enabled = False
+
+    def enable(self) -> None:
+        """Speaks again."""
+        self._enabled = True
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Opens the epoch's bar; here, since a run that goes on within an epoch never sees that epoch's start."""
+        if self._enabled and self._bar is None:
+            total = self.total_train_batches
+            self._bar = tqdm(
+                total=int(total) if total != float("inf") else None,
+                desc=f"epoch {trainer.current_epoch}",
+                initial=batch_idx,
+                disable=not sys.stderr.isatty(),
+                dynamic_ncols=True,
+                miniters=0,
+                mininterval=0,
+            )
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Moves the bar, a few times a second; the loss shown is the batch's."""
+        now = time.monotonic()
+        if self._bar is None or self._bar.disable or now - self._refreshed < REFRESH_S:
+            return
+        self._refreshed = now
+        if isinstance(outputs, dict) and "loss" in outputs:
+            self._bar.set_postfix(loss=f"{float(outputs['loss']):.4f}", refresh=False)
+        self._bar.update(batch_idx + 1 - self._bar.n)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Says that validation is under way."""
+        if self._bar is not None:
+            self._bar.set_postfix_str("validating")
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Closes the bar, full, and prints the epoch's lines below it."""
+        if self._bar is None:
+            return
+        self._bar.set_postfix_str("", refresh=False)
+        self._bar.update(trainer.fit_loop.batch_idx + 1 - self._bar.n)
+        self._close()
+        metrics = {name: round(float(value), 4) for name, value in trainer.callback_metrics.items()}
+        val = {name: value for name, value in metrics.items() if name.startswith("val_")}
+        print("=" * 80 + datetime.now().strftime("%Y-%m-%d %H:%M:%S"))
+        print(f"epoch = {trainer.current_epoch}")
+        if val:
+            print(val)
+        print({name: value for name, value in metrics.items() if name not in val}, flush=True)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Leaves the bar's line, so that what is printed next has its own."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

@@ -1,0 +1,31 @@
+"""A metric for whoever decides whether a run is worth going on with."""
+
+from collections.abc import Callable
+
+from lightfit.lightning import OneLightning, pl
+
+
+class ReportMetric(OneLightning, pl.Callback):
+    """Hands a metric to a function after each validation of a fit; an exception of the function ends the run.
+
+    Args:
+        monitor: name of the metric, such as `val_loss`.
+        report: gets its value and the epoch.
+    """
+
+    def __init__(self, monitor: str, *, report: Callable[[float, int], None]) -> None:
+        self.monitor = monitor
+        self.report = report
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Reports the value.
+
+        Raises:
+            KeyError: no such metric is logged.
+        """
+        if trainer.sanity_checking or trainer.state.fn != "fit":
+            return
+        if self.monitor not in trainer.callback_metrics:
+            held = ", ".join(sorted(trainer.callback_metrics))
+            raise KeyError(f"no metric '{self.monitor}' is logged; there is: {held}")
+        self.report(float(trainer.callback_metrics[self.monitor]), trainer.current_epoch)

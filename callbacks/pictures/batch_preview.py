@@ -1,0 +1,71 @@
+"""What the net really gets: the first batch of each split, as pictures."""
+
+from typing import Any
+
+from torch import Tensor
+
+from lightfit.lightning import OneLightning, pl
+
+from .plots import image_grid, publish
+from .protocols import class_names, pictures
+
+
+class BatchPreview(OneLightning, pl.Callback):
+    """The first images of train, val and test with their classes, normalisation undone, augmentation as it is.
+
+    In TensorBoard and as `preview_train/epoch_*.png` and so on, once in a run.
+
+    Args:
+        num_images: the most images to show.
+    """
+
+    def __init__(self, num_images: int = 32) -> None:
+        if num_images < 1:
+            raise ValueError(f"expected num_images of at least 1, received {num_images}")
+        self.num_images = num_images
+        self._shown: set[str] = set()
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Shows the first training batch."""
+        self._show(trainer, batch, "train")
+
+    def on_validation_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Shows the first validation batch."""
+        if not trainer.sanity_checking:
+            self._show(trainer, batch, "val")
+
+    def on_test_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Shows the first test batch."""
+        self._show(trainer, batch, "test")
+
+    def _show(self, trainer: pl.Trainer, batch: Any, split: str) -> None:
+        if split in self._shown:
+            return
+        self._shown.add(split)
+        x, y = batch
+        if not (isinstance(x, Tensor) and x.ndim == 4):
+            raise ValueError(
+                f"BatchPreview shows images, (B, C, H, W); received {tuple(x.shape)} in {split}: leave it out of the "
+                "callbacks"
+            )
+        y = y[: self.num_images]
+        figure = image_grid(pictures(trainer, x[: self.num_images]), _titles(trainer, y))
+        publish(trainer, figure, f"preview_{split}", step=trainer.current_epoch)
+
+
+def _titles(trainer: pl.Trainer, y: Tensor) -> list[str]:
+    """Names of classes (B,), or of the two that mixed images are most of, (B, num_classes)."""
+    if y.ndim < 2 or y.shape[1] == 1:
+        labels = y.reshape(-1).long().tolist()
+        names = class_names(trainer, max(labels) + 1)
+        return [names[label] for label in labels]
+    names = class_names(trainer, y.shape[1])
+    parts, numbers = y.topk(2, 1)
+    pairs = zip(parts.tolist(), numbers.tolist(), strict=True)
+    return [f"{names[one]} {part:.0%}" + (f"\n{names[two]}" if rest else "") for (part, rest), (one, two) in pairs]

@@ -1,0 +1,141 @@
+"""What the convolutions of a net make of one sample, as pictures."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from lightfit.lightning import OneLightning, pl
+
+from .layers import Recorder, choose_layers
+from .plots import Plot, check_every, epoch_due, net_of, publish
+from .protocols import NamesPositions, pictures
+
+MAX_TICKS = 60
+
+
+def plot_feature_maps(
+    maps: dict[str, Tensor],
+    *,
+    num_maps: int = 4,
+    image: Tensor | None = None,
+    ticks: Sequence[str] | None = None,
+) -> Plot:
+    """The first maps of each layer, a row for each layer, of the first sample.
+
+    Args:
+        maps: what `feature_maps` returned.
+        num_maps: number of maps in a row.
+        image: the picture itself, (H, W, 3) in [0, 1], for a row of its own.
+        ticks: names of the input's positions, such as words, for maps along a sequence.
+    """
+    shown = {name: value[0].detach().float().cpu() for name, value in maps.items() if value.ndim in (3, 4)}
+    offset = image is not None
+    heights = [1.5] * offset + [
+        1.5 if value.ndim == 3 else 0.25 * min(num_maps, len(value)) + 1.0 for value in shown.values()
+    ]
+    width = 1.5 * num_maps + 1.2 if all(value.ndim == 3 for value in shown.values()) else 12.0
+    figure = Plot(figsize=(width, sum(heights) + 0.2), layout="constrained")
+    grid = figure.add_gridspec(len(heights), num_maps, height_ratios=heights)
+    if image is not None:
+        _draw(figure.add_subplot(grid[0, 0]), image, "input")
+    for row, (name, value) in enumerate(shown.items(), offset):
+        if value.ndim == 2:
+            _draw_sequence(figure.add_subplot(grid[row, :]), value[:num_maps], f"{name}\n{tuple(value.shape)}", ticks)
+            continue
+        for column, one in enumerate(value[:num_maps]):
+            _draw(figure.add_subplot(grid[row, column]), one, f"{name}\n{tuple(value.shape)}" if column == 0 else "")
+    return figure
+
+
+def _draw(axes: Any, picture: Tensor, name: str) -> None:
+    axes.imshow(picture.numpy(), cmap="viridis", interpolation="nearest")
+    axes.set_ylabel(name, fontsize=8)
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+def _draw_sequence(axes: Any, value: Tensor, name: str, ticks: Sequence[str] | None) -> None:
+    length = len(ticks) if ticks is not None else value.shape[1]
+    axes.imshow(
+        value.numpy(), cmap="viridis", aspect="auto", interpolation="nearest", extent=(0, length, len(value), 0)
+    )
+    axes.set_ylabel(name, fontsize=8)
+    axes.set_yticks([number + 0.5 for number in range(len(value))], [str(number) for number in range(len(value))])
+    if ticks is not None:
+        used = max((place + 1 for place, tick in enumerate(ticks) if tick), default=1)
+        step = -(-used // MAX_TICKS)
+        axes.set_xlim(0, used)
+        axes.set_xticks([place + 0.5 for place in range(0, used, step)], ticks[:used:step], rotation=90, fontsize=7)
+
+
+class FeatureMaps(OneLightning, pl.Callback):
+    """Feature maps of the first validation sample, in TensorBoard and as `feature_maps/epoch_*.png`.
+
+    It watches the forward pass that validation makes anyway.
+
+    Args:
+        layers: names of layers, or patterns of names; every convolution if null.
+        num_maps: number of maps of each layer.
+        every_n_epochs: the epochs to show; the last one is always shown.
+    """
+
+    def __init__(self, layers: list[str] | None = None, *, num_maps: int = 4, every_n_epochs: int = 1) -> None:
+        if num_maps < 1:
+            raise ValueError(f"expected num_maps of at least 1, received {num_maps}")
+        self.layers = layers
+        self.num_maps = num_maps
+        self.every_n_epochs = check_every(every_n_epochs)
+        self._recorder: Recorder | None = None
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Looks whether there are layers to show.
+
+        Raises:
+            ValueError: there are none.
+        """
+        if not choose_layers(net_of(pl_module), self.layers):
+            raise ValueError(
+                f"{type(net_of(pl_module)).__name__} has no convolution to show: name layers, or leave FeatureMaps out"
+            )
+
+    def on_validation_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Begins to watch, at the first batch."""
+        if batch_idx == dataloader_idx == 0 and epoch_due(trainer, self.every_n_epochs):
+            self._recorder = Recorder(net_of(pl_module), self.layers)
+
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Stops, and draws what was seen."""
+        if self._recorder is None:
+            return
+        maps = self._close().outputs
+        x = batch[0] if isinstance(batch, (tuple, list)) else batch
+        data = getattr(trainer, "datamodule", None)
+        figure = plot_feature_maps(
+            maps,
+            num_maps=self.num_maps,
+            image=pictures(trainer, x[:1])[0] if x.ndim == 4 and x.shape[1] in (1, 3) else None,
+            ticks=data.ticks(x[0]) if isinstance(data, NamesPositions) else None,
+        )
+        publish(trainer, figure, "feature_maps", step=trainer.current_epoch)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Leaves no hook behind."""
+        if self._recorder is not None:
+            self._close()
+
+    def _close(self) -> Recorder:
+        recorder, self._recorder = self._recorder, None
+        assert recorder is not None
+        recorder.__exit__()
+        return recorder

@@ -1,0 +1,138 @@
+"""Where a net looked when it was wrong: Grad-CAM, by captum."""
+
+import copy
+from typing import Any
+
+import torch
+from matplotlib import colormaps
+from torch import Tensor, nn
+
+from lightfit.lightning import OneLightning, pl
+
+from .confusion import scores_of
+from .layers import choose_layers
+from .plots import Plot, check_every, epoch_due, image_grid, net_of, publish
+from .protocols import class_names, pictures
+
+
+def grad_cam(net: nn.Module, x: Tensor, target: Tensor, *, layer: str | None = None) -> Tensor:
+    """How much each place of the images spoke for a class, (B, H, W) float32 in [0, 1].
+
+    A copy of the net runs, in evaluation mode, so that the net itself and its gradients stay as they are.
+    Source: Selvaraju et al. 2017, "Grad-CAM", equations 1 and 2, by captum's LayerGradCam.
+
+    Args:
+        net: the net; with one logit, class 1 is what the logit speaks for.
+        x: images, (B, C, H, W).
+        target: the classes asked about, (B,) int64.
+        layer: name of a layer; None for the last Conv2d.
+
+    Raises:
+        ValueError: there is no such layer; the nearest are named.
+    """
+    from captum.attr import LayerAttribution, LayerGradCam  # here, as it takes a second that few runs need
+
+    with torch.inference_mode(False), torch.enable_grad(), torch.random.fork_rng(devices=[]):
+        own, images, classes = copy.deepcopy(net).eval(), x.detach().clone(), target.clone()
+        attribution = LayerGradCam(lambda batch: _logits(own, batch), _layer(own, layer))
+        maps = attribution.attribute(images, target=classes, relu_attributions=True)
+        # A net that looks at other views too, in a longer batch, has the maps of those behind the others.
+        maps = LayerAttribution.interpolate(maps[: len(images)], tuple(images.shape[2:]), "bilinear")[:, 0].detach()
+    return maps / maps.amax((1, 2), keepdim=True).clamp(min=1e-12)
+
+
+def overlay(images: Tensor, maps: Tensor) -> Tensor:
+    """Images with their maps over them: cold where nothing spoke for the class, hot where most did, (B, H, W, 3).
+
+    Args:
+        images: colours in [0, 1], (B, H, W, 3).
+        maps: (B, H, W) in [0, 1].
+    """
+    heat = torch.from_numpy(colormaps["jet"](maps.cpu().numpy())[..., :3]).float()
+    return 0.55 * images + 0.45 * heat
+
+
+def _logits(net: nn.Module, x: Tensor) -> Tensor:
+    logits = net(x)
+    return torch.cat([-logits, logits], 1) if logits.shape[1] == 1 else logits
+
+
+def _layer(net: nn.Module, name: str | None) -> nn.Module:
+    if name is not None:
+        return list(choose_layers(net, [name]).values())[-1]
+    layers = [module for module in net.modules() if isinstance(module, nn.Conv2d)]
+    if not layers:
+        raise ValueError(f"{type(net).__name__} has no Conv2d for Grad-CAM: name a layer, or leave GradCAM out")
+    return layers[-1]
+
+
+class GradCAM(OneLightning, pl.Callback):
+    """Grad-CAM of the validation images that were wrong with the most confidence: what spoke for the wrong class.
+
+    In TensorBoard and as `grad_cam/epoch_*.png`: each image, and beside it the same with the map over it. Gradients
+    need a pass of their own, which a copy of the net makes.
+
+    Args:
+        layer: name of a layer; the last Conv2d if null.
+        num_images: number of images to show.
+        every_n_epochs: the epochs to show; the last one is always shown.
+    """
+
+    def __init__(self, layer: str | None = None, *, num_images: int = 8, every_n_epochs: int = 1) -> None:
+        if num_images < 1:
+            raise ValueError(f"expected num_images of at least 1, received {num_images}")
+        self.layer = layer
+        self.num_images = num_images
+        self.every_n_epochs = check_every(every_n_epochs)
+        self._wrong: list[tuple[Tensor, int, int, float]] = []  # image, class, class it was taken for, how surely
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Looks whether there is a layer.
+
+        Raises:
+            ValueError: there is none.
+        """
+        _layer(net_of(pl_module), self.layer)
+
+    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begins anew."""
+        self._wrong = []
+
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keeps the images that are wrong with the most confidence."""
+        if not epoch_due(trainer, self.every_n_epochs):
+            return
+        preds, target = scores_of(outputs)
+        sure, label = preds.max(1)
+        wrong = (label != target).nonzero()[:, 0]
+        for number in wrong[sure[wrong].argsort(descending=True)[: self.num_images]].tolist():
+            self._wrong.append((batch[0][number].clone(), int(target[number]), int(label[number]), float(sure[number])))
+        self._wrong = sorted(self._wrong, key=lambda item: -item[3])[: self.num_images]
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draws the epoch's."""
+        if self._wrong and trainer.is_global_zero:
+            publish(trainer, self._draw(trainer, pl_module), "grad_cam", step=trainer.current_epoch)
+        self._wrong = []
+
+    def _draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> Plot:
+        x = torch.stack([image for image, _, _, _ in self._wrong])
+        label = torch.tensor([label for _, _, label, _ in self._wrong], device=x.device)
+        maps = grad_cam(net_of(pl_module), x, label, layer=self.layer)
+        images = pictures(trainer, x)
+        names = class_names(trainer, int(max(max(true, label) for _, true, label, _ in self._wrong)) + 1)
+        titles = [
+            title
+            for _, true, label, sure in self._wrong
+            for title in (names[true], f"taken for\n{names[label]} ({sure:.0%})")
+        ]
+        pairs = torch.stack([images, overlay(images, maps)], 1).flatten(0, 1)
+        return image_grid(pairs, titles)

@@ -1,0 +1,1 @@
+"""Weights that stay finite, and weights that are averaged."""

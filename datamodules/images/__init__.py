@@ -1,0 +1,1 @@
+"""Labelled images: layouts, decoding, augmentation, and batches of pixels."""

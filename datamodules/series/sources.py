@@ -1,0 +1,77 @@
+"""Published series by name, and files of one's own."""
+
+from importlib.metadata import PackageNotFoundError, files
+from pathlib import Path
+from typing import NamedTuple
+
+from lightfit.download import check_sha256, download
+from lightfit.errors import MissingPackageError, NotFoundError
+
+SEATTLE_TEMPS = "seattle-temps"
+SEATTLE_TEMPS_SHA256 = "c220666521ff4bec4ffb6f0d9acfdc5c1056564b1aad6f78d3b06aa0a0c8b085"
+
+
+class Published(NamedTuple):
+    """Where a series is published."""
+
+    url: str
+    file: str
+    sha256: str
+    size_bytes: int
+
+
+DOWNLOADS = {
+    "covid-19": Published(
+        "https://raw.githubusercontent.com/lyhue1991/eat_tensorflow2_in_30_days/master/data/covid-19.csv",
+        "covid-19.csv",
+        "b1ee30592132ab7b853871b2893517b96fccf3269c93a724c67a185419e1e05b",
+        1_563,
+    ),
+    "etth1": Published(
+        "https://raw.githubusercontent.com/zhouhaoyi/ETDataset/main/ETT-small/ETTh1.csv",
+        "ETTh1.csv",
+        "f18de3ad269cef59bb07b5438d79bb3042d3be49bdeecf01c1cd6d29695ee066",
+        2_589_657,
+    ),
+}
+
+
+def locate(path: str, data_dir: Path) -> Path:
+    """The file of a series: a name, downloaded where that is needed, or a path of one's own.
+
+    Raises:
+        LookupError: no path is given.
+        FileNotFoundError: there is no file at the path.
+        ModuleNotFoundError: the package vega-datasets is not installed.
+        ConnectionError, DataError: as `download`.
+    """
+    if path == SEATTLE_TEMPS:
+        return _seattle_temps_csv()
+    if path in DOWNLOADS:
+        published = DOWNLOADS[path]
+        return download(
+            published.url, data_dir / published.file, sha256=published.sha256, size_bytes=published.size_bytes
+        )
+    if not path:
+        raise NotFoundError(
+            "which series? --data.path takes a table (.csv, .tsv, .parquet) with a column of time stamps"
+        )
+    if not Path(path).is_file():
+        raise FileNotFoundError(
+            f"no file at '{path}' (looked from '{Path.cwd()}'); --data.path takes a table (.csv, .tsv, .parquet) or "
+            f"one of the names {', '.join([SEATTLE_TEMPS, *DOWNLOADS])}"
+        )
+    return Path(path)
+
+
+def _seattle_temps_csv() -> Path:
+    """Found through the package's metadata, as importing it is not needed."""
+    try:
+        found = [file for file in files("vega-datasets") or [] if file.name == "seattle-temps.csv"]
+    except PackageNotFoundError:
+        found = []
+    if not found:
+        raise MissingPackageError("the package vega-datasets is not installed: pip install vega-datasets==0.9.0")
+    path = Path(str(found[0].locate()))
+    check_sha256(path, SEATTLE_TEMPS_SHA256)
+    return path

@@ -1,0 +1,261 @@
+"""Tables of series: what their columns are, and the time stamps and numbers in their cells."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pandas.api.types import is_numeric_dtype
+
+from lightfit.errors import DataError, NotFoundError
+
+
+class Series(NamedTuple):
+    """One series: its name (empty where there is but one), time stamps (T,), and values (T, K), nan where missing."""
+
+    name: str
+    times: pd.DatetimeIndex
+    values: NDArray[np.float64]
+
+
+def split_series(
+    table: pd.DataFrame, *, time: str, series_id: str | None, values: Sequence[str], place: str
+) -> list[Series]:
+    """The series of a table, in the order in which they begin.
+
+    Args:
+        table: the table.
+        time: column of the time stamps.
+        series_id: column that tells which series a row belongs to; None where it is all one.
+        values: columns of numbers.
+        place: name of the table, for messages.
+
+    Raises:
+        DataError: a time stamp is none, earlier than the one before it or the same; a value is no number or infinite;
+            a row belongs to no series.
+    """
+    numbers = np.stack([_numbers(table, name, place) for name in values], 1)
+    times = _times(table, time, place)
+    names = np.zeros(len(table), object) if series_id is None else table[series_id].to_numpy(object)
+    code, unique = pd.factorize(names)
+    if (code < 0).any():
+        raise DataError(f"{place}, row {(code < 0).argmax() + 1}: the column '{series_id}' is empty; expected a name")
+    series = []
+    for number, name in enumerate(unique):
+        rows = np.flatnonzero(code == number)
+        _check_order(times[rows], rows, f"{place}{'' if series_id is None else f', series {name}'}")
+        series.append(Series("" if series_id is None else str(name), times[rows], numbers[rows]))
+    return series
+
+
+def _check_order(times: pd.DatetimeIndex, rows: NDArray[np.int64], place: str) -> None:
+    steps = times[1:] - times[:-1]
+    wrong = np.flatnonzero(steps <= pd.Timedelta(0))
+    if not len(wrong):
+        return
+    first = wrong[0] + 1
+    twice = steps[first - 1] == pd.Timedelta(0)
+    raise DataError(
+        f"{place}, row {rows[first] + 1}: the time stamp {times[first]} "
+        + ("a second time; expected each once." if twice else f"comes after {times[first - 1]}; expected rising ones.")
+        + " Sort the rows by time, or, where they are several series, name the column that tells them apart by "
+        "--data.columns.series_id"
+    )
+
+
+def _times(table: pd.DataFrame, name: str, place: str) -> pd.DatetimeIndex:
+    try:
+        return pd.DatetimeIndex(to_dates(table[name]))
+    except (ValueError, TypeError) as error:
+        missing = table[name].isna().to_numpy()
+        why = f"row {missing.argmax() + 1} is empty" if missing.any() else " ".join(str(error).split())
+        raise DataError(
+            f"{place}: the column '{name}' holds no time stamps: {why}; expected such as 2024-01-31 13:00"
+        ) from error
+
+
+def to_dates(column: pd.Series) -> pd.Series:
+    """Time stamps of a column of dates, of text, or of whole numbers such as 2024 and 20240131.
+
+    Raises:
+        ValueError: a cell is none, or is empty.
+    """
+    if not pd.api.types.is_datetime64_any_dtype(column):
+        if pd.api.types.is_float_dtype(column):
+            raise ValueError(f"{column.iloc[0]} is a number")
+        column = pd.to_datetime(column.astype(str).where(column.notna()))  # years and 20240131 are dates too
+    if column.isna().any():
+        raise ValueError("empty")
+    return column
+
+
+def _numbers(table: pd.DataFrame, name: str, place: str) -> NDArray[np.float64]:
+    column = table[name]
+    numbers = pd.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    text = np.isnan(numbers) & column.notna().to_numpy()
+    if text.any():
+        row = text.argmax()
+        raise DataError(f"{place}, row {row + 1}: '{column.iloc[row]}' in the column '{name}'; expected numbers")
+    if np.isinf(numbers).any():
+        row = np.isinf(numbers).argmax()
+        raise DataError(
+            f"{place}, row {row + 1}: an infinite value in the column '{name}'; correct it, or leave the field empty"
+        )
+    return numbers
+
+
+SUFFIXES = (".csv", ".tsv", ".txt", ".parquet")
+SEPARATORS = ",\t;|"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeriesColumns:
+    """What the columns of a table are, but for the target.
+
+    Args:
+        time: column of the time stamps; null: the first one that holds dates.
+        series_id: column that tells which series a row belongs to; null: it is all one.
+        past: columns that help to forecast and are known up to now, such as a temperature measured.
+        known: columns that are known for the steps to forecast too, such as holidays.
+    """
+
+    time: str | None = None
+    series_id: str | None = None
+    past: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
+
+
+class Roles(NamedTuple):
+    """The columns of a table by what they are for."""
+
+    time: str
+    series_id: str | None
+    targets: tuple[str, ...]
+    past: tuple[str, ...]
+    known: tuple[str, ...]
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """All columns of numbers, in the order of the net's input."""
+        return self.targets + self.past + self.known
+
+
+def read_frame(path: Path) -> pd.DataFrame:
+    """The table of a file; a column for each of its columns.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        DataError: it is no table, or empty.
+    """
+    check_file(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise DataError(f"'{path}' does not end in one of {', '.join(SUFFIXES)}: a table of a time column and numbers")
+    if path.suffix.lower() != ".parquet":
+        try:
+            return parse_frame(path.read_text(encoding="utf-8-sig"), str(path))
+        except UnicodeDecodeError as error:
+            raise DataError(f"'{path}' is not UTF-8 ({error.reason}): convert it, or export it as UTF-8") from error
+    try:
+        return _tidy(pd.read_parquet(path), str(path))
+    except (ValueError, OSError) as error:
+        raise DataError(f"'{path}' cannot be read as a table: {' '.join(str(error).split())}") from error
+
+
+def check_file(path: Path) -> None:
+    """Nothing, where there is a file.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no file at '{path}' (looked from '{Path.cwd()}')")
+
+
+def parse_frame(text: str, place: str) -> pd.DataFrame:
+    """The table of a CSV or TSV file that is read.
+
+    Raises:
+        DataError: it is no table, or empty.
+    """
+    separator = max(SEPARATORS, key=text[: text.find("\n") + 1 or None].count)
+    try:
+        table = pd.read_csv(io.StringIO(text), sep=separator, skipinitialspace=True)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, csv.Error, ValueError) as error:
+        raise DataError(f"'{place}' cannot be read as a table: {' '.join(str(error).split())}") from error
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes the first field for a name of the row
+        raise DataError(f"'{place}' cannot be read as a table: a row has more fields than its header")
+    return _tidy(table, place)
+
+
+def _tidy(table: pd.DataFrame, place: str) -> pd.DataFrame:
+    if isinstance(table.index, pd.DatetimeIndex) or table.index.name is not None:
+        table = table.reset_index()
+    if table.empty:
+        raise DataError(f"'{place}' holds no rows; expected a time column and columns of numbers")
+    return table.rename(columns=str)
+
+
+def choose_roles(table: pd.DataFrame, target: Sequence[str], columns: SeriesColumns, place: str) -> Roles:
+    """What each column is for.
+
+    Args:
+        table: the table.
+        target: names of the columns to forecast; all columns of numbers that are for nothing else where it is empty.
+        columns: the others.
+        place: name of the table, for messages.
+
+    Raises:
+        LookupError: a column is not there, or none holds time stamps.
+        DataError: a column is named twice.
+    """
+    check_columns(
+        table, [*target, *filter(None, (columns.time, columns.series_id)), *columns.past, *columns.known], place
+    )
+    time = columns.time or next((name for name in table.columns if _holds_dates(table[name])), None)
+    if time is None:
+        raise NotFoundError(
+            f"{place}: no column holds time stamps; it has: {_names(table)}. Name it by --data.columns.time"
+        )
+    taken = {time, columns.series_id, *columns.past, *columns.known}
+    targets = tuple(target) or tuple(n for n in table.columns if n not in taken and is_numeric_dtype(table[n]))
+    if not targets:
+        raise NotFoundError(
+            f"{place}: no column of numbers to forecast; it has: {_names(table)}. Name one by --data.target"
+        )
+    named = [*targets, time, *filter(None, [columns.series_id]), *columns.past, *columns.known]
+    if twice := [name for name in named if named.count(name) > 1]:
+        raise DataError(f"the column '{twice[0]}' is named for two things; expected each column for one")
+    return Roles(time, columns.series_id, targets, tuple(columns.past), tuple(columns.known))
+
+
+def check_columns(table: pd.DataFrame, names: Sequence[str], place: str) -> None:
+    """Nothing, where the table has all of the columns.
+
+    Raises:
+        LookupError: one is not there; the nearest are named.
+    """
+    for name in names:
+        if name not in table.columns:
+            near = get_close_matches(name, list(table.columns), n=2, cutoff=0.6)
+            hint = f"; the nearest: {', '.join(near)}" if near else ""
+            raise NotFoundError(f"{place} has no column '{name}'{hint}; it has: {_names(table)}")
+
+
+def _holds_dates(column: pd.Series) -> bool:
+    if is_numeric_dtype(column):
+        return False
+    try:
+        to_dates(column.head(20))
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
+def _names(table: pd.DataFrame) -> str:
+    return ", ".join(table.columns[:12]) + (", ..." if len(table.columns) > 12 else "")

@@ -1,0 +1,142 @@
+"""Rows of text files, one after the other: a file may be larger than memory, and a bad row does not end the others."""
+
+import csv
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from lightfit.errors import DataError, NotFoundError
+
+SUFFIXES = {".csv": ",", ".tsv": "\t", ".jsonl": None, ".json": None}
+MAX_FIELD_CHARS = 2**24  # the csv module's own limit, 2**17, is shorter than some reviews
+Row = tuple[str, Any]  # where it stands, and its cells by name or by position, or the DataError of what is wrong
+
+
+def table_rows(path: Path, column: str | int) -> Iterator[Row]:
+    """The rows of a CSV, TSV or JSON-lines file.
+
+    Args:
+        path: the file; its ending tells the format.
+        column: name or position of a column that is wanted: a table read by position has no header.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        DataError: a CSV or TSV file is empty, or its header does not parse.
+    """
+    with open_text(path) as file:
+        yield from parse_rows(file, str(path), column)
+
+
+def parse_rows(file: Iterable[str], name: str, column: str | int) -> Iterator[Row]:
+    """The rows of a file that is open, as `table_rows`; `name` tells the format, and where a row stands."""
+    delimiter = SUFFIXES[Path(name).suffix.lower()]
+    if delimiter is None:
+        yield from _json_rows(file, name)
+    else:
+        yield from _delimited_rows(file, delimiter, name, has_header=isinstance(column, str))
+
+
+def open_text(path: Path) -> TextIO:
+    """A text file, whose bytes that are not UTF-8 are found by `check_utf8`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no file at '{path}' (looked from '{Path.cwd()}')")
+    return path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
+
+
+def check_utf8(text: str, place: str) -> str:
+    """The text itself.
+
+    Raises:
+        DataError: its bytes were not UTF-8.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"{place}: not UTF-8 (byte 0x{ord(text[error.start]) - 0xDC00:02x}); expected UTF-8: convert the file, for "
+            "example with: iconv -f LATIN1 -t UTF-8"
+        ) from error
+    return text
+
+
+def check_text(text: Any, place: str) -> str:
+    """The text itself.
+
+    Raises:
+        DataError: it is no text, empty, or was not UTF-8.
+    """
+    if not isinstance(text, str) or not text.strip():
+        raise DataError(
+            f"{place}: the text is {'empty' if not text else repr(text)}; expected words: correct or delete the row"
+        )
+    return check_utf8(text, place)
+
+
+def cell(row: Any, column: str | int, place: str) -> Any:
+    """The cell of a row.
+
+    Raises:
+        DataError: the row does not parse.
+        LookupError: it has no such column.
+    """
+    if isinstance(row, DataError):
+        raise row
+    try:
+        return row[column]
+    except (KeyError, IndexError, TypeError):
+        held = ", ".join(map(repr, row)) if isinstance(row, dict) else f"{len(row)} columns, without names"
+        raise NotFoundError(
+            f"{place}: no column {column!r}; the row has: {held}. Name the columns by --data.text_column and "
+            "--data.label_column, or in prediction by --column (a name, or a position from 0 without a header)"
+        ) from None
+
+
+def _delimited_rows(file: Iterable[str], delimiter: str, name: str, *, has_header: bool) -> Iterator[Row]:
+    csv.field_size_limit(MAX_FIELD_CHARS)
+    reader = csv.reader(file, delimiter=delimiter, strict=True)
+    header: list[str] | None = None
+    while True:
+        place = f"{name}, line {reader.line_num + 1}"
+        try:
+            row = next(reader)
+        except StopIteration:
+            break
+        except csv.Error as error:
+            problem = DataError(f"{place}: {error}; quotes within a quoted field must be doubled")
+            if has_header and header is None:
+                raise problem from error
+            yield place, problem
+            continue
+        if header is None and has_header:
+            header = row
+        elif row and header is not None and len(row) != len(header):
+            yield (
+                place,
+                DataError(
+                    f"{place}: expected {len(header)} fields as in the header, received {len(row)}; a field with a "
+                    "delimiter or a quote in it must be quoted"
+                ),
+            )
+        elif row:
+            yield place, row if header is None else dict(zip(header, row, strict=True))
+    if reader.line_num == 0:
+        raise DataError(f"'{name}' is empty; expected a table with a text and a label in each row")
+
+
+def _json_rows(file: Iterable[str], name: str) -> Iterator[Row]:
+    for line, text in enumerate(file, 1):
+        if text.strip():
+            place = f"{name}, line {line}"
+            try:
+                row = json.loads(text)
+            except json.JSONDecodeError as error:
+                yield place, DataError(f"{place}: not JSON ({error}); expected an object on each line")
+                continue
+            if not isinstance(row, (dict, list)):
+                row = DataError(f"{place}: expected an object or a list, received {type(row).__name__}")
+            yield place, row

@@ -1,0 +1,159 @@
+"""Forecasts of series, alone or with quantiles around them."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torchmetrics import Metric
+
+from .distributed import batches_of_all_processes
+from .intervals import calibrate_stretch, coverage_and_width, stretch_needed, stretched
+from .light_model import LightModel
+from .losses import forecast_loss, quantile_loss, window_mean
+from .metrics import absolute_percentage_error
+from .optimizers import make_optimizer, optimizer_class, with_schedule
+
+
+class SeriesForecaster(LightModel):
+    """A net that forecasts the steps after a window, alone or with quantiles around them.
+
+    Args:
+        net: windows (B, L, F) to forecasts (B, P, C), or to quantiles (B, P, C, Q).
+        lr: learning rate, the highest of the schedule.
+        optimizer: name of a class of torch.optim: Adam, AdamW, SGD, ...
+        weight_decay: L2 penalty (decoupled in AdamW).
+        schedule: constant, cosine (down to 0), one_cycle (straight up for a quarter of the steps, then down), or
+            halving (to a half after each epoch).
+        warm_up: part of all steps in which the rate rises from 0 before a constant or cosine schedule.
+        loss: mse, mae, huber, mspe (the cookbook's squared percentage), or quantile (the pinball loss, for intervals).
+        quantiles: levels of the quantiles, rising, their middle one 0.5; used with the quantile loss.
+        calibrate: after each validation of a fit, stretch the intervals that tests and predictions get, so that they
+            would have covered as much of the validation part as they should.
+        units: of each target `mean` and `std`, which undo its scaling, and `naive_error`, by which MASE divides; the
+            data tells them.
+        metrics: torchmetrics by name: they see the forecasts and the truth, as far as it is known.
+    """
+
+    net: nn.Module
+    scales: Tensor | None
+    stretch: Tensor
+
+    def __init__(
+        self,
+        net: nn.Module,
+        *,
+        lr: float = 1e-3,
+        optimizer: str = "Adam",
+        weight_decay: float = 0.0,
+        schedule: Literal["constant", "cosine", "one_cycle", "halving"] = "constant",
+        warm_up: float = 0.0,
+        loss: Literal["mse", "mae", "huber", "mspe", "quantile"] = "mse",
+        quantiles: tuple[float, ...] = (0.1, 0.5, 0.9),
+        calibrate: bool = False,
+        units: dict[str, list[float]] | None = None,
+        metrics: dict[str, Metric] | None = None,
+    ) -> None:
+        super().__init__(net, metrics=metrics)
+        check_quantiles(quantiles)
+        self.lr = lr
+        self.optimizer = optimizer_class(optimizer)
+        self.weight_decay = weight_decay
+        self.schedule = schedule
+        self.warm_up = warm_up
+        self.loss = loss
+        self.quantiles = tuple(quantiles) if loss == "quantile" else ()
+        self.calibrate = calibrate
+        self._needed: list[Tensor] | None = None  # in a validation of a fit, by the batch
+        self.register_buffer("stretch", torch.ones(len(self.quantiles) // 2))
+        scales = None if units is None else torch.tensor([units[name] for name in ("mean", "std", "naive_error")])
+        self._is_scaled = units is not None and (any(units["mean"]) or any(std != 1 for std in units["std"]))
+        self.register_buffer("scales", scales, persistent=False)
+
+    def shared_step(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        """`loss` and `mae`; in evaluation all scores, and the `forecast` itself."""
+        x, y = batch
+        forecast = self(x)
+        self._check_shape(forecast, y)
+        loss = quantile_loss(forecast, y, self.quantiles) if self.quantiles else forecast_loss(forecast, y, self.loss)
+        point = forecast[..., len(self.quantiles) // 2] if self.quantiles else forecast
+        scores = {"loss": loss, "mae": window_mean((point - y).abs(), y)}
+        if self.training:
+            return scores
+        if self._needed is not None:
+            self._needed.append(stretch_needed(forecast, y))
+        if self.stage_metrics:
+            known = ~y.isnan()
+            scores |= {"preds": point[known], "target": y[known]}
+        return scores | self._scores(forecast, point, y) | {"forecast": forecast}
+
+    def _scores(self, forecast: Tensor, point: Tensor, y: Tensor) -> dict[str, Tensor]:
+        """Scores in scaled units and, where these differ from them, in original ones."""
+        error = point - y
+        scores = {"mse": window_mean(error.square(), y)}
+        if self.scales is None:
+            scores["mape"] = window_mean(absolute_percentage_error(point, y), y)
+        else:
+            mean, std, naive_error = self.scales
+            scores["mape"] = window_mean(absolute_percentage_error(point * std + mean, y * std + mean), y)
+            scores["mase"] = window_mean(error.abs() / naive_error, y)
+            if self._is_scaled:
+                scores["mae_original"] = window_mean(error.abs() * std, y)
+                scores["mse_original"] = window_mean((error * std).square(), y)
+        if self.quantiles:
+            scores["coverage"], scores["width"] = coverage_and_width(forecast, y)
+        return scores
+
+    def forward(self, *args: Any, **kwargs: Any) -> Tensor:
+        """The net's forecasts; quantiles in rising order. Source: Chernozhukov et al. 2010, "Quantile and Probability
+        Curves Without Crossing", section 2."""
+        forecast = super().forward(*args, **kwargs)
+        if not self.quantiles:
+            return forecast
+        forecast = forecast.sort(-1).values
+        return forecast if self.training or self._needed is not None else stretched(forecast, self.stretch)
+
+    def on_validation_epoch_start(self) -> None:
+        """Begins to look how wide the intervals should be."""
+        super().on_validation_epoch_start()
+        fitting = self.trainer.state.fn == "fit" and not self.trainer.sanity_checking
+        self._needed = [] if self.calibrate and self.quantiles and fitting else None
+
+    def on_validation_epoch_end(self) -> None:
+        """Takes the factors that the validation part asks for."""
+        super().on_validation_epoch_end()
+        if self._needed is not None:
+            needed = torch.cat(list(batches_of_all_processes(self._needed)))
+            self.stretch = calibrate_stretch(needed.to(self.device), self.quantiles)
+            self._needed = None
+
+    def _check_shape(self, forecast: Tensor, y: Tensor) -> None:
+        expected = (*y.shape, len(self.quantiles)) if self.quantiles else tuple(y.shape)
+        if forecast.shape != expected:
+            raise ValueError(
+                f"{type(self.net).__name__} gives forecasts {tuple(forecast.shape)}, expected {expected}: windows, "
+                "steps, targets, and with --model.loss quantile the quantiles (the net's argument num_quantiles)"
+            )
+
+    def predict_step(self, batch: Any, batch_idx: int = 0, dataloader_idx: int = 0) -> Tensor:
+        """Scaled forecasts (B, P, C), or quantiles (B, P, C, Q)."""
+        return self(batch[0] if isinstance(batch, (tuple, list)) else batch)
+
+    def configure_optimizers(self) -> Any:
+        """The optimizer over all parameters, with the schedule."""
+        optimizer = make_optimizer(self.optimizer, self.parameters(), lr=self.lr, weight_decay=self.weight_decay)
+        return with_schedule(optimizer, self.schedule, self.trainer, warm_up=self.warm_up)
+
+
+def check_quantiles(quantiles: Sequence[float]) -> None:
+    """Nothing, where they rise and their middle one is the median.
+
+    Raises:
+        ValueError: they do not.
+    """
+    inside = all(0 < q < 1 for q in quantiles) and list(quantiles) == sorted(set(quantiles))
+    if not inside or len(quantiles) % 2 == 0 or quantiles[len(quantiles) // 2] != 0.5:
+        raise ValueError(
+            "expected quantiles that rise within (0, 1) around 0.5, such as [0.1, 0.5, 0.9], received "
+            f"{list(quantiles)}"
+        )

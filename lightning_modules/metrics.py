@@ -1,0 +1,148 @@
+"""Scores of classifiers and of forecasts, and how sure a mean over samples is."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .losses import is_soft
+
+
+def accuracy(logits: Tensor, y: Tensor) -> Tensor:
+    """The fraction of samples whose most probable class is the label, or the largest part of one (scalar)."""
+    y = y.argmax(1) if is_soft(y) else y
+    preds = logits[:, 0] > 0 if logits.shape[1] == 1 else logits.argmax(1)
+    return (preds == y.reshape(-1)).float().mean()
+
+
+def probabilities(logits: Tensor) -> Tensor:
+    """(B, num_classes) float32; two columns from one logit."""
+    logits = logits.float()
+    if logits.shape[1] == 1:
+        positive = logits.sigmoid()
+        return torch.cat([1 - positive, positive], 1)
+    return logits.softmax(1)
+
+
+TINY_SQUARE, TINY = 1e-7, 1.17e-6  # the least that a percentage is taken of: the cookbook's, squared and not
+
+
+def absolute_percentage_error(forecast: Tensor, y: Tensor) -> Tensor:
+    """|forecast - y| as a part of |y|, (B, P, C); of a tiny number where y is 0, as in torchmetrics, which the cookbook
+    takes it from."""
+    return (forecast - y).abs() / y.abs().clamp(min=TINY)
+
+
+NUM_BINS = 15  # of calibration: the number in Guo et al. 2017, table 1
+NUM_RESAMPLES, LEVEL = 2000, 0.95
+Floats = NDArray[np.float64]
+Labels = NDArray[np.int64]
+
+
+def classification_scores(probabilities: Floats, labels: Labels) -> dict[str, float]:
+    """Scores over samples, each between 0 and 1 but for `log_loss`, nats, and `brier`, from 0 to 2.
+
+    `balanced_accuracy` and `f1_macro` are means over the classes that occur, `auroc` one class against the rest, left
+    out where a class does not occur; `ece` as in `calibration_table`; `top_5_accuracy` where there are more classes.
+
+    Args:
+        probabilities: (N, num_classes).
+        labels: class of every sample, (N,).
+    """
+    from sklearn import metrics  # here, as it takes a second
+
+    num_classes, preds = probabilities.shape[1], probabilities.argmax(1)
+    one_hot = np.eye(num_classes)[labels]
+    own = np.clip(probabilities[np.arange(len(labels)), labels], 1e-12, None)
+    occurring = np.unique(labels)
+    recall = metrics.recall_score(labels, preds, labels=occurring, average=None, zero_division=0)
+    table = calibration_table(probabilities, labels)
+    scores = {
+        "balanced_accuracy": float(np.mean(recall)),
+        "f1_macro": float(metrics.f1_score(labels, preds, labels=occurring, average="macro", zero_division=0)),
+        "log_loss": float(-np.log(own).mean()),
+        "brier": float(np.square(probabilities - one_hot).sum(1).mean()),
+        "ece": expected_calibration_error(table),
+    }
+    if len(occurring) == num_classes:
+        scores["auroc"] = float(
+            metrics.roc_auc_score(one_hot, probabilities, average="macro")
+            if num_classes > 2
+            else metrics.roc_auc_score(labels, probabilities[:, 1])
+        )
+    if num_classes > 5:
+        top = np.argsort(-probabilities, 1)[:, :5]
+        scores["top_5_accuracy"] = float((top == labels[:, None]).any(1).mean())
+    return scores
+
+
+def class_table(probabilities: Floats, labels: Labels, names: Sequence[str]) -> pd.DataFrame:
+    """A row for each class: `class`, `precision`, `recall`, `f1` (nan where there is nothing to divide by), `support`.
+
+    Args:
+        probabilities: (N, num_classes).
+        labels: class of every sample, (N,).
+        names: names of the classes.
+    """
+    from sklearn.metrics import precision_recall_fscore_support
+
+    numbers = range(len(names))
+    precision, recall, f1, support = precision_recall_fscore_support(
+        labels, probabilities.argmax(1), labels=numbers, zero_division=np.nan
+    )
+    return pd.DataFrame({"class": names, "precision": precision, "recall": recall, "f1": f1, "support": support})
+
+
+def calibration_table(probabilities: Floats, labels: Labels, *, num_bins: int = NUM_BINS) -> pd.DataFrame:
+    """How often the most probable class was right, by how probable it was said to be: a row for each bin that is used.
+
+    Columns: `confidence` and `accuracy`, means over the bin, and `samples`.
+
+    Args:
+        probabilities: (N, num_classes).
+        labels: class of every sample, (N,).
+        num_bins: number of bins of equal width between 0 and 1.
+    """
+    confidence, right = probabilities.max(1), probabilities.argmax(1) == labels
+    place = np.minimum((confidence * num_bins).astype(int), num_bins - 1)
+    held = pd.DataFrame({"confidence": confidence, "accuracy": right.astype(float), "samples": 1})
+    return held.groupby(place).agg({"confidence": "mean", "accuracy": "mean", "samples": "sum"}).reset_index(drop=True)
+
+
+def expected_calibration_error(table: pd.DataFrame) -> float:
+    """The mean difference of confidence and accuracy, weighted by samples. Source: Guo et al. 2017, "On Calibration of
+    Modern Neural Networks", equation 3.
+
+    Args:
+        table: a `calibration_table`.
+    """
+    gap = (table["confidence"] - table["accuracy"]).abs()
+    return float((gap * table["samples"]).sum() / table["samples"].sum())
+
+
+def bootstrap_interval(values: Floats, *, block: int = 1, seed: int = 0) -> tuple[float, float]:
+    """The 95 % interval of a mean over samples: percentiles over 2,000 resamples; nan of fewer than two blocks.
+
+    Samples are drawn in blocks of neighbours, which keeps what overlapping windows of a series have in common. Source:
+    Künsch 1989, "The Jackknife and the Bootstrap for General Stationary Observations", section 2.4; with blocks of one
+    it is Efron's of 1979.
+
+    Args:
+        values: what the mean is taken of, (N,).
+        block: number of samples in a block.
+        seed: seed of the draw.
+    """
+    if len(values) < 2 * block:
+        return float("nan"), float("nan")
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    starts_possible, num_blocks = len(values) - block + 1, -(-len(values) // block)
+    chance = np.random.default_rng(seed)
+    means = np.empty(NUM_RESAMPLES)
+    for number in range(NUM_RESAMPLES):  # one at a time: all at once would take gigabytes for a large part
+        starts = chance.integers(0, starts_possible, num_blocks)
+        means[number] = (sums[starts + block] - sums[starts]).sum() / (num_blocks * block)
+    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)

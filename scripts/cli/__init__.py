@@ -1,0 +1,1 @@
+"""What all commands share: presets, flags, messages, exit codes."""

@@ -1,0 +1,60 @@
+"""The command `lightfit`, with a verb for each of the scripts."""
+
+import importlib
+import sys
+from difflib import get_close_matches
+from pathlib import Path
+
+from lightfit.version import VERSION
+
+VERBS = {
+    "fit": "train a task, or a preset of your own",
+    "evaluate": "score a checkpoint, on its own data or on other",
+    "predict": "predict from a checkpoint alone",
+    "export": "write a checkpoint for other runtimes",
+    "serve": "serve a checkpoint over HTTP",
+    "tune": "search for good values",
+    "features": "draw the feature maps of one sample",
+}
+SCRIPTS = Path(__file__).resolve().parents[1]
+HELP = "usage: lightfit VERB ...\n\n" + "\n".join(f"  {verb:9} {what}" for verb, what in VERBS.items())
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run a verb with what follows it; return its exit code."""
+    verb, *rest = (sys.argv[1:] if args is None else args) or ["--help"]
+    if verb in ("-h", "--help"):
+        print(f"{HELP}\n\n`lightfit VERB --help` explains each.")
+        return 0
+    if verb in ("-V", "--version"):
+        print(f"lightfit {VERSION}")
+        return 0
+    if verb not in VERBS:
+        near = get_close_matches(verb, VERBS, n=1)
+        hint = f"the nearest is '{near[0]}'; " if near else ""
+        print(f"error: unknown verb '{verb}'; {hint}expected one of {', '.join(VERBS)}", file=sys.stderr)
+        return 2
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)  # classes of the user's own, as the scripts find them
+    return importlib.import_module(f"lightfit.scripts.{verb}").main(rest)
+
+
+def program(verb: str) -> str:
+    """Return the name of a verb's command, as its help calls it."""
+    return f"lightfit {verb}" if _is_command() else f"{verb}.py"
+
+
+def _is_command() -> bool:
+    return Path(sys.argv[0]).stem == "lightfit"
+
+
+def how_to_run(verb: str) -> str:
+    """Return what to type for a verb: the command where that is what runs now, else the script."""
+    if _is_command():
+        return f"lightfit {verb}"
+    return f"python {from_here(SCRIPTS)}/{verb}.py"
+
+
+def from_here(path: Path) -> Path:
+    """Return a path as one would type it: relative to the working directory where it lies below it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

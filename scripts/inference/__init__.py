@@ -1,0 +1,1 @@
+"""A checkpoint made ready, and predictions from it as rows."""

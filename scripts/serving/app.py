@@ -1,0 +1,155 @@
+"""The web application around a trained model."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi_offline import FastAPIOffline
+
+from lightfit.datamodules import BadInput, DataError, LabelledDataModule
+from lightfit.version import VERSION
+
+from ..inference.predictor import Predictor
+from ..inference.rows import predict_records
+from ..inference.trained import Trained
+from .batcher import Batcher
+from .bodies import LimitBody, read_samples
+
+PAGE = Path(__file__).resolve().with_name("page.html")
+
+
+class Limits(NamedTuple):
+    """What is done at once, and what is refused.
+
+    Args:
+        max_batch_size: as in `Batcher`.
+        wait_s: as in `Batcher`.
+        max_bytes: the most bytes of a request.
+        max_inputs: the most inputs of a request.
+    """
+
+    max_batch_size: int
+    wait_s: float
+    max_bytes: int
+    max_inputs: int
+
+
+class Service:
+    """Answers requests from a trained model.
+
+    Args:
+        trained: the checkpoint.
+        predictor: the model at work.
+        limits: what is done at once, and what is refused.
+    """
+
+    def __init__(self, trained: Trained, predictor: Predictor, limits: Limits) -> None:
+        self.data = trained.data
+        self.about = about(trained)
+        self.max_inputs = limits.max_inputs
+        self.num_classes = trained.data.num_classes if isinstance(trained.data, LabelledDataModule) else 1
+        self.batcher = Batcher(
+            lambda items: _predict(predictor, items),
+            max_batch_size=limits.max_batch_size,
+            wait_s=limits.wait_s,
+            num_workers=predictor.num_replicas,
+        )
+
+    @asynccontextmanager
+    async def running(self, app: FastAPI) -> AsyncIterator[None]:
+        """While the server runs, so does the batcher."""
+        await self.batcher.start()
+        yield
+        await self.batcher.stop()
+
+    async def health(self) -> dict[str, str]:
+        """Whether the server is up."""
+        return {"status": "ok"}
+
+    async def info(self) -> dict[str, Any]:
+        """What is served: domain, classes, input, version."""
+        return self.about
+
+    async def page(self) -> str:
+        """A page to try it."""
+        return PAGE.read_text(encoding="utf-8")
+
+    async def predict(self, request: Request, top: int = 1) -> dict[str, list[Any]]:
+        """For each input its prediction, in order; an input that is bad has an `error` in its place."""
+        if not 1 <= top <= self.num_classes:
+            raise HTTPException(422, f"expected top from 1 to {self.num_classes}, received {top}")
+        samples = await read_samples(request, self.data, self.max_inputs)
+        good = [(sample, top) for sample in samples if not isinstance(sample, BadInput)]
+        try:
+            results = iter(await self.batcher(good))
+        except DataError as error:
+            raise HTTPException(422, str(error)) from error
+        said = [{"error": item.problem} if isinstance(item, BadInput) else next(results) for item in samples]
+        return {"predictions": said}
+
+
+def make_app(trained: Trained, predictor: Predictor, limits: Limits) -> FastAPI:
+    """The application: `POST /predict`, `/health`, `/info`, the documentation at `/docs`, and a page to try it at `/`.
+
+    Args:
+        trained: the checkpoint.
+        predictor: the model at work.
+        limits: what is done at once, and what is refused.
+    """
+    service = Service(trained, predictor, limits)
+    app = FastAPIOffline(title="LightFit", version=VERSION, lifespan=service.running, redoc_url=None)
+    app.add_middleware(LimitBody, max_bytes=limits.max_bytes)
+    app.add_exception_handler(RequestValidationError, explain)
+    app.get("/health")(service.health)
+    app.get("/info")(service.info)
+    app.get("/", response_class=HTMLResponse, include_in_schema=False)(service.page)
+    app.post("/predict", openapi_extra={"requestBody": _request_body(trained.data.request_schema)})(service.predict)
+    return app
+
+
+def about(trained: Trained) -> dict[str, Any]:
+    """What a server says of its model."""
+    known = trained.data.metadata()
+    run, shape = trained.path.absolute().parent.parent, trained.data.example_batch().shape
+    return {
+        "task": run.parent.name if trained.path.parent.name == "checkpoints" else None,
+        "domain": known["domain"],
+        "model": type(trained.model).__name__,
+        "net": type(trained.model.net).__name__,
+        "classes": known.get("class_names"),
+        "columns": known.get("roles"),
+        "input_shape": [None, *([known["width"]] if known["domain"] == "text" else shape[1:])],
+        "request": trained.data.request_schema,
+        "checkpoint": trained.path.name,
+        "trained_by": trained.version,
+        "version": VERSION,
+    }
+
+
+def _predict(predictor: Predictor, items: list[tuple[Any, int]]) -> list[Any]:
+    """The records of each sample: one of a class, or those of a forecast's steps."""
+    results: dict[int, Any] = {}
+    for top in {top for _, top in items}:
+        places = [place for place, (_, own) in enumerate(items) if own == top]
+        records = predict_records(predictor, [items[place][0] for place in places], top=top)
+        one = isinstance(predictor.data, LabelledDataModule)
+        results |= {place: rows[0] if one else rows for place, rows in zip(places, records, strict=True)}
+    return [results[place] for place in range(len(items))]
+
+
+def _request_body(schema: dict[str, Any]) -> dict[str, Any]:
+    file = {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}}
+    content = {"application/json": {"schema": schema}, "multipart/form-data": {"schema": file}}
+    return {"required": True, "content": content}
+
+
+async def explain(request: Request, error: Exception) -> JSONResponse:
+    """A parameter that is none, in a sentence."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    place = ".".join(map(str, first["loc"]))
+    return JSONResponse({"detail": f"{place}: {first['msg']}, received {first.get('input')!r}"}, 422)

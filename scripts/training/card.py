@@ -1,0 +1,102 @@
+"""The card of a run: what was trained on which data, how, how well, and for what it is not meant."""
+
+import hashlib
+import os
+import platform
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from lightfit.callbacks.pictures.plots import run_folder
+from lightfit.datamodules import DataModule
+from lightfit.download import sha256_of
+from lightfit.lightning import pl
+from lightfit.lightning_modules import LightModel
+from lightfit.version import VERSION
+
+from ..cli.outputs import output_file
+from ..evaluation.scores import Evaluation
+from .lightning_cli import LightFitCLI
+
+PACKAGES = ("torch", "pytorch-lightning", "torchvision", "torchmetrics", "numpy", "pandas")
+
+
+def write_card(cli: LightFitCLI, evaluations: Mapping[str, Evaluation], *, task: str, seconds: float) -> None:
+    """Writes `card.md` into the run folder; for a run without one, nothing.
+
+    Args:
+        cli: trainer, model, data and configuration of the run.
+        evaluations: what the best checkpoint scores, by part.
+        task: name of the task.
+        seconds: time of the training.
+    """
+    if not isinstance(cli.trainer.logger, pl.loggers.TensorBoardLogger | pl.loggers.CSVLogger):  # as in a fast_dev_run
+        return
+    lines = [
+        f"# {task}: {type(cli.model.net).__name__}",
+        "",
+        f"Trained by LightFit {VERSION} on {datetime.now():%Y-%m-%d %H:%M}.",
+        *("", "## Data", "", *_data(cli.datamodule)),
+        *("", "## Training", "", *_training(cli.trainer, cli.model, str(cli.config.seed_everything), seconds)),
+        *("", "## Results", "", *_results(evaluations)),
+        *("", "## Not meant for", "", *(f"- {sentence}" for sentence in cli.datamodule.limits)),
+    ]
+    with output_file(run_folder(cli.trainer) / "card.md") as path:
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _data(data: DataModule) -> Iterator[str]:
+    yield f"- {data.describe()}"
+    raw = data.raw_path()
+    yield f"- sha256 `{digest(raw)}` of `{raw}`" if raw.exists() else f"- `{raw}` is no longer there"
+
+
+def digest(path: Path) -> str:
+    """The sha256 of a file, or that of `sha256sum`'s list of all files below a folder, sorted by name."""
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        listed = "".join(f"{digest(file)}  {file.relative_to(path).as_posix()}\n" for file in files)
+        return hashlib.sha256(listed.encode()).hexdigest()
+    return sha256_of(path)
+
+
+def _training(trainer: pl.Trainer, model: LightModel, seed: str, seconds: float) -> Iterator[str]:
+    num_parameters = sum(parameter.numel() for parameter in model.parameters())
+    yield f"- {type(model).__name__} around {type(model.net).__name__}, {num_parameters:,} parameters"
+    yield f"- {trainer.current_epoch} epochs, {trainer.global_step} steps, {seconds:.1f} s; seed {seed}"
+    yield f"- {hardware(trainer)}; precision {trainer.precision}"
+    versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
+    yield f"- Python {platform.python_version()}, {versions}"
+    yield "- the whole configuration: `config.yaml` beside this card; the epochs: `history.csv`"
+
+
+def hardware(trainer: pl.Trainer) -> str:
+    """The devices that a trainer works on, in words."""
+    if trainer.strategy.root_device.type == "cuda":
+        return f"{trainer.world_size} x {torch.cuda.get_device_name(trainer.strategy.root_device)}"
+    return f"{trainer.world_size} process on {os.cpu_count()} cores of {_processor()}"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _results(evaluations: Mapping[str, Evaluation]) -> Iterator[str]:
+    if not evaluations:
+        yield "No checkpoint was kept, so nothing was measured."
+        return
+    yield "Of the checkpoint with the best validation:"
+    yield ""
+    yield "| part | samples | metric | value |"
+    yield "| --- | --- | --- | --- |"
+    for part, evaluation in evaluations.items():
+        for name, value in evaluation.metrics.items():
+            shown = evaluation.in_words.removeprefix(f"{name} ") if name == evaluation.headline else f"{value:.4f}"
+            yield f"| {part} | {evaluation.num_samples:,} | {name} | {shown} |"

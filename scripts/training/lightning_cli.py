@@ -1,0 +1,199 @@
+"""LightningCLI as LightFit speaks it: presets, a run folder, and sizes that the data tells the net."""
+
+import inspect
+import re
+import time
+from argparse import ArgumentError
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import Namespace, dict_to_namespace
+from torch import Tensor
+
+from lightfit.callbacks import (
+    BestAndLast,
+    CheckpointEvery,
+    EpochLines,
+    ExactResume,
+    FinalMetric,
+    FiniteLoss,
+    HistoryFiles,
+    StopOnSignal,
+)
+from lightfit.datamodules import DataError, DataModule
+from lightfit.errors import UsageError
+from lightfit.lightning import part, pl
+from lightfit.lightning_modules import LightModel
+
+from ..cli.devices import has_bfloat16
+from ..cli.help import HELP, USAGE
+from ..cli.keys import SIZES, TOLD, refuse_linked
+from ..cli.lightning_parser import LightningArgumentParser, LightningCLI
+from ..cli.parsing import explain, spell_nulls, unwrap
+from ..cli.quiet import say
+from .options import NOTHING, Extras, flag_names
+from .resume import RunConfig, checkpoint_of, go_on_in, going_on, read_usable, refuse_changes
+
+CHECKPOINT = {
+    "monitor": "val_loss",
+    "filename": "best-{epoch:02d}-{val_loss:.4f}",
+    "save_last": True,
+    # A run that goes on writes the same files again: what was saved after the checkpoint is made anew.
+    "enable_version_counter": False,
+    # After the epoch's row is in the history, so that a resumed run has it.
+    "save_on_train_epoch_end": True,
+}
+
+
+def trainer_defaults(task: str, extras: Extras, *, quiet: bool) -> dict[str, Any]:
+    """What a Trainer gets where the configuration does not say otherwise."""
+    every = extras.checkpoint_every
+    savers = [CheckpointEvery(steps=every[0], seconds=every[1])] if every else []
+    return {
+        "callbacks": [
+            *(HistoryFiles(), FinalMetric(), EpochLines(quiet=quiet)),
+            *(ExactResume(), FiniteLoss(extras.on_nan), *savers, StopOnSignal()),
+        ],
+        "logger": {
+            "class_path": f"{pl.__name__}.loggers.TensorBoardLogger",
+            "init_args": {"save_dir": "runs", "name": task, "default_hp_metric": False},
+        },
+        "use_distributed_sampler": False,  # the sampler of DataModule does what it would do, and more exactly
+        "enable_model_summary": False,
+    }
+
+
+class LightFitCLI(LightningCLI):
+    """Builds trainer, model and data from a command line; the caller runs them.
+
+    Raises:
+        UsageError: the line does not parse, or an argument is refused by the class that takes it.
+    """
+
+    example: Tensor  # two samples, as the net takes them, once the data is read
+    command: Sequence[str] = ()  # what was typed, to say how to go on
+    checkpoint: Mapping[str, Any] | None = None  # what is in the one that a run goes on from
+
+    def __init__(
+        self, args: list[str], *, task: str, quiet: bool = False, init: str = "strict", extras: Extras = NOTHING
+    ) -> None:
+        self.quiet, self.init, self.extras = quiet, init, extras
+        refuse_linked(args)
+        try:
+            super().__init__(
+                LightModel,
+                DataModule,
+                subclass_mode_model=True,
+                subclass_mode_data=True,
+                run=False,
+                args=spell_nulls(args),
+                seed_everything_default=0,
+                auto_configure_optimizers=False,
+                trainer_defaults=trainer_defaults(task, extras, quiet=quiet),
+                save_config_callback=RunConfig,
+                save_config_kwargs={"overwrite": True},  # a resumed run writes into its own folder again
+                parser_kwargs={"exit_on_error": False, "allow_abbrev": False, "description": HELP, "usage": USAGE},
+            )
+        except ArgumentError as error:
+            raise UsageError(explain(str(error), self._options())) from error
+        except part("utilities.exceptions").MisconfigurationException as error:
+            raise UsageError(str(error)) from error
+        except (TypeError, ValueError) as error:
+            cause = unwrap(error)
+            if isinstance(cause, (DataError, UsageError)) or not isinstance(cause, (TypeError, ValueError)):
+                raise cause from None
+            raise UsageError(explain(str(cause), self._options())) from error
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """`--checkpoint.*`, `--ckpt_path`, and what flows from the data and the seed."""
+        parser.add_lightning_class_args(BestAndLast, "checkpoint")
+        parser.set_defaults({f"checkpoint.{name}": value for name, value in CHECKPOINT.items()})
+        parser.add_argument("--tune", type=dict | None, default=None, help="What scripts/tune.py tries.")
+        parser.add_argument("--ckpt_path", type=str | None, default=None, help="Checkpoint of a run to go on with.")
+        for size in SIZES:
+            parser.link_arguments(f"data.{size}", f"model.init_args.net.init_args.{size}", apply_on="instantiate")
+        for name in TOLD:
+            parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
+        parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
+        parser.link_arguments(
+            ("model.init_args.loss", "model.init_args.quantiles"),
+            "model.init_args.net.init_args.num_quantiles",
+            compute_fn=lambda loss, quantiles: len(quantiles) if loss == "quantile" else 1,
+        )
+
+    def before_instantiate_classes(self) -> None:
+        """Prepares the precision; of a resumed run its own folder again, and no other values than the checkpoint's."""
+        self._spare_bfloat16()
+        self._dump_config()
+        # Lightning notes the sizes that the data tells the net here, and fails where there is no place for them.
+        arguments = self.config_dump["model"].setdefault("init_args", {})
+        arguments["net"] = {"init_args": {}} | (arguments.get("net") or {})
+        self._go_on()
+        self._add_extras()
+
+    def _go_on(self) -> None:
+        """Where a run is to go on: finds its checkpoint, and refuses other values than the checkpoint's."""
+        config = self.config
+        if self.extras.resume:
+            if config.ckpt_path:
+                raise UsageError("--resume and --ckpt_path both say what to go on from: give one of them")
+            config.ckpt_path = checkpoint_of(self.extras.resume, config)
+            if config.ckpt_path is None:
+                self._say("no run to go on with: a new one begins, as --resume auto says")
+        if self.init == "auto" and config.ckpt_path and not Path(config.ckpt_path).exists():
+            self._say(f"no checkpoint at '{config.ckpt_path}': training from scratch, as --init auto says")
+            config.ckpt_path = None
+        if not config.ckpt_path:
+            return
+        started = time.monotonic()
+        path, self.checkpoint, trouble = read_usable(Path(config.ckpt_path))
+        config.ckpt_path = str(path)
+        go_on_in(path, config)
+        if trouble:
+            say(trouble)
+        self._say(going_on(self.checkpoint, config.ckpt_path, time.monotonic() - started))
+        refuse_changes(self.config_dump["model"], self.checkpoint.get("hyper_parameters", {}), "model")
+        refuse_changes(self.config_dump["data"], self.checkpoint.get("datamodule_hyper_parameters", {}), "data")
+
+    def _say(self, line: str) -> None:
+        if not self.quiet:
+            say(line)
+
+    def _add_extras(self) -> None:
+        trainer, checkpoint = self.config.trainer, self.config.checkpoint
+        for added in (*self.extras.callbacks, *self.extras.loggers):
+            added["class_path"] = re.sub(r"^pl\.", f"{pl.__name__}.", added["class_path"])
+        for callback in self.extras.callbacks:
+            if callback["class_path"].endswith("EarlyStopping"):
+                callback["init_args"] |= {"monitor": checkpoint.monitor or "val_loss", "mode": checkpoint.mode}
+        if self.extras.callbacks:
+            trainer.callbacks = [*(trainer.callbacks or []), *map(dict_to_namespace, self.extras.callbacks)]
+        if self.extras.loggers:
+            Path("runs").mkdir(exist_ok=True)  # what they keep there, some open at once
+            first = [trainer.logger] if isinstance(trainer.logger, Namespace) else trainer.logger or []
+            trainer.logger = [*first, *map(dict_to_namespace, self.extras.loggers)]
+
+    def _spare_bfloat16(self) -> None:
+        trainer = self.config.trainer
+        if str(trainer.precision).startswith("bf16") and not has_bfloat16(trainer.accelerator):
+            self._say(
+                f"this device does not compute in bfloat16 (precision {trainer.precision}): float32 instead, slower"
+            )
+            trainer.precision = "32-true"
+
+    def after_instantiate_classes(self) -> None:
+        """Notes what the net was built with: Lightning notes sizes that nothing takes, and lacks the quantiles."""
+        taken = inspect.signature(type(self.model.net)).parameters
+        for hparams in (self.model._hparams, self.model._hparams_initial):
+            if "class_path" not in hparams.get("net", {}):  # the model builds its own net
+                hparams.pop("net", None)
+                continue
+            arguments = hparams["net"]["init_args"]
+            for size in set(SIZES) & set(arguments) - set(taken):
+                del arguments[size]
+            if "num_quantiles" in taken:  # linked within the model, which jsonargparse does not note
+                arguments["num_quantiles"] = max(len(self.model.quantiles), 1)
+
+    def _options(self) -> list[str]:
+        return [action.dest for action in self.parser._actions if "." in action.dest] + flag_names()

@@ -1,0 +1,142 @@
+"""LightFit installed from its wheel, beside a project that has folders of the same names as ours."""
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from conftest import make_reviews, write_csv
+
+from lightfit.scripts.cli.presets import TASKS
+
+ROOT = TASKS.parent
+if not (ROOT / "pyproject.toml").is_file():
+    pytest.skip("installed, not checked out", allow_module_level=True)
+BUILD = "import sys; from setuptools import build_meta; print(build_meta.build_wheel(sys.argv[1]))"
+IGNORED = shutil.ignore_patterns(".git", ".venv", "runs", "data", "build", "*.egg-info", "__pycache__", ".*_cache")
+PROGRAM = """
+import callbacks.early, scripts.prepare, tasks.todo, datamodules.own, lightning_modules.net
+assert callbacks.early.OURS == scripts.prepare.OURS == tasks.todo.OURS == "the project's"
+assert datamodules.own.OURS == lightning_modules.net.OURS == "the project's"
+
+import lightfit
+from lightfit import LightModel, TextClassifier, TextDataModule
+from lightfit.callbacks import HistoryFiles
+from lightfit.nets import TextCNN
+import pytorch_lightning as pl
+
+assert lightfit.__version__
+data = TextDataModule("reviews.csv", max_len=10, batch_size=16)
+model = TextClassifier(TextCNN(data.vocab_size, max_len=10), lr=0.01)
+pl.Trainer(max_epochs=1, accelerator="cpu", callbacks=[HistoryFiles()], logger=False).fit(model, datamodule=data)
+assert issubclass(TextClassifier, LightModel) and len(model.history) == 1
+print("from", lightfit.__file__)
+"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what the wheel installs."""
+    folder = tmp_path_factory.mktemp("wheel")
+    copy = shutil.copytree(ROOT, folder / "copy", ignore=IGNORED)
+    run = subprocess.run([sys.executable, "-c", BUILD, str(folder)], cwd=copy, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    (wheel,) = folder.glob("*.whl")
+    with zipfile.ZipFile(wheel) as file:
+        file.extractall(folder / "site")
+    return folder / "site"
+
+
+def python(site: Path, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
+    paths = os.pathsep.join([env.pop("first", ""), str(site)]).lstrip(os.pathsep)
+    return subprocess.run(
+        [sys.executable, *args],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "PYTHONPATH": paths, **env},
+    )
+
+
+def test_the_wheel_adds_one_name(site: Path) -> None:
+    found = {path.name for path in site.iterdir() if not path.name.endswith(".dist-info")}
+    assert found == {"lightfit"}
+    assert (site / "lightfit" / "py.typed").is_file()
+    assert (site / "lightfit" / "tasks" / "imdb.yaml").is_file()
+    assert (site / "lightfit" / "scripts" / "serving" / "page.html").is_file()
+    assert (site / "lightfit" / "scripts" / "evaluation" / "report.html").is_file()
+    (entries,) = site.glob("*.dist-info/entry_points.txt")
+    assert entries.read_text().split() == ["[console_scripts]", "lightfit", "=", "lightfit.scripts.cli.command:main"]
+
+
+@pytest.mark.parametrize("packages", [True, False], ids=["with __init__", "without __init__"])
+@pytest.mark.parametrize("first", ["", "."], ids=["", "PYTHONPATH=."])
+def test_a_project_with_folders_of_our_names(packages: bool, first: str, site: Path, reviews: Path) -> None:
+    files = ("callbacks/early", "scripts/prepare", "tasks/todo", "datamodules/own", "lightning_modules/net")
+    for name in files:
+        path = Path(f"{name}.py")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text('OURS = "the project\'s"\n')
+        if packages:
+            (path.parent / "__init__.py").touch()
+    Path("program.py").write_text(PROGRAM)
+    run = python(site, "program.py", first=first)
+    assert run.returncode == 0, run.stderr
+    assert f"from {site}" in run.stdout
+    assert python(site, "-c", "import scripts.prepare", first=first).returncode == 0
+
+
+def test_one_command_with_verbs(site: Path) -> None:
+    command = "import sys; sys.argv[0] = 'lightfit'; from lightfit.scripts.cli.command import main; sys.exit(main())"
+    write_csv(Path("reviews.csv"), make_reviews())
+    Path("mine.py").write_text("def split(text): return text.split()\n")
+    args = ["--data.source", "reviews.csv", "--data.tokenizer", "mine.split", "--model.net.num_buckets", "1000"]
+    run = python(site, "-c", command, "fit", "--task", "text", "--gpus", "0", "--quiet", *args)
+    assert run.returncode == 0, run.stderr
+    (line,) = (line.split() for line in run.stdout.splitlines() if line.startswith("  lightfit predict "))
+    assert line[-2:] == ["--trust", "mine"]
+    again = python(site, "-c", command, "predict", line[2], "a good film", "--trust", "mine", "--gpus", "0")
+    assert again.returncode == 0, again.stderr
+    assert "pos" in again.stdout
+    refused = python(site, "-c", command, "predict", line[2], "a good film", "--gpus", "0")
+    assert refused.returncode == 1
+    assert "nothing was run" in refused.stderr
+    other = python(site, "-c", command, "predit", "x")
+    assert (other.returncode, other.stderr) == (
+        2,
+        "error: unknown verb 'predit'; the nearest is 'predict'; expected one of fit, evaluate, predict, export, "
+        "serve, tune, features\n",
+    )
+    assert "lightfit VERB" in python(site, "-c", command).stdout
+    assert python(site, "-c", command, "--version").stdout.startswith("lightfit 0.")
+    assert "imdb_cnn" in python(site, "-c", command, "fit", "--list").stdout
+
+
+CLONE = """
+import {first}
+import lightfit.lightning_modules, lightfit.datamodules
+from lightning_modules import LightModel
+from lightning_modules.nets.text_cnn import TextCNN
+from datamodules import TextDataModule
+from callbacks import HistoryFiles
+assert LightModel is lightfit.LightModel
+assert TextDataModule is lightfit.datamodules.TextDataModule
+assert HistoryFiles is lightfit.callbacks.HistoryFiles
+assert TextCNN is lightfit.nets.TextCNN
+import lightning_modules.epoch_log
+assert lightning_modules.epoch_log is lightfit.lightning_modules.epoch_log
+"""
+
+
+@pytest.mark.parametrize("first", ["lightfit", "lightning_modules", "callbacks"])
+def test_in_a_clone_the_folders_are_the_same_packages(first: str) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", CLONE.format(first=first)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert run.returncode == 0, run.stderr

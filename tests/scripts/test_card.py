@@ -1,0 +1,58 @@
+"""The card of a run."""
+
+import hashlib
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from lightfit.datamodules.images.sources import source_path
+from lightfit.scripts.training.card import digest
+
+Fit = Callable[..., tuple[int, str, str]]
+
+
+def test_card_of_texts(fit: Fit, reviews: Path) -> None:
+    fit("--task", "text", "--data.source", "reviews.csv", "--model.net.num_buckets", 1000, "--seed_everything", 7)
+    card = Path("runs/text/version_0/card.md").read_text()
+    assert card.startswith("# text: NaiveBayesBag\n")
+    assert "reviews.csv: 64 train, 16 val texts; classes in train: neg 32, pos 32" in card
+    assert f"sha256 `{hashlib.sha256(reviews.read_bytes()).hexdigest()}` of `reviews.csv`" in card
+    assert re.search(r"3 epochs, \d+ steps, \d+\.\d s; seed 7", card)
+    assert re.search(r"\| val \| 16 \| accuracy \| [01]\.\d+ \(95 % interval", card)
+    assert re.search(r"torch \d+\.\d+", card)
+    assert "Anything but these 2 classes" in card
+
+
+def test_card_of_series_has_both_parts(fit: Fit, series: Path) -> None:
+    fit("--task", "series", "--data.path", "series.csv", "--data.target", "load", "--trainer.max_epochs", 1, "--quiet")
+    card = Path("runs/series/version_0/card.md").read_text()
+    assert "| test | 25 | mae |" in card
+    assert re.search(r"\| val \| \d+ \| coverage \|", card)
+    assert "More than 24 steps ahead" in card
+    backtest = pd.read_csv("runs/series/version_0/backtest.csv")
+    assert backtest["values"].max() == 25 * 24  # of the test part, not of val, which the card is about too
+
+
+def test_a_dry_run_has_no_card(fit: Fit, reviews: Path) -> None:
+    code, _, err = fit("--task", "text", "--data.source", "reviews.csv", "--quiet", "--trainer.fast_dev_run", "true")
+    assert code == 0, err
+    assert not list(Path().rglob("card.md"))
+
+
+def test_digest_of_a_folder_changes_with_its_files_and_their_names(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a").write_text("1")
+    (folder / "b").write_text("2")
+    lines = "".join(f"{hashlib.sha256(text).hexdigest()}  {name}\n" for name, text in (("a", b"1"), ("b", b"2")))
+    assert digest(folder) == hashlib.sha256(lines.encode()).hexdigest()
+    before = digest(folder)
+    (folder / "b").rename(folder / "c")
+    assert digest(folder) != before
+
+
+def test_digits_have_a_file() -> None:
+    assert source_path("digits", Path("data")).is_file()
+    assert source_path("photos", Path("data")) == Path("photos")

@@ -1,0 +1,169 @@
+"""The command export.py, and the examples that run what it wrote without LightFit."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import onnxruntime
+import pandas as pd
+import pytest
+import torch
+from conftest import make_series
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from lightfit.lightning_modules import LightModel
+from lightfit.scripts.cli.presets import TASKS
+from lightfit.scripts.export import main
+from lightfit.scripts.exporting.formats import to_onnx, traced
+from lightfit.scripts.predict import main as predict
+
+Trained = Callable[[str], str]
+SCRIPTS = TASKS.parent / "scripts"
+
+
+@pytest.mark.parametrize("task", ["text", "images", "series"])
+@pytest.mark.parametrize("file_format", ["onnx", "pt2", "safetensors"])
+def test_formats(task: str, file_format: str, trained: Trained, capsys: pytest.CaptureFixture[str]) -> None:
+    checkpoint = trained(task)
+    capsys.readouterr()
+    assert main([checkpoint, "--format", file_format]) == 0
+    out = capsys.readouterr().out
+    path = Path(f"runs/{task}/version_0/model.{file_format}")
+    found = re.search(r"largest difference to the checkpoint's predictions: (\S+), on (\d+) samples of val", out)
+    assert found is not None
+    assert float(found[1]) <= 1e-4
+    assert f"written: {path}" in out
+    assert not list(path.parent.glob(".*.part.*"))
+    assert metadata(path)["domain"] == task
+    assert main([checkpoint, "--format", file_format]) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert main([checkpoint, "--format", file_format, "--overwrite"]) == 0
+
+
+def metadata(path: Path) -> dict[str, object]:
+    if path.suffix == ".onnx":
+        return json.loads(onnxruntime.InferenceSession(path).get_modelmeta().custom_metadata_map["lightfit"])
+    if path.suffix == ".safetensors":
+        with safe_open(path, framework="pt") as file:
+            return json.loads(file.metadata()["lightfit"])
+    held = {"lightfit.json": ""}
+    torch.export.load(path, extra_files=held)
+    return json.loads(held["lightfit.json"])
+
+
+INPUTS = {
+    "text": ["a good film", "dreadful, number7 and\tpoor", "a film"],
+    "images": ["images/bright/03.png", "images/dark/11.png"],
+    "series": ["series.csv"],
+}
+
+
+@pytest.mark.parametrize("task", ["text", "images", "series"])
+def test_examples_agree_with_predict(task: str, trained: Trained) -> None:
+    checkpoint = trained(task)
+    assert main([checkpoint, "--format", "onnx", "-o", "model.onnx"]) == 0
+    assert predict([checkpoint, *INPUTS[task], "-o", "out.csv"]) == 0
+    command = [sys.executable, str(SCRIPTS / "examples" / f"onnx_{task}.py"), "model.onnx", *INPUTS[task]]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    table = pd.read_csv("out.csv")
+    if task == "series":
+        assert [float(line.split()[2]) for line in lines] == pytest.approx(table["load"].tolist(), abs=1e-3)
+        return
+    assert [line.split()[0] for line in lines] == table["label"].tolist()
+    assert [float(line.split()[1]) for line in lines] == pytest.approx(table["probability"].tolist(), abs=1e-4)
+
+
+@pytest.mark.parametrize("task", ["text", "images", "series"])
+def test_examples_are_short_and_need_none_of_this(task: str) -> None:
+    source = (SCRIPTS / "examples" / f"onnx_{task}.py").read_text()
+    assert len([line for line in source.splitlines() if line.strip()]) <= 36
+    names = {
+        (node.names[0].name if isinstance(node, ast.Import) else str(node.module)).split(".")[0]
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    }
+    assert names - sys.stdlib_module_names <= {"numpy", "onnxruntime", "PIL"}
+
+
+@pytest.mark.slow
+def test_series_with_all_there_is(fit: Callable[..., tuple[int, str, str]], capsys: pytest.CaptureFixture[str]) -> None:
+    """Differences, columns of the past and known ones, as the example has to undo and to find them."""
+    table = make_series(260).assign(hour=lambda t: t["date"].dt.hour)
+    table.head(240).to_csv("train.csv", index=False)
+    table.loc[240:, ["load", "wind"]] = float("nan")
+    table.to_csv("ahead.csv", index=False)
+    columns = ("--data.columns.past", "[wind]", "--data.columns.known", "[hour]", "--data.diff", 1, "--data.horizon", 6)
+    code, _, err = fit("--task", "series", "--data.path", "train.csv", "--data.target", "load", *columns, "--quiet")
+    assert code == 0, err
+    checkpoint = "runs/series/version_0/checkpoints/last.ckpt"
+    assert main([checkpoint, "--format", "onnx", "-o", "model.onnx"]) == 0
+    assert predict([checkpoint, "ahead.csv", "-o", "out.csv"]) == 0
+    command = [sys.executable, str(SCRIPTS / "examples" / "onnx_series.py"), "model.onnx", "ahead.csv"]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert [float(line.split()[2]) for line in lines] == pytest.approx(pd.read_csv("out.csv")["load"], abs=1e-3)
+
+
+def test_any_batch_size_and_length(trained: Trained) -> None:
+    assert main([trained("text"), "--format", "onnx", "-o", "model.onnx"]) == 0
+    session = onnxruntime.InferenceSession("model.onnx")
+    for shape in ((1, 1), (5, 3), (2, 300)):
+        (y,) = session.run(None, {"x": torch.ones(shape, dtype=torch.int64).numpy()})
+        assert y.shape == (shape[0], 2)
+
+
+def test_without_the_data(trained: Trained, capsys: pytest.CaptureFixture[str]) -> None:
+    checkpoint = trained("text")
+    Path("reviews.csv").unlink()
+    capsys.readouterr()
+    assert main([checkpoint, "--format", "pt2"]) == 0
+    assert "comparing on two samples made up, or give some by --input" in capsys.readouterr().out
+    assert main([checkpoint, "--format", "onnx", "--input", "a good film", "bad"]) == 0
+    assert "on 2 samples of a good film, bad" in capsys.readouterr().out
+
+
+class Branching(nn.Module):
+    """Does what the values say, which no graph can hold."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x if float(x.sum().item()) > 0 else -x
+
+
+class Eigen(nn.Module):
+    """Exports, but there is no such operation in ONNX."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.linalg.eigvals(x @ x.mT).real
+
+
+class Model(LightModel):
+    def predict_step(self, batch: Tensor, batch_idx: int = 0) -> Tensor:
+        return self(batch)
+
+
+def test_what_cannot_be_exported_is_named() -> None:
+    with pytest.raises(ValueError, match=r"Branching cannot be exported: .*test_export.py line \d+: return x if"):
+        traced(Model(Branching()), torch.randn(2, 3, 3))
+    traced(Model(Eigen()), torch.randn(2, 3, 3))
+    with pytest.raises(ValueError, match=r"Eigen cannot be exported to ONNX: the operation aten.linalg_eig"):
+        to_onnx(Model(Eigen()), torch.randn(2, 3, 3))
+
+
+def test_what_goes_wrong(trained: Trained, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint = trained("text")
+    capsys.readouterr()
+    for args, code, problem in (
+        ([checkpoint, "--format", "onnx", "-o", "model.bin"], 2, "--output to end in .onnx"),
+        (["nope.ckpt", "--format", "onnx"], 2, "no checkpoint at 'nope.ckpt'"),
+        ([checkpoint, "--format", "pt2", "-o", "no/a.pt2"], 2, "no folder"),
+    ):
+        assert main(args) == code
+        assert problem in capsys.readouterr().err
+    monkeypatch.setattr("lightfit.scripts.exporting.formats.largest_difference", lambda *args: 0.5)
+    assert main([checkpoint, "--format", "safetensors", "-o", "a.safetensors"]) == 1
+    assert "predicts otherwise than the checkpoint, by up to 0.5" in capsys.readouterr().err
+    assert not list(Path().glob("*a.safetensors"))

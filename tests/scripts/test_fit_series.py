@@ -1,0 +1,154 @@
+"""The commands fit.py and predict.py on series."""
+
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import make_series
+
+from lightfit.checkpoint import read_checkpoint
+from lightfit.lightning_modules import LightModel
+from lightfit.scripts.features import main as features
+from lightfit.scripts.predict import main as predict
+
+Fit = Callable[..., tuple[int, str, str]]
+SERIES = ("--task", "series", "--data.path", "series.csv", "--data.target", "load", "--trainer.max_epochs", 2)
+LAST = "runs/series/version_0/checkpoints/last.ckpt"
+
+
+def test_a_file_and_a_column_are_enough(fit: Fit, series: Path) -> None:
+    code, out, err = fit(*SERIES)
+    assert (code, err) == (0, "")
+    assert out.index("240 rows, 2024-01-01 00:00:00 to") < out.index("epoch = 0")
+    assert re.search(r"test, mae and mse of the scaled targets: the net .*; the season before \(24 steps\)", out)
+    assert re.search(r"predict.py runs/series/version_0/checkpoints/best\S+ series.csv", out)
+    assert Path("runs/series/version_0/backtest.csv").is_file()
+
+
+def test_predict_goes_on_where_the_file_ends(fit: Fit, series: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fit(*SERIES, "--trainer.max_epochs", 15, "--model.lr", 0.02, "--trainer.callbacks", "null", "--quiet")
+    assert predict([LAST, "series.csv", "-o", "out.csv"]) == 0
+    assert "24 rows in out.csv" in capsys.readouterr().out
+    table = pd.read_csv("out.csv", parse_dates=["date"])
+    assert list(table) == ["date", "load_q10", "load", "load_q90", "error"]
+    assert table["date"].tolist() == list(pd.date_range("2024-01-11", periods=24, freq="h"))
+    assert (table["load_q10"] <= table["load"]).all()
+    assert (table["load"] <= table["load_q90"]).all()
+    truth = make_series(264)["load"].iloc[240:]
+    assert np.abs(table["load"].to_numpy() - truth.to_numpy()).mean() < 0.5  # its amplitude is 3
+
+
+def test_predict_from_the_checkpoint_alone(fit: Fit, series: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fit(*SERIES, "--quiet")
+    series.unlink()
+    make_series(100, first=7).to_csv("other.csv", index=False)
+    assert predict([LAST, "other.csv"]) == 0
+    assert "2024-01-05 04:00:00" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["input", "error"])
+def test_a_target_may_have_any_name(name: str, fit: Fit, capsys: pytest.CaptureFixture[str]) -> None:
+    make_series().rename(columns={"load": name}).to_csv("series.csv", index=False)
+    fit(*SERIES, "--data.target", name, "--quiet")
+    assert predict([LAST, "series.csv", "-o", "out.csv"]) == 0
+    assert pd.read_csv("out.csv")[name].between(0, 30).all()
+
+
+def test_a_bad_file_is_a_row(fit: Fit, series: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fit(*SERIES, "--quiet")
+    Path("short.csv").write_text("\n".join(series.read_text().splitlines()[:3]))
+    monkeypatch.setattr("sys.stdin", io.StringIO(series.read_text()))
+    assert predict([LAST, "short.csv", "series.csv", "-", "nope.csv", "-o", "out.csv"]) == 2
+    assert not Path("out.csv").exists()
+    monkeypatch.setattr("sys.stdin", io.StringIO(series.read_text()))
+    assert predict([LAST, "short.csv", "series.csv", "-", "-o", "out.csv", "--batch_size", "1"]) == 1
+    table = pd.read_csv("out.csv")
+    assert len(table) == 1 + 24 + 24
+    assert "short.csv: 2 rows, and a forecast needs" in table["error"][0]
+    assert table["error"][1:].isna().all()
+    assert table["load"][1:25].tolist() == table["load"][25:].tolist()
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "problem"),
+    [
+        (["nope.csv"], 2, "no file at 'nope.csv'"),
+        (["short.csv"], 1, "short.csv: 9 rows, and a forecast needs 48, the look-back of the training"),
+        (["daily.csv"], 1, "daily.csv: its steps are D, and the training's were h"),
+        (["lacks.csv"], 1, "lacks.csv has no column 'load'"),
+        (["series.csv", "--column", "load"], 2, "received --column load: leave it out"),
+    ],
+)
+def test_slips_in_prediction(
+    args: list[str], code: int, problem: str, trained: Callable[[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained("series")
+    make_series(9).to_csv("short.csv", index=False)
+    make_series(100, "D").to_csv("daily.csv", index=False)
+    make_series(100).drop(columns="load").to_csv("lacks.csv", index=False)
+    assert predict([LAST, *args]) == code
+    assert problem in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "problem"),
+    [
+        (("--data.path", "nope.csv"), 2, "no file at 'nope.csv'"),
+        (("--data.target", "laod"), 2, "no column 'laod'; the nearest: load"),
+        (("--data.horizon", 0), 2, "expected horizon of at least 1, received 0"),
+        (("--data.horizon", 200), 1, "train has 168 rows, and a window takes 201"),
+        (("--data.split", "[0.9,0.2,0.2]"), 2, "three fractions"),
+        (
+            ("--data.fill", "zero"),
+            2,
+            "data.fill: expected 'error' or 'forward' or 'interpolate' or 'mask', received zero",
+        ),
+        (("--data.columns.tmie", "date"), 2, "unknown key 'data.columns.tmie'; the nearest: data.columns.time"),
+        (("--model.units", "{}"), 2, "model.units comes from the data: leave it out"),
+        (("--model.net.horizon", 3), 2, "model.net.horizon comes from the data: leave it out"),
+        (("--model.net.num_quantiles", 3), 2, "model.net.num_quantiles comes from --model.quantiles: leave it out"),
+        (("--model.quantiles", "[0.1,0.9]"), 2, "quantiles that rise"),
+        (("--model.net", "lightfit.nets.GrowthLSTM"), 2, "one step ahead, received horizon 24"),
+    ],
+)
+def test_slips(args: tuple[object, ...], code: int, problem: str, fit: Fit, series: Path) -> None:
+    received, _, err = fit(*SERIES, *args)
+    assert (received, len(err.splitlines())) == (code, 1), err
+    assert problem in err
+
+
+def test_a_checkpoint_rebuilds_net_and_quantiles(fit: Fit, series: Path) -> None:
+    fit(*SERIES, "--model.quantiles", "[0.05,0.25,0.5,0.75,0.95]", "--quiet")
+    model = LightModel.load(LAST)
+    assert model.quantiles == (0.05, 0.25, 0.5, 0.75, 0.95)
+    assert model.net is not None
+    assert model.net.num_quantiles == 5
+    held = read_checkpoint(LAST)["SeriesDataModule"]
+    assert held["roles"]["targets"] == ("load",)
+
+
+def test_a_run_on_series_resumes_as_if_it_had_not_stopped(fit: Fit, series: Path) -> None:
+    whole = ("--trainer.max_epochs", 4, "--model.schedule", "constant", "--trainer.callbacks", "null")
+    assert fit(*SERIES, *whole)[0] == 0
+    assert fit(*SERIES, *whole, "--trainer.max_epochs", 2)[0] == 0
+    last = "runs/series/version_1/checkpoints/last.ckpt"
+    assert fit(*SERIES, *whole, "--ckpt_path", last)[0] == 0
+    histories = [pd.read_csv(f"runs/series/version_{version}/history.csv") for version in (0, 1)]
+    pd.testing.assert_frame_equal(*histories, check_exact=True)
+
+
+def test_a_constant_column_is_named(fit: Fit) -> None:
+    make_series().assign(load=7.0).to_csv("series.csv", index=False)
+    code, _, err = fit(*SERIES)
+    assert code == 1
+    assert "the column 'load' is 7 in the whole of the training part" in err
+
+
+def test_feature_maps_of_a_series(fit: Fit, series: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fit(*SERIES, "--model.net", "lightfit.nets.SparseTSF", "--quiet")
+    assert features([LAST, "series.csv", "-o", "maps.png"]) == 0
+    assert "conv: (1, 72)" in capsys.readouterr().out

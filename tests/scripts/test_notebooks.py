@@ -1,0 +1,69 @@
+"""Curves in a notebook, and the notebooks that come with LightFit."""
+
+import os
+from pathlib import Path
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from lightfit.callbacks import NotebookProgress
+from lightfit.lightning_modules import ImageClassifier
+from lightfit.scripts.cli.presets import TASKS
+
+NOTEBOOKS = sorted((TASKS.parent / "scripts" / "notebooks").glob("*.ipynb"))
+
+
+def fit(*callbacks: pl.Callback, epochs: int = 3) -> ImageClassifier:
+    pl.seed_everything(0, verbose=False)
+    x = torch.randn(40, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    loader = DataLoader(TensorDataset(x, (x.mean((1, 2, 3)) > 0).long()), batch_size=8)
+    model = ImageClassifier(nn.Sequential(nn.Flatten(), nn.Linear(48, 2)), lr=0.01)
+    pl.Trainer(
+        max_epochs=epochs, callbacks=list(callbacks), logger=False, enable_checkpointing=False, accelerator="cpu"
+    ).fit(model, loader, loader)
+    return model
+
+
+@pytest.mark.filterwarnings("ignore")  # torchkeras and matplotlib, about each other
+def test_a_picture_outside_of_a_notebook_and_the_same_losses(capsys: pytest.CaptureFixture[str]) -> None:
+    with_curves = fit(NotebookProgress("val_accuracy", mode="max", path="curves.png"))
+    assert "curves.png" in capsys.readouterr().out
+    assert Path("curves.png").stat().st_size > 5000
+    assert with_curves.history.equals(fit(pl.callbacks.TQDMProgressBar()).history)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_goes_wrong() -> None:
+    with pytest.raises(ValueError, match="mode min or max, received 'best'"):
+        NotebookProgress(mode="best")
+    with pytest.raises(KeyError, match="no metric 'val_f1' is logged; there is: train_accuracy, train_loss, val"):
+        fit(NotebookProgress("val_f1"))
+    with pytest.raises(ValueError, match="NotebookProgress needs max_epochs"):
+        fit(NotebookProgress(), epochs=-1)
+
+
+def test_there_is_a_small_one_for_each_domain() -> None:
+    assert [path.stem for path in NOTEBOOKS] == ["images", "series", "text"]
+    for path in NOTEBOOKS:
+        assert path.stat().st_size < 200_000
+        assert "/home/" not in path.read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_run_and_say_what_they_said(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(TASKS.parent), os.environ.get("PYTHONPATH", "")]))
+    before = nbformat.read(path, 4)
+    after = nbformat.read(path, 4)
+    nbclient.NotebookClient(after, timeout=300, resources={"metadata": {"path": str(Path.cwd())}}).execute()
+    for old, new in zip(before.cells, after.cells, strict=True):
+        if old.cell_type == "code":
+            outputs = [item for item in new.outputs if item.get("name") != "stderr"]
+            assert [item.output_type for item in outputs] == [item.output_type for item in old.outputs]
+            texts = [[item.get("text") for item in cell] for cell in (old.outputs, outputs)]
+            assert texts[0] == texts[1]

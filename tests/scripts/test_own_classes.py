@@ -1,0 +1,72 @@
+"""Models, nets and data of a user's own, by dotted path from the working directory."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from test_predict import Fit
+
+from lightfit.scripts.cli.presets import TASKS
+from lightfit.scripts.predict import main as predict
+
+MODULE = """
+import torch
+from torch import nn
+from datamodules import TextDataModule
+from lightning_modules import LightModel
+
+class Builds(LightModel):
+    def __init__(self, *, width: int = 4):
+        super().__init__(nn.Sequential(nn.Embedding(1000, width), nn.Flatten(), nn.Linear(10 * width, 2)))
+
+    def shared_step(self, batch):
+        x, y = batch
+        return {"loss": nn.functional.cross_entropy(self(x), y)}
+
+    def predict_step(self, batch, batch_idx=0):
+        return self(batch).softmax(1)
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters())
+
+class MayTake(Builds):
+    def __init__(self, net: nn.Module | None = None, *, lr: float = 0.1):
+        super().__init__()
+
+class Data(TextDataModule):
+    def __init__(self, source: str = "reviews.csv", *, batch_size: int = 7):
+        super().__init__(source, max_len=10, batch_size=batch_size, seed=5)
+"""
+PRESET = "model: {{class_path: mine.{model}}}\ndata: {{class_path: mine.Data}}\ntrainer: {{max_epochs: 2}}\n"
+
+
+@pytest.fixture
+def own(reviews: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The classes in `mine.py` of the working directory."""
+    Path("mine.py").write_text(MODULE)
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
+
+
+@pytest.mark.parametrize("model", ["Builds", "MayTake"])
+@pytest.mark.usefixtures("own")
+def test_a_model_that_builds_its_net(
+    model: str, fit: Fit, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(Path.cwd()))
+    Path("mine.yaml").write_text(PRESET.format(model=model))
+    assert fit("--task", "mine.yaml", "--quiet")[::2] == (0, "")
+    last = "runs/mine/version_0/checkpoints/last.ckpt"
+    assert fit("--task", "mine.yaml", "--quiet", "--trainer.max_epochs", 3, "--ckpt_path", last)[::2] == (0, "")
+    assert predict([last, "a good film", "--trust", "mine"]) == 0
+    capsys.readouterr()
+    assert predict([last, "a good film"]) == 1
+    assert "names classes of 'mine', and to build them would run that code: nothing was run" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("own")
+def test_the_working_directory_is_searched(tmp_path: Path) -> None:
+    Path("mine.yaml").write_text(PRESET.format(model="Builds"))
+    command = [sys.executable, str(TASKS.parent / "scripts" / "fit.py"), "--task", "mine.yaml", "--gpus", "0"]
+    run = subprocess.run([*command, "--quiet"], capture_output=True, text=True, timeout=240)
+    assert run.returncode == 0, run.stderr

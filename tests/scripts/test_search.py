@@ -1,0 +1,234 @@
+"""Looking for good values: learning rate, batch size, folds, and tune.py."""
+
+import re
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from conftest import write_csv
+
+from lightfit.datamodules.splits import rolling_fold, stratified_fold
+from lightfit.scripts.cli.presets import TASKS, task_names
+from lightfit.scripts.tune import main as tune
+from lightfit.scripts.tuning.find import debiased, steepest
+from lightfit.scripts.tuning.space import Range, pairs, read_space, set_key
+
+Fit = Callable[..., tuple[int, str, str]]
+TEXT = ("--task", "text", "--data.source", "reviews.csv", "--model.net.num_buckets", "1000")
+
+
+def test_find_lr(fit: Fit, series: Path) -> None:
+    code, out, err = fit(
+        "--task", "series", "--data.path", "series.csv", "--data.target", "load", "--find_lr", "--quiet"
+    )
+    assert code == 0, err
+    rate = float(re.search(r"falls fastest at a learning rate of (\S+),", out)[1])  # type: ignore[index]
+    assert 1e-5 < rate < 1
+    table = pd.read_csv("runs/series/version_0/lr_find.csv")
+    assert table["lr"].is_monotonic_increasing
+    assert Path("runs/series/version_0/lr_find.png").stat().st_size > 1000
+    assert not Path("runs/series/version_0/checkpoints").exists()
+
+
+def test_steepest_by_the_logarithm() -> None:
+    rates = np.logspace(-8, 0, 100)
+    losses = 1 / (1 + np.exp(4 * (np.log10(rates) + 3)))  # falls fastest at a thousandth
+    assert steepest(rates, losses) == pytest.approx(1e-3, rel=0.2)
+    assert steepest(rates, 1 - losses) is None
+    assert steepest(rates[:5], losses[:5]) is None
+
+
+def test_debiased_means_of_a_constant_are_the_constant() -> None:
+    held, smoothed = 0.0, []
+    for step in range(1, 6):  # as Lightning does it
+        held = 0.98 * held + 0.02 * 3.0
+        smoothed.append(held / (1 - 0.98 ** (step + 1)))
+    assert debiased(np.array(smoothed)).tolist() == pytest.approx([3.0] * 5)
+
+
+def test_find_batch_size(fit: Fit, reviews: Path) -> None:
+    code, out, err = fit(*TEXT, "--find_batch_size", "--quiet")
+    assert code == 0, err
+    assert "batches of up to 64 samples fit; the same command with --data.batch_size 64" in out
+
+
+def test_folds_predict_every_sample_once(fit: Fit, reviews: Path) -> None:
+    code, out, err = fit(*TEXT, "--folds", 4, "--quiet")
+    assert code == 0, err
+    table = pd.read_csv("runs/text/folds_0/out_of_fold.csv")
+    places = [f"reviews.csv, line {line}" for line in range(2, 82)]
+    assert sorted(table["sample"]) == sorted(places)
+    truth = pd.read_csv("reviews.csv")["label"]
+    lines = table["sample"].str.extract(r"line (\d+)")[0].astype(int) - 2
+    assert table["label"].tolist() == truth[lines].tolist()
+    assert table["fold"].value_counts().tolist() == [20] * 4
+    scores = pd.read_csv("runs/text/folds_0/folds.csv")
+    assert scores["fold"].tolist() == ["1", "2", "3", "4", "mean", "std"]
+    own = table.groupby("fold").apply(lambda rows: (rows["label"] == rows["predicted"]).mean(), include_groups=False)
+    assert scores["accuracy"][:4].tolist() == own.tolist()
+    assert scores["accuracy"][4] == pytest.approx(own.mean())
+    assert scores["accuracy"][5] == pytest.approx(own.std())
+    assert "mean" in out
+    assert (Path("runs/text/folds_0/fold_3") / "card.md").is_file()
+    assert fit(*TEXT, "--folds", 2, "--quiet")[0] == 0
+    assert Path("runs/text/folds_1/folds.csv").is_file()
+
+
+@pytest.mark.slow
+def test_folds_of_images_and_of_series(fit: Fit, images: Path, series: Path) -> None:
+    args = ("--data.num_workers", 0, "--trainer.max_epochs", 1, "--trainer.callbacks", "null", "--quiet")
+    code, _, err = fit("--task", "images", "--data.root", "images", "--folds", 2, *args)
+    assert code == 0, err
+    assert pd.read_csv("runs/images/folds_0/out_of_fold.csv")["sample"].nunique() == 40
+    sizes = ("--data.lookback", 24, "--data.horizon", 6, "--trainer.callbacks", "null")
+    code, _, err = fit("--task", "series", "--data.path", "series.csv", "--folds", 3, *sizes, "--quiet")
+    assert code == 0, err
+    table = pd.read_csv("runs/series/folds_0/out_of_fold.csv")
+    assert {"load_1", "wind_6", "fold"} <= set(table)
+    times = pd.to_datetime(table["sample"])
+    assert times.is_monotonic_increasing
+    assert table["load_1"].between(0, 20).all()  # in the units of the table
+
+
+def test_stratified_folds_are_a_partition_that_keeps_groups() -> None:
+    labels, groups = np.arange(60) % 3, np.arange(60) // 2 * 2 + np.arange(60) % 2
+    groups[:6] = 0
+    parts = [stratified_fold(labels, groups, fold=f"{number}/4", seed=1) for number in range(1, 5)]
+    assert sorted(np.concatenate([val for _, val in parts])) == list(range(60))
+    for train, val in parts:
+        assert not set(groups[train]) & set(groups[val])
+        assert np.bincount(labels[val], minlength=3).min() >= 2
+
+
+def test_rolling_folds() -> None:
+    assert [rolling_fold(60, f"{number}/5") for number in (1, 5)] == [(10, 20, 20), (50, 60, 60)]
+    with pytest.raises(ValueError, match="such as 2/5, received '0/5'"):
+        rolling_fold(60, "0/5")
+
+
+@pytest.fixture
+def preset(reviews: Path) -> Path:
+    held = yaml.safe_load((TASKS / "text.yaml").read_text())
+    held["data"]["init_args"] |= {"source": "reviews.csv", "max_words": 1000}
+    held["model"]["init_args"]["net"]["init_args"] = {"num_buckets": 1000}
+    held["tune"] = {"model.lr": {"low": 0.001, "high": 0.5, "log": True}, "data.batch_size": [8, 16]}
+    Path("mine.yaml").write_text(yaml.safe_dump(held))
+    return Path("mine.yaml")
+
+
+def run(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[int, str, str]:
+    capsys.readouterr()
+    code = tune(["--gpus", "0", *map(str, args)])
+    return code, *capsys.readouterr()
+
+
+def test_search_goes_on_and_its_best_preset_runs_as_it_is(
+    preset: Path, fit: Fit, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ("--task", "mine.yaml", "--trainer.max_epochs", 2)
+    code, out, err = run(capsys, *line, "--trials", 2)
+    assert code == 0, err
+    assert len(re.findall(r"^trial \d: data\.batch_size \d+, model\.lr \S+: val_loss", out, re.MULTILINE)) == 2
+    code, out, err = run(capsys, *line, "--trials", 4)
+    assert code == 0, err
+    assert "going on with 2 trials" in out
+    assert re.findall(r"^trial (\d)", out, re.MULTILINE) == ["2", "3"]
+    assert "best of 4 trials" in out
+    losses = [pd.read_csv(path)["val_loss"].min() for path in sorted(Path("runs/tune_mine").glob("*/history.csv"))]
+    assert len(losses) == 4
+    best = yaml.safe_load(Path("runs/tune_mine/best.yaml").read_text())
+    assert "tune" not in best
+    assert best["trainer"]["max_epochs"] == 2
+    code, _, err = fit("--task", "runs/tune_mine/best.yaml", "--quiet")
+    assert code == 0, err
+    assert pd.read_csv("runs/best/version_0/history.csv")["val_loss"].min() == min(losses)
+    assert list(Path("runs/tune_mine/trial_000").glob("events*"))
+
+
+@pytest.mark.slow
+def test_poor_trials_end_early(preset: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
+    monkeypatch.setattr("lightfit.scripts.tuning.optuna_search.STARTUP_TRIALS", 1)
+    code, out, err = run(capsys, "--task", "mine.yaml", "--trials", 6, "--trainer.max_epochs", 5)
+    assert code == 0, err
+    assert re.search(r"ended after epoch [1-4], behind the others", out)
+
+
+@pytest.mark.slow
+def test_a_search_by_accuracy_takes_the_largest(preset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    monitor = ("--checkpoint.monitor", "val_accuracy", "--checkpoint.mode", "max", "--checkpoint.filename", "best")
+    code, out, err = run(capsys, "--task", "mine.yaml", "--trials", 3, *monitor)
+    assert code == 0, err
+    found = [float(value) for value in re.findall(r"val_accuracy (\S+)", out)]
+    assert found[-1] == max(found)
+
+
+@pytest.mark.parametrize(
+    ("args", "problem"),
+    [
+        (["--task", "cifar2"], "cifar2.yaml' does not say what to try"),
+        (["--task", "nope"], "unknown task 'nope'"),
+        (["--task", "mine.yaml", "--trials", "0"], "--trials of at least 1"),
+        (["--task", "mine.yaml", "--model.lr", "0.1"], "--model.lr is given, and the preset's section tune tries it"),
+        (["--task", "mine.yaml", "--data.sorce", "a"], "2 trials failed|trials failed.*unknown key"),
+        (["--task", "mine.yaml", "word"], "'word' is not understood"),
+        (["--task", "mine.yaml", "--engine", "ray"], "--engine ray needs ray: pip install 'lightfit.ray.'"),
+    ],
+)
+def test_what_goes_wrong(
+    args: list[str], problem: str, preset: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    code, _, err = run(capsys, "--trials", 2, *args)
+    assert code in (1, 2)
+    assert re.search(problem, err), err
+
+
+def test_a_study_of_another_search(preset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "--task", "mine.yaml", "--trials", 1)[0] == 0
+    held = yaml.safe_load(preset.read_text())
+    held["tune"]["data.batch_size"] = [8, 32]
+    Path("mine.yaml").write_text(yaml.safe_dump(held))
+    code, _, err = run(capsys, "--task", "mine.yaml", "--trials", 2)
+    assert (code, "is of another search: its space" in err) == (2, True)
+    Path("other.yaml").write_text(yaml.safe_dump(held))
+    code, _, err = run(capsys, "--task", "other.yaml", "--trials", 2, "--output", "runs/tune_mine")
+    assert (code, "its task mine, and here other" in err) == (2, True)
+    write_csv(Path("runs/tune_mine/study.db"), [("no", "study")])
+    code, _, err = run(capsys, "--task", "mine.yaml", "--trials", 2)
+    assert (code, "is no study of Optuna" in err) == (2, True)
+    Path("runs/tune_mine/study.db").unlink()
+    sqlite3.connect("runs/tune_mine/study.db").close()
+    assert run(capsys, "--task", "mine.yaml", "--trials", 1)[0] == 0
+
+
+@pytest.mark.parametrize("task", task_names())
+def test_spaces_of_the_presets_are_understood(task: str) -> None:
+    if "\ntune:" in (TASKS / f"{task}.yaml").read_text():
+        assert len(read_space(TASKS / f"{task}.yaml")) >= 2
+
+
+@pytest.mark.parametrize(
+    "line", ["[1]", "{low: 2, high: 1}", "{low: 0, high: 1, log: true}", "{low: 1}", "7", "{low: a, high: b}"]
+)
+def test_spaces_that_are_none(line: str) -> None:
+    Path("a.yaml").write_text(f"tune:\n  model.lr: {line}\n")
+    with pytest.raises(Exception, match=r"tune.model.lr: expected a list of values, or .low, high, log."):
+        read_space(Path("a.yaml"))
+
+
+def test_keys_of_a_preset() -> None:
+    config: dict[str, Any] = {"model": {"class_path": "A", "init_args": {"net": "B"}}, "data": {"class_path": "C"}}
+    for key, value in pairs(["--model.net.width", "3", "--data.size=[1,2]", "--trainer.max_epochs", "5"]).items():
+        set_key(config, key, value)
+    assert config == {
+        "model": {"class_path": "A", "init_args": {"net": {"class_path": "B", "init_args": {"width": 3}}}},
+        "data": {"class_path": "C", "init_args": {"size": [1, 2]}},
+        "trainer": {"max_epochs": 5},
+    }
+    assert Range(1, 2, False).whole
+    assert not Range(1, 2.5, False).whole

@@ -1,0 +1,323 @@
+"""The server: requests of every kind and every slip, batches, its page, and its end."""
+
+import asyncio
+import base64
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pandas as pd
+import pytest
+import torch
+from conftest import make_series
+from fastapi.testclient import TestClient
+
+from lightfit.scripts.cli.presets import TASKS
+from lightfit.scripts.inference.predictor import Predictor
+from lightfit.scripts.inference.trained import load_trained
+from lightfit.scripts.predict import main as predict
+from lightfit.scripts.serve import main
+from lightfit.scripts.serving.app import Limits, make_app
+from lightfit.scripts.serving.batcher import Batcher
+
+Trained = Callable[[str], str]
+SCRIPT = str(TASKS.parent / "scripts" / "serve.py")
+TEXTS = ["a good film", "a bad film", "dreadful"]
+
+
+@pytest.fixture
+def client(trained: Trained) -> Iterator[Callable[[str], TestClient]]:
+    opened: list[TestClient] = []
+
+    def start(task: str) -> TestClient:
+        held = load_trained(trained(task))
+        predictor = Predictor(held.model, held.data, [torch.device("cpu")])
+        app = make_app(held, predictor, Limits(8, 0.001, max_bytes=100_000, max_inputs=50))
+        opened.append(TestClient(app, raise_server_exceptions=False).__enter__())
+        return opened[-1]
+
+    yield start
+    for item in opened:
+        item.__exit__(None, None, None)
+
+
+def test_texts_are_predicted_as_by_predict(client: Callable[[str], TestClient]) -> None:
+    asked = client("text")
+    answer = asked.post("/predict?top=2", json={"texts": TEXTS})
+    assert answer.status_code == 200
+    checkpoint = "runs/text/version_0/checkpoints/last.ckpt"
+    assert predict([checkpoint, *TEXTS, "--top", "2", "-o", "out.csv"]) == 0
+    table = pd.read_csv("out.csv")
+    for row, said in zip(table.to_dict("records"), answer.json()["predictions"], strict=True):
+        assert said["label"] == row["label"]
+        assert said["label_2"] == row["label_2"]
+        assert said["probability"] == pytest.approx(row["probability"], abs=1e-6)
+    lines = asked.post("/predict", files={"file": ("a.txt", "good\n\nbad\n")}).json()["predictions"]
+    assert ["error" in line for line in lines] == [False, True, False]
+    rows = asked.post("/predict", content="text,n\ngood,1\n", headers={"content-type": "text/csv"})
+    assert rows.json()["predictions"][0]["label"] == "pos"
+
+
+def test_images_by_form_by_body_and_in_base64(client: Callable[[str], TestClient]) -> None:
+    asked = client("images")
+    paths = ["images/bright/00.png", "images/dark/03.png"]
+    contents = [Path(path).read_bytes() for path in paths]
+    forms = asked.post("/predict", files=[("file", (path, data)) for path, data in zip(paths, contents, strict=True)])
+    coded = asked.post("/predict", json={"images": [base64.b64encode(data).decode() for data in contents]})
+    single = asked.post("/predict", content=contents[1], headers={"content-type": "image/png"})
+    assert forms.status_code == coded.status_code == single.status_code == 200
+    assert forms.json() == coded.json()
+    assert single.json()["predictions"][0] == pytest.approx(forms.json()["predictions"][1])
+    assert predict(["runs/images/version_0/checkpoints/last.ckpt", *paths, "-o", "out.csv"]) == 0
+    assert [said["label"] for said in forms.json()["predictions"]] == pd.read_csv("out.csv")["label"].tolist()
+
+
+def test_series_by_rows_and_by_csv(client: Callable[[str], TestClient]) -> None:
+    asked = client("series")
+    by_file = asked.post("/predict", files={"file": ("series.csv", Path("series.csv").read_bytes())})
+    rows = json.loads(make_series().to_json(orient="records", date_format="iso"))
+    by_rows = asked.post("/predict", json={"rows": rows})
+    assert by_file.status_code == by_rows.status_code == 200, by_rows.text
+    (forecast,) = by_file.json()["predictions"]
+    assert predict(["runs/series/version_0/checkpoints/last.ckpt", "series.csv", "-o", "out.csv"]) == 0
+    table = pd.read_csv("out.csv")
+    assert [row["load"] for row in forecast] == pytest.approx(table["load"].tolist(), rel=1e-5)
+    assert [row["load"] for row in by_rows.json()["predictions"][0]] == pytest.approx(table["load"].tolist(), rel=1e-4)
+    assert forecast[0]["date"] == "2024-01-11T00:00:00"
+
+
+JSON = {"content-type": "application/json"}
+SLIPS: dict[str, list[tuple[dict[str, Any], int, str]]] = {
+    "text": [
+        ({"json": {"text": "a"}}, 422, 'expected {"texts"'),
+        ({"json": {"texts": []}}, 422, "at least one text"),
+        ({"json": {"texts": ["a", 3]}}, 422, "a list of at least one text"),
+        ({"json": {"texts": [" "]}}, 422, "text 1: the text is ' '"),
+        ({"json": ["a"]}, 422, "expected a JSON object, received list"),
+        ({"content": b'{"texts"', "headers": JSON}, 400, "the body is not JSON"),
+        ({"content": b"\xff\xfe", "headers": JSON}, 400, "the body is not JSON"),
+        ({"content": b"[" * 90_000, "headers": JSON}, 400, "the body is not JSON"),
+        ({"content": b"", "headers": JSON}, 400, "the body is not JSON"),
+        ({"content": b"a=1", "headers": {"content-type": "application/x-www-form-urlencoded"}}, 415, "is not taken"),
+        ({"content": b"x"}, 415, "content-type '' is not taken"),
+        ({"files": {"file": ("a.png", b"x")}}, 422, "'a.png' does not end in one of .csv"),
+        ({"files": {"file": ("a.csv", b"")}}, 422, "'a.csv' is empty"),
+        ({"files": {"file": ("a.csv", b"other\nx\n")}}, 422, "no column 'text'"),
+        ({"files": {"file": ("a.txt", b"caf\xe9\n")}}, 422, "not UTF-8"),
+        ({"content": b"x", "headers": {"content-type": "multipart/form-data; boundary=b"}}, 4, ""),
+        ({"content": b"x", "headers": {"content-type": "multipart/form-data"}}, 4, ""),
+        ({"content": b"x" * 100_001, "headers": JSON}, 413, "larger than the 100,000 bytes"),
+        ({"json": {"texts": ["a"] * 51}}, 413, "51 inputs in a request; at most 50"),
+        ({"json": {"texts": ["a"]}, "params": {"top": 3}}, 422, "top from 1 to 2, received 3"),
+        ({"json": {"texts": ["a"]}, "params": {"top": "x"}}, 422, "query.top"),
+    ],
+    "images": [
+        ({"json": {"images": ["no base64!"]}}, 422, "image 1: not base64"),
+        ({"json": {"images": "a"}}, 422, "a list of at least one image file"),
+        ({"files": {"file": ("a.png", b"no image")}}, 422, "a.png: no image, or one that is cut off"),
+        ({"content": b"", "headers": {"content-type": "image/png"}}, 422, "the file is empty"),
+    ],
+    "series": [
+        ({"json": {"rows": [{"a": 1}]}}, 422, "has no column 'date'"),
+        ({"json": {"rows": [1]}}, 422, 'expected {"rows"'),
+        ({"json": {"rows": [{"date": "2024-01-01", "load": {}}]}}, 422, ""),
+        ({"json": {"rows": [{"date": [], "load": 1}]}}, 422, ""),
+        ({"json": {"rows": [{"date": "2024-01-01", "load": 1}]}}, 422, "1 rows, and a forecast needs 48"),
+        ({"files": {"file": ("a.csv", b"\xff")}}, 422, "not UTF-8"),
+        ({"files": {"file": ("a.csv", b"")}}, 422, "cannot be read as a table"),
+    ],
+}
+
+
+@pytest.mark.parametrize("task", SLIPS)
+def test_slips_get_a_sentence_and_never_a_500(task: str, client: Callable[[str], TestClient]) -> None:
+    asked = client(task)
+    for request, status, problem in SLIPS[task]:
+        answer = asked.post("/predict", **request)
+        assert answer.status_code == status or answer.status_code // 100 == status, (request, answer.text)
+        assert problem in answer.json()["detail"], answer.text
+        assert isinstance(answer.json()["detail"], str)
+    assert asked.get("/health").json() == {"status": "ok"}
+
+
+def test_info_and_documentation(client: Callable[[str], TestClient]) -> None:
+    asked = client("text")
+    info = asked.get("/info").json()
+    assert (info["task"], info["domain"], info["classes"]) == ("text", "text", ["neg", "pos"])
+    assert info["version"] == info["trained_by"]
+    schema = asked.get("/openapi.json").json()
+    body = schema["paths"]["/predict"]["post"]["requestBody"]["content"]
+    assert body["application/json"]["schema"]["required"] == ["texts"]
+    docs = asked.get("/docs").text
+    for path in re.findall(r'(?:src|href)="([^"]+)"', docs):
+        assert path.startswith("/"), "a page for machines without a network"
+        assert asked.get(path).status_code == 200
+    assert "http" not in asked.get("/").text.replace("http://www.w3.org/2000/svg", "")
+
+
+def test_requests_at_the_same_time_share_batches() -> None:
+    sizes: list[int] = []
+
+    def slow(items: list[int]) -> list[int]:
+        sizes.append(len(items))
+        time.sleep(0.02)
+        return [2 * item for item in items]
+
+    async def run() -> list[list[int]]:
+        batcher = Batcher(slow, max_batch_size=8, wait_s=0.005, num_workers=1)
+        await batcher.start()
+        results = await asyncio.gather(*(batcher([number, number + 100]) for number in range(20)))
+        await batcher.stop()
+        return list(results)
+
+    assert asyncio.run(run()) == [[2 * number, 2 * number + 200] for number in range(20)]
+    assert sum(sizes) == 40
+    assert max(sizes) == 8
+    assert len(sizes) <= 6
+
+
+def test_an_input_that_fails_fails_alone() -> None:
+    def picky(items: list[int]) -> list[int]:
+        if 3 in items:
+            raise ValueError("three")
+        return items
+
+    async def run() -> list[Any]:
+        batcher = Batcher(picky, max_batch_size=8, wait_s=0.01, num_workers=1)
+        await batcher.start()
+        results = await asyncio.gather(*(batcher([number]) for number in range(5)), return_exceptions=True)
+        await batcher.stop()
+        return list(results)
+
+    results = asyncio.run(run())
+    assert [result for result in results if not isinstance(result, Exception)] == [[0], [1], [2], [4]]
+    assert str(results[3]) == "three"
+
+
+@pytest.fixture
+def server(trained: Trained) -> Iterator[Callable[[str], tuple[subprocess.Popen[str], str]]]:
+    running: list[subprocess.Popen[str]] = []
+
+    def start(task: str, *args: str) -> tuple[subprocess.Popen[str], str]:
+        command = [sys.executable, SCRIPT, trained(task), "--port", "0", *args]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        running.append(process)
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        address = re.search(r"http://\S+?(?=,)", line)
+        assert address, line + (process.stderr.read() if process.stderr else "")
+        return process, address[0]
+
+    yield start
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
+def test_a_stop_finishes_what_is_in_flight(
+    number: signal.Signals, code: int, server: Callable[..., tuple[subprocess.Popen[str], str]]
+) -> None:
+    process, address = server("text", "--wait_ms", "3000")  # a request alone waits for company
+    answers: list[httpx.Response] = []
+    browser = httpx.Client(timeout=30)
+    browser.get(f"{address}/health")
+    asking = threading.Thread(target=lambda: answers.append(browser.post(f"{address}/predict", json={"texts": TEXTS})))
+    asking.start()
+    time.sleep(1)
+    process.send_signal(number)
+    asking.join()
+    assert [answer.status_code for answer in answers] == [200]
+    assert len(answers[0].json()["predictions"]) == 3
+    assert process.wait(timeout=20) == code
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{address}/health")
+
+
+def test_what_goes_wrong(trained: Trained, capsys: pytest.CaptureFixture[str]) -> None:
+    checkpoint = trained("text")
+    capsys.readouterr()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        for args, problem in (
+            (
+                ["--port", port],
+                f"cannot listen on 127.0.0.1:{port} .Address already in use.: choose another",
+            ),
+            (["--port", "99999"], "cannot listen on 127.0.0.1:99999"),
+            (["--host", "192.0.2.1", "--port", "0"], "cannot listen on 192.0.2.1"),
+            (["--max_batch_size", "0"], "--max_batch_size of at least 1"),
+        ):
+            assert main([checkpoint, *args]) == 2
+            assert re.search(problem, capsys.readouterr().err)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("chromedriver"), reason="no chromedriver and Chromium here to try the page in")
+@pytest.mark.parametrize("task", ["text", "images", "series"])
+def test_page(task: str, server: Callable[..., tuple[subprocess.Popen[str], str]], monkeypatch: Any) -> None:
+    from selenium import webdriver
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    _, address = server(task)
+    options = webdriver.ChromeOptions()
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        f"--user-data-dir={Path('chromium').absolute()}",
+    ):
+        options.add_argument(argument)
+    browser = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
+    try:
+        browser.set_window_size(900, 1000)
+        browser.get(address)
+        wait = WebDriverWait(browser, 20)
+        wait.until(lambda page: page.find_element(By.ID, "title").text == task)
+        if task == "text":
+            browser.find_element(By.ID, "text").send_keys("a good film\nan awful film")
+            browser.find_element(By.ID, "go").click()
+        else:
+            sample = {"images": "images/dark/00.png", "series": "series.csv"}[task]
+            browser.find_element(By.ID, "file").send_keys(str(Path(sample).absolute()))
+        wait.until(lambda page: page.find_element(By.ID, "result").text)
+        result = browser.find_element(By.ID, "result")
+        if task == "series":
+            assert "2024-01-11T00:00:00" in result.text
+            assert result.find_element(By.TAG_NAME, "polyline").get_attribute("points").count(",") == 24
+        else:
+            first = result.find_element(By.CLASS_NAME, "bar").text.split()[0]
+            assert first == {"text": "pos", "images": "dark"}[task]
+        if shots := os.environ.get("LIGHTFIT_SCREENSHOTS"):
+            browser.save_screenshot(f"{shots}/{task}.png")
+        if task == "text":
+            browser.find_element(By.ID, "text").clear()
+            browser.find_element(By.ID, "go").click()
+            wait.until(lambda page: "at least one text" in page.find_element(By.ID, "error").text)
+        severe = [entry for entry in browser.get_log("browser") if "422" not in entry["message"]]
+        assert severe == []
+    finally:
+        browser.quit()
+
+
+def test_body_of_a_form_with_two_images_counts_both(client: Callable[[str], TestClient]) -> None:
+    large = io.BytesIO(b"\x89PNG" + bytes(60_000))
+    answer = client("images").post("/predict", files=[("a", ("a.png", large)), ("b", ("b.png", large.getvalue()))])
+    assert answer.status_code == 413
