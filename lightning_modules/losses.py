@@ -46,7 +46,7 @@ def _soft_loss(logits: Tensor, y: Tensor, label_smoothing: float, class_weights:
     return losses.mean() if class_weights is None else (losses * (y @ class_weights)).mean()
 
 
-TINY_SQUARE, TINY = 1e-7, 1.17e-6  # the least that a percentage is taken of: the cookbook's, squared and not
+TINY_SQUARE = 1e-7  # the least that a squared percentage is taken of, the cookbook's
 
 
 LOSSES = {
