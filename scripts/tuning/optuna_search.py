@@ -11,7 +11,7 @@ from lightfit.errors import UsageError
 
 from ..cli.exit_codes import message
 from .space import Range, Space
-from .trials import Score, Search, run_trial
+from .trials import Score, Search, minimised, run_trial
 
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 STARTUP_TRIALS, WARM_UP_EPOCHS = 5, 1  # before trials are ended early
@@ -47,15 +47,17 @@ def search_by_optuna(search: Search, space: Space, *, trials: int, seed: int) ->
         print(_line(study, trial.number), flush=True)
     if not study.get_trials(states=(TrialState.COMPLETE,), deepcopy=False):
         raise UsageError("no trial came to its end, so there is no best one: ask for more --trials")
-    score = Score(_sign(study) * study.best_value, study.user_attrs["monitor"], study.user_attrs["mode"])
+    mode = study.user_attrs["mode"]
+    # What was minimised is the metric or its negative, so that the same gives the metric again.
+    score = Score(minimised(study.best_value, mode), study.user_attrs["monitor"], mode)
     return dict(study.best_params), score, _ended(study)
 
 
 def _try(study: optuna.Study, trial: optuna.Trial, search: Search, space: Space) -> None:
     values = {key: _suggest(trial, key, tried) for key, tried in space.items()}
 
-    def report(value: float, epoch: int) -> None:
-        trial.report(_sign(study) * value, epoch)
+    def report(value: float, epoch: int, mode: str) -> None:
+        trial.report(minimised(value, mode), epoch)
         if trial.should_prune():
             raise optuna.TrialPruned
 
@@ -71,16 +73,11 @@ def _try(study: optuna.Study, trial: optuna.Trial, search: Search, space: Space)
         raise
     study.set_user_attr("monitor", score.monitor)
     study.set_user_attr("mode", score.mode)
-    study.tell(trial, _sign(study) * score.value)
+    study.tell(trial, minimised(score.value, score.mode))
 
 
 def _ended(study: optuna.Study) -> int:
     return len(study.get_trials(states=ENDED, deepcopy=False))
-
-
-def _sign(study: optuna.Study) -> int:
-    # Not known in the first trial, which is never ended early.
-    return -1 if study.user_attrs.get("mode") == "max" else 1
 
 
 def open_study(search: Search, space: Space, seed: int) -> optuna.Study:
@@ -119,7 +116,7 @@ def _line(study: optuna.Study, number: int) -> str:
     trial = study.trials[number]
     values = ", ".join(f"{key} {_short(value)}" for key, value in trial.params.items())
     if trial.state == TrialState.COMPLETE:
-        result = f"{study.user_attrs['monitor']} {_sign(study) * (trial.value or 0.0):.4f}"
+        result = f"{study.user_attrs['monitor']} {minimised(trial.value or 0.0, study.user_attrs['mode']):.4f}"
     elif trial.state == TrialState.PRUNED:
         result = f"ended after epoch {trial.last_step}, behind the others"
     else:

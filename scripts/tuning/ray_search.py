@@ -1,17 +1,20 @@
 """The same search by Ray Tune, on the cluster that is there or on this machine."""
 
 import os
+import sysconfig
 from pathlib import Path
 from typing import Any
 
+import ray
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.basic_variant import BasicVariantGenerator
 
+import lightfit
 from lightfit.errors import UsageError
 
 from .space import Range, Space
-from .trials import Score, Search, run_trial
+from .trials import Score, Search, minimised, run_trial
 
 
 def search_by_ray(search: Search, space: Space, *, trials: int, seed: int) -> tuple[dict[str, Any], Score, int]:
@@ -28,6 +31,8 @@ def search_by_ray(search: Search, space: Space, *, trials: int, seed: int) -> tu
     Raises:
         UsageError: no trial gave a score.
     """
+    if not ray.is_initialized():
+        ray.init(runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(_import_folders())}})
     search = search._replace(folder=search.folder.absolute(), preset=search.preset.absolute())
     tuner = tune.Tuner(
         tune.with_parameters(_try, search=search, here=str(Path.cwd())),
@@ -36,7 +41,7 @@ def search_by_ray(search: Search, space: Space, *, trials: int, seed: int) -> tu
             metric="watched",
             mode="min",
             num_samples=trials,
-            scheduler=ASHAScheduler(grace_period=2),
+            scheduler=_scheduler(),
             search_alg=BasicVariantGenerator(random_state=seed),
         ),
         run_config=tune.RunConfig(name="ray", storage_path=str(search.folder), verbose=0),
@@ -51,12 +56,30 @@ def search_by_ray(search: Search, space: Space, *, trials: int, seed: int) -> tu
     return dict(best.config or {}), Score(held["score"], held["monitor"], held["mode"]), len(rows)
 
 
+def _scheduler() -> ASHAScheduler:
+    """Return what ends the poor trials early. Ray's own default also ends every trial after 100 reports, the good ones
+    too, and these would then have no score."""
+    return ASHAScheduler(grace_period=2, stop_last_trials=False)
+
+
+def _import_folders() -> list[str]:
+    """Return where a worker finds what is imported: the user's own classes here, and LightFit, which a clone need not
+    have installed. Ray itself passes on the working directory and the script's folder alone."""
+    root = str(Path(lightfit.__file__).resolve().parents[1])
+    installed = root in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
+    own = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    return list(dict.fromkeys([str(Path.cwd()), *([] if installed else [root]), *filter(None, own)]))
+
+
 def _try(values: dict[str, Any], search: Search, here: str) -> None:
     os.chdir(here)  # Ray works in a folder of its own, and data and classes are found from this one
     number = int(str(tune.get_context().get_trial_id()).split("_")[-1])
-    sign = -1 if any(word in ("max", "--checkpoint.mode=max") for word in search.args) else 1
-    score = run_trial(search, number, values, lambda value, epoch: tune.report({"watched": sign * value}))
-    tune.report({"watched": sign * score.value, **score._asdict(), "score": score.value})
+
+    def report(value: float, epoch: int, mode: str) -> None:
+        tune.report({"watched": minimised(value, mode)})
+
+    score = run_trial(search, number, values, report)
+    tune.report({"watched": minimised(score.value, score.mode), **score._asdict(), "score": score.value})
 
 
 def _distribution(tried: Range | list[Any]) -> Any:

@@ -28,6 +28,9 @@ class Search(NamedTuple):
     folder: Path  # where the study, its runs and the best preset are
 
 
+Report = Callable[[float, int, str], None]  # gets the metric, the epoch, and whether its mode is min or max
+
+
 class Score(NamedTuple):
     """What a trial gave: its best value of the metric, the metric's name, and whether less or more is better."""
 
@@ -36,16 +39,25 @@ class Score(NamedTuple):
     mode: str
 
 
-def run_trial(
-    search: Search, number: int, values: Mapping[str, Any], report: Callable[[float, int], None] | None = None
-) -> Score:
+def minimised(value: float, mode: str) -> float:
+    """Return what a search that minimises is told of a metric: its negative where more is better.
+
+    Args:
+        value: of the metric.
+        mode: min or max, as the trial's checkpoint has it.
+    """
+    return -value if mode == "max" else value
+
+
+def run_trial(search: Search, number: int, values: Mapping[str, Any], report: Report | None = None) -> Score:
     """Trains with the values and returns the best score.
 
     Args:
         search: what all trials have in common.
         number: number of the trial, for the name of its folder.
         values: by key, as on the command line.
-        report: gets the metric and the epoch after each validation, and may end the trial by an exception.
+        report: gets the metric, the epoch and the metric's mode after each validation, and may end the trial by an
+            exception. The mode is the trial's own, since a preset or an argument may set it.
 
     Raises:
         UsageError: the run keeps no checkpoint, so that there is no metric to judge by.
@@ -60,10 +72,14 @@ def run_trial(
         kept = cli.trainer.checkpoint_callback
         if not isinstance(kept, pl.callbacks.ModelCheckpoint) or kept.monitor is None:
             raise UsageError("a search needs a metric to judge by: leave --checkpoint.monitor as it is")
-        train(search.folder.name, cli, watchers=[ReportMetric(kept.monitor, report=report)] if report else [])
+        train(search.folder.name, cli, watchers=[_watcher(kept.monitor, kept.mode, report)] if report else [])
     if kept.best_model_score is None:
         raise UsageError(f"the trial kept no checkpoint by {kept.monitor}: is there a validation part?")
     return Score(float(kept.best_model_score), kept.monitor, kept.mode)
+
+
+def _watcher(monitor: str, mode: str, report: Report) -> ReportMetric:
+    return ReportMetric(monitor, report=lambda value, epoch: report(value, epoch, mode))
 
 
 def write_best(search: Search, values: Mapping[str, Any], score: Score, *, trials: int) -> Path:

@@ -1,12 +1,18 @@
 """Looking for good values: learning rate, batch size, folds, and tune.py."""
 
+import importlib
+import os
 import re
 import sqlite3
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
+import optuna
 import pandas as pd
 import pytest
 import yaml
@@ -17,6 +23,7 @@ from lightfit.scripts.cli.presets import TASKS, task_names
 from lightfit.scripts.tune import main as tune
 from lightfit.scripts.tuning.find import debiased, steepest
 from lightfit.scripts.tuning.space import Range, pairs, read_space, set_key
+from lightfit.scripts.tuning.trials import Report, Score, Search, minimised
 
 Fit = Callable[..., tuple[int, str, str]]
 TEXT = ("--task", "text", "--data.source", "reviews.csv", "--model.net.num_buckets", "1000")
@@ -165,6 +172,132 @@ def test_a_search_by_accuracy_takes_the_largest(preset: Path, capsys: pytest.Cap
     assert code == 0, err
     found = [float(value) for value in re.findall(r"val_accuracy (\S+)", out)]
     assert found[-1] == max(found)
+
+
+def watch_accuracy(preset: Path) -> None:
+    """Lets a preset be judged by its accuracy, by its section checkpoint alone."""
+    held = yaml.safe_load(preset.read_text())
+    held["checkpoint"] = {"monitor": "val_accuracy", "mode": "max", "filename": "best"}
+    preset.write_text(yaml.safe_dump(held))
+
+
+def test_the_first_trial_is_reported_with_the_sign_of_its_mode(
+    preset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    watch_accuracy(preset)
+    code, out, err = run(capsys, "--task", "mine.yaml", "--trials", 1, "--trainer.max_epochs", 3)
+    assert code == 0, err
+    accuracies = pd.read_csv("runs/tune_mine/trial_000/history.csv")["val_accuracy"]
+    (trial,) = optuna.load_study(storage="sqlite:///runs/tune_mine/study.db", study_name="lightfit").trials
+    assert list(trial.intermediate_values.values()) == pytest.approx(list(-accuracies))
+    assert trial.value == pytest.approx(-accuracies.max())
+    assert f"best of 1 trials: val_accuracy {accuracies.max():.4f}" in out
+
+
+@pytest.fixture
+def ray_stub(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
+    """Stands in for Ray; the dicts that trials report."""
+    reported: list[dict[str, Any]] = []
+    context = SimpleNamespace(get_trial_id=lambda: "abc_00003")
+    names = {
+        "ray": {},
+        "ray.tune": {"report": reported.append, "get_context": lambda: context},
+        "ray.tune.schedulers": {"ASHAScheduler": None},
+        "ray.tune.search": {},
+        "ray.tune.search.basic_variant": {"BasicVariantGenerator": None},
+    }
+    for name, held in names.items():
+        module = ModuleType(name)
+        vars(module).update(held)
+        monkeypatch.setitem(sys.modules, name, module)
+    vars(sys.modules["ray"])["tune"] = sys.modules["ray.tune"]
+    sys.modules.pop("lightfit.scripts.tuning.ray_search", None)
+    yield reported
+    sys.modules.pop("lightfit.scripts.tuning.ray_search", None)  # it holds what stood in
+
+
+@pytest.mark.parametrize("args", [(), ("--model.pooling", "max"), ("--checkpoint.mode=max",)])
+@pytest.mark.parametrize(("mode", "sign"), [("max", -1), ("min", 1)])
+def test_ray_minimises_by_the_mode_of_the_trial(
+    mode: str, sign: int, args: tuple[str, ...], ray_stub: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray_search = importlib.import_module("lightfit.scripts.tuning.ray_search")
+
+    def trial(search: Search, number: int, values: dict[str, Any], report: Report) -> Score:
+        assert (number, values) == (3, {"model.lr": 0.1})
+        report(0.6, 0, mode)
+        return Score(0.9, "val_f", mode)
+
+    monkeypatch.setattr(ray_search, "run_trial", trial)
+    ray_search._try({"model.lr": 0.1}, Search("t", Path("t.yaml"), args, "0", Path("runs")), str(Path.cwd()))
+    assert ray_stub == [
+        {"watched": sign * 0.6},
+        {"watched": sign * 0.9, "value": 0.9, "score": 0.9, "monitor": "val_f", "mode": mode},
+    ]
+
+
+def test_what_is_minimised() -> None:
+    assert min([0.6, 0.9], key=lambda value: minimised(value, "max")) == 0.9
+    assert min([0.6, 0.9], key=lambda value: minimised(value, "min")) == 0.6
+
+
+TOKENIZER = """
+from pathlib import Path
+import lightfit
+Path(__file__).with_name("found.txt").write_text(lightfit.__file__)
+def split(text):
+    return text.split()
+"""
+
+
+@pytest.mark.slow
+def test_ray_takes_the_largest_accuracy_from_a_clone(preset: Path) -> None:
+    pytest.importorskip("ray.tune", reason="Ray is not installed: pip install 'lightfit[ray]'")
+    watch_accuracy(preset)
+    held = yaml.safe_load(preset.read_text())
+    held["tune"] = {"model.lr": [0.0, 0.05]}
+    held["data"]["init_args"]["tokenizer"] = "of_mine.split"  # the user's own, in the working directory
+    preset.write_text(yaml.safe_dump(held))
+    Path("of_mine.py").write_text(TOKENIZER)
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    command = ["--task", "mine.yaml", "--engine", "ray", "--trials", "4", "--gpus", "0", "--trainer.max_epochs", "4"]
+    ended = subprocess.run(
+        [sys.executable, str(TASKS.parent / "scripts" / "tune.py"), *command],
+        capture_output=True,
+        text=True,
+        timeout=400,
+        env={**environment, "RAY_USAGE_STATS_ENABLED": "0"},
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert Path(Path("found.txt").read_text()) == TASKS.parent / "lightfit" / "__init__.py"
+    scores = {
+        yaml.safe_load((path.parent / "config.yaml").read_text())["model"]["init_args"]["lr"]: pd.read_csv(path)[
+            "val_accuracy"
+        ].max()
+        for path in Path("runs/tune_mine").glob("trial_*/history.csv")
+    }
+    assert scores[0.05] > scores[0.0], "one of the two is clearly worse"
+    assert f"best of 4 trials: val_accuracy {scores[0.05]:.4f}" in ended.stdout
+    best = yaml.safe_load(Path("runs/tune_mine/best.yaml").read_text())
+    assert best["model"]["init_args"]["lr"] == 0.05
+
+
+@pytest.mark.slow
+def test_ray_ends_no_trial_for_its_length() -> None:
+    pytest.importorskip("ray.tune", reason="Ray is not installed: pip install 'lightfit[ray]'")
+    program = """
+from types import SimpleNamespace
+from lightfit.scripts.tuning.ray_search import _scheduler
+scheduler, trial = _scheduler(), SimpleNamespace(trial_id="a")
+scheduler.set_search_properties("watched", "min")
+scheduler.on_trial_add(None, trial)
+for epoch in range(1, 301):
+    result = {"training_iteration": epoch, "watched": 1.0}
+    assert scheduler.on_trial_result(None, trial, result) == scheduler.CONTINUE, epoch
+"""
+    paths = {"PYTHONPATH": str(TASKS.parent)}
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env={**os.environ, **paths})
+    assert ended.returncode == 0, ended.stderr
 
 
 @pytest.mark.parametrize(
