@@ -207,7 +207,8 @@ class LightModel(EpochLog):
         if name not in self._later_metrics:
             self._later_metrics[name] = first.clone()
             self._later_metrics[name].reset()  # of what the first loader gave
-        return self._later_metrics[name].to(first.device)
+        metric = self._later_metrics[name]
+        return metric if metric.device == first.device else metric.to(first.device)
 
     def on_train_start(self) -> None:
         """Lets an adaptive net see the training data, unless it comes from a checkpoint."""

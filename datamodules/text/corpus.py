@@ -1,8 +1,7 @@
 """Tokenised texts as arrays: read once, cached, gathered by the batch."""
 
-import hashlib
-import inspect
 import string
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -21,6 +20,7 @@ from lightfit.cache import Arrays, Grow, to_arrays, to_json
 from lightfit.trust import import_name
 
 from ..splits import SPLITS
+from .code_digest import code_digest
 from .sources import Text
 from .vocabulary import PAD, PUNCTUATION, tokenize
 
@@ -84,7 +84,7 @@ PADDED_WORDS = 2**26  # the most that are kept padded: a quarter of a GiB
 
 
 def load_tokenizer(path: str) -> tuple[Tokenizer, str]:
-    """A tokenizer by its dotted path, and a digest of its code, which changes when the code does.
+    """Return a tokenizer by its dotted path, and a digest of its code with all that this imports.
 
     Raises:
         ValueError: there is no such function.
@@ -96,11 +96,7 @@ def load_tokenizer(path: str) -> tuple[Tokenizer, str]:
             f"no tokenizer at '{path}' ({error}); expected the dotted path of a function from str to list[str], in a "
             "module on PYTHONPATH"
         ) from error
-    try:
-        code = inspect.getsource(function)
-    except (OSError, TypeError):
-        code = ""
-    return function, hashlib.sha256(code.encode()).hexdigest()[:16]
+    return function, code_digest(function, sys.modules[path.rpartition(".")[0]])
 
 
 def tokenise(parts: Mapping[str, Iterable[Text]], tokenizer: Tokenizer, grow: Grow) -> Arrays:
