@@ -9,6 +9,7 @@ import importlib
 import sys
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
+from itertools import takewhile
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -106,6 +107,10 @@ class _RoomsOfAClone(MetaPathFinder):
         if room not in ROOMS:
             return None
         if fullname == room:
+            # What lies before the clone is the project's own, though it may have no __init__.py.
+            before = list(takewhile(lambda entry: Path(entry or ".").resolve() != _CLONE, sys.path))
+            if (own := PathFinder.find_spec(room, before)) is not None:
+                return own
             spec = PathFinder.find_spec(room)
             origin = spec.origin if spec is not None else None
         else:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
-from urllib.parse import unquote
 
 import pandas as pd
 import torch
@@ -147,7 +146,7 @@ def module_key(name: str) -> str:
 
 def logged_name(key: str) -> str:
     """The name that `module_key` made the key of."""
-    return unquote(key)
+    return key.replace("%2E", ".").replace("%25", "%")
 
 
 class EpochLog(QuickHooks):

@@ -134,12 +134,26 @@ assert lightning_modules.epoch_log is lightfit.lightning_modules.epoch_log
 """
 
 
-@pytest.mark.parametrize("first", ["lightfit", "lightning_modules", "callbacks"])
+@pytest.mark.parametrize("first", ["lightfit", "lightning_modules"])
 def test_in_a_clone_the_folders_are_the_same_packages(first: str) -> None:
     run = subprocess.run(
         [sys.executable, "-c", CLONE.format(first=first)],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize("packages", [True, False])
+def test_a_folder_of_the_project_wins_over_the_clones(packages: bool) -> None:
+    Path("callbacks").mkdir()
+    Path("callbacks/early.py").write_text("OURS = 1\n")
+    if packages:
+        Path("callbacks/__init__.py").touch()
+    program = "import lightfit, callbacks.early; assert callbacks.early.OURS"
+    paths = os.pathsep.join([str(Path.cwd()), str(ROOT)])
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": paths}
     )
     assert run.returncode == 0, run.stderr
