@@ -75,9 +75,12 @@ def test_the_wheel_adds_one_name(site: Path) -> None:
     assert entries.read_text().split() == ["[console_scripts]", "lightfit", "=", "lightfit.scripts.cli.command:main"]
 
 
+@pytest.mark.parametrize("trains", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["", "trains"])
 @pytest.mark.parametrize("packages", [True, False], ids=["with __init__", "without __init__"])
 @pytest.mark.parametrize("first", ["", "."], ids=["", "PYTHONPATH=."])
-def test_a_project_with_folders_of_our_names(packages: bool, first: str, site: Path, reviews: Path) -> None:
+def test_a_project_with_folders_of_our_names(
+    packages: bool, first: str, trains: bool, site: Path, reviews: Path
+) -> None:
     files = ("callbacks/early", "scripts/prepare", "tasks/todo", "datamodules/own", "lightning_modules/net")
     for name in files:
         path = Path(f"{name}.py")
@@ -85,13 +88,13 @@ def test_a_project_with_folders_of_our_names(packages: bool, first: str, site: P
         path.write_text('OURS = "the project\'s"\n')
         if packages:
             (path.parent / "__init__.py").touch()
-    trains = bool(first) and not packages  # once is enough
     Path("program.py").write_text(f"SITE, TRAINS = {str(site)!r}, {trains}\n{PROGRAM}")
     run = python(site, "program.py", first=first)
     assert run.returncode == 0, run.stderr
     assert python(site, "-c", "import scripts.prepare", first=first).returncode == 0
 
 
+@pytest.mark.slow
 def test_one_command_with_verbs(site: Path) -> None:
     command = "import sys; sys.argv[0] = 'lightfit'; from lightfit.scripts.cli.command import main; sys.exit(main())"
     write_csv(Path("reviews.csv"), make_reviews())
@@ -107,6 +110,10 @@ def test_one_command_with_verbs(site: Path) -> None:
     refused = python(site, "-c", command, "predict", line[2], "a good film", "--gpus", "0")
     assert refused.returncode == 1
     assert "nothing was run" in refused.stderr
+
+
+def test_the_command_says_what_it_takes(site: Path) -> None:
+    command = "import sys; sys.argv[0] = 'lightfit'; from lightfit.scripts.cli.command import main; sys.exit(main())"
     other = python(site, "-c", command, "predit", "x")
     assert (other.returncode, other.stderr) == (
         2,
@@ -134,7 +141,7 @@ assert lightning_modules.epoch_log is lightfit.lightning_modules.epoch_log
 """
 
 
-@pytest.mark.parametrize("first", ["lightfit", "lightning_modules"])
+@pytest.mark.parametrize("first", ["lightning_modules", pytest.param("lightfit", marks=pytest.mark.slow)])
 def test_in_a_clone_the_folders_are_the_same_packages(first: str) -> None:
     run = subprocess.run(
         [sys.executable, "-c", CLONE.format(first=first)],

@@ -41,7 +41,7 @@ def test_the_order_of_imports_does_not_matter(name: str) -> None:
         assert run(program).stdout == f"{name}\n"
 
 
-@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("first", [1, pytest.param(0, marks=pytest.mark.slow)])
 def test_classes_are_of_the_lightning_that_the_program_imports(first: int) -> None:
     lines = [
         "from lightning.pytorch import LightningModule, Callback\n",

@@ -90,7 +90,9 @@ def forged(config: dict[str, Any], place: tuple[Any, ...], value: Any) -> dict[s
     return config
 
 
-@pytest.mark.parametrize("task", ["text", "images", "series"])
+@pytest.mark.parametrize(
+    "task", ["text", *(pytest.param(task, marks=pytest.mark.slow) for task in ("images", "series"))]
+)
 @pytest.mark.parametrize("key", ["hyper_parameters", "datamodule_hyper_parameters"])
 @pytest.mark.usefixtures("nothing_runs")
 def test_no_argument_of_our_classes_imports_or_calls(task: str, key: str, trained: Trained) -> None:

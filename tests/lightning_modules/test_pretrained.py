@@ -259,7 +259,7 @@ def test_training_begins_from_weights(caplog: pytest.LogCaptureFixture) -> None:
     source = net(10)
     save_weights(source, "a.safetensors")
     model = ImageClassifier(net(), lr=1e-12, finetune=FineTuning(weights="a.safetensors"))
-    with caplog.at_level(logging.INFO, "lightning_modules"):
+    with caplog.at_level(logging.INFO, "lightfit"):
         train(model, 1)
     torch.testing.assert_close(model.net.state_dict()["0.weight"], source.state_dict()["0.weight"])
     assert "weights from a.safetensors, in" in caplog.text
