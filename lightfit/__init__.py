@@ -102,24 +102,28 @@ class _SameModule(Loader):
 class _RoomsOfAClone(MetaPathFinder):
     """Answers for the rooms' own names where these would be found in this clone; other folders of those names win."""
 
+    def __init__(self, clone: Path) -> None:
+        self.clone = clone
+
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         room = fullname.partition(".")[0]
         if room not in ROOMS:
             return None
         if fullname == room:
             # What lies before the clone is the project's own, though it may have no __init__.py.
-            before = list(takewhile(lambda entry: Path(entry or ".").resolve() != _CLONE, sys.path))
-            if (own := PathFinder.find_spec(room, before)) is not None:
+            before = takewhile(lambda entry: Path(entry or ".").resolve() != self.clone, sys.path)
+            others = [entry for entry in before if not Path(entry or ".").resolve().is_relative_to(self.clone)]
+            if (own := PathFinder.find_spec(room, others)) is not None:
                 return own
             spec = PathFinder.find_spec(room)
             origin = spec.origin if spec is not None else None
         else:
             origin = getattr(sys.modules.get(room), "__file__", None)
-        if origin is None or Path(origin).resolve() != _CLONE / room / "__init__.py":  # type: ignore[operator]
+        if origin is None or Path(origin).resolve() != self.clone / room / "__init__.py":
             return None
         return ModuleSpec(fullname, _SameModule(), is_package=True)
 
 
 if _CLONE is not None:
     __path__.append(str(_CLONE))
-    sys.meta_path.insert(0, _RoomsOfAClone())
+    sys.meta_path.insert(0, _RoomsOfAClone(_CLONE))

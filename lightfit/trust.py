@@ -47,9 +47,7 @@ FAMILIES = (
     Family(
         ("torchmetrics",),
         ("torchmetrics.Metric",),
-        tuple(
-            f"torchmetrics.{kind}" for kind in ("classification", "regression", "aggregation", "retrieval", "nominal")
-        ),
+        tuple(f"torchmetrics.{kind}" for kind in PURE_METRICS),
     ),
     Family(MODELS, ("torch.nn.Module",)),
     Family(("torchvision.transforms", "torchvision.transforms.v2"), ("torch.nn.Module",), ("torchvision.transforms",)),
@@ -57,7 +55,11 @@ FAMILIES = (
 OWN = ("lightfit",)  # our package: classes of these kinds in the modules below, and the tokenizers
 OWN_MODULES = ("lightfit", "lightfit.nets", "lightfit.lightning_modules", "lightfit.datamodules")
 OWN_KINDS = ("torch.nn.Module", "lightning.pytorch.LightningDataModule", "pytorch_lightning.LightningDataModule")
-TOKENIZERS = ("lightfit.datamodules.text.tokenize", "lightfit.datamodules.text.tokenize_words")
+TOKENIZERS = tuple(
+    f"lightfit.datamodules.text{place}.{name}"
+    for place in ("", ".vocabulary")
+    for name in ("tokenize", "tokenize_words")
+)
 BUILDERS = ("pytorch_lightning.cli.instantiate_module", "lightning.pytorch.cli.instantiate_module")
 
 _trusted: ContextVar[tuple[str, ...] | None] = ContextVar("trusted", default=None)  # None: the user's own code names it
@@ -155,11 +157,12 @@ def _loaded_class(kind: str) -> str:
 
 
 def _builds_a_model(found: Any) -> bool:
+    # A classifier's builder: those of other tasks download a backbone unless they are told not to.
     models = importlib.import_module(MODELS[0])
     name = getattr(found, "__name__", "")
     return (
         isinstance(found, types.FunctionType)
-        and name in models.list_models()
+        and name in models.list_models(module=models)
         and models.get_model_builder(name) is found
     )
 

@@ -181,6 +181,7 @@ def test_a_tokenizer_of_a_checkpoint_is_a_known_one(trained: Trained) -> None:
         "lightfit.nets.TextCNN",
         "lightfit.ImageDataModule",
         "lightfit.datamodules.text.tokenize_words",
+        "lightfit.datamodules.text.vocabulary.tokenize",
     ],
 )
 def test_names_that_every_checkpoint_may_have(path: str) -> None:
@@ -201,6 +202,7 @@ def test_names_that_every_checkpoint_may_have(path: str) -> None:
         "torch.utils.collect_env.run",
         "torch.nn.Linear.forward",
         "torchvision.models.list_models",
+        "torchvision.models.detection.fasterrcnn_resnet50_fpn",
         "torchvision.models._api.importlib",
         "torchmetrics.text.BERTScore",
         "torchmetrics.multimodal.CLIPScore",
