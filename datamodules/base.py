@@ -156,7 +156,7 @@ def rebuild(
     if not isinstance(module, cls):
         raise CheckpointError(f"expected a checkpoint of {cls.__name__}, received one of {type(module).__name__}")
     state = checkpoint.get(type(module).__qualname__)
-    if state is None and type(module).state_dict is pl.LightningDataModule.state_dict:
+    if state is None and not _learns(type(module)):
         return module  # it learns nothing
     if state is None:
         raise CheckpointError(
@@ -164,6 +164,10 @@ def rebuild(
         )
     module.load_state_dict(state)  # type: ignore[attr-defined]
     return module
+
+
+def _learns(cls: Any) -> bool:
+    return cls.state_dict is not pl.LightningDataModule.state_dict
 
 
 def keep_plain(module: Any) -> None:

@@ -34,9 +34,9 @@ def code_digest(function: Callable[..., Any], module: ModuleType) -> str:
     found: dict[str, str] = {}
     starts = {start.__name__: start for start in (module, inspect.getmodule(function)) if start is not None}
     waiting = [
-        (name, start.__package__ or "", Path(start.__file__).resolve())
+        (name, start.__package__ or "", Path(file).resolve())
         for name, start in starts.items()
-        if getattr(start, "__file__", None) and Path(str(start.__file__)).is_file()
+        if (file := getattr(start, "__file__", None)) and Path(file).is_file()
     ]
     while waiting:
         name, package, path = waiting.pop()
