@@ -101,7 +101,7 @@ class Regressor(LightModel):
 torch.manual_seed(0)
 x = torch.randn(160, 4)
 y = x.sum(1, keepdim=True)
-x[6], y[140] = float("nan"), 7.0  # each in a batch of one of the processes
+x[6], y[31] = float("nan"), 7.0  # each in a batch of one of the processes
 model, skip = Regressor(torch.nn.Linear(4, 1)), FiniteLoss("skip")
 quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
 placed = {"accelerator": "cpu", "devices": 2, "strategy": "ddp", "accumulate_grad_batches": 3}
