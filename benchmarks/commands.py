@@ -12,8 +12,8 @@ from benchmarks.timing import alternate, difference, seconds, spread
 FIT = [sys.executable, str(ROOT / "scripts" / "fit.py")]
 FIRST_STEP = """
 import sys, time
-from lightning_modules import LightModel
-from scripts.fit import main
+from lightfit import LightModel
+from lightfit.scripts.fit import main
 def first_step(self, *args):
     print("step", time.time())
     raise SystemExit

@@ -100,7 +100,7 @@ def test_a_signal_ends_the_run_with_the_command_that_goes_on(task: str, number: 
 SLOW_MODEL = """
 import time
 from collections.abc import Callable
-from lightning_modules import TextClassifier
+from lightfit import TextClassifier
 
 class Slow(TextClassifier):
     def training_step(self, batch, batch_idx):
@@ -126,7 +126,7 @@ def test_a_second_signal_ends_the_run_at_once(folder: Path) -> None:
 SLOW_TEST = """
 import time
 from collections.abc import Callable
-from lightning_modules import TextClassifier
+from lightfit import TextClassifier
 
 class Slow(TextClassifier):
     def test_step(self, batch, batch_idx):

@@ -85,8 +85,8 @@ import pytorch_lightning as pl
 import torch
 from torch.nn import functional as F
 
-from callbacks import FiniteLoss
-from lightning_modules import LightModel
+from lightfit.callbacks import FiniteLoss
+from lightfit import LightModel
 
 class Regressor(LightModel):
     def shared_step(self, batch):
@@ -243,12 +243,11 @@ def test_a_process_that_fails_ends_the_others(rank: int, folder: Path) -> None:
 
 EVALUATION = """
 import json, sys
-from callbacks.sample_outputs import SampleOutputs
-from scripts.evaluation import evaluate_test
-from scripts.evaluation_data import choose_part
-from scripts.report_page import as_plain
-from scripts.trained import load_trained
-from scripts.trainers import quiet_trainer
+from lightfit.callbacks.logs.sample_outputs import SampleOutputs
+from lightfit.scripts.evaluation.scores import evaluate_test, quiet_trainer
+from lightfit.scripts.evaluation.data import choose_part
+from lightfit.scripts.evaluation.page import as_plain
+from lightfit.scripts.inference.trained import load_trained
 
 if __name__ == "__main__":
     num_processes, checkpoint, flag, source = int(sys.argv[1]), *sys.argv[2:]
@@ -306,7 +305,7 @@ def test_nets_with_batch_norm_are_evaluated_as_saved(folder: Path) -> None:
 
 
 FAILING = """
-from lightning_modules import TextClassifier
+from lightfit import TextClassifier
 
 class Failing(TextClassifier):
     def training_step(self, batch, batch_idx):
