@@ -1,6 +1,6 @@
 """How many threads should a net have? A training step with one and with all, alone and beside a busy process.
 
-It is why `scripts/threads.py` gives one thread to nets below half a GFLOP a step.
+It is why `scripts/training/threads.py` gives one thread to nets below half a GFLOP a step.
 """
 
 import subprocess
