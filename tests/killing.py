@@ -56,6 +56,14 @@ def finish(folder: Path, args: Sequence[str], log: str = "log.txt", *, file_byte
     return process.exitcode
 
 
+def finish_well(folder: Path, args: Sequence[str]) -> None:
+    """A run that must end with 0; what it printed is shown where it does not."""
+    log = folder / "log.txt"
+    before = log.stat().st_size if log.exists() else 0
+    code = finish(folder, args)
+    assert code == 0, f"exit code {code}, having printed: {log.read_text()[before:]}"
+
+
 def kill_when(process: Any, ready: Callable[[], bool], number: int = signal.SIGKILL, after_s: float = 0.0) -> bool:
     """Sends a signal some time after a condition holds; whether the run had not ended before."""
     deadline = time.monotonic() + TIMEOUT_S

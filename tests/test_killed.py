@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from conftest import make_reviews, write_csv
-from killing import contents, differences, finish, kill_when, start
+from killing import contents, differences, finish, finish_well, kill_when, start
 
 pytestmark = pytest.mark.slow
 
@@ -45,7 +45,7 @@ def test_killed_at_twenty_moments_ends_as_never_stopped(
     task: str, folder: Path, record_property: Callable[[str, object], None]
 ) -> None:
     line = line_of(task)
-    assert finish(folder, line) == 0
+    finish_well(folder, line)
     history = run_of(folder, task, 0) / "history.csv"
     expected, ended = contents(run_of(folder, task, 0)), history.stat().st_mtime
     begun = (run_of(folder, task, 0) / "config.yaml").stat().st_mtime
@@ -56,7 +56,7 @@ def test_killed_at_twenty_moments_ends_as_never_stopped(
         # From the first step on, or from the first checkpoint on: where there is none, a new run begins.
         ready = saved.exists if number % 4 else (run / "config.yaml").exists
         alive += kill_when(start(folder, line), ready, after_s=chance.uniform(0, (ended - begun) * 0.8))
-        assert finish(folder, [*line, "--resume", f"runs/{task}/version_{number}" if saved.exists() else "auto"]) == 0
+        finish_well(folder, [*line, "--resume", f"runs/{task}/version_{number}" if saved.exists() else "auto"])
         found = differences(expected, contents(max(run.parent.iterdir(), key=lambda path: path.stat().st_ctime)))
         assert found == [], f"{number}: {found}"
         same += 1
@@ -66,14 +66,14 @@ def test_killed_at_twenty_moments_ends_as_never_stopped(
 
 def test_killed_again_and_again_with_workers_between(folder: Path) -> None:
     line = line_of("digits")
-    assert finish(folder, line) == 0
+    finish_well(folder, line)
     chance, run = random.Random(1), run_of(folder, "digits", 1)
     for number in range(6):
         workers = ("--data.num_workers", str((0, 2)[number % 2]), "--resume", "auto" if number else "runs/digits/none")
         step = (3, 12, 18, 30, 39, 54)[number]
         process = start(folder, [*line, *workers[: 4 if number else 2]])
         kill_when(process, (run / "checkpoints" / "last.ckpt").exists, after_s=chance.uniform(0, 0.02 * step))
-    assert finish(folder, [*line, "--resume", "auto"]) == 0
+    finish_well(folder, [*line, "--resume", "auto"])
     assert differences(contents(run_of(folder, "digits", 0)), contents(run)) == []
 
 
@@ -93,7 +93,7 @@ def test_a_signal_ends_the_run_with_the_command_that_goes_on(task: str, number: 
     (command,) = [text for text in said.splitlines() if "--resume" in text]
     assert shlex.split(command)[2:-2] == line
     assert finish(folder, shlex.split(command)[2:]) == 0
-    assert finish(folder, line) == 0
+    finish_well(folder, line)
     assert differences(contents(run_of(folder, task, 1)), contents(run_of(folder, task, 0))) == []
 
 
