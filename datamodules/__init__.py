@@ -3,23 +3,34 @@
 import lightfit  # noqa: F401 - first: in a clone it makes this and `lightfit.datamodules` one package
 from lightfit.errors import BadInput, DataError
 
-from .base import DataModule, LabelledDataModule
+from .base import DataModule, load_codec
+from .codec import Codec, LabelCodec
+from .images.codec import ImageCodec
 from .images.datamodule import ImageDataModule
 from .images.transforms import ImageTransforms
+from .samples import Samples
+from .series.codec import SeriesCodec
 from .series.datamodule import SeriesDataModule
 from .series.table import SeriesColumns
+from .text.codec import TextCodec
 from .text.datamodule import TextDataModule
 from .text.vocabulary import Vocabulary
 
 __all__ = [
     "BadInput",
+    "Codec",
     "DataError",
     "DataModule",
+    "ImageCodec",
     "ImageDataModule",
     "ImageTransforms",
-    "LabelledDataModule",
+    "LabelCodec",
+    "Samples",
+    "SeriesCodec",
     "SeriesColumns",
     "SeriesDataModule",
+    "TextCodec",
     "TextDataModule",
     "Vocabulary",
+    "load_codec",
 ]
