@@ -377,11 +377,10 @@ def load_codec(checkpoint: Mapping[str, Any], trust: Collection[str] = ()) -> Co
     held = find_codec(checkpoint)
     if held is None:
         path = checkpoint.get("datamodule_hyper_parameters", {}).get("_class_path")
-        data = f"its DataModule, {path}, has none" if path else "no DataModule with one trained it"
         raise CheckpointError(
-            f"the checkpoint has no codec, so raw inputs cannot be encoded: {data}. Expected a subclass of "
-            "lightfit.DataModule that defines read() and fit_codec(). In Python the model predicts from tensors: "
-            "Model.load(path, net=the_net)"
+            f"the checkpoint has no codec, so raw inputs cannot be encoded: it was trained with {path or 'data'} that "
+            "is no lightfit.DataModule. Make it one, with read() and fit_codec(), and train again; or predict from "
+            "tensors in Python: Model.load(path, net=the_net)"
         )
     return restore_codec(held, trust)
 

@@ -74,7 +74,7 @@ class Samples:
 
     def target_tensor(self) -> Tensor:
         """Return the targets: class indices (N,) int64, or numbers (N, K) float32."""
-        targets = torch.as_tensor(np.asarray(self.targets))
+        targets = torch.from_numpy(np.array(self.targets))  # a copy, which torch may write to
         if not targets.is_floating_point():
             return targets.long()
         return (targets[:, None] if targets.ndim == 1 else targets).float()

@@ -1,7 +1,7 @@
 """Arguments that messages name in backquotes, as the flags of a command.
 
-The classes of LightFit name their arguments, as in "increase `val_fraction`": they are used in Python as well. A command
-that has flags for them registers these, and prints "increase --data.val_fraction".
+The classes of LightFit name their arguments, as in "increase `val_fraction`", since they are used in Python as well. A
+command that has flags for them registers these, and prints "increase --data.val_fraction".
 """
 
 import dataclasses
