@@ -184,6 +184,13 @@ class ImageDataModule(DataModule):
         self.num_workers = num_workers
         self.on_error = on_error
 
+    @property
+    def codec(self) -> ImageCodec:
+        """Return the codec: fitted by `setup`, or a checkpoint's."""
+        codec = super().codec
+        assert isinstance(codec, ImageCodec)
+        return codec
+
     def prepare_data(self) -> None:
         """Download the images where they are a published set that is not here yet."""
         locate(self.source, DATA_DIR)

@@ -233,7 +233,7 @@ class SeriesCodec(Codec):
         """Return for each step of a window (L, F) how many steps before the forecast it lies."""
         return [str(step - len(x)) for step in range(len(x))]
 
-    def last_windows(self, table: pd.DataFrame, place: str) -> Iterator[LastWindow | BadInput]:
+    def last_windows(self, table: pd.DataFrame, place: str = "the table") -> Iterator[LastWindow | BadInput]:
         """Yield the ends of the series in a table, as the function `last_windows`."""
         return last_windows(table, self.state, fill=self.fill, diff=self.diff, place=place)
 

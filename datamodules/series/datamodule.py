@@ -167,6 +167,13 @@ class SeriesDataModule(DataModule):
         self.fill = fill
         self.freq = freq
 
+    @property
+    def codec(self) -> SeriesCodec:
+        """Return the codec: fitted by `setup`, or a checkpoint's."""
+        codec = super().codec
+        assert isinstance(codec, SeriesCodec)
+        return codec
+
     def prepare_data(self) -> None:
         """Download the series where it is a published one that is not here yet."""
         locate(self.source, DATA_DIR)
@@ -246,13 +253,11 @@ class SeriesDataModule(DataModule):
 
     def remarks(self, scores: Mapping[str, float]) -> list[str]:
         """Return the errors of the naive forecasts beside the net's, and whether the net is better."""
-        codec = self.codec
-        assert isinstance(codec, SeriesCodec)
         return [
             line
             for split in ("val", "test")
             if isinstance(data := self.loaded.batches.get(split), SeriesBatches)
-            for line in naive_lines(data, codec.state, scores, split)
+            for line in naive_lines(data, self.codec.state, scores, split)
         ]
 
 

@@ -78,6 +78,13 @@ class TextDataModule(DataModule):
         self.max_len = max_len
         self.bucket = bucket
 
+    @property
+    def codec(self) -> TextCodec:
+        """Return the codec: fitted by `setup`, or a checkpoint's."""
+        codec = super().codec
+        assert isinstance(codec, TextCodec)
+        return codec
+
     def prepare_data(self) -> None:
         """Download the source where it is a published one that is not here yet."""
         locate(self.source, DATA_DIR)

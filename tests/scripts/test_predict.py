@@ -227,9 +227,9 @@ def test_names_of_images_on_standard_input(
         (
             {
                 "lightfit": {"version": "0.0.7", "format": 1},
-                "datamodule_hyper_parameters": {"_class_path": "lightfit.Gone"},
+                "TextDataModule": {"codec": {"class_path": "lightfit.GoneCodec", "state": {}}},
             },
-            r"lightfit\.Gone, which cannot be built.*written by LightFit 0\.0\.7, and this is 0",
+            r"codec cannot be built here: .*GoneCodec.*written by LightFit 0\.0\.7, and this is 0",
         ),
     ],
 )
@@ -244,11 +244,11 @@ def test_checkpoint_of_another_version(
 def test_checkpoint_of_a_model_trained_in_python(capsys: pytest.CaptureFixture[str]) -> None:
     torch.save({"state_dict": {}, "hyper_parameters": {"lr": 0.1}}, "a.ckpt")
     assert main(["a.ckpt", "text"]) == 1
-    assert "expected one that scripts/fit.py wrote" in capsys.readouterr().err
+    assert "the checkpoint has no codec, so raw inputs cannot be encoded" in capsys.readouterr().err
 
 
 def test_checkpoint_of_another_projects_data(capsys: pytest.CaptureFixture[str]) -> None:
-    torch.save({"state_dict": {}, "datamodule_hyper_parameters": {"_class_path": "elsewhere.Data"}}, "a.ckpt")
+    torch.save({"state_dict": {}, "Data": {"codec": {"class_path": "elsewhere.Codec", "state": {}}}}, "a.ckpt")
     assert main(["a.ckpt", "text"]) == 1
     err = capsys.readouterr().err
     assert "the checkpoint names classes of 'elsewhere'" in err
