@@ -31,7 +31,9 @@ def downgrade(path: str, task: str) -> None:
     torch.save(checkpoint, path)
 
 
-@pytest.mark.parametrize("task", ["text", *(pytest.param(task, marks=pytest.mark.slow) for task in ("images", "series"))])
+@pytest.mark.parametrize(
+    "task", ["text", pytest.param("images", marks=pytest.mark.slow), pytest.param("series", marks=pytest.mark.slow)]
+)
 def test_it_predicts_evaluates_and_resumes(
     task: str, trained: Callable[[str], str], capsys: pytest.CaptureFixture[str]
 ) -> None:
