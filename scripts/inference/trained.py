@@ -4,7 +4,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lightfit.checkpoint import read_checkpoint
+from lightfit.checkpoint import HPARAMS, read_checkpoint
 from lightfit.datamodules import Codec, load_codec
 from lightfit.datamodules.base import find_codec
 from lightfit.lightning_modules import LightModel
@@ -55,7 +55,9 @@ def load_trained(path: str | Path, trust: Collection[str] = ()) -> Trained:
     checkpoint = read_checkpoint(path)
     try:
         named = {"codec": {"class_path": (find_codec(checkpoint) or {}).get("class_path")}}
-        check_trusted(named | {"model": checkpoint.get("hyper_parameters", {})}, trust)  # all names in one message
+        for key in HPARAMS:
+            named[key] = checkpoint.get(key, {})
+        check_trusted(named, trust)  # all names in one message
         codec = load_codec(checkpoint, trust)
         model = LightModel.from_checkpoint(checkpoint, trust=trust)
     except ValueError as error:

@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import nn
 
-from lightfit.datamodules import DataModule, TextDataModule
+from lightfit.datamodules import DataModule, TextDataModule, load_codec
 from lightfit.errors import CheckpointError, UntrustedNameError
 from lightfit.lightning_modules import LightModel
 from lightfit.scripts.evaluate import main as evaluate
@@ -113,8 +113,17 @@ def test_no_argument_of_our_classes_imports_or_calls(task: str, key: str, traine
 
 def evil_checkpoints(checkpoint: dict[str, Any]) -> Iterator[dict[str, Any]]:
     model, data = checkpoint["hyper_parameters"], checkpoint["datamodule_hyper_parameters"]
+    codec = checkpoint["TextDataModule"]["codec"]
     for tokenizer in ("os.system", "evil.build", "subprocess.getoutput"):
         yield {**checkpoint, "datamodule_hyper_parameters": {**data, "tokenizer": tokenizer}}
+        forged_codec = {**codec, "state": {**codec["state"], "tokenizer": tokenizer}}
+        yield {
+            **checkpoint,
+            "datamodule_hyper_parameters": {**data, "tokenizer": tokenizer},
+            "TextDataModule": {"codec": forged_codec},
+        }
+    yield {**checkpoint, "TextDataModule": {"codec": {**codec, "class_path": "evil.Codec"}}}
+    yield {**checkpoint, "TextDataModule": {"codec": {**codec, "class_path": "os.system"}}}
     yield {**checkpoint, "datamodule_hyper_parameters": {**data, "_class_path": "evil.Data"}}
     for net in (*(value for value in EVIL if isinstance(value, dict) and "class_path" in value), "evil.build"):
         yield {**checkpoint, "hyper_parameters": {**model, "net": net}}
@@ -305,10 +314,11 @@ def test_metrics_take_no_memory_either(trained: Trained) -> None:
 )
 def test_sizes_of_data_take_no_memory(task: str, change: dict[str, Any], trained: Trained) -> None:
     checkpoint = torch.load(trained(task), weights_only=True)
-    name = {"images": "ImageDataModule", "series": "SeriesDataModule"}.get(task, "datamodule_hyper_parameters")
-    checkpoint[name] |= change
-    with pytest.raises(CheckpointError):
-        DataModule.from_checkpoint(checkpoint)
+    name = {"images": "ImageDataModule", "series": "SeriesDataModule", "text": "TextDataModule"}[task]
+    checkpoint[name]["codec"]["state"] |= change
+    for load in (load_codec, DataModule.from_checkpoint):
+        with pytest.raises(CheckpointError):
+            load(checkpoint)
 
 
 @pytest.mark.parametrize(
