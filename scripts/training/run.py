@@ -80,6 +80,8 @@ def build(
         end_with_parent()
     spare_profiler(cli.trainer)
     read_data(cli.datamodule)
+    if not has_split(cli.datamodule, "val"):
+        monitor_training(cli.trainer)
     cli.example = take_example(cli.datamodule)
     batch_size, device_type = getattr(cli.datamodule, "batch_size", None), cli.trainer.strategy.root_device.type
     threads = set_threads(
@@ -94,6 +96,16 @@ def build(
         ):
             say(line)
     return cli
+
+
+def monitor_training(trainer: pl.Trainer) -> None:
+    """Select the best checkpoint by the training loss, for data without val that would give no val_loss."""
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if getattr(callback, "monitor", None) == "val_loss":
+            callback.monitor = "loss"
+            if isinstance(callback, pl.callbacks.ModelCheckpoint):
+                callback.filename = str(callback.filename).replace("val_loss", "loss")
+                say("the data has no val split: the best checkpoint is that of the lowest training loss")
 
 
 def take_example(data: pl.LightningDataModule) -> Tensor | None:
