@@ -1,4 +1,4 @@
-"""What the README says is so."""
+"""The README agrees with the code."""
 
 import os
 import re
@@ -118,6 +118,6 @@ def test_table_has_the_results_of_the_presets(task: str) -> None:
 
 def test_nothing_is_promised_that_is_not_on_the_command_line() -> None:
     help_text = (TASKS.parent / "scripts" / "cli" / "help.py").read_text(encoding="utf-8")
-    own = set(re.findall(r"`(--\w+)", TEXT.split("Options of training")[1].split("A run leaves")[0]))
+    own = set(re.findall(r"`(--\w+)", TEXT.split("Training options")[1].split("A run writes")[0]))
     flags = {"--task", "--gpus", "--list", "--threads", "--quiet", "--debug"} | own
     assert {flag for flag in flags if flag not in help_text} == set()
