@@ -1,4 +1,4 @@
-"""What the README says is so."""
+"""The statements of the README hold."""
 
 import os
 import re
@@ -118,6 +118,20 @@ def test_table_has_the_results_of_the_presets(task: str) -> None:
 
 def test_nothing_is_promised_that_is_not_on_the_command_line() -> None:
     help_text = (TASKS.parent / "scripts" / "cli" / "help.py").read_text(encoding="utf-8")
-    own = set(re.findall(r"`(--\w+)", TEXT.split("Options of training")[1].split("A run leaves")[0]))
+    own = set(re.findall(r"`(--\w+)", TEXT.split("Training options")[1].split("A run writes")[0]))
     flags = {"--task", "--gpus", "--list", "--threads", "--quiet", "--debug"} | own
     assert {flag for flag in flags if flag not in help_text} == set()
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/architecture.md", "docs/custom_data.md"])
+def test_links_lead_to_files_and_headings(page: str) -> None:
+    path = TASKS.parent / page
+    links = re.findall(r"\]\(([^)#]*)(?:#([^)]*))?\)", path.read_text(encoding="utf-8"))
+    local = [(file, heading) for file, heading in links if not file.startswith("http")]
+    assert local
+    for file, heading in local:
+        linked = path.parent / file if file else path
+        assert linked.exists(), file
+        if heading:
+            titles = re.findall(r"^#+ (.*)", linked.read_text(encoding="utf-8"), re.MULTILINE)
+            assert heading in [title.lower().replace(" ", "-") for title in titles], heading
