@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from lightfit.lazy import lazy_names
 from lightfit.version import VERSION
 
 if TYPE_CHECKING:
@@ -74,22 +75,27 @@ _HERE = Path(__file__).resolve().parent
 _CLONE = None if (_HERE / ROOMS[0]).is_dir() else _HERE.parent  # installed, the rooms lie within this folder
 
 
+_find, __dir__ = lazy_names(
+    __name__,
+    {
+        "lightfit.lightning": "use_lightning",
+        "lightfit.datamodules": (
+            "BadInput DataError DataModule ImageDataModule ImageTransforms LabelledDataModule SeriesColumns "
+            "SeriesDataModule TextDataModule Vocabulary"
+        ),
+        "lightfit.lightning_modules": (
+            "Classifier FineTuning ImageClassifier LightModel SeriesForecaster TextClassifier load_pretrained "
+            "load_weights save_best_weights save_weights"
+        ),
+    },
+)
+
+
 def __getattr__(name: str) -> Any:
     """Import a public name where it is first used: `import lightfit` alone brings neither torch nor Lightning."""
     if name in (*ROOMS, "nets", "scripts"):
         return importlib.import_module(f"lightfit.{name}")
-    if name == "use_lightning":
-        return importlib.import_module("lightfit.lightning").use_lightning
-    if name in __all__:
-        for room in ROOMS[:2]:
-            module = importlib.import_module(f"lightfit.{room}")
-            if name in module.__all__:
-                return getattr(module, name)
-    raise AttributeError(f"module 'lightfit' has no attribute '{name}'")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *ROOMS, "nets"})
+    return _find(name)
 
 
 class _SameModule(Loader):

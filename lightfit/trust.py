@@ -139,7 +139,8 @@ def _known(path: str) -> Any:
 def _loaded(path: str, module: str) -> Any:
     """What a path names once a module is imported, in it or in a module that it has loaded; None if nothing."""
     try:
-        importlib.import_module(module)
+        # Its attribute is asked for first: a module may import what lies below it then (PEP 562).
+        getattr(importlib.import_module(module), path.removeprefix(f"{module}.").partition(".")[0], None)
         return _find(path, sys.modules.__getitem__)
     except (ImportError, KeyError):
         return None

@@ -28,7 +28,8 @@ def postpone(modules: Mapping[str, Answers] | None = None) -> None:
             default those that cost a command most.
     """
     for name, answers in (POSTPONED if modules is None else modules).items():
-        if name not in sys.modules:
+        asked = any(isinstance(finder, _Postponed) and finder.name == name for finder in sys.meta_path)
+        if name not in sys.modules and not asked:
             sys.meta_path.insert(0, _Postponed(name, answers))
 
 
@@ -43,6 +44,7 @@ class _Postponed(MetaPathFinder, Loader):
     def __init__(self, name: str, answers: Answers) -> None:
         self.name, self.answers = name, answers
         self.loader: Loader | None = None  # the module's own
+        self.waiting = False  # it is imported, and has not run
         self.answering = False  # what an answer imports needs no run
         self.lock = RLock()
 
@@ -54,7 +56,7 @@ class _Postponed(MetaPathFinder, Loader):
                 return None
             self.loader, spec.loader = spec.loader, self
             return spec
-        if fullname.startswith(f"{self.name}.") and self in sys.meta_path and not self.answering:
+        if fullname.startswith(f"{self.name}.") and self.waiting and not self.answering:
             self.run(sys.modules[self.name])
             if fullname in sys.modules:  # as the module has imported it
                 return ModuleSpec(fullname, _Imported(sys.modules[fullname]))
@@ -63,6 +65,7 @@ class _Postponed(MetaPathFinder, Loader):
     def exec_module(self, module: ModuleType) -> None:
         """Have the module answer, instead of running it."""
         assert module.__spec__ is not None
+        self.waiting = True
         module.__spec__.loader = module.__loader__ = self.loader
         module.__getattr__ = lambda name: self.answer(module, name)  # type: ignore[method-assign]
         module.__dir__ = lambda: self.list_names(module)  # type: ignore[method-assign]
@@ -79,7 +82,7 @@ class _Postponed(MetaPathFinder, Loader):
             AttributeError: it has none of this name, even when it has run.
         """
         with self.lock:
-            if name in self.answers and self in sys.meta_path:
+            if name in self.answers and self.waiting:
                 before, self.answering = self.answering, True
                 try:
                     setattr(module, name, self.answers[name]())
@@ -97,10 +100,10 @@ class _Postponed(MetaPathFinder, Loader):
     def run(self, module: ModuleType) -> None:
         """Run the module, once."""
         with self.lock:
-            if self in sys.meta_path:
+            if self.loader is not None and self.waiting:
+                self.waiting = False
                 sys.meta_path.remove(self)
                 del module.__getattr__, module.__dir__
-                assert self.loader is not None
                 self.loader.exec_module(module)
 
 

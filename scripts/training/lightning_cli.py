@@ -32,6 +32,7 @@ from ..cli.keys import SIZES, TOLD, refuse_linked
 from ..cli.lightning_parser import LightningArgumentParser, LightningCLI
 from ..cli.parsing import explain, spell_nulls, unwrap
 from ..cli.quiet import say
+from ..cli.short_names import import_named
 from .options import NOTHING, Extras, flag_names
 from .resume import RunConfig, checkpoint_of, go_on_in, going_on, read_usable, refuse_changes
 
@@ -80,6 +81,7 @@ class LightFitCLI(LightningCLI):
     ) -> None:
         self.quiet, self.init, self.extras = quiet, init, extras
         refuse_linked(args)
+        import_named(args)
         try:
             super().__init__(
                 LightModel,
