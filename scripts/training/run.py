@@ -4,11 +4,10 @@ import gc
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from lightfit.callbacks.logs.sample_outputs import SampleOutputs
 from lightfit.checkpoint import read_checkpoint
 from lightfit.datamodules import DataModule
 from lightfit.lightning import pl
@@ -16,8 +15,6 @@ from lightfit.lightning_modules import LightModel
 
 from ..cli.devices import accelerator_and_devices, check_compiler
 from ..cli.quiet import hush, say, speak
-from ..evaluation.scores import Evaluation, evaluate_test
-from .card import write_card
 from .lightning_cli import LightFitCLI
 from .net_views import log_graph, summarise
 from .options import NOTHING, Extras
@@ -26,6 +23,9 @@ from .resume import other_batches
 from .run_folder import claimed
 from .signals import end_with_parent, in_words, is_child, terminable
 from .threads import set_threads
+
+if TYPE_CHECKING:
+    from ..evaluation.scores import Evaluation
 
 NO_ACTION = nullcontext()
 
@@ -50,7 +50,7 @@ class Run(NamedTuple):
     trainer: pl.Trainer
     model: LightModel
     data: DataModule
-    evaluations: dict[str, Evaluation]
+    evaluations: "dict[str, Evaluation]"
 
 
 def build(
@@ -134,13 +134,19 @@ def _train(task: str, cli: LightFitCLI, watchers: Sequence[pl.Callback]) -> Run:
         with terminable():
             evaluations = evaluate_best(trainer, model, data)
     if trainer.is_global_zero:
+        from .card import write_card  # here, as with `evaluate_best`: what follows the training brings pictures
+
         report(trainer, model, data, seconds=seconds, test_scores=_scores(evaluations.get("test"), "test"))
         write_card(cli, evaluations, task=task, seconds=seconds)
     return Run(trainer, model, data, evaluations)
 
 
-def evaluate_best(trainer: pl.Trainer, model: LightModel, data: DataModule) -> dict[str, Evaluation]:
+def evaluate_best(trainer: pl.Trainer, model: LightModel, data: DataModule) -> "dict[str, Evaluation]":
     """The best checkpoint on val and, where there is one, on the test part; nothing where there is no checkpoint."""
+    from lightfit.callbacks.logs.sample_outputs import SampleOutputs
+
+    from ..evaluation.scores import evaluate_test
+
     checkpoint = trainer.checkpoint_callback
     if not isinstance(checkpoint, pl.callbacks.ModelCheckpoint) or not checkpoint.best_model_path:
         return {}
@@ -159,5 +165,5 @@ def evaluate_best(trainer: pl.Trainer, model: LightModel, data: DataModule) -> d
     return {part: evaluation for part, evaluation in evaluations.items() if evaluation is not None}
 
 
-def _scores(evaluation: Evaluation | None, part: str) -> dict[str, float]:
+def _scores(evaluation: "Evaluation | None", part: str) -> dict[str, float]:
     return {} if evaluation is None else {f"{part}_{name}": evaluation.metrics[name] for name in evaluation.logged}
