@@ -13,7 +13,8 @@ def import_named(args: Iterable[str]) -> None:
     """Import the public classes that occur by name, as the parser knows classes without a module once they are loaded.
 
     Args:
-        args: the command line; the YAML files that it names are looked at too. Where it asks for help, all are imported.
+        args: the command line; the YAML files that it names are looked at too; where it asks for help, all are
+            imported.
     """
     args = list(args)
     words = set(re.findall(r"\w+", " ".join(args)))
