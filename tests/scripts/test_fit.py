@@ -1,5 +1,6 @@
 """The command fit.py: what it leaves, what it says, and what it does with what is typed wrong."""
 
+import json
 import re
 import signal
 import subprocess
@@ -105,7 +106,7 @@ def test_checkpoint_holds_the_experiment(fit: Fit, reviews: Path) -> None:
     fit("--task", "text", "--data.source", reviews, *SMALL)
     checkpoint = read_checkpoint("runs/text/version_0/checkpoints/last.ckpt")
     assert checkpoint["TextDataModule"]["class_names"] == ["neg", "pos"]
-    assert checkpoint["TextDataModule"]["vocabulary"]["itos"][:2] == ["<unk>", "<pad>"]
+    assert json.loads(checkpoint["TextDataModule"]["vocabulary"]["itos"])[:2] == ["<unk>", "<pad>"]
     assert len(checkpoint["history"]) == 3
     model = LightModel.load("runs/text/version_0/checkpoints/last.ckpt")
     assert type(model).__name__ == "TextClassifier"
