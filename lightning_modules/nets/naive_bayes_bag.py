@@ -56,15 +56,15 @@ class NaiveBayesBag(nn.Module):
         return torch.cat([x, pairs.masked_fill(x[:, 1:] == PAD, PAD)], 1)
 
     def adapt(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
-        """Counts the n-grams of every class, then takes the log ratio; n-grams never seen, and padding, weigh 0."""
+        """Count the n-grams of every class, then take the log ratio; n-grams never seen, and padding, weigh 0."""
         num_rows, num_logits = self.log_count_ratio.shape
         counts = self.log_count_ratio.new_zeros(max(num_logits, 2), num_rows)
         for x, y in batches:
             ids = sort_rows(self._with_pairs(x))
-            first = torch.ones_like(ids, dtype=torch.bool)  # of those that are the same
-            torch.ne(ids[:, 1:], ids[:, :-1], out=first[:, 1:])
-            places = (ids + y.reshape(-1, 1).long() * num_rows)[first]
-            counts.view(-1).index_add_(0, places, counts.new_ones(len(places)))
+            once = torch.ones_like(ids, dtype=counts.dtype)  # a repeat counts 0
+            once[:, 1:] = ids[:, 1:] != ids[:, :-1]
+            places = ids + y.reshape(-1, 1).long() * num_rows
+            counts.view(-1).index_add_(0, places.flatten(), once.flatten())
         counts[:, PAD] = 0
         total = counts.sum(0)
         for logit, own in enumerate(counts[1:] if num_logits == 1 else counts):
