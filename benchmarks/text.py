@@ -44,7 +44,7 @@ def lightfit() -> tuple[list[Tensor], list[str]]:
     data = TextDataModule(str(TABLES), text_column=1, label_column=0)
     data.setup()
     parts = (data.train_data, data.val_data)
-    return [part[torch.arange(len(part))][0] for part in parts], data.vocabulary.itos
+    return [part[torch.arange(len(part))][0] for part in parts], data.codec.vocabulary.itos
 
 
 def by_torchtext() -> tuple[list[Tensor], list[str]]:

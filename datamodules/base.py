@@ -1,297 +1,255 @@
-"""What the DataModules of all domains share: codec, order, loaders, and state in the checkpoint."""
+"""DataModule: reads raw data, fits a codec on the training rows, and batches. The only file here with Lightning."""
 
 import inspect
 import json
-from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
-import pandas as pd
+import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 from typing_extensions import Self
 
 from lightfit.checkpoint import read_checkpoint
-from lightfit.errors import BadInput, CheckpointError, DataError
+from lightfit.errors import ChangedDataError, CheckpointError, NotSetUpError
 from lightfit.lightning import OneLightning, pl
 from lightfit.trust import build, check_trusted, only_trusted, own_module
 
+from .codec import Codec, restore_codec, save_codec, set_input
+from .format_1 import upgrade_codec
 from .sampler import BatchSampler, ResumableLoader
-
-
-class Batches(Protocol):
-    """Data that hands out a whole batch for a tensor of indices, or for the epoch and one."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, asked: Any) -> tuple[Tensor, Tensor]: ...
-
-
-def as_it_is(batch: Any) -> Any:
-    """The batch itself: in place of a loader's collation, and by name, as workers need it."""
-    return batch
-
-
-class Codec(ABC):
-    """Encodes raw samples and decodes predictions, by what was learned from the training part."""
-
-    @property
-    @abstractmethod
-    def example_input(self) -> str:
-        """An argument that `scripts/predict.py` would take for this data, to show its use."""
-
-    @abstractmethod
-    def stream_inputs(self, inputs: list[str], column: str | int | None = None) -> Iterator[Any]:
-        """The raw samples that the arguments of `scripts/predict.py` stand for, in order; `BadInput` for a bad one."""
-
-    def read_inputs(self, inputs: list[str], column: str | int | None = None) -> list[Any]:
-        """All of `stream_inputs`, as a list.
-
-        Raises:
-            DataError: one of them is bad.
-        """
-        samples = []
-        for sample in self.stream_inputs(inputs, column):
-            if isinstance(sample, BadInput):
-                raise DataError(sample.problem)
-            samples.append(sample)
-        return samples
-
-    @property
-    @abstractmethod
-    def request_schema(self) -> dict[str, Any]:
-        """The JSON schema of what `from_request` takes."""
-
-    @abstractmethod
-    def from_request(self, body: dict[str, Any]) -> list[Any]:
-        """The raw samples of a JSON request, in order; `BadInput` for a bad one.
-
-        Raises:
-            DataError: the request is not of `request_schema`.
-        """
-
-    @abstractmethod
-    def from_upload(self, name: str, content: bytes) -> list[Any]:
-        """The raw samples of an uploaded file, in order; `BadInput` for a bad one.
-
-        Args:
-            name: name of the file; its ending tells the format.
-            content: what is in it.
-
-        Raises:
-            DataError: it is no file of samples.
-        """
-
-    @abstractmethod
-    def metadata(self) -> dict[str, Any]:
-        """What it takes to encode samples and to read predictions without LightFit, as plain data."""
-
-    @abstractmethod
-    def example_batch(self) -> Tensor:
-        """Two samples as the net gets them, made up."""
-
-    @abstractmethod
-    def encode(self, samples: Sequence[Any]) -> Tensor:
-        """Raw samples to a batch for the net."""
-
-    @abstractmethod
-    def decode(self, samples: Sequence[Any], predictions: Tensor, quantiles: Sequence[float] = ()) -> pd.DataFrame:
-        """What the model's predictions say of raw samples, in rows: as many for each, one sample after the other.
-
-        Args:
-            samples: what was encoded.
-            predictions: what `predict_step` returned for them.
-            quantiles: levels along its last dimension, if it has them.
-        """
-
-    @property
-    @abstractmethod
-    def limits(self) -> list[str]:
-        """What a model of this data is not meant for, a sentence each."""
-
+from .samples import Batches, Loaded, Samples
+from .splits import SPLITS, hold_out
 
 Module = TypeVar("Module")
-
-
-def rebuild(
-    cls: type[Module], checkpoint: Mapping[str, Any], trust: Collection[str], changes: Mapping[str, Any] = {}
-) -> Module:
-    """Build the DataModule of a checkpoint, with all it learned from its training data, but no data.
-
-    Args:
-        cls: the class that is expected, or a parent of it.
-        checkpoint: what is in the file.
-        trust: packages whose classes may be built, beside the known ones and that of `cls`.
-        changes: arguments in the place of the checkpoint's, such as another source.
-
-    Raises:
-        UntrustedNameError: it names a class or function that is not known and not trusted.
-        CheckpointError: the checkpoint does not say which, as one of another project or of a model that was trained in
-            Python, or it names a class that cannot be built here.
-    """
-    hparams = dict(checkpoint.get("datamodule_hyper_parameters", {}))
-    if "_class_path" not in hparams:
-        raise CheckpointError(
-            "the checkpoint does not say how its data was encoded: expected one that scripts/fit.py wrote, not one of "
-            "another project or of a model trained in Python, which predicts there: Model.load(path, net=the_net)"
-        )
-    trust = (*trust, *own_module(cls))
-    check_trusted(hparams, trust)
-    path = str(hparams["_class_path"])
-    arguments = {name: value for name, value in hparams.items() if not name.startswith("_")}
-    try:
-        with only_trusted(trust):
-            module = build(path, {**arguments, **changes})
-    except CheckpointError:
-        raise
-    except Exception as error:  # a class of another project, or of another version, fails in any way
-        if changes:
-            raise
-        raise CheckpointError(
-            f"the checkpoint's data is of {path}, which cannot be built here: expected a class of this version of "
-            f"LightFit, or one that can be imported. The cause: {' '.join(str(error).split())}"
-        ) from error
-    if not isinstance(module, cls):
-        raise CheckpointError(f"expected a checkpoint of {cls.__name__}, received one of {type(module).__name__}")
-    state = checkpoint.get(type(module).__qualname__)
-    if state is None and not _learns(type(module)):
-        return module  # it learns nothing
-    if state is None:
-        raise CheckpointError(
-            f"the checkpoint lacks what {type(module).__name__} learned from its data: it is incomplete"
-        )
-    module.load_state_dict(state)  # type: ignore[attr-defined]
-    return module
-
-
-def _learns(cls: Any) -> bool:
-    return cls.state_dict is not pl.LightningDataModule.state_dict
-
-
-def keep_plain(module: Any) -> None:
-    """Drops the hyper-parameters that are no plain data: a checkpoint holds nothing else."""
-    for hparams in (module._hparams, module._hparams_initial):
-        for name in list(hparams):
-            try:
-                json.dumps(hparams[name])
-            except TypeError:
-                del hparams[name]
-
-
 DATA_DIR = Path("data")  # against the working directory, when it is used
 
 
-class DataModule(OneLightning, pl.LightningDataModule, Codec):
-    """Raw data to `(x, y)` batches, in an order that depends on (seed, epoch, rank) alone.
+class DataModule(OneLightning, pl.LightningDataModule):
+    """Raw data as `(x, y)` batches, in an order that depends on (seed, epoch, rank) alone.
 
-    A subclass reads its raw data in `_read`, once, and sets `train_data`, `val_data` and, where there is one,
-    `test_data`. Whatever it learns from the training data goes into `state_dict`, so that a checkpoint predicts
-    without the data.
+    For a custom raw format, write `read` and `fit_codec`. The codec goes into checkpoints, which then predict without
+    the data.
 
     Args:
+        source: the file or folder of the raw data.
         batch_size: number of samples in a batch, on each device.
+        val_fraction: fraction of train that becomes val, where the data has no val.
+        fold: a fold of a cross-validation, such as 2/5: val is that fold of all but the test split.
         seed: seed of the order of samples, and of the split into train and val.
     """
 
-    train_data: Batches
-    val_data: Batches
-    test_data: Batches | None = None
-    lengths: Tensor | None = None  # of the training samples, for batches of similar ones
-    sample_weights: Tensor | None = None  # how often each training sample is drawn, in proportion
+    source_argument = "source"  # name of the argument that says where the raw data is
+    reading_arguments: tuple[str, ...] = ("batch_size",)  # that may differ where a checkpoint reads another source
+    imported_names: tuple[str, ...] = ()  # dotted paths that arguments name, beside classes, such as a tokenizer's
     augments = False  # whether the training data asks for the epoch, to change its samples at random
     loader_workers = 0  # processes that make the batches
-    loss_weights: list[float] | None = None  # what an error counts, by class
-    source_argument: str  # name of the argument that says where the raw data is
-    imported_names: tuple[str, ...] = ()  # dotted paths that arguments name, beside classes, such as a tokenizer's
-    reading_arguments: tuple[str, ...] = ()  # of those that may differ where a checkpoint reads another source
 
-    def __init__(self, *, batch_size: int, seed: int) -> None:
+    def __init__(
+        self,
+        source: str = "",
+        *,
+        batch_size: int = 32,
+        val_fraction: float = 0.2,
+        fold: str | None = None,
+        seed: int = 0,
+    ) -> None:
         super().__init__()
         if batch_size < 1:
-            raise ValueError(f"expected batch_size of at least 1, received {batch_size}")
+            raise ValueError(f"expected `batch_size` of at least 1, received {batch_size}")
         self.save_hyperparameters()
         keep_plain(self)
+        self.source = source
         self.batch_size = batch_size
+        self.val_fraction = val_fraction
+        self.fold = fold
         self.seed = seed
-        self._ready = False
+        self._codec: Codec | None = None
+        self._loaded: Loaded | None = None
 
-    @abstractmethod
-    def _read(self) -> None:
-        """Sets the data of all stages and what is learned from the training part; called once."""
-
-    @abstractmethod
-    def read_parts(self) -> dict[str, Batches]:
-        """The parts of raw data to evaluate on, by name: encoded by what a checkpoint told, nothing is learned.
+    def read(self, source: str) -> Samples:
+        """Read raw data; pure, and without anything learned.
 
         Raises:
-            DataError: the data does not fit what the checkpoint knows, such as a class that it lacks.
+            DataError: the data is not as expected.
         """
+        raise NotImplementedError(
+            f"{type(self).__name__} must define read(source) and return Samples(inputs, targets=...); one with "
+            "dataloaders of its own is a pl.LightningDataModule"
+        )
 
-    @abstractmethod
-    def describe(self) -> str:
-        """One line: what was found in the data."""
+    def fit_codec(self, train: Samples) -> Codec:
+        """Return a codec fitted on the training samples."""
+        raise NotImplementedError(f"{type(self).__name__} must define fit_codec(train) and return a Codec")
 
-    @abstractmethod
-    def raw_path(self) -> Path:
-        """The file or folder of the raw data."""
-
-    @abstractmethod
-    def val_places(self) -> list[str]:
-        """Where each validation sample stands in the raw data, in order."""
-
-    @abstractmethod
-    def tabulate(self, outputs: Mapping[str, Tensor]) -> pd.DataFrame:
-        """What an evaluation says of each sample, as a row: predictions, and the truth beside them.
+    def load(self, source: str, codec: Codec | None = None) -> Loaded:
+        """Read raw data, fit the codec, and encode each split.
 
         Args:
-            outputs: by name: `preds` (N, num_classes) and `target` (N,), or `forecast`.
+            source: the file or folder.
+            codec: one from a checkpoint: nothing is then learned, and nothing held out.
+
+        Raises:
+            DataError: the data is not as expected, or does not fit the codec.
         """
+        samples = self.read(source)
+        rows = self._split(samples, held_out=codec is None)
+        codec = codec or self.fit_codec(samples.take(rows["train"]))
+        splits = {split: samples.take(own) for split, own in rows.items() if len(own)}
+        sizes = ", ".join(f"{len(own):,} {split}" for split, own in splits.items())
+        return Loaded(
+            codec,
+            {split: codec.batches(own) for split, own in splits.items()},
+            description=f"{sizes} samples",
+            find_places=lambda split: list(splits[split].places or ()),
+        )
+
+    def _split(self, samples: Samples, *, held_out: bool) -> dict[str, NDArray[np.int64]]:
+        splits = np.array(samples.splits or ["train"] * len(samples))
+        rows = {split: np.flatnonzero(splits == split) for split in SPLITS}
+        if held_out and (self.fold is not None or not len(rows["val"])):
+            train = np.union1d(rows["train"], rows["val"])
+            targets = samples.target_tensor()[train]
+            labels = np.zeros(len(train), np.int64) if targets.is_floating_point() else targets.numpy()
+            kept, out = hold_out(
+                labels, np.arange(len(train)), val_fraction=self.val_fraction, fold=self.fold, seed=self.seed
+            )
+            rows["train"], rows["val"] = train[kept], train[out]
+        return rows
 
     @property
-    def units(self) -> dict[str, list[float]] | None:
-        """What undoes the scaling of forecasts; None where nothing is forecast."""
-        return None
+    def codec(self) -> Codec:
+        """Return the codec: fitted by `setup`, or a checkpoint's.
+
+        Raises:
+            NotSetUpError: there is none yet.
+        """
+        if self._codec is None:
+            raise NotSetUpError(f"{type(self).__name__} has no codec before it has read its data: call setup() first")
+        return self._codec
+
+    @property
+    def loaded(self) -> Loaded:
+        """Return what `setup` has read.
+
+        Raises:
+            NotSetUpError: it has read nothing yet.
+        """
+        if self._loaded is None:
+            raise NotSetUpError(f"{type(self).__name__} has not read its data: call setup() first")
+        return self._loaded
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Return the names of the splits that have samples."""
+        return tuple(self.loaded.batches)
+
+    @property
+    def train_data(self) -> Batches:
+        """Return the training samples."""
+        return self.loaded.batches["train"]
+
+    @property
+    def val_data(self) -> Batches:
+        """Return the validation samples."""
+        return self.loaded.batches["val"]
+
+    @property
+    def test_data(self) -> Batches | None:
+        """Return the test samples; None where the data has no test split."""
+        return self.loaded.batches.get("test")
+
+    @property
+    def loss_weights(self) -> list[float] | None:
+        """Return the weight of each class in the loss; None where all weigh 1."""
+        return self.loaded.loss_weights
+
+    def describe(self) -> str:
+        """Return what was found in the data, on one line."""
+        found = "not read yet" if self._loaded is None else self._loaded.description
+        return f"{self.source or type(self).__name__}: {found}"
+
+    def raw_path(self) -> Path:
+        """Return the file or folder of the raw data."""
+        return Path(self.source)
+
+    def find_places(self, split: str) -> list[str]:
+        """Return where each sample of a split stands in the raw data, in order."""
+        return self.loaded.find_places(split)
 
     def remarks(self, scores: Mapping[str, float]) -> list[str]:
-        """What is to be said of the data at the end of a run.
+        """Return lines about the data for the end of a run.
 
         Args:
-            scores: what the best epoch gave, such as `val_loss`, and the test part, such as `test_loss`.
+            scores: those of the best epoch, such as `val_loss`, and of the test split, such as `test_loss`.
         """
         return []
 
     def setup(self, stage: str | None = None) -> None:
-        """Reads the data, the first time."""
-        if not self._ready:
-            self.prepare_data()
-            self._read()
-            self._ready = True
-
-    def train_dataloader(self) -> DataLoader:
-        """Training batches, in a new order each epoch."""
-        return self._loader(self.train_data, shuffle=True)
-
-    def val_dataloader(self) -> DataLoader:
-        """Validation batches: every sample once."""
-        return self._loader(self.val_data, shuffle=False)
-
-    def test_dataloader(self) -> DataLoader:
-        """Test batches: every sample once.
+        """Read the data and fit the codec, the first time.
 
         Raises:
-            ValueError: the data has no test part.
+            DataError: there is a codec already, as from a checkpoint, and this data gives another one.
         """
-        if self.test_data is None:
-            raise ValueError(f"{type(self).__name__}: this data has no test part, only train and val")
-        return self._loader(self.test_data, shuffle=False)
+        if self._loaded is not None:
+            return
+        self.prepare_data()
+        loaded = self.load(self.source)
+        if type(loaded.codec).dummy_batch is Codec.dummy_batch and loaded.codec.input_shape is None:
+            x, _ = next(iter(loaded.batches.values()))[torch.arange(1)]
+            set_input(loaded.codec, x.shape[1:], str(x.dtype).removeprefix("torch."))
+        if self._codec is not None:
+            self._check_same(save_codec(self._codec), loaded.codec)
+        self._codec, self._loaded = loaded.codec, loaded
 
-    def test_on(self, part: Batches) -> None:
-        """Makes a part, such as one of `read_parts`, the test part; no more is read."""
-        self.test_data, self._ready = part, True
+    def load_splits(self) -> Mapping[str, Batches]:
+        """Read the source for an evaluation: its splits as they are, encoded by the codec of a checkpoint.
 
-    def _loader(self, data: Batches, *, shuffle: bool) -> DataLoader:
+        Raises:
+            DataError: the data does not fit the codec, such as a class that it does not know.
+        """
+        self.prepare_data()
+        self._loaded = self.load(self.source, self.codec)
+        return self._loaded.batches
+
+    def _check_same(self, held: Mapping[str, Any], codec: Codec) -> None:
+        if held["state"] != codec.to_dict():
+            raise ChangedDataError(
+                f"'{self.source}' is no longer what the model was trained on: what is learned from its training split "
+                "differs from the checkpoint's. Restore the data, or train again"
+            )
+
+    def train_dataloader(self) -> DataLoader:
+        """Return training batches, in a new order each epoch."""
+        return self.dataloader("train")
+
+    def val_dataloader(self) -> DataLoader:
+        """Return validation batches: every sample once."""
+        return self.dataloader("val")
+
+    def test_dataloader(self) -> DataLoader:
+        """Return test batches: every sample once.
+
+        Raises:
+            ValueError: the data has no test split.
+        """
+        return self.dataloader("test")
+
+    def dataloader(self, split: str, *, shuffle: bool | None = None) -> DataLoader:
+        """Return the batches of a split.
+
+        Args:
+            split: `train`, `val` or `test`.
+            shuffle: whether in another order each epoch; by default for train alone.
+
+        Raises:
+            ValueError: the data has no such split.
+        """
+        if split not in self.loaded.batches:
+            raise ValueError(f"{type(self).__name__}: this data has no {split} split, only {', '.join(self.splits)}")
+        data, shuffle = self.loaded.batches[split], split == "train" if shuffle is None else shuffle
         trainer = self.trainer
         sampler = BatchSampler(
             len(data),
@@ -301,15 +259,15 @@ class DataModule(OneLightning, pl.LightningDataModule, Codec):
             rank=trainer.global_rank if trainer else 0,
             world_size=trainer.world_size if trainer else 1,
             start=self._start if shuffle else lambda: (0, 0),
-            lengths=self.lengths if shuffle else None,
-            weights=self.sample_weights if shuffle else None,
+            lengths=self.loaded.lengths if shuffle else None,
+            weights=self.loaded.sample_weights if shuffle else None,
             with_epoch=shuffle and self.augments,
         )
         loader = ResumableLoader(
             data,  # type: ignore[arg-type]
             sampler=sampler,
             batch_size=None,  # the sampler yields whole batches, and the data answers with whole batches
-            collate_fn=as_it_is,
+            collate_fn=pass_batch,
             num_workers=self.loader_workers,
             pin_memory=self.loader_workers > 0 and torch.cuda.is_available(),
         )
@@ -322,19 +280,36 @@ class DataModule(OneLightning, pl.LightningDataModule, Codec):
         if self.trainer is None:
             return 0, 0
         loop: Any = self.trainer.fit_loop
-        # Not the trainer's current_epoch, which a run that goes on after an epoch corrects only later.
+        # Not the trainer's current_epoch, which a run resumed at the end of an epoch corrects only later.
         epoch = loop.epoch_progress.current.processed
         return epoch, loop.epoch_loop.batch_progress.current.processed if loop.restarting else 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the codec as plain data for a checkpoint."""
+        return {} if self._codec is None else {"codec": save_codec(self._codec)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the codec from a checkpoint; where the data is read already, check that it gives the same one.
+
+        Raises:
+            DataError: the data has changed since.
+            CheckpointError: the codec cannot be built.
+        """
+        held = state_dict.get("codec") or upgrade_codec(type(self).__name__, self.hparams, state_dict)
+        if self._loaded is not None:
+            self._check_same(held, self.codec)
+        else:
+            self._codec = restore_codec(held, own_module(type(self)))
 
     @classmethod
     def from_checkpoint(
         cls, checkpoint: Mapping[str, Any], *, trust: Collection[str] = (), changes: Mapping[str, Any] = {}
     ) -> Self:
-        """Build the DataModule of a checkpoint that is read, with all it learned from its training data, but no data.
+        """Build the DataModule of a checkpoint that is read, with its codec, but no data.
 
         Args:
             checkpoint: what is in the file.
-            trust: packages of one's own whose classes it may name.
+            trust: packages whose classes it may name.
             changes: arguments in the place of the checkpoint's, such as another source.
 
         Raises:
@@ -359,64 +334,98 @@ class DataModule(OneLightning, pl.LightningDataModule, Codec):
         return cls.from_checkpoint(checkpoint, trust=trust, changes=own)
 
 
-SHOWN_CHARS = 60  # of an input, beside its label
+def pass_batch(batch: Any) -> Any:
+    """Return the batch: in place of a loader's collation, and by name, as workers need it."""
+    return batch
 
 
-class LabelledDataModule(DataModule):
-    """Samples with a class each."""
-
-    @property
-    @abstractmethod
-    def class_names(self) -> list[str]:
-        """The names of the classes, in the order of the net's outputs."""
-
-    @property
-    def num_classes(self) -> int:
-        """Number of classes."""
-        return len(self.class_names)
-
-    @property
-    def limits(self) -> list[str]:
-        """What a classifier is not meant for."""
-        return [
-            f"Anything but these {self.num_classes} classes: every input gets one of them, even where none fits.",
-            "Data of another kind or origin than the training's: the scores above say nothing of it; measure them with "
-            "scripts/evaluate.py on labelled data of your own first.",
-            "Decisions about people without a person who looks at them: errors are spread unevenly over groups, and "
-            "nothing here has measured how.",
-        ]
-
-    def tabulate(self, outputs: Mapping[str, Tensor]) -> pd.DataFrame:
-        """A row for each sample: `label`, `predicted`, and the probability of each class."""
-        probabilities, names = outputs["preds"], self.class_names
-        named = {"label": outputs["target"], "predicted": probabilities.argmax(1)}
-        columns = {title: [names[number] for number in numbers.tolist()] for title, numbers in named.items()}
-        return pd.DataFrame(columns).join(pd.DataFrame(probabilities.numpy(), columns=names).add_prefix("probability_"))
-
-    def decode(
-        self, samples: Sequence[Any], predictions: Tensor, quantiles: Sequence[float] = (), *, top: int = 1
-    ) -> pd.DataFrame:
-        """A row for each sample: `label` and `probability`, then `label_2` and so on, and the `file` or the `input`.
-
-        Args:
-            samples: what was encoded.
-            predictions: probabilities (B, num_classes).
-            quantiles: none.
-            top: number of classes to name, the most probable ones.
-        """
-        probabilities, numbers = predictions.topk(top, 1)
-        columns: dict[str, list[Any]] = {}
-        for place in range(top):
-            end = f"_{place + 1}" if place else ""
-            columns[f"label{end}"] = [self.class_names[number] for number in numbers[:, place].tolist()]
-            columns[f"probability{end}"] = [round(value, 6) for value in probabilities[:, place].tolist()]
-        return pd.DataFrame(columns | _shown(samples))
+def keep_plain(module: Any) -> None:
+    """Drop the hyper-parameters that are no plain data: a checkpoint holds nothing else."""
+    for hparams in (module._hparams, module._hparams_initial):
+        for name in list(hparams):
+            try:
+                json.dumps(hparams[name])
+            except TypeError:
+                del hparams[name]
 
 
-def _shown(samples: Sequence[Any]) -> dict[str, list[Any]]:
-    if all(isinstance(sample, Path) for sample in samples):
-        return {"file": [str(sample) for sample in samples]}
-    texts = [sample for sample in samples if isinstance(sample, str)]
-    if len(texts) < len(samples):
-        return {}  # decoded images have no name
-    return {"input": [text if len(text) <= SHOWN_CHARS else f"{text[: SHOWN_CHARS - 3]}..." for text in texts]}
+def find_codec(checkpoint: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return what a checkpoint holds of the codec, in the format of today; None where it has none.
+
+    Lightning stores a DataModule's state under the name of its class.
+    """
+    for value in checkpoint.values():
+        if isinstance(value, dict) and isinstance(value.get("codec"), dict):
+            return value["codec"]
+    hparams = checkpoint.get("datamodule_hyper_parameters", {})
+    name = str(hparams.get("_class_path", "")).rpartition(".")[2]
+    state = checkpoint.get(name)
+    return upgrade_codec(name, hparams, state) if isinstance(state, dict) else None
+
+
+def load_codec(checkpoint: Mapping[str, Any], trust: Collection[str] = ()) -> Codec:
+    """Return the codec of a checkpoint that is read.
+
+    Args:
+        checkpoint: what is in the file.
+        trust: packages whose classes it may name, beside the known ones.
+
+    Raises:
+        UntrustedNameError: it names a class or function that is neither known nor trusted.
+        CheckpointError: it has no codec, or one that cannot be built.
+    """
+    held = find_codec(checkpoint)
+    if held is None:
+        path = checkpoint.get("datamodule_hyper_parameters", {}).get("_class_path")
+        raise CheckpointError(
+            f"the checkpoint has no codec, so raw inputs cannot be encoded: it was trained with {path or 'data'} that "
+            "is no lightfit.DataModule. Make it one, with read() and fit_codec(), and train again; or predict from "
+            "tensors in Python: Model.load(path, net=the_net)"
+        )
+    return restore_codec(held, trust)
+
+
+def rebuild(
+    cls: type[Module], checkpoint: Mapping[str, Any], trust: Collection[str], changes: Mapping[str, Any] = {}
+) -> Module:
+    """Build the DataModule of a checkpoint, with its codec, but no data.
+
+    Args:
+        cls: the class that is expected, or a parent of it.
+        checkpoint: what is in the file.
+        trust: packages whose classes may be built, beside the known ones and that of `cls`.
+        changes: arguments in the place of the checkpoint's, such as another source.
+
+    Raises:
+        UntrustedNameError: it names a class or function that is not known and not trusted.
+        CheckpointError: the checkpoint does not say which, as one of another project or of a model that was trained in
+            Python, or it names a class that cannot be built here.
+    """
+    hparams = dict(checkpoint.get("datamodule_hyper_parameters", {}))
+    if "_class_path" not in hparams:
+        raise CheckpointError(
+            "the checkpoint does not say which DataModule read its data: expected one that `lightfit fit` wrote, not "
+            "one of another project or of a model trained in Python, which predicts there: Model.load(path, "
+            "net=the_net)"
+        )
+    trust = (*trust, *own_module(cls))
+    check_trusted(hparams, trust)
+    path = str(hparams["_class_path"])
+    arguments = {name: value for name, value in hparams.items() if not name.startswith("_")}
+    try:
+        with only_trusted(trust):
+            module = build(path, {**arguments, **changes})
+    except CheckpointError:
+        raise
+    except Exception as error:  # a class of another project, or of another version, fails in any way
+        if changes:
+            raise
+        raise CheckpointError(
+            f"the checkpoint's data is of {path}, which cannot be built here: expected a class of this version of "
+            f"LightFit, or one that can be imported. The cause: {' '.join(str(error).split())}"
+        ) from error
+    if not isinstance(module, cls):
+        raise CheckpointError(f"expected a checkpoint of {cls.__name__}, received one of {type(module).__name__}")
+    if isinstance(module, DataModule):
+        module._codec = load_codec(checkpoint, trust)
+    return module

@@ -9,8 +9,8 @@ from lightfit.errors import DataError
 Ends = tuple[int, int, int]  # the rows at which train, val and test of a series end
 
 
-def part_sizes(ends: Ends) -> tuple[int, int, int]:
-    """Number of rows of train, val and test of a series."""
+def split_sizes(ends: Ends) -> tuple[int, int, int]:
+    """Return the number of rows of train, val and test of a series."""
     train, val, test = ends
     return train, val - train, test - val
 
@@ -18,13 +18,13 @@ def part_sizes(ends: Ends) -> tuple[int, int, int]:
 SPLITS = ("train", "val", "test")
 
 
-def part_rows(part: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
-    """The samples of each part.
+def rows_by_split(split: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
+    """Return the indices of the samples of each split.
 
     Args:
-        part: of each sample the number in `SPLITS`, (N,).
+        split: index in `SPLITS` of each sample, (N,).
     """
-    return {name: np.flatnonzero(part == number) for number, name in enumerate(SPLITS)}
+    return {name: np.flatnonzero(split == index) for index, name in enumerate(SPLITS)}
 
 
 def stratified_split(
@@ -144,7 +144,7 @@ def split_by_time(times: pd.DatetimeIndex, split: tuple[float, ...] | tuple[str,
 
 
 EXPECTED_SPLIT = (
-    "expected --data.split as three fractions such as [0.7,0.1,0.2], three numbers of rows, or two dates, the first of "
+    "expected `split` as three fractions such as [0.7,0.1,0.2], three numbers of rows, or two dates, the first of "
     "val and the first of test"
 )
 

@@ -20,13 +20,18 @@ from lightfit.version import VERSION
 if TYPE_CHECKING:
     from lightfit.datamodules import (
         BadInput,
+        Codec,
         DataError,
         DataModule,
+        ImageCodec,
         ImageDataModule,
         ImageTransforms,
-        LabelledDataModule,
+        LabelCodec,
+        Samples,
+        SeriesCodec,
         SeriesColumns,
         SeriesDataModule,
+        TextCodec,
         TextDataModule,
         Vocabulary,
     )
@@ -47,18 +52,23 @@ if TYPE_CHECKING:
 __all__ = [
     "BadInput",
     "Classifier",
+    "Codec",
     "DataError",
     "DataModule",
     "FineTuning",
     "ImageClassifier",
+    "ImageCodec",
     "ImageDataModule",
     "ImageTransforms",
-    "LabelledDataModule",
+    "LabelCodec",
     "LightModel",
+    "Samples",
+    "SeriesCodec",
     "SeriesColumns",
     "SeriesDataModule",
     "SeriesForecaster",
     "TextClassifier",
+    "TextCodec",
     "TextDataModule",
     "Vocabulary",
     "__version__",
@@ -80,8 +90,8 @@ _find, __dir__ = lazy_names(
     {
         "lightfit.lightning": "use_lightning",
         "lightfit.datamodules": (
-            "BadInput DataError DataModule ImageDataModule ImageTransforms LabelledDataModule SeriesColumns "
-            "SeriesDataModule TextDataModule Vocabulary"
+            "BadInput Codec DataError DataModule ImageCodec ImageDataModule ImageTransforms LabelCodec Samples "
+            "SeriesCodec SeriesColumns SeriesDataModule TextCodec TextDataModule Vocabulary"
         ),
         "lightfit.lightning_modules": (
             "Classifier FineTuning ImageClassifier LightModel SeriesForecaster TextClassifier load_pretrained "

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from lightfit.errors import CheckpointError
-from lightfit.version import FORMAT, VERSION
+from lightfit.version import FORMAT, FORMATS, VERSION
 
 WRITTEN_BY = {"version": VERSION, "format": FORMAT}  # what LightModel puts into its checkpoints
 HPARAMS = ("hyper_parameters", "datamodule_hyper_parameters")
@@ -54,11 +54,11 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         raise CheckpointError(
             f"'{path}' is damaged or forged: expected dicts under 'state_dict', 'lightfit' and {' and '.join(HPARAMS)}"
         )
-    if written.get("format") != FORMAT:
+    if written.get("format") not in FORMATS:
         raise CheckpointError(
             f"'{path}' was written by LightFit {written.get('version')} (checkpoints of format "
-            f"{written.get('format')}), and this is LightFit {VERSION}, which reads those of format {FORMAT}: use that "
-            "version, or train again"
+            f"{written.get('format')}), and this is LightFit {VERSION}, which reads formats "
+            f"{' and '.join(map(str, FORMATS))}: use that version, or train again"
         )
     if str(written.get("version")).startswith("0.1."):
         for key in HPARAMS:

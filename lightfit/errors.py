@@ -28,6 +28,14 @@ class DataError(LightFitError, ValueError):
     """What a file holds is wrong, as against what an argument asks for; the message names the file and the place."""
 
 
+class ChangedDataError(DataError):
+    """Raw data is no longer what a model was trained on."""
+
+
+class NotSetUpError(LightFitError, AttributeError):
+    """A DataModule was asked for what it knows only once it has read its data: call `setup()` first."""
+
+
 class CheckpointError(LightFitError, ValueError):
     """A checkpoint cannot be read, or the model or data that it describes cannot be built."""
 

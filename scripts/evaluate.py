@@ -19,7 +19,7 @@ from lightfit.scripts.cli.quiet import hush
 from lightfit.scripts.training.run_folder import run_of
 
 if TYPE_CHECKING:
-    from lightfit.scripts.evaluation.data import Part
+    from lightfit.scripts.evaluation.data import ChosenSplit
     from lightfit.scripts.evaluation.scores import Evaluation
     from lightfit.scripts.inference.trained import Trained
 
@@ -27,16 +27,16 @@ FILES = ("evaluation.json", "report.html")
 
 
 def main(args: list[str] | None = None) -> int:
-    """The command; returns its exit code."""
+    """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(
         program("evaluate"),
-        description="Evaluate a checkpoint on its data's test or val part, or on other data.",
+        description="Evaluate a checkpoint on the test or val split of its data, or on other data.",
         epilog="--data.* name other data and how it is read, such as --data.source reviews.csv, --data.root photos or "
         "--data.path sales.csv; classes, vocabulary and scaling stay the checkpoint's.",
         allow_abbrev=False,
     )
     parser.add_argument("checkpoint", help="a .ckpt file of a run")
-    parser.add_argument("--split", choices=("test", "val"), help="the part (default: test if there is one, else val)")
+    parser.add_argument("--split", choices=("test", "val"), help="the split (default: test if there is one, else val)")
     parser.add_argument("-o", "--output", type=Path, help="a folder (default: evaluation, in the run's folder)")
     parser.add_argument("--overwrite", action="store_true", help="replace what is there")
     parser.add_argument("--gpus", default="auto", help="auto (default), 0 the CPU, N that many, or ids such as 1,")
@@ -47,7 +47,7 @@ def main(args: list[str] | None = None) -> int:
 
 
 def evaluate(options: argparse.Namespace, rest: list[str]) -> None:
-    """Evaluates, prints the scores, and writes `evaluation.json` and `report.html`; `rest` are the `--data.*`.
+    """Evaluate, print the scores, and write `evaluation.json` and `report.html`; `rest` are the `--data.*`.
 
     Raises:
         UsageError: what was typed cannot be done.
@@ -62,39 +62,39 @@ def evaluate(options: argparse.Namespace, rest: list[str]) -> None:
             check_output(folder / name, overwrite=options.overwrite)
     # Torch and Lightning, imported after what needs neither.
     from lightfit.callbacks.logs.sample_outputs import SampleOutputs
-    from lightfit.scripts.evaluation.data import choose_part
-    from lightfit.scripts.evaluation.scores import evaluate_test, quiet_trainer
+    from lightfit.scripts.evaluation.data import choose_split
+    from lightfit.scripts.evaluation.scores import evaluate_split, quiet_trainer
     from lightfit.scripts.inference.trained import load_trained
 
     hush()
     trained = load_trained(options.checkpoint, options.trust)
-    part = choose_part(trained, rest, options.split)
+    chosen = choose_split(trained, rest, options.split)
     trainer = quiet_trainer(options.gpus, callbacks=[SampleOutputs()])
-    evaluation = evaluate_test(trainer, trained.model, part.data)
+    evaluation = evaluate_split(trainer, trained.model, chosen.data, chosen.name)
     if evaluation is not None:
-        report(evaluation, trained, part, folder)
+        report(evaluation, trained, chosen, folder)
 
 
-def report(evaluation: "Evaluation", trained: "Trained", part: "Part", folder: Path) -> None:
-    """Prints the scores and writes both files."""
+def report(evaluation: "Evaluation", trained: "Trained", chosen: "ChosenSplit", folder: Path) -> None:
+    """Print the scores and write both files."""
     from lightfit.scripts.evaluation.page import as_plain, metric_table, report_page
     from lightfit.version import VERSION
 
-    what = f"{part.name} of {part.source}, {evaluation.num_samples:,} samples"
+    what = f"{chosen.title} of {chosen.source}, {evaluation.num_samples:,} samples"
     print(f"{trained.path}\n{what}\n")
     print(metric_table(evaluation).to_string(index=False, na_rep="", float_format="{:.4f}".format))
     for name, table in evaluation.tables.items():
         if len(table) <= 24 and table.shape[1] <= 12:
             print(f"\n{name}\n{table.to_string(index=False, na_rep='', float_format='{:.4f}'.format)}")
     if evaluation.headline:
-        print(f"\n{evaluation.in_words}")
+        print(f"\n{evaluation.format_headline()}")
     folder.mkdir(parents=True, exist_ok=True)
-    names = {"checkpoint": str(trained.path), "part": part.name, "source": part.source}
+    names = {"checkpoint": str(trained.path), "split": chosen.title, "source": chosen.source}
     with output_file(folder / FILES[0]) as path:
         written = names | {"trained_by": trained.version, "evaluated_by": VERSION} | as_plain(evaluation)
         path.write_text(json.dumps(written, indent=1, ensure_ascii=False, allow_nan=False), encoding="utf-8")
     with output_file(folder / FILES[1]) as path:
-        title = f"{type(trained.model.net).__name__} on {part.source}"
+        title = f"{type(trained.model.net).__name__} on {chosen.source}"
         subtitle = f"{what}; checkpoint {trained.path}, by LightFit {trained.version}"
         page = report_page(evaluation, title=title, subtitle=subtitle, configuration=trained.configuration)
         path.write_text(page, encoding="utf-8")

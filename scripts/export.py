@@ -28,7 +28,7 @@ TOLERANCE = 1e-4
 
 
 def main(args: list[str] | None = None) -> int:
-    """The command; returns its exit code."""
+    """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(
         program("export"),
         description="Export a checkpoint for other runtimes, and compare the file's predictions with the checkpoint's.",
@@ -48,7 +48,7 @@ def main(args: list[str] | None = None) -> int:
 
 
 def export(options: argparse.Namespace) -> None:
-    """Writes the file and compares; a file whose predictions are others is not kept.
+    """Write the file and compare; a file whose predictions differ is not kept.
 
     Raises:
         UsageError: what was typed cannot be done.
@@ -79,26 +79,26 @@ def export(options: argparse.Namespace) -> None:
 
 
 def samples_of(trained: "Trained", inputs: list[str] | None) -> tuple["Tensor", str]:
-    """Samples to compare on, as the net gets them, and what they are.
+    """Return samples to compare on, as the net gets them, and a description of them.
 
     Raises:
         UsageError: the inputs hold none.
     """
     import torch
 
-    from lightfit.scripts.evaluation.data import choose_part
+    from lightfit.scripts.evaluation.data import choose_split
+    from lightfit.scripts.inference.inputs import inputs_for
 
     if inputs:
-        samples = trained.data.read_inputs(inputs)[:NUM_SAMPLES]
-        return trained.data.encode(samples), f"{len(samples)} samples of {', '.join(inputs)}"
+        samples = inputs_for(trained).read(inputs)[:NUM_SAMPLES]
+        return trained.codec.encode(samples), f"{len(samples)} samples of {', '.join(inputs)}"
     try:
-        part = choose_part(trained, [], "val")
+        chosen = choose_split(trained, [], "val")
     except (OSError, ValueError, LookupError, UsageError) as error:  # the data is not here: a checkpoint is enough
-        print(f"the data is not here ({error}): comparing on two samples made up, or give some by --input")
-        return trained.data.example_batch(), "samples made up"
-    assert part.data.test_data is not None
-    x, _ = part.data.test_data[torch.arange(min(NUM_SAMPLES, len(part.data.test_data)))]
-    return x, f"{len(x)} samples of val of {part.source}"
+        print(f"the data is not here ({error}): comparing on a dummy batch of two samples, or give some by --input")
+        return trained.codec.dummy_batch(), "a dummy batch"
+    x, _ = chosen.batches[torch.arange(min(NUM_SAMPLES, len(chosen.batches)))]
+    return x, f"{len(x)} samples of val of {chosen.source}"
 
 
 if __name__ == "__main__":

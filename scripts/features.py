@@ -16,7 +16,7 @@ from lightfit.scripts.cli.quiet import hush
 
 
 def main(args: list[str] | None = None) -> int:
-    """The command; returns its exit code."""
+    """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(
         program("features"), description="Feature maps of one sample, from a checkpoint alone.", allow_abbrev=False
     )
@@ -34,7 +34,7 @@ def main(args: list[str] | None = None) -> int:
 
 
 def draw(options: argparse.Namespace) -> None:
-    """Writes the picture.
+    """Write the picture.
 
     Raises:
         UsageError: what was typed cannot be done.
@@ -49,12 +49,13 @@ def draw(options: argparse.Namespace) -> None:
     from lightfit.callbacks import feature_maps, plot_feature_maps
     from lightfit.callbacks.pictures.plots import write_png
     from lightfit.callbacks.pictures.protocols import Denormalises, NamesPositions
+    from lightfit.scripts.inference.inputs import inputs_for
     from lightfit.scripts.inference.trained import load_trained
 
     hush()
     trained = load_trained(options.checkpoint, options.trust)
-    data, model = trained.data, trained.model
-    x = data.encode(data.read_inputs([options.input])[:1])
+    codec, model = trained.codec, trained.model
+    x = codec.encode(inputs_for(trained).read([options.input])[:1])
     assert model.net is not None
     maps = feature_maps(model.net, x, options.layers)
     if not maps:
@@ -62,8 +63,8 @@ def draw(options: argparse.Namespace) -> None:
     figure = plot_feature_maps(
         maps,
         num_maps=options.num_maps,
-        image=data.denormalise(x)[0].permute(1, 2, 0) if isinstance(data, Denormalises) else None,
-        ticks=data.ticks(x[0]) if isinstance(data, NamesPositions) else None,
+        image=codec.denormalise(x)[0].permute(1, 2, 0) if isinstance(codec, Denormalises) else None,
+        ticks=codec.ticks(x[0]) if isinstance(codec, NamesPositions) else None,
     )
     write_png(figure.pixels(), options.output)
     for name, value in maps.items():

@@ -10,7 +10,8 @@ from typing import Any
 if __name__ == "__main__":  # run as a file: classes of your own come from the working directory, ours from this clone
     sys.path[:1] = [str(Path.cwd()), str(Path(__file__).resolve().parents[1])]
 
-from lightfit.errors import UsageError
+from lightfit.errors import DataError, UsageError
+from lightfit.scripts.cli.arguments import register_flags
 from lightfit.scripts.cli.command import program
 from lightfit.scripts.cli.exit_codes import exit_code
 from lightfit.scripts.cli.flags import add_trust
@@ -23,7 +24,7 @@ READ_BYTES = 2**20
 
 
 def main(args: list[str] | None = None) -> int:
-    """The command; returns its exit code: 1 where an input could not be predicted."""
+    """Run the command and return its exit code: 1 where an input could not be predicted."""
     parser = argparse.ArgumentParser(
         program("predict"), description="Predict from a checkpoint alone.", allow_abbrev=False
     )
@@ -31,7 +32,8 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument(
         "inputs",
         nargs="+",
-        help="images or folders of them; texts, lines (.txt), tables (.csv, .tsv, .jsonl); tables of series; or - for "
+        help="images or folders of them; texts, lines (.txt), tables (.csv, .tsv, .jsonl); tables of series; files "
+        "of a custom format; or - for "
         "standard input: lines of text, names of images, or a CSV of series",
     )
     parser.add_argument("--column", help="the texts' column of a table: a name, or a position from 0 without a header")
@@ -47,7 +49,7 @@ def main(args: list[str] | None = None) -> int:
 
 
 def predict(options: argparse.Namespace) -> None:
-    """Reads the checkpoint, then the inputs one batch after the other, and writes a row for each, in order.
+    """Read the checkpoint, then the inputs batch by batch, and write a row for each, in order.
 
     Raises:
         UsageError: what was typed cannot be done.
@@ -58,21 +60,22 @@ def predict(options: argparse.Namespace) -> None:
     if options.output is not None:
         check_output(options.output, overwrite=options.overwrite, suffixes=(".csv",))
     # Torch and Lightning, imported after what needs neither.
-    from lightfit.datamodules import DataError, LabelledDataModule, TextDataModule
+    from lightfit.scripts.inference.inputs import inputs_for
     from lightfit.scripts.inference.predictor import Predictor, devices_of
     from lightfit.scripts.inference.rows import check_top, predict_rows
     from lightfit.scripts.inference.trained import load_trained
 
     hush()
     trained = load_trained(options.checkpoint, options.trust)
-    check_top(options.top, trained.data)
+    check_top(options.top, trained.codec)
+    register_flags({"text_column": "--column"})
     column = int(options.column) if (options.column or "").isdecimal() else options.column
-    predictor = Predictor(trained.model, trained.data, devices_of(options.gpus))
-    inputs = trained.data.stream_inputs(options.inputs, column)
+    predictor = Predictor(trained.model, trained.codec, devices_of(options.gpus))
+    inputs = inputs_for(trained).stream(options.inputs, column)
     problems: list[str] = []
     rows = predict_rows(predictor, inputs, batch_size=options.batch_size, top=options.top)
-    texts = ["input"] if isinstance(trained.data, TextDataModule) else []  # may be long: their row's number tells them
-    total = estimate(options.inputs) if isinstance(trained.data, LabelledDataModule) else None  # of series: not known
+    texts = ["input"] if trained.codec.domain == "text" else []  # may be long: their row's number identifies them
+    total = None if trained.codec.domain == "series" else estimate(options.inputs)  # tables hold any number of series
     num_inputs = write(with_bar(rows, problems, total), options.output, without=texts)
     if problems:
         raise DataError(
@@ -82,7 +85,7 @@ def predict(options: argparse.Namespace) -> None:
 
 
 def estimate(inputs: list[str]) -> int | None:
-    """About how many inputs there are: lines of files, files of folders; None where standard input is among them."""
+    """Estimate the number of inputs: lines of files, files of folders; None where standard input is among them."""
     total = 0
     for path in map(Path, inputs):
         if str(path) == "-":
@@ -98,7 +101,7 @@ def estimate(inputs: list[str]) -> int | None:
 
 
 def with_bar(rows: Iterable[Any], problems: list[str], total: int | None) -> Iterator[Any]:
-    """The tables of `predict_rows` with their number of inputs, while a bar moves and problems are noted.
+    """Yield the tables of `predict_rows` with their number of inputs; move a progress bar and collect the problems.
 
     Args:
         rows: what `predict_rows` yields.
@@ -116,7 +119,7 @@ def with_bar(rows: Iterable[Any], problems: list[str], total: int | None) -> Ite
 
 
 def write(tables: Iterable[Any], output: Path | None, *, without: list[str]) -> int:
-    """Writes tables below each other as a CSV, without some columns, or prints them; returns the number of inputs."""
+    """Write tables as one CSV, without some columns, or print them; return the number of inputs."""
     num_inputs = num_rows = 0
     if output is None:
         for table, num in tables:

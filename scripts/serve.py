@@ -24,7 +24,7 @@ STOP_S = 30  # that requests in flight have to be finished
 
 
 def main(args: list[str] | None = None) -> int:
-    """The command; returns its exit code."""
+    """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(program("serve"), description="Serve a checkpoint over HTTP.", allow_abbrev=False)
     parser.add_argument("checkpoint", help="a .ckpt file of a run")
     parser.add_argument(
@@ -43,7 +43,7 @@ def main(args: list[str] | None = None) -> int:
 
 
 def serve(options: argparse.Namespace) -> None:
-    """Listens until it is stopped by Ctrl-C or SIGTERM, then finishes what is in flight.
+    """Listen until stopped by Ctrl-C or SIGTERM, then finish the requests in flight.
 
     Raises:
         UsageError: what was typed cannot be done, such as a port that is in use.
@@ -63,8 +63,8 @@ def serve(options: argparse.Namespace) -> None:
 
         hush()
         trained = load_trained(options.checkpoint, options.trust)
-        predictor = Predictor(trained.model, trained.data, devices_of(options.gpus))
-        predictor(trained.data.example_batch())  # the first call allocates, and would keep a client waiting
+        predictor = Predictor(trained.model, trained.codec, devices_of(options.gpus))
+        predictor(trained.codec.dummy_batch())  # the first call allocates, and would keep a client waiting
         limits = Limits(options.max_batch_size, options.wait_ms / 1000, options.max_bytes, options.max_inputs)
         app = make_app(trained, predictor, limits)
         level = "info" if options.debug else "warning"
@@ -78,7 +78,7 @@ def serve(options: argparse.Namespace) -> None:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that is bound to an address.
+    """Return a socket that is bound to an address.
 
     Raises:
         UsageError: it is in use, or is none of this machine's.

@@ -12,9 +12,9 @@ import torch
 from conftest import make_images, make_reviews, make_series, write_csv
 from fastapi.testclient import TestClient
 
-from lightfit.datamodules import LabelledDataModule
+from lightfit.datamodules import LabelCodec
 from lightfit.scripts.evaluate import main as evaluate
-from lightfit.scripts.evaluation.data import choose_part
+from lightfit.scripts.evaluation.data import choose_split
 from lightfit.scripts.export import main as export
 from lightfit.scripts.inference.predictor import Predictor
 from lightfit.scripts.inference.trained import Trained, load_trained
@@ -52,22 +52,21 @@ def test_evaluation_onnx_and_http_agree(task: str, metric: str, held: Callable[[
     evaluated = next(row["value"] for row in rows if row["metric"] == metric)
 
     assert export([checkpoint, "--format", "onnx", "-o", "model.onnx"]) == 0
-    part = choose_part(known, [OTHER[task]], None).data.test_data
-    assert part is not None
-    x, y = part[torch.arange(len(part))]
+    batches = choose_split(known, [OTHER[task]], None).batches
+    x, y = batches[torch.arange(len(batches))]
     (predictions,) = onnxruntime.InferenceSession("model.onnx").run(None, {"x": x.numpy()})
     assert score(task, predictions, y) == pytest.approx(evaluated, rel=1e-5)
 
-    predictor = Predictor(known.model, known.data, [torch.device("cpu")])
+    predictor = Predictor(known.model, known.codec, [torch.device("cpu")])
     with TestClient(make_app(known, predictor, Limits(8, 0.001, max_bytes=10**7, max_inputs=1000))) as asked:
-        if isinstance(known.data, LabelledDataModule):
-            over_http = labels_over_http(asked, task, known.data.class_names)
+        if isinstance(known.codec, LabelCodec):
+            over_http = labels_over_http(asked, task, known.codec.class_names)
             assert score(task, over_http, y) == pytest.approx(evaluated, abs=1e-6)
         else:
             # The server forecasts what comes after a table: of all but the last day, the last window.
             rows_sent = json.loads(pd.read_csv("new.csv").head(96).to_json(orient="records"))
             (forecast,) = asked.post("/predict", json={"rows": rows_sent}).json()["predictions"]
-            window = known.data.unscale(torch.from_numpy(predictions[-1, ..., 1])).numpy()[:, 0]  # type: ignore[attr-defined]
+            window = known.codec.unscale(torch.from_numpy(predictions[-1, ..., 1])).numpy()[:, 0]  # type: ignore[attr-defined]
             assert [row["load"] for row in forecast] == pytest.approx(window.tolist(), rel=1e-5)
 
 

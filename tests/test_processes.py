@@ -244,8 +244,8 @@ def test_a_process_that_fails_ends_the_others(rank: int, folder: Path) -> None:
 EVALUATION = """
 import json, sys
 from lightfit.callbacks.logs.sample_outputs import SampleOutputs
-from lightfit.scripts.evaluation.scores import evaluate_test, quiet_trainer
-from lightfit.scripts.evaluation.data import choose_part
+from lightfit.scripts.evaluation.scores import evaluate_split, quiet_trainer
+from lightfit.scripts.evaluation.data import choose_split
 from lightfit.scripts.evaluation.page import as_plain
 from lightfit.scripts.inference.trained import load_trained
 
@@ -253,9 +253,9 @@ if __name__ == "__main__":
     num_processes, checkpoint, flag, source = int(sys.argv[1]), *sys.argv[2:]
     several = {"devices": num_processes, "strategy": "ddp"} if num_processes > 1 else {}
     trained = load_trained(checkpoint, ["nets"])
-    part = choose_part(trained, [flag, source, "--data.batch_size", "4"], None)
+    part = choose_split(trained, [flag, source, "--data.batch_size", "4"], None)
     trainer = quiet_trainer("0", callbacks=[SampleOutputs()], **several)
-    evaluation = evaluate_test(trainer, trained.model, part.data)
+    evaluation = evaluate_split(trainer, trained.model, part.data, part.name)
     if evaluation is not None:
         open(f"{num_processes}.json", "w").write(json.dumps(as_plain(evaluation)))
 """

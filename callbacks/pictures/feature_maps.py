@@ -9,7 +9,7 @@ from lightfit.lightning import OneLightning, pl
 
 from .layers import Recorder, choose_layers
 from .plots import Plot, check_every, epoch_due, net_of, publish
-from .protocols import NamesPositions, pictures
+from .protocols import NamesPositions, find_codec, pictures
 
 MAX_TICKS = 60
 
@@ -120,7 +120,7 @@ class FeatureMaps(OneLightning, pl.Callback):
             return
         maps = self._close().outputs
         x = batch[0] if isinstance(batch, (tuple, list)) else batch
-        data = getattr(trainer, "datamodule", None)
+        data = find_codec(trainer)
         figure = plot_feature_maps(
             maps,
             num_maps=self.num_maps,

@@ -1,6 +1,6 @@
 """What a run's data can say of itself to those who look on; callbacks do without where it cannot."""
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -42,21 +42,27 @@ class Unscales(Protocol):
         """Scaled targets (..., C) in their own units."""
 
 
+def find_codec(trainer: pl.Trainer) -> Any:
+    """Return the codec of the run's data, or the data itself where it has none; None without a DataModule."""
+    data = getattr(trainer, "datamodule", None)
+    return getattr(data, "codec", None) or data
+
+
 def target_names(trainer: pl.Trainer, num_targets: int) -> list[str]:
     """What the run's data calls its targets; their numbers where it does not say."""
-    data = getattr(trainer, "datamodule", None)
+    data = find_codec(trainer)
     return data.target_names if isinstance(data, Unscales) else [str(number) for number in range(num_targets)]
 
 
 def unscaled(trainer: pl.Trainer, y: Tensor) -> Tensor:
     """Targets (..., C) as the run's data undoes its scaling; as they are without such data."""
-    data = getattr(trainer, "datamodule", None)
+    data = find_codec(trainer)
     return data.unscale(y) if isinstance(data, Unscales) else y
 
 
 def class_names(trainer: pl.Trainer, num_classes: int) -> list[str]:
     """What the run's data calls its classes; their numbers where it does not say."""
-    data = getattr(trainer, "datamodule", None)
+    data = find_codec(trainer)
     names = data.class_names if isinstance(data, NamesClasses) else []
     return list(names) if len(names) >= num_classes else [str(number) for number in range(num_classes)]
 
@@ -66,7 +72,7 @@ def pictures(trainer: pl.Trainer, x: Tensor) -> Tensor:
 
     As the run's data undoes its normalisation; without such data each image is stretched to the range.
     """
-    data = getattr(trainer, "datamodule", None)
+    data = find_codec(trainer)
     x = x.detach()
     if isinstance(data, Denormalises):
         x = data.denormalise(x)

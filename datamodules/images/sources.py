@@ -51,12 +51,10 @@ def locate(root: str, data_dir: Path) -> None:
     if root in PUBLISHED:
         _published(root, data_dir, train=True, download=True)
     elif not root:
-        raise NotFoundError(
-            "which images? --data.root takes a folder or a zip of <split>/<class>/*.jpg or <class>/*.jpg"
-        )
+        raise NotFoundError("which images? `root` takes a folder or a zip of <split>/<class>/*.jpg or <class>/*.jpg")
     elif root != DIGITS and not Path(root).exists():
         raise FileNotFoundError(
-            f"no folder or zip at '{root}' (looked from '{Path.cwd()}'); --data.root takes a folder or a zip of "
+            f"no folder or zip at '{root}' (looked from '{Path.cwd()}'); `root` takes a folder or a zip of "
             f"<split>/<class>/*.jpg, or one of the names {', '.join([DIGITS, *PUBLISHED])}"
         )
 
@@ -103,7 +101,7 @@ def _own(path: Path, data_dir: Path, *, cache_bytes: int, on_error: str) -> Imag
     if bad and on_error == "raise":
         raise DataError(
             f"{len(bad)} of {len(names)} images in '{path}' cannot be read. The first: {bad[0]}. Correct or delete "
-            "them, or leave them out with --data.on_error skip"
+            "them, or leave them out with `on_error` skip"
         )
     good = [number for number, problem in enumerate(problems) if not problem]
     sizes, names = found["sizes"][good], [names[number] for number in good]
@@ -170,5 +168,5 @@ def _published(name: str, data_dir: Path, *, train: bool, download: bool) -> dat
         raise ConnectionError(
             f"could not download {name} ({' '.join(str(error).split())}). Without a network, put "
             f"'{data_dir.absolute() / FILES[name]}' there by hand and run the command again, or name a folder or zip "
-            "of images by --data.root"
+            "of images by `root`"
         ) from error

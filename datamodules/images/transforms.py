@@ -107,30 +107,53 @@ class ImageTransforms:
         return math.ceil(2 * max(size) / smallest)
 
     def in_evaluation(self, x: Tensor, size: Size) -> Tensor:
-        """Images (..., H, W) uint8 to (..., h, w) uint8: scaled, and the centre cut out; as they are if they have
-        the size already and none was asked for."""
-        height, width = x.shape[-2:]
-        scale = max(size[0] / height, size[1] / width) * self.border
-        # The shorter side to the nearest pixel and the longer one cut, as torchvision's Resize does.
-        scaled = [max(int(height * scale + 1e-6), size[0]), max(int(width * scale + 1e-6), size[1])]
-        if scaled[0] * scaled[1] > MAX_PIXELS:
-            raise DataError(
-                f"an image of {width} x {height} pixels would be scaled to {scaled[1]:,} x {scaled[0]:,}, more "
-                f"than the {MAX_PIXELS:,} pixels that are worked on: too narrow, or too large a resize"
-            )
-        if scaled != [height, width]:
-            x = F.resize(x, scaled, antialias=True)
-        return F.center_crop(x, list(size))
+        """Return images (..., H, W) uint8 resized and their centre cropped, as `resize_and_crop`."""
+        return resize_and_crop(x, size, border=self.border)
 
     def normalise(self, x: Tensor, out: Tensor | None = None) -> Tensor:
-        """Pixels (B, 3, h, w) in [0, 255] to float32 around 0, written to `out` if it is there."""
-        mean, std = (torch.tensor(values, device=x.device).view(3, 1, 1) for values in (self.mean, self.std))
-        return torch.sub(x.float(), 255 * mean, out=out).div_(255 * std)
+        """Return pixels (B, 3, h, w) in [0, 255] normalised, float32; in `out` if that is given."""
+        return normalise(x, self.mean, self.std, out)
 
     def denormalise(self, x: Tensor) -> Tensor:
-        """Back to colours in [0, 1], (B, 3, h, w) float32."""
-        mean, std = (torch.tensor(values, device=x.device).view(3, 1, 1) for values in (self.mean, self.std))
-        return (x.float() * std + mean).clamp(0, 1)
+        """Return normalised pixels as colours in [0, 1], (B, 3, h, w) float32."""
+        return denormalise(x, self.mean, self.std)
+
+
+def resize_and_crop(x: Tensor, size: Size, *, border: float) -> Tensor:
+    """Return images (..., H, W) uint8 resized to cover `border` times the size, and their centre, (..., h, w) uint8.
+
+    Unchanged where they have the size already and `border` is 1.
+
+    Raises:
+        DataError: the image is so narrow that it would have too many pixels.
+    """
+    height, width = x.shape[-2:]
+    scale = max(size[0] / height, size[1] / width) * border
+    # The shorter side to the nearest pixel and the longer one cut, as torchvision's Resize does.
+    scaled = [max(int(height * scale + 1e-6), size[0]), max(int(width * scale + 1e-6), size[1])]
+    if scaled[0] * scaled[1] > MAX_PIXELS:
+        raise DataError(
+            f"an image of {width} x {height} pixels would be scaled to {scaled[1]:,} x {scaled[0]:,}, more "
+            f"than the {MAX_PIXELS:,} pixels that are worked on: too narrow, or too large a resize"
+        )
+    if scaled != [height, width]:
+        x = F.resize(x, scaled, antialias=True)
+    return F.center_crop(x, list(size))
+
+
+Colours = tuple[float, float, float]
+
+
+def normalise(x: Tensor, mean: Colours, std: Colours, out: Tensor | None = None) -> Tensor:
+    """Return pixels (B, 3, h, w) in [0, 255] as float32 of mean 0 and deviation 1, in `out` if that is given."""
+    offset, scale = (torch.tensor(values, device=x.device).view(3, 1, 1) for values in (mean, std))
+    return torch.sub(x.float(), 255 * offset, out=out).div_(255 * scale)
+
+
+def denormalise(x: Tensor, mean: Colours, std: Colours) -> Tensor:
+    """Return normalised pixels as colours in [0, 1], (B, 3, h, w) float32."""
+    offset, scale = (torch.tensor(values, device=x.device).view(3, 1, 1) for values in (mean, std))
+    return (x.float() * scale + offset).clamp(0, 1)
 
 
 def choose_size(size: int | Literal["auto"] | None, sizes: NDArray[np.int64], places: list[str]) -> Size:
@@ -155,5 +178,5 @@ def choose_size(size: int | Literal["auto"] | None, sizes: NDArray[np.int64], pl
     (height, width), (other_height, other_width) = sizes[0].tolist(), sizes[others[0]].tolist()
     raise DataError(
         f"images of different sizes, and no size is set: '{places[0]}' has {width} x {height} pixels, "
-        f"'{places[others[0]]}' {other_width} x {other_height}; choose one by --data.transforms.size, such as 224"
+        f"'{places[others[0]]}' {other_width} x {other_height}; choose one by `transforms.size`, such as 224"
     )

@@ -72,7 +72,7 @@ def complete(times: pd.DatetimeIndex, freq: str | None, place: str) -> pd.Dateti
         expected = f"a step of {freq} from {times[0]} on"
     raise DataError(
         f"{place}: irregular time steps: {odd[0]} is not {expected}. Correct the time stamps, name their frequency "
-        f"by --data.freq, or take each row as a step by --data.freq {ROWS}"
+        f"by `freq`, or take each row as a step by `freq` {ROWS}"
     )
 
 
@@ -92,8 +92,8 @@ def season_of(freq: str) -> int:
     return whole // step
 
 
-def go_on(times: pd.DatetimeIndex, freq: str, num_steps: int) -> pd.DatetimeIndex:
-    """The time stamps that come after the last one; by the median step where each row is one."""
+def continue_steps(times: pd.DatetimeIndex, freq: str, num_steps: int) -> pd.DatetimeIndex:
+    """Return the time stamps that follow the last one; by the median step where each row is one."""
     step = pd.Series(times[1:] - times[:-1]).median() if freq == ROWS else freq
     return pd.date_range(times[-1], periods=num_steps + 1, freq=step)[1:]
 
@@ -106,7 +106,7 @@ def _in_words(step: pd.Timedelta) -> str:
     raise AssertionError(step)  # a Timedelta is a number of nanoseconds
 
 
-HINT = "Fill it by --data.fill interpolate (or forward, or mask, which leaves it out of loss and scores)"
+HINT = "Fill it by `fill` interpolate (or forward, or mask, which leaves it out of loss and scores)"
 
 
 def fill_gaps(series: Series, names: tuple[str, ...], freq: str | None, fill: str, place: str) -> Series:

@@ -1,21 +1,24 @@
-"""Series in time to windows of the past and what came after them."""
+"""Series in time as windows of the past and what came after them."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 
 from lightfit.errors import DataError
 
-from ..base import DATA_DIR, Batches
-from ..splits import SPLITS, Ends, part_sizes, rolling_fold, split_by_time
+from ..base import DATA_DIR, DataModule
+from ..codec import Codec
+from ..samples import Loaded
+from ..splits import SPLITS, Ends, rolling_fold, split_by_time, split_sizes
 from .calendar import common_freq, fill_gaps
-from .codec import ForecastDataModule, difference, known_series, until_last_target
+from .codec import SeriesCodec, difference, known_series, until_last_target
 from .naive import naive_lines
-from .scaler import SeriesState, learn_state
+from .scaler import SeriesState, fit_state
 from .sources import locate
 from .table import Roles, Series, SeriesColumns, choose_roles, read_frame, split_series
 from .windows import SeriesBatches, window_starts
@@ -23,46 +26,46 @@ from .windows import SeriesBatches, window_starts
 NAMES_SHOWN = 8
 
 
-def cut_parts(
+def find_windows(
     series: list[Series], ends: list[Ends], state: SeriesState, *, stride: int
 ) -> dict[str, NDArray[np.int64]]:
-    """First rows of the windows of train, val and test, of all series below each other.
+    """Return the first rows of the windows of train, val and test, of all series below each other.
 
     Windows of which no target is known are left out.
 
     Raises:
-        DataError: a part that is to have rows has no window.
+        DataError: a split that is to have rows has no window.
     """
     length, num_targets = state.lookback + state.horizon, len(state.roles.targets)
-    parts: dict[str, list[NDArray[np.int64]]] = {part: [] for part in SPLITS}
+    splits: dict[str, list[NDArray[np.int64]]] = {split: [] for split in SPLITS}
     first = 0
     for item, own in zip(series, ends, strict=True):
         known = np.concatenate([[0], (~np.isnan(item.values[:, :num_targets])).any(1).cumsum()])
-        for part, begin, end in zip(SPLITS, (0, *own), own, strict=False):
+        for split, begin, end in zip(SPLITS, (0, *own), own, strict=False):
             starts = window_starts(
                 (begin, end),
                 lookback=state.lookback,
                 horizon=state.horizon,
-                stride=stride if part == "train" else 1,
+                stride=stride if split == "train" else 1,
             )
             seen = known[starts + length] > known[starts + state.lookback]
-            parts[part].append(starts[seen] + first)
+            splits[split].append(starts[seen] + first)
         first += len(item.times)
-    found = {part: np.concatenate(starts) for part, starts in parts.items()}
-    for number, part in enumerate(SPLITS):
-        rows = max(part_sizes(own)[number] for own in ends)
-        if rows and not len(found[part]):
-            needed = length if part == "train" else state.horizon
+    found = {split: np.concatenate(starts) for split, starts in splits.items()}
+    for index, split in enumerate(SPLITS):
+        rows = max(split_sizes(own)[index] for own in ends)
+        if rows and not len(found[split]):
+            needed = length if split == "train" else state.horizon
             raise DataError(
-                f"{part} has {rows:,} rows, and a window takes {needed:,}: "
-                + (f"lookback {state.lookback} and horizon {state.horizon}" if part == "train" else "the horizon")
-                + ". Bring more rows, give a smaller --data.lookback or --data.horizon, or move --data.split"
+                f"{split} has {rows:,} rows, and a window takes {needed:,}: "
+                + (f"lookback {state.lookback} and horizon {state.horizon}" if split == "train" else "the horizon")
+                + ". Add rows, reduce `lookback` or `horizon`, or move `split`"
             )
     return found
 
 
 def window_places(series: list[Series], starts: NDArray[np.int64], lookback: int) -> list[str]:
-    """The series and the time stamp of the first step to forecast, of windows.
+    """Return the series and the time stamp of the first step to forecast, of windows.
 
     Args:
         series: all series, below each other.
@@ -76,9 +79,9 @@ def window_places(series: list[Series], starts: NDArray[np.int64], lookback: int
 def describe_series(
     series: list[Series], ends: list[Ends], state: SeriesState, sizes: Mapping[str, int], ignored: list[str]
 ) -> str:
-    """What was found: rows, series, steps and span, columns, windows of each part, what is not used."""
+    """Describe what was found: rows, series, steps and span, columns, windows of each split, what is not used."""
     begin, end = min(item.times[0] for item in series), max(item.times[-1] for item in series)
-    rows = {part: sum(part_sizes(own)[number] for own in ends) for number, part in enumerate(SPLITS)}
+    rows = {split: sum(split_sizes(own)[index] for own in ends) for index, split in enumerate(SPLITS)}
     roles = state.roles
     named = {"target": roles.targets, "past": roles.past, "known": roles.known}
     described = [
@@ -87,10 +90,10 @@ def describe_series(
         + f", {begin} to {end} by {state.freq}",
         *(f"{kind}: {_few(names)}" for kind, names in named.items() if names),
         f"lookback {state.lookback}, horizon {state.horizon}, season {state.season}",
-        ", ".join(f"{sizes[part]:,} {part} windows on {rows[part]:,} rows" for part in SPLITS if rows[part]),
+        ", ".join(f"{sizes[split]:,} {split} windows on {rows[split]:,} rows" for split in SPLITS if rows[split]),
     ]
     if not rows["val"]:
-        described.append("no val, so that training is watched on its own windows")
+        described.append("no val, so training windows serve as validation")
     if ignored:
         described.append(f"not used: {_few(ignored)}")
     return "; ".join(described)
@@ -102,10 +105,10 @@ def _few(names: Sequence[str]) -> str:
     )
 
 
-class SeriesDataModule(ForecastDataModule):
+class SeriesDataModule(DataModule):
     """Series in time: x (B, lookback, F) float32, y (B, horizon, C) float32, both scaled.
 
-    The targets are the first C columns of x. Scaling comes from the training part alone; time is split by time.
+    The targets are the first C columns of x. Scaling comes from the training split alone; time is split by time.
 
     Args:
         path: a table (.csv, .tsv, .parquet) with a column of time stamps, or a published series: seattle-temps
@@ -125,8 +128,8 @@ class SeriesDataModule(ForecastDataModule):
         season: number of steps in a season; null: a day, a week or a year, as the frequency suggests.
         batch_size: number of windows in a batch, on each device.
         fold: a fold of a cross-validation, such as 2/5: of 6 blocks of train and val, train is the first 2 and val the
-            third; fit.py --folds runs them all.
-        seed: seed of the order; the command line sets it from --seed_everything.
+            third.
+        seed: seed of the order.
     """
 
     source_argument = "path"
@@ -151,10 +154,9 @@ class SeriesDataModule(ForecastDataModule):
         fold: str | None = None,
         seed: int = 0,
     ) -> None:
-        super().__init__(batch_size=batch_size, seed=seed)
+        super().__init__(path, batch_size=batch_size, fold=fold, seed=seed)
         check_least(1, lookback=lookback, horizon=horizon, stride=stride, season=season)
         check_least(0, diff=diff)
-        self.path = path
         self.target = (target,) if isinstance(target, str) else tuple(target)
         self.columns = columns
         self._asked = {"lookback": lookback, "horizon": horizon, "season": season}
@@ -164,96 +166,107 @@ class SeriesDataModule(ForecastDataModule):
         self.scale = scale
         self.fill = fill
         self.freq = freq
-        self.fold = fold
+
+    @property
+    def codec(self) -> SeriesCodec:
+        """Return the codec: fitted by `setup`, or a checkpoint's."""
+        codec = super().codec
+        assert isinstance(codec, SeriesCodec)
+        return codec
 
     def prepare_data(self) -> None:
-        """Downloads the series where it is a published one that is not here yet."""
-        locate(self.path, DATA_DIR)
+        """Download the series where it is a published one that is not here yet."""
+        locate(self.source, DATA_DIR)
 
-    def _read(self) -> None:
-        table = read_frame(locate(self.path, DATA_DIR))
-        roles = choose_roles(table, self.target, self.columns, self.path)
-        found = split_series(table, time=roles.time, series_id=roles.series_id, values=roles.values, place=self.path)
+    def read(self, source: str) -> pd.DataFrame:  # type: ignore[override]
+        """Read the table."""
+        return read_frame(locate(source, DATA_DIR))
+
+    def load(self, source: str, codec: Codec | None = None) -> Loaded:
+        """Read series, learn columns, steps, scaling and sizes from the training rows, and make the windows.
+
+        With a codec from a checkpoint, all windows are one split, `all`: data that was never trained on needs no split.
+        """
+        table = self.read(source)
+        if isinstance(codec, SeriesCodec):
+            return self._load_known(table, codec)
+        roles = choose_roles(table, self.target, self.columns, source)
+        found = split_series(table, time=roles.time, series_id=roles.series_id, values=roles.values, place=source)
         found = [until_last_target(item, len(roles.targets)) for item in found]
-        freq = self.freq or common_freq(found, self.path)
-        series = self._without_gaps(found, roles, freq)
+        freq = self.freq or common_freq(found, source)
+        series = self._fill_and_difference(found, roles, freq)
         ends = [split_by_time(item.times, self.split) for item in series]
         if self.fold is not None:
             ends = [rolling_fold(own[1], self.fold) for own in ends]
-        self._state = learn_state(series, ends, roles, freq, scale=self.scale, asked=self._asked)
-        starts = cut_parts(series, ends, self._state, stride=self.stride)
-        watched = starts["val"] if len(starts["val"]) else starts["train"]
-        self._val_places = lambda: window_places(series, watched, self.lookback)
-        parts = self._windows(series, starts)
-        self.train_data, self.test_data = parts["train"], parts.get("test")
-        self.val_data = parts.get("val", parts["train"])
+        state = fit_state(series, ends, roles, freq, scale=self.scale, asked=self._asked)
+        codec = SeriesCodec(state=state, fill=self.fill, diff=self.diff)
+        starts = find_windows(series, ends, state, stride=self.stride)
+        batches = self._windows(series, starts, codec)
+        if "val" not in batches:
+            starts["val"], batches["val"] = starts["train"], batches["train"]
         ignored = [name for name in table.columns if name not in (roles.time, roles.series_id, *roles.values)]
-        sizes = {part: len(windows) for part, windows in parts.items()}
-        self._found = describe_series(series, ends, self._state, sizes, ignored)
+        sizes = {split: len(windows) for split, windows in batches.items()}
+        return Loaded(
+            codec,
+            {split: batches[split] for split in SPLITS if split in batches},
+            description=describe_series(series, ends, state, sizes, ignored),
+            find_places=lambda split: window_places(series, starts[split], state.lookback),
+        )
 
-    def read_parts(self) -> dict[str, Batches]:
-        """All windows of the table, under the name `all`: a part that was never trained on needs no split."""
-        state = self.state
-        found = known_series(read_frame(locate(self.path, DATA_DIR)), state.roles, self.path)
-        found = [until_last_target(item, self.num_targets) for item in found]
-        series = self._without_gaps(found, state.roles, state.freq)
+    def _load_known(self, table: pd.DataFrame, codec: SeriesCodec) -> Loaded:
+        state = codec.state
+        found = [until_last_target(item, codec.num_targets) for item in known_series(table, state.roles, self.source)]
+        series = self._fill_and_difference(found, state.roles, state.freq)
         length, longest = state.lookback + state.horizon, max(len(item.times) for item in series)
         if longest < length:
-            raise DataError(f"{self.path}: {longest:,} rows, and a window takes {length:,}, look-back and horizon")
-        starts = cut_parts(series, [(0, 0, len(item.times)) for item in series], state, stride=1)
-        return {"all": self._windows(series, starts)["test"]}
+            raise DataError(f"{self.source}: {longest:,} rows, and a window takes {length:,}, look-back and horizon")
+        starts = find_windows(series, [(0, 0, len(item.times)) for item in series], state, stride=1)["test"]
+        return Loaded(
+            codec,
+            {"all": self._windows(series, {"all": starts}, codec)["all"]},
+            description=f"{len(starts):,} windows",
+            find_places=lambda split: window_places(series, starts, state.lookback),
+        )
 
-    def _without_gaps(self, found: list[Series], roles: Roles, freq: str) -> list[Series]:
+    def _fill_and_difference(self, found: list[Series], roles: Roles, freq: str) -> list[Series]:
         """The series with every step there, and their targets differenced."""
-        filled = [fill_gaps(item, roles.values, freq, self.fill, self.path) for item in found]
+        filled = [fill_gaps(item, roles.values, freq, self.fill, self.source) for item in found]
         return [difference(item, len(roles.targets), self.diff) for item in filled]
 
-    def _windows(self, series: list[Series], starts: Mapping[str, Any]) -> dict[str, SeriesBatches]:
-        """The windows of each part that has any, on one matrix."""
-        state = self.state
-        scaled = [state.scaled(item.values) for item in series]
+    def _windows(
+        self, series: list[Series], starts: Mapping[str, NDArray[np.int64]], codec: SeriesCodec
+    ) -> dict[str, SeriesBatches]:
+        """The windows of each split that has any, on one matrix."""
+        state = codec.state
+        scaled = [state.scale_columns(item.values) for item in series]
         inputs = torch.from_numpy(np.concatenate([state.inputs(values, mask=self.fill == "mask") for values in scaled]))
-        truth = torch.from_numpy(np.concatenate(scaled)[:, : self.num_targets].astype(np.float32))
+        truth = torch.from_numpy(np.concatenate(scaled)[:, : codec.num_targets].astype(np.float32))
         return {
-            part: SeriesBatches(inputs, truth, torch.from_numpy(rows), lookback=state.lookback, horizon=state.horizon)
-            for part, rows in starts.items()
+            split: SeriesBatches(inputs, truth, torch.from_numpy(rows), lookback=state.lookback, horizon=state.horizon)
+            for split, rows in starts.items()
             if len(rows)
         }
 
-    def val_places(self) -> list[str]:
-        """The series and the first step that is forecast, of each validation window."""
-        return self._val_places()
-
     def raw_path(self) -> Path:
-        """The file or folder that was read."""
-        return locate(self.path, DATA_DIR)
-
-    def describe(self) -> str:
-        """One line: rows, steps and span, columns, windows of each part."""
-        return f"{self.path}: {self._found}"
+        """Return the file or folder that was read."""
+        return locate(self.source, DATA_DIR)
 
     def remarks(self, scores: Mapping[str, float]) -> list[str]:
-        """The naive forecasts beside the net's, and whether it is better."""
-        parts = {"val": self.val_data, "test": self.test_data}
+        """Return the errors of the naive forecasts beside the net's, and whether the net is better."""
         return [
             line
-            for part, data in parts.items()
-            if isinstance(data, SeriesBatches)
-            for line in naive_lines(data, self.state, scores, part)
+            for split in ("val", "test")
+            if isinstance(data := self.loaded.batches.get(split), SeriesBatches)
+            for line in naive_lines(data, self.codec.state, scores, split)
         ]
-
-    @property
-    def example_input(self) -> str:
-        """The table itself: what comes after its end."""
-        return str(locate(self.path, DATA_DIR))
 
 
 def check_least(least: int, **values: int | None) -> None:
-    """Nothing, where all values are at least so large or None.
+    """Check that all values are at least so large, or None.
 
     Raises:
         ValueError: one is less.
     """
     for name, value in values.items():
         if value is not None and value < least:
-            raise ValueError(f"expected {name} of at least {least}, received {value}")
+            raise ValueError(f"expected `{name}` of at least {least}, received {value}")

@@ -53,12 +53,10 @@ def locate(path: str, data_dir: Path) -> Path:
             published.url, data_dir / published.file, sha256=published.sha256, size_bytes=published.size_bytes
         )
     if not path:
-        raise NotFoundError(
-            "which series? --data.path takes a table (.csv, .tsv, .parquet) with a column of time stamps"
-        )
+        raise NotFoundError("which series? `path` takes a table (.csv, .tsv, .parquet) with a column of time stamps")
     if not Path(path).is_file():
         raise FileNotFoundError(
-            f"no file at '{path}' (looked from '{Path.cwd()}'); --data.path takes a table (.csv, .tsv, .parquet) or "
+            f"no file at '{path}' (looked from '{Path.cwd()}'); `path` takes a table (.csv, .tsv, .parquet) or "
             f"one of the names {', '.join([SEATTLE_TEMPS, *DOWNLOADS])}"
         )
     return Path(path)

@@ -65,7 +65,7 @@ def _check_order(times: pd.DatetimeIndex, rows: NDArray[np.int64], place: str) -
         f"{place}, row {rows[first] + 1}: the time stamp {times[first]} "
         + ("a second time; expected each once." if twice else f"comes after {times[first - 1]}; expected rising ones.")
         + " Sort the rows by time, or, where they are several series, name the column that tells them apart by "
-        "--data.columns.series_id"
+        "`columns.series_id`"
     )
 
 
@@ -219,15 +219,11 @@ def choose_roles(table: pd.DataFrame, target: Sequence[str], columns: SeriesColu
     )
     time = columns.time or next((name for name in table.columns if _holds_dates(table[name])), None)
     if time is None:
-        raise NotFoundError(
-            f"{place}: no column holds time stamps; it has: {_names(table)}. Name it by --data.columns.time"
-        )
+        raise NotFoundError(f"{place}: no column holds time stamps; it has: {_names(table)}. Name it by `columns.time`")
     taken = {time, columns.series_id, *columns.past, *columns.known}
     targets = tuple(target) or tuple(n for n in table.columns if n not in taken and is_numeric_dtype(table[n]))
     if not targets:
-        raise NotFoundError(
-            f"{place}: no column of numbers to forecast; it has: {_names(table)}. Name one by --data.target"
-        )
+        raise NotFoundError(f"{place}: no column of numbers to forecast; it has: {_names(table)}. Name one by `target`")
     named = [*targets, time, *filter(None, [columns.series_id]), *columns.past, *columns.known]
     if twice := [name for name in named if named.count(name) > 1]:
         raise DataError(f"the column '{twice[0]}' is named for two things; expected each column for one")

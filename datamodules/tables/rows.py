@@ -77,8 +77,14 @@ def check_text(text: Any, place: str) -> str:
     return check_utf8(text, place)
 
 
-def cell(row: Any, column: str | int, place: str) -> Any:
-    """The cell of a row.
+def cell(row: Any, column: str | int, place: str, *, argument: str = "text_column") -> Any:
+    """Return the cell of a row.
+
+    Args:
+        row: the row, or the error that it did not parse.
+        column: name, or position from 0.
+        place: where the row stands, for the message.
+        argument: the one that names the column, for the message.
 
     Raises:
         DataError: the row does not parse.
@@ -91,8 +97,8 @@ def cell(row: Any, column: str | int, place: str) -> Any:
     except (KeyError, IndexError, TypeError):
         held = ", ".join(map(repr, row)) if isinstance(row, dict) else f"{len(row)} columns, without names"
         raise NotFoundError(
-            f"{place}: no column {column!r}; the row has: {held}. Name the columns by --data.text_column and "
-            "--data.label_column, or in prediction by --column (a name, or a position from 0 without a header)"
+            f"{place}: no column {column!r}; the row has: {held}. Name it by `{argument}`: a name, or a "
+            "position from 0 without a header"
         ) from None
 
 

@@ -83,19 +83,28 @@ TEXTS_AT_ONCE = 1024
 PADDED_WORDS = 2**26  # the most that are kept padded: a quarter of a GiB
 
 
+def import_tokenizer(path: str) -> Tokenizer:
+    """Return a tokenizer by its dotted path.
+
+    Raises:
+        ValueError: there is no such function.
+    """
+    try:
+        return import_name(path)
+    except ImportError as error:
+        raise ValueError(
+            f"no tokenizer at '{path}' ({error}); expected the dotted path of a function from str to list[str], in a "
+            "module on PYTHONPATH"
+        ) from error
+
+
 def load_tokenizer(path: str) -> tuple[Tokenizer, str]:
     """Return a tokenizer by its dotted path, and a digest of its code with all that this imports.
 
     Raises:
         ValueError: there is no such function.
     """
-    try:
-        function = import_name(path)
-    except ImportError as error:
-        raise ValueError(
-            f"no tokenizer at '{path}' ({error}); expected the dotted path of a function from str to list[str], in a "
-            "module on PYTHONPATH"
-        ) from error
+    function = import_tokenizer(path)
     return function, code_digest(function, sys.modules[path.rpartition(".")[0]])
 
 

@@ -1,30 +1,29 @@
-"""Labelled texts to batches of word numbers."""
+"""Labelled texts as batches of word ids."""
 
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import torch
 from numpy.typing import NDArray
 
-from lightfit.cache import Arrays, cached, fingerprint, from_arrays, from_json
+from lightfit.cache import Arrays, cached, fingerprint, from_json
 
-from ..base import DATA_DIR, Batches
-from ..labels import find_numbers, number_labels
-from ..splits import SPLITS, hold_out, part_rows
-from .codec import TextEncodingDataModule
-from .corpus import TextBatches, count_words, load_tokenizer, tokenise
+from ..base import DATA_DIR, DataModule
+from ..codec import Codec
+from ..labels import find_classes, number_classes
+from ..samples import Loaded
+from ..splits import hold_out, rows_by_split
+from .codec import TextCodec
+from .corpus import TextBatches, load_tokenizer, tokenise
 from .sources import MOVIE_REVIEWS, locate, read_source
-from .vocabulary import SPECIALS, Vocabulary
+from .vocabulary import SPECIALS
 
 MOST_WORDS = 1_000_000  # of a text; all are padded to max_len
 
 
-class TextDataModule(TextEncodingDataModule):
+class TextDataModule(DataModule):
     """Texts with a class each: x (B, T) int64 with <unk> 0 and <pad> 1, y (B,) int64.
 
-    Vocabulary and class names come from the training part alone. The tokenised texts are kept under data/cache, until
+    Vocabulary and class names come from the training split alone. The tokenised texts are kept under data/cache, until
     the file, a column or the tokenizer changes.
 
     Args:
@@ -37,13 +36,11 @@ class TextDataModule(TextEncodingDataModule):
         max_len: number of words to which every text is cut and padded; null cuts nothing and pads by the batch.
         bucket: make batches of texts of similar lengths, padded only to the longest of them.
         batch_size: number of texts in a batch, on each device.
-        val_fraction: part of train that becomes val, where the source has no val; identical texts stay together.
-        fold: a fold of a cross-validation, such as 2/5: val is that part of all but the test part, train the rest;
-            fit.py --folds runs them all.
-        seed: seed of the split and of the order; the command line sets it from --seed_everything.
+        val_fraction: fraction of train that becomes val, where the source has no val; identical texts stay together.
+        fold: a fold of a cross-validation, such as 2/5: val is that fold of all but the test split, train the rest.
+        seed: seed of the split and of the order.
     """
 
-    source_argument = "source"
     reading_arguments = ("text_column", "label_column", "bucket", "batch_size")
 
     def __init__(
@@ -61,113 +58,104 @@ class TextDataModule(TextEncodingDataModule):
         fold: str | None = None,
         seed: int = 0,
     ) -> None:
-        super().__init__(batch_size=batch_size, seed=seed)
+        super().__init__(source, batch_size=batch_size, val_fraction=val_fraction, fold=fold, seed=seed)
         if max_words is not None and max_words <= len(SPECIALS):
             raise ValueError(
-                f"expected max_words above {len(SPECIALS)}, which <unk> and <pad> take, or null for all "
+                f"expected `max_words` above {len(SPECIALS)}, which <unk> and <pad> take, or null for all "
                 f"words, received {max_words}: the vocabulary would have no words"
             )
         if max_len is not None and not 1 <= max_len <= MOST_WORDS:
             raise ValueError(
-                f"expected max_len of at least 1 and at most {MOST_WORDS:,}, to which every text is padded, or null "
+                f"expected `max_len` of at least 1 and at most {MOST_WORDS:,}, to which every text is padded, or null "
                 f"for no limit, received {max_len}"
             )
-        self.source = source
         self.text_column = text_column
         self.label_column = label_column
-        self.tokenizer, code = load_tokenizer(tokenizer)
-        self._tokenizer_key = [tokenizer, code]
+        self.tokenizer = tokenizer
+        self._tokenize, self._digest = load_tokenizer(tokenizer)
         self.imported_names = (tokenizer,)
         self.max_words = max_words
         self.max_len = max_len
         self.bucket = bucket
-        self.val_fraction = val_fraction
-        self.fold = fold
+
+    @property
+    def codec(self) -> TextCodec:
+        """Return the codec: fitted by `setup`, or a checkpoint's."""
+        codec = super().codec
+        assert isinstance(codec, TextCodec)
+        return codec
 
     def prepare_data(self) -> None:
-        """Downloads the source where it is a published one that is not here yet."""
+        """Download the source where it is a published one that is not here yet."""
         locate(self.source, DATA_DIR)
 
-    def _read(self) -> None:
-        corpus = self._tokenised()
-        rows, labels = self._split(corpus)
-        words = from_arrays(corpus["words_ends"], corpus["words_bytes"])
-        counts = count_words(corpus, rows["train"])
-        self._vocabulary = Vocabulary.from_counts(words, counts, corpus["alphabet"], max_words=self.max_words)
-        parts = self._encoded(corpus, words, rows, labels)
-        self.train_data, self.val_data, self.test_data = parts["train"], parts["val"], parts.get("test")
-        self.lengths = parts["train"].lengths if self.bucket else None
-
-    def _encoded(
-        self, corpus: Arrays, words: pa.StringArray, rows: dict[str, NDArray[np.int64]], labels: NDArray[np.int64]
-    ) -> dict[str, TextBatches]:
-        """The texts of each part that has any, by number of the vocabulary."""
-        numbers = torch.from_numpy(self.vocabulary.number(words))
-        tokens, starts = torch.from_numpy(corpus["tokens"]), torch.from_numpy(corpus["offsets"][:-1])
-        whole, classes = np.diff(corpus["offsets"]), torch.from_numpy(labels)
-        lengths = torch.from_numpy(whole if self.max_len is None else np.minimum(whole, self.max_len))
-        return {
-            part: TextBatches(numbers, tokens, starts[own], lengths[own], classes[own], width=self._width)
-            for part, own in ((part, torch.from_numpy(rows[part])) for part in SPLITS if len(rows[part]))
-        }
-
-    def read_parts(self) -> dict[str, Batches]:
-        """The parts of the source, each label one of the checkpoint's classes."""
-        corpus = self._tokenised()
-        labels = find_numbers(
-            corpus["label"],
-            from_json(corpus["labels"]),
-            known=self.class_names,
-            places=lambda: from_json(corpus["places"]),
-        )
-        words = from_arrays(corpus["words_ends"], corpus["words_bytes"])
-        return {**self._encoded(corpus, words, part_rows(corpus["part"]), labels)}
-
-    def _tokenised(self) -> Arrays:
-        path = locate(self.source, DATA_DIR)
+    def read(self, source: str) -> Arrays:  # type: ignore[override]
+        """Read and tokenise all texts, from the cache where that is up to date; as `corpus.tokenise` returns them."""
+        path = locate(source, DATA_DIR)
         columns = self.text_column, self.label_column
         format_version = 2
         return cached(
             DATA_DIR / "cache",
             "texts",
-            [format_version, self.source, fingerprint(path), columns, self._tokenizer_key],
-            lambda grow: tokenise(read_source(self.source, path, *columns), self.tokenizer, grow),
+            [format_version, source, fingerprint(path), columns, [self.tokenizer, self._digest]],
+            lambda grow: tokenise(read_source(source, path, *columns), self._tokenize, grow),
         )
 
-    def _split(self, corpus: Arrays) -> tuple[dict[str, NDArray[np.int64]], NDArray[np.int64]]:
-        """The indices of the texts of each part, and the classes of all texts."""
-        rows = part_rows(corpus["part"])
+    def load(self, source: str, codec: Codec | None = None) -> Loaded:
+        """Read texts, learn vocabulary and classes from the training split, and encode each split."""
+        corpus = self.read(source)
+        rows = rows_by_split(corpus["part"])
+        if isinstance(codec, TextCodec):
+            labels = find_classes(
+                corpus["label"], from_json(corpus["labels"]), known=codec.class_names, places=lambda: _places(corpus)
+            )
+        else:
+            rows, labels, class_names = self._hold_out(corpus, rows)
+            codec = TextCodec.fit(
+                corpus,
+                rows["train"],
+                class_names,
+                tokenizer=self.tokenizer,
+                max_words=self.max_words,
+                max_len=self.max_len,
+                bucket=self.bucket,
+            )
+        batches = codec.split_batches(corpus, rows, labels)
+        return Loaded(
+            codec,
+            batches,
+            description=_describe(codec, batches),
+            find_places=lambda split: np.array(_places(corpus), dtype=object)[rows[split]].tolist(),
+            lengths=batches["train"].lengths if self.bucket and "train" in batches else None,
+        )
+
+    def _hold_out(
+        self, corpus: Arrays, rows: dict[str, NDArray[np.int64]]
+    ) -> tuple[dict[str, NDArray[np.int64]], NDArray[np.int64], list[str]]:
+        """The indices of the texts of each split, the classes of all texts, and the names of the classes."""
         train = rows["train"] if self.fold is None else np.union1d(rows["train"], rows["val"])
-        labels, self._class_names = number_labels(
-            corpus["label"], from_json(corpus["labels"]), train=train, places=lambda: from_json(corpus["places"])
+        labels, class_names = number_classes(
+            corpus["label"], from_json(corpus["labels"]), train=train, places=lambda: _places(corpus)
         )
         if self.fold is not None or not len(rows["val"]):
             kept, held_out = hold_out(
                 labels[train], corpus["group"][train], val_fraction=self.val_fraction, fold=self.fold, seed=self.seed
             )
-            rows["train"], rows["val"] = train[kept], train[held_out]
-        self._val_places = lambda: np.array(from_json(corpus["places"]), dtype=object)[rows["val"]].tolist()
-        return rows, labels
-
-    def val_places(self) -> list[str]:
-        """File and line of each validation text."""
-        return self._val_places()
+            rows = rows | {"train": train[kept], "val": train[held_out]}
+        return rows, labels, class_names
 
     def raw_path(self) -> Path:
-        """The file or folder that was read."""
+        """Return the file or folder that was read."""
         return locate(self.source, DATA_DIR)
 
-    def describe(self) -> str:
-        """One line: source, number of texts in each part and class, words kept."""
-        labels: Counter[int] = Counter(self.train_data.labels.tolist())  # type: ignore[attr-defined]
-        classes = ", ".join(f"{name} {labels[number]:,}" for number, name in enumerate(self.class_names))
-        test = f", {len(self.test_data):,} test" if self.test_data is not None else ""
-        return (
-            f"{self.source}: {len(self.train_data):,} train, {len(self.val_data):,} val{test} texts; "
-            f"classes in train: {classes}; {self.vocab_size:,} of {self.vocabulary.num_seen + 2:,} words"
-        )
 
-    @property
-    def example_input(self) -> str:
-        """A text, or what a person would type in its place."""
-        return "A text of your own"
+def _places(corpus: Arrays) -> list[str]:
+    return from_json(corpus["places"])
+
+
+def _describe(codec: TextCodec, batches: dict[str, TextBatches]) -> str:
+    sizes = ", ".join(f"{len(own):,} {split}" for split, own in batches.items())
+    counts = np.bincount(batches["train"].labels.numpy(), minlength=codec.num_classes) if "train" in batches else ()
+    classes = ", ".join(f"{name} {count:,}" for name, count in zip(codec.class_names, counts, strict=False))
+    described = f"{sizes} texts; " + (f"classes in train: {classes}; " if classes else "")
+    return f"{described}{codec.vocab_size:,} of {codec.vocabulary.num_seen + 2:,} words"

@@ -72,7 +72,7 @@ def read_table(
         if where and any(str(cell(row, column, place)) != value for column, value in where.items()):
             continue
         text = check_text(cell(row, text_column, place), place)
-        label = check_utf8(str(cell(row, label_column, place)).strip(), place)
+        label = check_utf8(str(cell(row, label_column, place, argument="label_column")).strip(), place)
         if not label:
             raise DataError(f"{place}: the label is empty; correct or delete the row")
         empty = False
@@ -129,10 +129,10 @@ def locate(source: str, data_dir: Path) -> Path:
             extract(archive, data_dir, member=ACL_IMDB)
         return data_dir / ACL_IMDB
     if not source:
-        raise NotFoundError("which texts? --data.source takes a table (.csv, .tsv, .jsonl) or a folder")
+        raise NotFoundError("which texts? `source` takes a table (.csv, .tsv, .jsonl) or a folder")
     if not Path(source).exists():
         raise FileNotFoundError(
-            f"no file or folder at '{source}' (looked from '{Path.cwd()}'); --data.source takes a table (.csv, .tsv, "
+            f"no file or folder at '{source}' (looked from '{Path.cwd()}'); `source` takes a table (.csv, .tsv, "
             f".jsonl), a folder, or one of the names {MOVIE_REVIEWS}, {ACL_IMDB}"
         )
     return Path(source)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 from lightfit.errors import FAILED, SIGNALLED, TYPED, Interrupted, LightFitError
 
+from .arguments import name_flags
+
 PIPE = 13  # SIGPIPE, which Windows has not
 
 
@@ -31,7 +33,7 @@ def exit_code(command: Callable[[], None], *, debug: bool) -> int:
     except Exception as error:
         if debug:
             raise
-        print(f"error: {message(error)}", file=sys.stderr)
+        print(f"error: {name_flags(message(error))}", file=sys.stderr)
         return code_of(error)
     return 0
 

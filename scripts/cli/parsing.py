@@ -63,7 +63,7 @@ def spell_nulls(args: list[str]) -> list[str]:
 
 def unwrap(error: BaseException) -> BaseException:
     """What a class raised when it was built, from under the errors that jsonargparse wraps it in."""
-    wrapped = ("Does not validate", "Problem with given", "Parser key")
+    wrapped = ("Does not validate", "Problem with given", "Parser key", "Call to compute_fn")
     while error.__cause__ is not None and str(error).startswith(wrapped):
         error = error.__cause__
     return error

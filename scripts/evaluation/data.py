@@ -2,34 +2,49 @@
 
 import inspect
 from argparse import ArgumentError
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from lightfit.datamodules import DataError, DataModule
-from lightfit.datamodules.base import Batches
-from lightfit.errors import UsageError
+from lightfit.datamodules import DataModule
+from lightfit.datamodules.samples import Batches
+from lightfit.errors import ChangedDataError, DataError, UsageError
 
+from ..cli.arguments import find_flags, register_flags
 from ..cli.lightning_parser import LightningArgumentParser
 from ..cli.parsing import explain, unwrap
 from ..inference.trained import Trained
 
 SPLITS = ("test", "val")  # in the order in which they are taken where none is asked for
-# Arguments of data that change how it is read, not which samples a part has.
+# Arguments of data that change how it is read, not which samples a split has.
 HARMLESS = {"batch_size", "num_workers", "cache_bytes", "on_error", "bucket"}
 
 
-class Part(NamedTuple):
-    """A part to evaluate on: its name, where it comes from, and the data whose test part it now is."""
+class ChosenSplit(NamedTuple):
+    """A split to evaluate on.
+
+    Args:
+        name: of the split among those that were read.
+        title: what to call it: `all` where the source has no splits.
+        source: where it comes from.
+        data: the DataModule that has read it.
+    """
 
     name: str
+    title: str
     source: str
     data: DataModule
 
+    @property
+    def batches(self) -> Batches:
+        """Return its samples."""
+        return self.data.loaded.batches[self.name]
 
-def choose_part(trained: Trained, args: list[str], split: str | None) -> Part:
-    """The part that is asked for.
 
-    Without another source, the parts are those that training had, made again from the data; with one, those that the
-    source has, or all of it where it has none, encoded by what the checkpoint knows.
+def choose_split(trained: Trained, args: list[str], split: str | None) -> ChosenSplit:
+    """Return the split that is asked for.
+
+    Without another source, the splits are those of the training, made again from the data; with one, those that the
+    source has, or all of it where it has none, encoded by the checkpoint's codec.
 
     Args:
         trained: the checkpoint.
@@ -37,12 +52,11 @@ def choose_part(trained: Trained, args: list[str], split: str | None) -> Part:
         split: test or val; None: test where there is one, else val, or all.
 
     Raises:
-        UsageError: the arguments do not parse, there is no such part, or they would move samples of the training into
-            the part.
-        DataError: the data is not what it was in training, or does not fit what the checkpoint knows.
+        UsageError: the arguments do not parse, there is no such split, or they would move training samples into it.
+        DataError: the data is not what it was in training, or does not fit the codec.
     """
-    data, changed = data_with(trained, args)
-    source = str(getattr(data, data.source_argument))
+    data, changed = build_data(trained, args)
+    register_flags(find_flags(data=type(data)))
     other = data.source_argument in changed
     allowed = {data.source_argument, *data.reading_arguments} if other else HARMLESS
     if refused := sorted(changed - allowed):
@@ -51,37 +65,38 @@ def choose_part(trained: Trained, args: list[str], split: str | None) -> Part:
             f"--data.{refused[0]} is what the model was trained with: only {', '.join(sorted(allowed))} may differ; "
             f"leave it out{elsewhere}"
         )
-    parts = data.read_parts() if other else _own_parts(data, source)
-    name = split or next((name for name in SPLITS if name in parts), next(iter(parts)))
-    if split and split not in parts:
-        if len(parts) > 1 or {"val", "test"} & set(parts):
-            raise UsageError(f"'{source}' has no part {split}, only {', '.join(parts)}: choose --split among them")
-        name = next(iter(parts))  # of data without parts, all
-    data.test_on(parts[name])
-    return Part("all" if name == "train" else name, source, data)
+    splits = data.load_splits() if other else _load_own(data)
+    name = split or next((name for name in SPLITS if name in splits), next(iter(splits)))
+    if split and split not in splits:
+        if len(splits) > 1 or {"val", "test"} & set(splits):
+            raise UsageError(
+                f"'{data.source}' has no {split} split, only {', '.join(splits)}: choose --split among them"
+            )
+        name = next(iter(splits))  # of data without splits, all
+    return ChosenSplit(name, "all" if name == "train" else name, data.source, data)
 
 
-def _own_parts(data: DataModule, source: str) -> dict[str, Batches]:
-    known = data.state_dict()
-    data.setup()
-    if data.state_dict() != known:
-        raise DataError(
-            f"'{source}' is no longer what the model was trained on, so that samples of the training might be among "
-            f"those to evaluate on: evaluate on other data by --data.{data.source_argument}"
-        )
-    return {"val": data.val_data} | ({} if data.test_data is None else {"test": data.test_data})
+def _load_own(data: DataModule) -> Mapping[str, Batches]:
+    try:
+        data.setup()
+    except ChangedDataError as error:
+        raise ChangedDataError(
+            f"'{data.source}' is no longer what the model was trained on, so the split could hold training samples: "
+            f"evaluate on other data by --data.{data.source_argument}"
+        ) from error
+    return {split: batches for split, batches in data.loaded.batches.items() if split != "train"}
 
 
-def data_with(trained: Trained, args: list[str]) -> tuple[DataModule, set[str]]:
-    """The checkpoint's data with other arguments, knowing what the checkpoint does, and the names of those that differ.
+def build_data(trained: Trained, args: list[str]) -> tuple[DataModule, set[str]]:
+    """Return the checkpoint's DataModule with other arguments and its codec, and the names of those that differ.
 
     Raises:
-        UsageError: an argument is not one of the data's, or is refused by it.
+        UsageError: an argument is not one of the DataModule's, or is refused by it.
     """
-    held = trained.checkpoint["datamodule_hyper_parameters"]
+    held = trained.data_arguments
+    data_class = type(DataModule.from_checkpoint(trained.checkpoint, trust=trained.trust))
     # Only what was typed is parsed: the parser imports what a value names, and the checkpoint's are not the user's.
     parser = LightningArgumentParser(exit_on_error=False, allow_abbrev=False)
-    data_class = type(trained.data)
     parser.add_class_arguments(data_class, "data", fail_untyped=False)
     parser.set_defaults({f"data.{data_class.source_argument}": held.get(data_class.source_argument)})
     words = [word.replace("--data.init_args.", "--data.") for word in args]
@@ -90,7 +105,7 @@ def data_with(trained: Trained, args: list[str]) -> tuple[DataModule, set[str]]:
         given = {name: value for name, value in typed.items() if name in _named(words)}
         changed = {name for name, value in given.items() if value != held.get(name)}
         changes = {name: given[name] for name in changed}
-        return type(trained.data).from_checkpoint(trained.checkpoint, trust=trained.trust, changes=changes), changed
+        return data_class.from_checkpoint(trained.checkpoint, trust=trained.trust, changes=changes), changed
     except (ArgumentError, TypeError, ValueError) as error:
         cause = unwrap(error)
         if isinstance(cause, (DataError, LookupError)):

@@ -30,7 +30,7 @@ def report_page(evaluation: Evaluation, *, title: str, subtitle: str, configurat
     return template.render(
         title=title,
         subtitle=subtitle,
-        headline=evaluation.in_words if evaluation.headline else "",
+        headline=evaluation.format_headline() if evaluation.headline else "",
         tables={name: {"columns": list(table), "rows": _cells(table)} for name, table in tables.items()},
         plots={name: base64.b64encode(draw()._repr_png_()).decode() for name, draw in evaluation.plots.items()},
         configuration=yaml.safe_dump(configuration, sort_keys=False, allow_unicode=True),

@@ -1,8 +1,8 @@
-"""How good a model is on a part of its data, from what it says of each sample."""
+"""How good a model is on a split, from its predictions for each sample."""
 
 import sys
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,18 +14,20 @@ from lightfit.callbacks.pictures.backtest import ALL, ErrorTable, plot_backtest
 from lightfit.callbacks.pictures.confusion import plot_confusion_matrix, plot_reliability
 from lightfit.callbacks.pictures.forecast_plot import Window, forecast_of, plot_forecasts, point_of
 from lightfit.callbacks.pictures.plots import Plot
-from lightfit.datamodules import DataModule, LabelledDataModule
-from lightfit.datamodules.base import Batches
-from lightfit.datamodules.series.codec import ForecastDataModule
-from lightfit.lightning import pl
+from lightfit.datamodules import Codec, DataModule, LabelCodec
+from lightfit.datamodules.samples import Batches
+from lightfit.lightning import OneLightning, pl
 from lightfit.lightning_modules import LightModel
 from lightfit.lightning_modules.metrics import bootstrap_interval, calibration_table, class_table, classification_scores
 
 from ..cli.devices import accelerator_and_devices
 
+if TYPE_CHECKING:
+    from lightfit.datamodules import SeriesCodec
+
 
 def quiet_trainer(gpus: str, *, callbacks: list[pl.Callback], **arguments: Any) -> pl.Trainer:
-    """A pl.Trainer without logger, checkpoints and summary, and with a progress bar only in a terminal.
+    """Return a pl.Trainer without logger, checkpoints and summary, and with a progress bar only in a terminal.
 
     Args:
         gpus: as in `accelerator_and_devices`.
@@ -50,7 +52,7 @@ TRUE = "true \\ predicted"  # over the names of the true classes: a name that no
 
 
 class Evaluation(NamedTuple):
-    """Scores of one part, with tables and plots by their titles."""
+    """Scores of one split, with tables and plots by their titles."""
 
     num_samples: int
     metrics: dict[str, float]
@@ -59,36 +61,77 @@ class Evaluation(NamedTuple):
     tables: dict[str, pd.DataFrame]
     plots: dict[str, Callable[[], Plot]]  # drawn where they are shown, as it takes longer than all the rest
     logged: tuple[str, ...]  # names of the metrics that the model itself gives
-    outputs: dict[str, Tensor]  # what was said of each sample, in order
+    outputs: dict[str, Tensor]  # the predictions for each sample, in order
 
-    @property
-    def in_words(self) -> str:
-        """The headline metric with its interval."""
+    def format_headline(self) -> str:
+        """Return the headline metric with its interval."""
         low, high = self.interval
         interval = "too few samples for an interval" if np.isnan(low) else f"95 % interval {low:.4f} to {high:.4f}"
         return f"{self.headline} {self.metrics[self.headline]:.4f} ({interval})"
 
 
-def evaluate_test(trainer: pl.Trainer, model: LightModel, data: DataModule) -> Evaluation | None:
-    """The scores of the data's test part, each sample once; None on all processes but the first.
+class SplitData(OneLightning, pl.LightningDataModule):
+    """One split of a DataModule as what a trainer tests on.
+
+    Args:
+        data: a DataModule of any kind, set up.
+        split: `train`, `val`, `test`, or another one of ours.
+    """
+
+    def __init__(self, data: pl.LightningDataModule, split: str) -> None:
+        super().__init__()
+        self.data = data
+        self.split = split
+        self.codec: Codec | None = getattr(data, "codec", None)  # by which callbacks name classes and undo scaling
+
+    def test_dataloader(self) -> Any:
+        """Return the batches of the split, on the trainer's devices."""
+        self.data.trainer = self.trainer
+        if isinstance(self.data, DataModule):
+            return self.data.dataloader(self.split, shuffle=False)
+        return getattr(self.data, f"{self.split}_dataloader")()
+
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Do what the data does."""
+        return self.data.on_before_batch_transfer(batch, dataloader_idx)
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Do what the data does."""
+        return self.data.transfer_batch_to_device(batch, device, dataloader_idx)
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Do what the data does."""
+        return self.data.on_after_batch_transfer(batch, dataloader_idx)
+
+
+def evaluate_split(
+    trainer: pl.Trainer, model: LightModel, data: pl.LightningDataModule, split: str
+) -> Evaluation | None:
+    """Return the scores of a split, each sample once; None on all ranks but the first.
 
     Args:
         trainer: a trainer with a `SampleOutputs` callback.
         model: the model.
-        data: the data.
+        data: the data, set up.
+        split: name of the split.
     """
-    (logged,) = trainer.test(model, datamodule=data, verbose=False)
+    former = data.trainer
+    try:
+        logged = trainer.test(model, datamodule=SplitData(data, split), verbose=False)
+    finally:
+        data.trainer = former
     (kept,) = (callback for callback in trainer.callbacks if isinstance(callback, SampleOutputs))  # type: ignore[attr-defined]
     if not trainer.is_global_zero:
         return None
-    metrics = {name.removeprefix("test_"): float(value) for name, value in logged.items()}
-    assert data.test_data is not None
-    outputs, num_samples = kept.outputs, len(data.test_data)
+    metrics = {name.removeprefix("test_"): float(value) for scores in logged for name, value in scores.items()}
+    outputs, codec = kept.outputs, getattr(data, "codec", None)
+    batches = data.loaded.batches[split] if isinstance(data, DataModule) else None
+    num_samples = len(batches) if batches is not None else len(next(iter(outputs.values()), ()))
     evaluation = Evaluation(num_samples, metrics, "", (np.nan, np.nan), {}, {}, tuple(metrics), outputs)
-    if "forecast" in outputs and isinstance(data, ForecastDataModule):
-        return _of_forecasts(evaluation, outputs, data, data.test_data)
-    if {"preds", "target"} <= set(outputs) and isinstance(data, LabelledDataModule):
-        return _of_classes(evaluation, outputs, data.class_names)
+    if "forecast" in outputs and codec is not None and codec.domain == "series" and batches is not None:
+        return _of_forecasts(evaluation, outputs, codec, batches)
+    if {"preds", "target"} <= set(outputs) and isinstance(codec, LabelCodec):
+        return _of_classes(evaluation, outputs, codec.class_names)
     return evaluation
 
 
@@ -115,23 +158,23 @@ def _of_classes(evaluation: Evaluation, outputs: dict[str, Tensor], names: list[
 
 
 def _of_forecasts(
-    evaluation: Evaluation, outputs: dict[str, Tensor], data: ForecastDataModule, part: Batches
+    evaluation: Evaluation, outputs: dict[str, Tensor], codec: "SeriesCodec", batches: Batches
 ) -> Evaluation:
     forecast, y = forecast_of(outputs).float(), outputs["y"].float()
     errors = (point_of(forecast) - y).abs().double().nanmean((1, 2))
     table = ErrorTable()
-    table.add(data.unscale(point_of(forecast)), data.unscale(y))
-    backtest = table.table(data.target_names)
+    table.add(codec.unscale(point_of(forecast)), codec.unscale(y))
+    backtest = table.table(codec.target_names)
     known = errors[~errors.isnan()].numpy()
     return evaluation._replace(
         metrics=evaluation.metrics | {"mae": float(known.mean())},  # the same to more digits
         headline="mae",
         # Windows that begin within a horizon of each other forecast the same values in part: neighbours stay together.
-        interval=bootstrap_interval(known, block=max(data.horizon, data.season)),
+        interval=bootstrap_interval(known, block=max(codec.horizon, codec.season)),
         tables=_backtest_tables(backtest),
         plots={
             "errors by step": lambda: plot_backtest(backtest),
-            "forecasts": lambda: _plot_windows(errors, forecast, y, data, part),
+            "forecasts": lambda: _plot_windows(errors, forecast, y, codec, batches),
         },
     )
 
@@ -144,13 +187,13 @@ def _backtest_tables(backtest: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return tables
 
 
-def _plot_windows(errors: Tensor, forecast: Tensor, y: Tensor, data: ForecastDataModule, part: Batches) -> Plot:
+def _plot_windows(errors: Tensor, forecast: Tensor, y: Tensor, codec: "SeriesCodec", batches: Batches) -> Plot:
     order = errors.argsort()
     shown = {"worst": order[-1], "median": order[len(order) // 2], "best": order[0]}
-    names = data.target_names[:PLOTTED_TARGETS]
+    names = codec.target_names[:PLOTTED_TARGETS]
     windows = {}
-    for title, number in shown.items():
-        past = data.unscale(part[number[None]][0][0, :, : data.num_targets])
-        unscaled = data.unscale(forecast[number].transpose(1, 2)).transpose(1, 2)
-        windows[title] = Window(float(errors[number]), past, data.unscale(y[number]), unscaled)
+    for title, index in shown.items():
+        past = codec.unscale(batches[index[None]][0][0, :, : codec.num_targets])
+        unscaled = codec.unscale(forecast[index].transpose(1, 2)).transpose(1, 2)
+        windows[title] = Window(float(errors[index]), past, codec.unscale(y[index]), unscaled)
     return plot_forecasts(windows, names)

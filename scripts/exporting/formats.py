@@ -62,7 +62,7 @@ def write_onnx(trained: Trained, path: Path) -> Runtime:
         import onnxscript  # noqa: F401  # what torch's exporter needs
     except ImportError as error:
         raise MissingPackageError(f"--format onnx needs {error.name}: pip install 'lightfit[export]'") from error
-    written = to_onnx(trained.model, trained.data.example_batch())
+    written = to_onnx(trained.model, trained.codec.dummy_batch())
     written.model.metadata_props[KEY] = json.dumps(metadata_of(trained))
     written.save(str(path))
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -90,7 +90,7 @@ def write_pt2(trained: Trained, path: Path) -> Runtime:
     Raises:
         ValueError: an operation of the net cannot be exported; it is named.
     """
-    program = traced(trained.model, trained.data.example_batch())
+    program = traced(trained.model, trained.codec.dummy_batch())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of weights on other devices, and of buffers that nobody writes to
         torch.export.save(program, path, extra_files={f"{KEY}.json": json.dumps(metadata_of(trained))})
@@ -112,7 +112,7 @@ def write_safetensors(trained: Trained, path: Path) -> Runtime:
 
 def metadata_of(trained: Trained) -> dict[str, Any]:
     """What a runtime must know, as plain data: `domain`, what the data says, and `quantiles`, levels of a forecast."""
-    return trained.data.metadata() | {
+    return trained.codec.metadata() | {
         "quantiles": list(trained.model.quantiles),
         "lightfit": trained.version,
         "configuration": trained.configuration,

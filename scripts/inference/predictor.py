@@ -1,6 +1,7 @@
 """A trained model at work, on one device or on several."""
 
 import copy
+import io
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,7 +12,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from lightfit.datamodules import DataModule
+from lightfit.datamodules import Codec
 from lightfit.lightning_modules import LightModel
 
 from ..cli.devices import accelerator_and_devices
@@ -21,27 +22,34 @@ Made = TypeVar("Made")
 
 
 class Predictor:
-    """Predicts batches of raw samples; a replica of the model on each device, each taken by one thread at a time.
+    """Predict batches of raw samples, with a replica of the model on each device, used by one thread at a time.
 
     Threads of this process, not processes of a Trainer: these would each read standard input, and a stream has no
     length by which they could share it.
 
     Args:
         model: the model.
-        data: what the checkpoint holds of the data.
+        codec: encodes and decodes.
         devices: where the replicas are.
     """
 
-    def __init__(self, model: LightModel, data: DataModule, devices: Sequence[torch.device]) -> None:
-        self.data = data
+    def __init__(self, model: LightModel, codec: Codec, devices: Sequence[torch.device]) -> None:
+        self.codec = codec
         self.quantiles = model.quantiles
         self.num_replicas = len(devices)
         self._free: SimpleQueue[LightModel] = SimpleQueue()
         for device in devices:
             self._free.put(copy.deepcopy(model).eval().to(device))
 
+    def encode(self, samples: Sequence[Any]) -> Tensor:
+        """Encode raw samples; those that are open files from their beginning."""
+        for sample in samples:
+            if isinstance(sample, io.BytesIO):
+                sample.seek(0)
+        return self.codec.encode(samples)
+
     def __call__(self, x: Tensor) -> Tensor:
-        """What the model predicts of a batch for the net, (B, ...), on the CPU."""
+        """Return what the model predicts of a batch for the net, (B, ...), on the CPU."""
         model = self._free.get()
         try:
             with torch.inference_mode():
@@ -50,8 +58,7 @@ class Predictor:
             self._free.put(model)
 
     def in_order(self, function: Callable[[Given], Made], items: Iterable[Given]) -> Iterator[Made]:
-        """What a function makes of items, in their order, on as many threads as there are replicas; reads ahead by one
-        item for each, and no further."""
+        """Yield what a function makes of items, in order, a thread for each replica; read one item ahead for each."""
         waiting: deque[Future[Made]] = deque()
         with ThreadPoolExecutor(self.num_replicas) as pool:
             for item in items:
@@ -63,7 +70,7 @@ class Predictor:
 
 
 def devices_of(gpus: str) -> list[torch.device]:
-    """The devices that `--gpus` names, as in `accelerator_and_devices`; auto is one, the best there is."""
+    """Return the devices that `--gpus` names, as in `accelerator_and_devices`; auto is one, the best there is."""
     accelerator, devices = accelerator_and_devices(gpus, torch.cuda.device_count())
     if accelerator == "gpu":
         numbers = devices if isinstance(devices, list) else range(int(devices) % (torch.cuda.device_count() + 1))
@@ -74,7 +81,7 @@ def devices_of(gpus: str) -> list[torch.device]:
 
 
 def chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
-    """Items in lists of `size`, the last one perhaps shorter; reads no further than it hands out."""
+    """Yield items in lists of `size`, the last one perhaps shorter; read no further than that."""
     stream = iter(items)
     while chunk := list(islice(stream, size)):
         yield chunk

@@ -5,26 +5,26 @@ from typing import Any
 
 import pandas as pd
 
-from lightfit.datamodules import BadInput, DataError, DataModule, LabelledDataModule
-from lightfit.errors import UsageError
+from lightfit.datamodules import Codec, LabelCodec
+from lightfit.errors import BadInput, DataError, UsageError
 
 from .predictor import Predictor, chunks
 
 
-def check_top(top: int, data: DataModule) -> None:
-    """Nothing, where so many classes can be named.
+def check_top(top: int, codec: Codec) -> None:
+    """Check that so many classes can be named.
 
     Raises:
         UsageError: there are fewer, or none.
     """
-    most = data.num_classes if isinstance(data, LabelledDataModule) else 1
+    most = codec.num_classes if isinstance(codec, LabelCodec) else 1
     if not 1 <= top <= most:
-        why = "the number of classes" if isinstance(data, LabelledDataModule) else "as series have no classes"
+        why = "the number of classes" if isinstance(codec, LabelCodec) else "as there are no classes"
         raise UsageError(f"expected --top from 1 to {most}, {why}, received {top}")
 
 
 def predict_rows(predictor: Predictor, inputs: Iterable[Any], *, batch_size: int, top: int = 1) -> Iterator[Any]:
-    """A table for each batch of inputs; its last column, `error`, says why an input has no prediction.
+    """Yield a table for each batch of inputs; its last column, `error`, says why an input has no prediction.
 
     Args:
         predictor: the model.
@@ -36,11 +36,11 @@ def predict_rows(predictor: Predictor, inputs: Iterable[Any], *, batch_size: int
         An iterator of (DataFrame, number of inputs, problems).
     """
     first, columns = 1, None
-    waiting: list[tuple[pd.DataFrame, int, list[str]]] = []  # at the beginning, till a prediction tells the columns
+    waiting: list[tuple[pd.DataFrame, int, list[str]]] = []  # at the beginning, until a prediction tells the columns
     for table, num_inputs, problems in predictor.in_order(
         lambda chunk: _rows(predictor, chunk, top), chunks(inputs, batch_size)
     ):
-        if isinstance(predictor.data, LabelledDataModule):
+        if predictor.codec.domain != "series":  # whose rows are steps
             table.insert(0, "row", range(first, first + num_inputs))
         first += num_inputs
         waiting.append((table, num_inputs, problems))
@@ -53,12 +53,12 @@ def predict_rows(predictor: Predictor, inputs: Iterable[Any], *, batch_size: int
 
 
 def predict_records(predictor: Predictor, samples: list[Any], *, top: int = 1) -> list[list[dict[str, Any]]]:
-    """For each sample its rows, as dicts of plain values.
+    """Return for each sample its rows, as dicts of plain values.
 
     Raises:
         DataError: a sample is bad.
     """
-    table = _decoded(predictor, samples, top)
+    table = _predict(predictor, samples, top)
     rows: list[Any] = table.astype(object).where(table.notna(), None).to_dict("records")
     each = len(rows) // len(samples)
     return [rows[start : start + each] for start in range(0, len(rows), each)]
@@ -66,22 +66,24 @@ def predict_records(predictor: Predictor, samples: list[Any], *, top: int = 1) -
 
 def _rows(predictor: Predictor, chunk: list[Any], top: int) -> tuple[pd.DataFrame, int, list[str]]:
     try:
-        tables = [_decoded(predictor, good, top)] if (good := _good(chunk)) else []
+        tables = [_predict(predictor, good, top)] if (good := _good(chunk)) else []
     except (DataError, OSError):  # one of them: look which
         chunk = [_checked(predictor, sample) for sample in chunk]
-        tables = [_decoded(predictor, good, top)] if (good := _good(chunk)) else []
+        tables = [_predict(predictor, good, top)] if (good := _good(chunk)) else []
     problems = [item.problem for item in chunk if isinstance(item, BadInput)]
     table = tables[0] if tables else pd.DataFrame()
     table["prediction_error" if "error" in table else "error"] = ""  # a target of series may have any name
     return (_with_bad(table, chunk) if problems else table), len(chunk), problems
 
 
-def _decoded(predictor: Predictor, samples: list[Any], top: int) -> pd.DataFrame:
-    data = predictor.data
-    predictions = predictor(data.encode(samples))
-    if isinstance(data, LabelledDataModule):
-        return data.decode(samples, predictions, top=top)
-    return data.decode(samples, predictions, predictor.quantiles)
+def _predict(predictor: Predictor, samples: list[Any], top: int) -> pd.DataFrame:
+    codec = predictor.codec
+    predictions = predictor(predictor.encode(samples))
+    if isinstance(codec, LabelCodec):
+        return codec.decode(samples, predictions, top=top)
+    if codec.domain == "series":
+        return codec.decode(samples, predictions, predictor.quantiles)  # type: ignore[call-arg]
+    return codec.decode(samples, predictions)
 
 
 def _good(chunk: list[Any]) -> list[Any]:
@@ -91,14 +93,14 @@ def _good(chunk: list[Any]) -> list[Any]:
 def _checked(predictor: Predictor, sample: Any) -> Any:
     if not isinstance(sample, BadInput):
         try:
-            predictor.data.encode([sample])
+            predictor.encode([sample])
         except (DataError, OSError) as error:
             return BadInput(str(error))
     return sample
 
 
 def _with_bad(table: pd.DataFrame, chunk: list[Any]) -> pd.DataFrame:
-    """The table with a row for each bad input where it stands among the good ones."""
+    """Insert a row for each bad input where it stands among the good ones."""
     each = len(table) // max(len(_good(chunk)), 1)  # rows of a good one
     parts, row = [], 0
     for item in chunk:

@@ -1,58 +1,65 @@
-"""What a checkpoint holds, ready for use: all that is done after training begins here."""
+"""A checkpoint ready for use: what evaluate, predict, export, serve and features begin with."""
 
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from lightfit.checkpoint import read_checkpoint
-from lightfit.datamodules import DataModule
+from lightfit.datamodules import Codec, load_codec
+from lightfit.datamodules.base import find_codec
 from lightfit.lightning_modules import LightModel
+from lightfit.trust import check_trusted
 from lightfit.version import VERSION
 
 
 class Trained(NamedTuple):
-    """A model with what is known of its data."""
+    """A model with its codec."""
 
     path: Path
     checkpoint: dict[str, Any]
-    data: DataModule
     model: LightModel
+    codec: Codec
     trust: tuple[str, ...] = ()  # packages that the user trusts
 
     @property
     def version(self) -> str:
-        """The LightFit that wrote the checkpoint."""
+        """Return the version of LightFit that wrote the checkpoint."""
         return str(self.checkpoint.get("lightfit", {}).get("version", "unknown"))
 
     @property
+    def data_arguments(self) -> dict[str, Any]:
+        """Return the arguments of the DataModule, as plain data."""
+        return dict(self.checkpoint.get("datamodule_hyper_parameters", {}))
+
+    @property
     def configuration(self) -> dict[str, Any]:
-        """What the model and its data were built from, as plain data."""
-        held = {"model": "hyper_parameters", "data": "datamodule_hyper_parameters"}
+        """Return what the model and its DataModule were built from, as plain data."""
+        held = {"model": self.checkpoint.get("hyper_parameters", {}), "data": self.data_arguments}
         return {
-            name: {arg.lstrip("_"): value for arg, value in self.checkpoint[key].items() if arg != "_instantiator"}
-            for name, key in held.items()
+            name: {argument.lstrip("_"): value for argument, value in values.items() if argument != "_instantiator"}
+            for name, values in held.items()
         }
 
 
 def load_trained(path: str | Path, trust: Collection[str] = ()) -> Trained:
-    """The model and the data of a checkpoint, the model on the CPU in evaluation mode.
+    """Return the model and the codec of a checkpoint, the model on the CPU in evaluation mode.
 
     Args:
         path: the file.
-        trust: packages of one's own whose classes it may name.
+        trust: packages whose classes it may name, beside the known ones.
 
     Raises:
-        FileNotFoundError, ValueError: as `read_checkpoint`, `DataModule.from_checkpoint` and
-            `LightModel.from_checkpoint`; the version is named where the checkpoint is of another one.
+        FileNotFoundError, ValueError: as `read_checkpoint`, `load_codec` and `LightModel.from_checkpoint`; the version
+            is named where the checkpoint is of another one.
     """
     checkpoint = read_checkpoint(path)
     try:
-        data, model = (
-            DataModule.from_checkpoint(checkpoint, trust=trust),
-            LightModel.from_checkpoint(checkpoint, trust=trust),
-        )
+        named = {"codec": {"class_path": (find_codec(checkpoint) or {}).get("class_path")}}
+        check_trusted(named | {"model": checkpoint.get("hyper_parameters", {})}, trust)  # all names in one message
+        codec = load_codec(checkpoint, trust)
+        model = LightModel.from_checkpoint(checkpoint, trust=trust)
     except ValueError as error:
         written = checkpoint.get("lightfit", {}).get("version", VERSION)
         other = f". The checkpoint was written by LightFit {written}, and this is {VERSION}"
         raise ValueError(f"{error}{other if written != VERSION else ''}") from error
-    return Trained(Path(path), checkpoint, data, model, tuple(trust))
+    return Trained(Path(path), checkpoint, model, codec, tuple(trust))

@@ -10,9 +10,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi_offline import FastAPIOffline
 
-from lightfit.datamodules import BadInput, DataError, LabelledDataModule
+from lightfit.datamodules import LabelCodec
+from lightfit.errors import BadInput, DataError
 from lightfit.version import VERSION
 
+from ..inference.inputs import inputs_for
 from ..inference.predictor import Predictor
 from ..inference.rows import predict_records
 from ..inference.trained import Trained
@@ -48,10 +50,10 @@ class Service:
     """
 
     def __init__(self, trained: Trained, predictor: Predictor, limits: Limits) -> None:
-        self.data = trained.data
+        self.inputs = inputs_for(trained)
         self.about = about(trained)
         self.max_inputs = limits.max_inputs
-        self.num_classes = trained.data.num_classes if isinstance(trained.data, LabelledDataModule) else 1
+        self.num_classes = trained.codec.num_classes if isinstance(trained.codec, LabelCodec) else 1
         self.batcher = Batcher(
             lambda items: _predict(predictor, items),
             max_batch_size=limits.max_batch_size,
@@ -82,7 +84,7 @@ class Service:
         """For each input its prediction, in order; an input that is bad has an `error` in its place."""
         if not 1 <= top <= self.num_classes:
             raise HTTPException(422, f"expected top from 1 to {self.num_classes}, received {top}")
-        samples = await read_samples(request, self.data, self.max_inputs)
+        samples = await read_samples(request, self.inputs, self.max_inputs)
         good = [(sample, top) for sample in samples if not isinstance(sample, BadInput)]
         try:
             results = iter(await self.batcher(good))
@@ -107,14 +109,14 @@ def make_app(trained: Trained, predictor: Predictor, limits: Limits) -> FastAPI:
     app.get("/health")(service.health)
     app.get("/info")(service.info)
     app.get("/", response_class=HTMLResponse, include_in_schema=False)(service.page)
-    app.post("/predict", openapi_extra={"requestBody": _request_body(trained.data.request_schema)})(service.predict)
+    app.post("/predict", openapi_extra={"requestBody": _request_body(inputs_for(trained).schema)})(service.predict)
     return app
 
 
 def about(trained: Trained) -> dict[str, Any]:
     """What a server says of its model."""
-    known = trained.data.metadata()
-    run, shape = trained.path.absolute().parent.parent, trained.data.example_batch().shape
+    known = trained.codec.metadata()
+    run, shape = trained.path.absolute().parent.parent, trained.codec.dummy_batch().shape
     return {
         "task": run.parent.name if trained.path.parent.name == "checkpoints" else None,
         "domain": known["domain"],
@@ -123,7 +125,7 @@ def about(trained: Trained) -> dict[str, Any]:
         "classes": known.get("class_names"),
         "columns": known.get("roles"),
         "input_shape": [None, *([known["width"]] if known["domain"] == "text" else shape[1:])],
-        "request": trained.data.request_schema,
+        "request": inputs_for(trained).schema,
         "checkpoint": trained.path.name,
         "trained_by": trained.version,
         "version": VERSION,
@@ -131,12 +133,12 @@ def about(trained: Trained) -> dict[str, Any]:
 
 
 def _predict(predictor: Predictor, items: list[tuple[Any, int]]) -> list[Any]:
-    """The records of each sample: one of a class, or those of a forecast's steps."""
+    """Return the records of each sample: one, or those of a forecast's steps."""
     results: dict[int, Any] = {}
     for top in {top for _, top in items}:
         places = [place for place, (_, own) in enumerate(items) if own == top]
         records = predict_records(predictor, [items[place][0] for place in places], top=top)
-        one = isinstance(predictor.data, LabelledDataModule)
+        one = predictor.codec.domain != "series"
         results |= {place: rows[0] if one else rows for place, rows in zip(places, records, strict=True)}
     return [results[place] for place in range(len(items))]
 

@@ -8,8 +8,9 @@ from fastapi import HTTPException, Request
 from starlette.datastructures import UploadFile
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lightfit.datamodules import BadInput, DataError
-from lightfit.datamodules.base import Codec
+from lightfit.errors import BadInput, DataError
+
+from ..inference.inputs.protocol import Inputs
 
 ENDINGS = {"text/csv": ".csv", "text/tab-separated-values": ".tsv", "text/plain": ".txt", "application/jsonl": ".jsonl"}
 
@@ -41,7 +42,7 @@ class LimitBody:
         await self.app(scope, counted, send)
 
 
-async def read_samples(request: Request, data: Codec, max_inputs: int) -> list[Any]:
+async def read_samples(request: Request, inputs: Inputs, max_inputs: int) -> list[Any]:
     """The raw samples of a request: JSON, an upload by a form, or a file as the body itself; `BadInput` for a bad one.
 
     Raises:
@@ -51,12 +52,12 @@ async def read_samples(request: Request, data: Codec, max_inputs: int) -> list[A
     try:  # in threads: to decode a large image would hold up all other requests
         if kind == "application/json":
             body = await request.body()
-            samples = await asyncio.to_thread(lambda: data.from_request(_json(body)))
+            samples = await asyncio.to_thread(lambda: inputs.from_json(_json(body)))
         elif kind == "multipart/form-data":
-            samples = await _uploads(request, data)
+            samples = await _uploads(request, inputs)
         elif kind.startswith("image/") or kind in ENDINGS or kind == "application/octet-stream":
             body = await request.body()
-            samples = await asyncio.to_thread(data.from_upload, f"body{ENDINGS.get(kind, '')}", body)
+            samples = await asyncio.to_thread(inputs.from_upload, f"body{ENDINGS.get(kind, '')}", body)
         else:
             raise HTTPException(
                 415,
@@ -84,13 +85,13 @@ def _json(body: bytes) -> dict[str, Any]:
     return held
 
 
-async def _uploads(request: Request, data: Codec) -> list[Any]:
+async def _uploads(request: Request, inputs: Inputs) -> list[Any]:
     samples: list[Any] = []
     async with request.form() as form:
         files = [item for _, item in form.multi_items() if isinstance(item, UploadFile)]
         for file in files:
             content = await file.read()
-            samples += await asyncio.to_thread(data.from_upload, file.filename or "the upload", content)
+            samples += await asyncio.to_thread(inputs.from_upload, file.filename or "the upload", content)
     if not files:
         raise HTTPException(422, "the form holds no file: expected at least one, under any name")
     return samples

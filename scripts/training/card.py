@@ -1,4 +1,4 @@
-"""The card of a run: what was trained on which data, how, how well, and for what it is not meant."""
+"""The card of a run: what was trained on which data, how, how well, and what it is not meant for."""
 
 import hashlib
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from lightfit.callbacks.pictures.plots import run_folder
-from lightfit.datamodules import DataModule
+from lightfit.datamodules import DataModule, LabelCodec
 from lightfit.download import sha256_of
 from lightfit.lightning import pl
 from lightfit.lightning_modules import LightModel
@@ -20,16 +20,17 @@ from lightfit.version import VERSION
 from ..cli.outputs import output_file
 from ..evaluation.scores import Evaluation
 from .lightning_cli import LightFitCLI
+from .report import describe
 
 PACKAGES = ("torch", "pytorch-lightning", "torchvision", "torchmetrics", "numpy", "pandas")
 
 
 def write_card(cli: LightFitCLI, evaluations: Mapping[str, Evaluation], *, task: str, seconds: float) -> None:
-    """Writes `card.md` into the run folder; for a run without one, nothing.
+    """Write `card.md` into the run folder; for a run without one, nothing.
 
     Args:
         cli: trainer, model, data and configuration of the run.
-        evaluations: what the best checkpoint scores, by part.
+        evaluations: what the best checkpoint scores, by split.
         task: name of the task.
         seconds: time of the training.
     """
@@ -42,20 +43,22 @@ def write_card(cli: LightFitCLI, evaluations: Mapping[str, Evaluation], *, task:
         *("", "## Data", "", *_data(cli.datamodule)),
         *("", "## Training", "", *_training(cli.trainer, cli.model, str(cli.config.seed_everything), seconds)),
         *("", "## Results", "", *_results(evaluations)),
-        *("", "## Not meant for", "", *(f"- {sentence}" for sentence in cli.datamodule.limits)),
+        *("", "## Not meant for", "", *(f"- {sentence}" for sentence in _limits(cli.datamodule))),
     ]
     with output_file(run_folder(cli.trainer) / "card.md") as path:
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _data(data: DataModule) -> Iterator[str]:
-    yield f"- {data.describe()}"
+def _data(data: pl.LightningDataModule) -> Iterator[str]:
+    yield f"- {describe(data)}"
+    if not isinstance(data, DataModule):
+        return
     raw = data.raw_path()
     yield f"- sha256 `{digest(raw)}` of `{raw}`" if raw.exists() else f"- `{raw}` is no longer there"
 
 
 def digest(path: Path) -> str:
-    """The sha256 of a file, or that of `sha256sum`'s list of all files below a folder, sorted by name."""
+    """Return the sha256 of a file, or that of `sha256sum`'s list of all files below a folder, sorted by name."""
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.is_file())
         listed = "".join(f"{digest(file)}  {file.relative_to(path).as_posix()}\n" for file in files)
@@ -74,7 +77,7 @@ def _training(trainer: pl.Trainer, model: LightModel, seed: str, seconds: float)
 
 
 def hardware(trainer: pl.Trainer) -> str:
-    """The devices that a trainer works on, in words."""
+    """Describe the devices that a trainer works on."""
     if trainer.strategy.root_device.type == "cuda":
         return f"{trainer.world_size} x {torch.cuda.get_device_name(trainer.strategy.root_device)}"
     return f"{trainer.world_size} process on {os.cpu_count()} cores of {_processor()}"
@@ -94,9 +97,34 @@ def _results(evaluations: Mapping[str, Evaluation]) -> Iterator[str]:
         return
     yield "Of the checkpoint with the best validation:"
     yield ""
-    yield "| part | samples | metric | value |"
+    yield "| split | samples | metric | value |"
     yield "| --- | --- | --- | --- |"
-    for part, evaluation in evaluations.items():
+    for split, evaluation in evaluations.items():
         for name, value in evaluation.metrics.items():
-            shown = evaluation.in_words.removeprefix(f"{name} ") if name == evaluation.headline else f"{value:.4f}"
-            yield f"| {part} | {evaluation.num_samples:,} | {name} | {shown} |"
+            shown = (
+                evaluation.format_headline().removeprefix(f"{name} ") if name == evaluation.headline else f"{value:.4f}"
+            )
+            yield f"| {split} | {evaluation.num_samples:,} | {name} | {shown} |"
+
+
+def _limits(data: pl.LightningDataModule) -> Iterator[str]:
+    codec = getattr(data, "codec", None)
+    if isinstance(codec, LabelCodec):
+        yield f"Anything but these {codec.num_classes} classes: every input gets one of them, even where none fits."
+        yield (
+            "Data of another kind or origin than the training's: the scores above do not apply to it; first evaluate "
+            "the model on labelled data of that kind."
+        )
+        yield (
+            "Decisions about people without human review: errors are spread unevenly over groups, and this was not "
+            "measured."
+        )
+    elif codec is not None and codec.domain == "series":
+        yield (
+            f"More than {codec.horizon} steps ahead, steps other than {codec.state.freq}, or other columns than "
+            f"{', '.join(codec.state.roles.values)}."
+        )
+        yield "A future unlike the past: after a break in the series neither the scores above nor the intervals hold."
+        yield "Decisions that rest on one forecast alone: look at its interval, and at the naive forecasts beside it."
+    else:
+        yield "Data of another kind or origin than the training's: the scores above do not apply to it."

@@ -1,11 +1,15 @@
 """Cross-validation: every sample is predicted once by a model that was not trained on it."""
 
 import itertools
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
+from torch import Tensor
 
+from lightfit.callbacks.pictures.forecast_plot import forecast_of, point_of
 from lightfit.callbacks.pictures.plots import run_folder, write_csv
+from lightfit.datamodules import Codec, DataModule, LabelCodec, SeriesCodec
 from lightfit.errors import UsageError
 from lightfit.scripts.cli.command import from_here
 
@@ -14,7 +18,7 @@ from .run import Run, build, train
 
 
 def cross_validate(task: str, args: list[str], folds: int, *, gpus: str, quiet: bool, extras: Extras) -> None:
-    """Trains `folds` times, each with another part as validation, and sums up.
+    """Train `folds` times, each with another fold as validation, and summarise.
 
     Writes into `runs/<task>/folds_N`: a run folder for each fold, `folds.csv` with the scores, their mean and spread,
     and `out_of_fold.csv` with the predictions for every sample.
@@ -53,13 +57,43 @@ def cross_validate(task: str, args: list[str], folds: int, *, gpus: str, quiet: 
 
 
 def with_mean(scores: pd.DataFrame) -> pd.DataFrame:
-    """The scores of the folds with two rows more: their mean, and their standard deviation from fold to fold."""
+    """Return the scores of the folds with two more rows: their mean, and their standard deviation over the folds."""
     values = scores.drop(columns="fold")
     summary = pd.DataFrame([{"fold": "mean"} | values.mean().to_dict(), {"fold": "std"} | values.std().to_dict()])
     return pd.concat([scores, summary], ignore_index=True)
 
 
 def out_of_fold(run: Run) -> pd.DataFrame:
-    """What a fold's best checkpoint says of its validation part: where each sample stands, and its predictions."""
-    outputs, places = run.evaluations["val"].outputs, run.data.val_places()
-    return pd.DataFrame({"sample": places}).join(run.data.tabulate(outputs))
+    """Return what a fold's best checkpoint predicts for its validation samples, and where each stands in the data."""
+    assert isinstance(run.data, DataModule)  # another one takes no `fold`
+    outputs = run.evaluations["val"].outputs
+    return pd.DataFrame({"sample": run.data.find_places("val")}).join(tabulate(outputs, run.data.codec))
+
+
+def tabulate(outputs: Mapping[str, Tensor], codec: Codec) -> pd.DataFrame:
+    """Return predictions as a row for each sample.
+
+    Of classes: `label`, `predicted`, and the probability of each class. Of series: the forecasts `<target>_<step>`, in
+    the units of the table or of its changes. Otherwise `prediction_<k>` and `target_<k>`, as far as the model returns
+    them.
+
+    Args:
+        outputs: by name, `preds` (N, num_classes) and `target` (N,), or `forecast` (N, P, C) or (N, P, C, Q).
+        codec: names the classes, or undoes the scaling.
+    """
+    if isinstance(codec, LabelCodec) and {"preds", "target"} <= set(outputs):
+        probabilities, names = outputs["preds"], codec.class_names
+        indices = {"label": outputs["target"], "predicted": probabilities.argmax(1)}
+        columns = {title: [names[index] for index in column.tolist()] for title, column in indices.items()}
+        return pd.DataFrame(columns).join(pd.DataFrame(probabilities.numpy(), columns=names).add_prefix("probability_"))
+    if isinstance(codec, SeriesCodec) and "forecast" in outputs:
+        point = codec.unscale(point_of(forecast_of(outputs).float()))
+        names = [f"{target}_{step + 1}" for step in range(codec.horizon) for target in codec.target_names]
+        return pd.DataFrame(point.flatten(1).numpy(), columns=names)
+    kept = {"prediction": outputs.get("preds"), "target": outputs.get("target")}
+    tables = [
+        pd.DataFrame(values.reshape(len(values), -1).numpy()).add_prefix(f"{name}_")
+        for name, values in kept.items()
+        if values is not None
+    ]
+    return pd.concat(tables, axis=1) if tables else pd.DataFrame()

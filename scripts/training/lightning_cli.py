@@ -1,10 +1,11 @@
-"""LightningCLI as LightFit speaks it: presets, a run folder, and sizes that the data tells the net."""
+"""LightningCLI with presets, a run folder, and the sizes of the net linked from the data."""
 
 import inspect
 import re
 import time
 from argparse import ArgumentError
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,13 @@ from lightfit.callbacks import (
     HistoryFiles,
     StopOnSignal,
 )
-from lightfit.datamodules import DataError, DataModule
-from lightfit.errors import UsageError
+from lightfit.datamodules import DataModule
+from lightfit.errors import DataError, UsageError
 from lightfit.lightning import part, pl
 from lightfit.lightning_modules import LightModel
+from lightfit.trust import import_name
 
+from ..cli.arguments import find_flags, register_flags
 from ..cli.devices import has_bfloat16
 from ..cli.help import HELP, USAGE
 from ..cli.keys import SIZES, TOLD, refuse_linked
@@ -48,7 +51,7 @@ CHECKPOINT = {
 
 
 def trainer_defaults(task: str, extras: Extras, *, quiet: bool) -> dict[str, Any]:
-    """What a Trainer gets where the configuration does not say otherwise."""
+    """Return the arguments of the Trainer that the configuration may override."""
     every = extras.checkpoint_every
     savers = [CheckpointEvery(steps=every[0], seconds=every[1])] if every else []
     return {
@@ -60,32 +63,35 @@ def trainer_defaults(task: str, extras: Extras, *, quiet: bool) -> dict[str, Any
             "class_path": f"{pl.__name__}.loggers.TensorBoardLogger",
             "init_args": {"save_dir": "runs", "name": task, "default_hp_metric": False},
         },
-        "use_distributed_sampler": False,  # the sampler of DataModule does what it would do, and more exactly
         "enable_model_summary": False,
     }
 
 
+MISSING = object()  # what no data knows
+
+
 class LightFitCLI(LightningCLI):
-    """Builds trainer, model and data from a command line; the caller runs them.
+    """Build trainer, model and data from a command line; the caller runs them.
 
     Raises:
         UsageError: the line does not parse, or an argument is refused by the class that takes it.
     """
 
-    example: Tensor  # two samples, as the net takes them, once the data is read
-    command: Sequence[str] = ()  # what was typed, to say how to go on
-    checkpoint: Mapping[str, Any] | None = None  # what is in the one that a run goes on from
+    example: Tensor | None = None  # two samples, as the net takes them, once the data is read
+    command: Sequence[str] = ()  # what was typed, to print the command that resumes
+    checkpoint: Mapping[str, Any] | None = None  # what is in the one that the run is resumed from
 
     def __init__(
         self, args: list[str], *, task: str, quiet: bool = False, init: str = "strict", extras: Extras = NOTHING
     ) -> None:
         self.quiet, self.init, self.extras = quiet, init, extras
+        self._taken: dict[str, inspect.Parameter] = {}  # by the net, once it is known
         refuse_linked(args)
         import_named(args)
         try:
             super().__init__(
                 LightModel,
-                DataModule,
+                pl.LightningDataModule,
                 subclass_mode_model=True,
                 subclass_mode_data=True,
                 run=False,
@@ -108,15 +114,22 @@ class LightFitCLI(LightningCLI):
             raise UsageError(explain(str(cause), self._options())) from error
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """`--checkpoint.*`, `--ckpt_path`, and what flows from the data and the seed."""
+        """Add `--checkpoint.*` and `--ckpt_path`, and link what comes from the data and the seed."""
         parser.add_lightning_class_args(BestAndLast, "checkpoint")
         parser.set_defaults({f"checkpoint.{name}": value for name, value in CHECKPOINT.items()})
         parser.add_argument("--tune", type=dict | None, default=None, help="What scripts/tune.py tries.")
-        parser.add_argument("--ckpt_path", type=str | None, default=None, help="Checkpoint of a run to go on with.")
+        parser.add_argument("--ckpt_path", type=str | None, default=None, help="Checkpoint to resume from.")
         for size in SIZES:
-            parser.link_arguments(f"data.{size}", f"model.init_args.net.init_args.{size}", apply_on="instantiate")
+            parser.link_arguments(
+                "data",
+                f"model.init_args.net.init_args.{size}",
+                partial(tell_net, name=size, taken=self._taken),
+                apply_on="instantiate",
+            )
         for name in TOLD:
-            parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
+            parser.link_arguments(
+                "data", f"model.init_args.{name}", partial(tell_model, name=name), apply_on="instantiate"
+            )
         parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
         parser.link_arguments(
             ("model.init_args.loss", "model.init_args.quantiles"),
@@ -125,8 +138,10 @@ class LightFitCLI(LightningCLI):
         )
 
     def before_instantiate_classes(self) -> None:
-        """Prepares the precision; of a resumed run its own folder again, and no other values than the checkpoint's."""
-        self._spare_bfloat16()
+        """Prepare the precision and, of a resumed run, its folder; refuse other values than its checkpoint's."""
+        self._keep_own_sampler()
+        self._note_parameters()
+        self._avoid_bfloat16()
         self._dump_config()
         # Lightning notes the sizes that the data tells the net here, and fails where there is no place for them.
         arguments = self.config_dump["model"].setdefault("init_args", {})
@@ -176,7 +191,7 @@ class LightFitCLI(LightningCLI):
             first = [trainer.logger] if isinstance(trainer.logger, Namespace) else trainer.logger or []
             trainer.logger = [*first, *map(dict_to_namespace, self.extras.loggers)]
 
-    def _spare_bfloat16(self) -> None:
+    def _avoid_bfloat16(self) -> None:
         trainer = self.config.trainer
         if str(trainer.precision).startswith("bf16") and not has_bfloat16(trainer.accelerator):
             self._say(
@@ -184,8 +199,24 @@ class LightFitCLI(LightningCLI):
             )
             trainer.precision = "32-true"
 
+    def _keep_own_sampler(self) -> None:
+        """Keep Lightning from replacing the sampler of our DataModules, which does the same, and more exactly."""
+        if issubclass(import_name(self.config.data.class_path), DataModule):
+            self.config.trainer.use_distributed_sampler = False
+
+    def _note_parameters(self) -> None:
+        """Note which sizes the net takes, and the flags of all arguments, for messages."""
+        classes = {"data": self.config.data.class_path, "model": self.config.model.class_path}
+        net = self.config.model.get("init_args", Namespace()).get("net")
+        if isinstance(net, Namespace):
+            classes["net"] = net.class_path
+        built = {section: import_name(path) for section, path in classes.items()}
+        if "net" in built:
+            self._taken.update(inspect.signature(built["net"]).parameters)
+        register_flags({"on_nan": "--on_nan", "resume": "--resume", **find_flags(**built)})
+
     def after_instantiate_classes(self) -> None:
-        """Notes what the net was built with: Lightning notes sizes that nothing takes, and lacks the quantiles."""
+        """Note what the net was built with: Lightning notes sizes that nothing takes, and lacks the quantiles."""
         taken = inspect.signature(type(self.model.net)).parameters
         for hparams in (self.model._hparams, self.model._hparams_initial):
             if "class_path" not in hparams.get("net", {}):  # the model builds its own net
@@ -199,3 +230,48 @@ class LightFitCLI(LightningCLI):
 
     def _options(self) -> list[str]:
         return [action.dest for action in self.parser._actions if "." in action.dest] + flag_names()
+
+
+def read_data(data: pl.LightningDataModule) -> None:
+    """Read the data, as a trainer would before it fits."""
+    data.prepare_data()
+    data.setup("fit")
+
+
+def find_known(data: pl.LightningDataModule, name: str) -> Any:
+    """Return what the data's codec, or the data itself, knows by a name; `MISSING` where neither does.
+
+    The data is read first, unless it is a plain LightningDataModule that knows it without.
+    """
+    if isinstance(data, DataModule) or not hasattr(data, name):
+        read_data(data)
+    holders = (getattr(data, "codec", None), data)
+    return next((getattr(holder, name) for holder in holders if hasattr(holder, name)), MISSING)
+
+
+def tell_model(data: pl.LightningDataModule, *, name: str) -> Any:
+    """Return what the data knows of the loss, such as the weights of its classes; None where it knows nothing."""
+    known = find_known(data, name)
+    return None if known is MISSING else known
+
+
+def tell_net(data: pl.LightningDataModule, *, name: str, taken: Mapping[str, inspect.Parameter]) -> Any:
+    """Return a size of the data for the net.
+
+    Args:
+        data: the data.
+        name: of the size.
+        taken: the net's parameters; a size that is none of them is ignored.
+
+    Raises:
+        UsageError: the net needs the size, and the data does not know it.
+    """
+    if name not in taken:
+        return None
+    known = find_known(data, name)
+    if known is MISSING and taken[name].default is inspect.Parameter.empty:
+        raise UsageError(
+            f"the net takes `{name}`, which {type(data).__name__} does not know: expected an attribute '{name}' of it "
+            "or of its codec, or another net"
+        )
+    return taken[name].default if known is MISSING else known

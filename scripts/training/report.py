@@ -1,4 +1,4 @@
-"""What is said at the end of a run."""
+"""What is printed at the end of a run, and of one that a signal stops."""
 
 import shlex
 import signal
@@ -16,17 +16,23 @@ from ..cli.command import from_here, how_to_run
 
 
 def report(
-    trainer: pl.Trainer, model: LightModel, data: DataModule, *, seconds: float, test_scores: dict[str, float]
+    trainer: pl.Trainer,
+    model: LightModel,
+    data: pl.LightningDataModule,
+    *,
+    seconds: float,
+    test_scores: dict[str, float],
 ) -> None:
-    """Prints the best score, what the data has to remark, where everything is, and the commands that come next."""
+    """Print the best scores, remarks on the data, where everything is, and the next commands."""
     print(f"trained to epoch {trainer.current_epoch}, {trainer.global_step} steps, in {seconds:.1f} s")
     epoch, val_scores = best_epoch(trainer, model.history)
     if val_scores:
-        print(f"best epoch {epoch}: {_in_words(val_scores)}")
+        print(f"best epoch {epoch}: {_format_scores(val_scores)}")
     if test_scores:
-        print(f"its test part: {_in_words(test_scores)}")
-    for line in data.remarks(val_scores | test_scores):
-        print(line)
+        print(f"its test split: {_format_scores(test_scores)}")
+    if isinstance(data, DataModule):
+        for line in data.remarks(val_scores | test_scores):
+            print(line)
     checkpoint = trainer.checkpoint_callback
     if not isinstance(checkpoint, pl.callbacks.ModelCheckpoint) or not checkpoint.best_model_path:
         return
@@ -35,15 +41,22 @@ def report(
     if trainer.logger is not None:
         print(f"  tensorboard --logdir {from_here(Path(trainer.logger.save_dir or '.'))}")
     named = {"model": dict(model.hparams), "data": dict(data.hparams)}
-    # Classes and functions of the user's own.
-    own = [*untrusted_names(named), *filter(lambda name: not is_known(name), data.imported_names)]
-    trust = "".join(f" --trust {name}" for name in packages_of(own))
-    for script, words in (("evaluate", ""), ("predict", f" {shlex.quote(data.example_input)}")):
+    if not isinstance(data, DataModule):
+        print(
+            f"  {type(data).__name__} has no codec, so predict, evaluate, export and serve cannot encode raw inputs: "
+            "make it a lightfit.DataModule with read() and fit_codec()"
+        )
+        return
+    # Custom classes and functions.
+    codec = type(data.codec)
+    custom = [*untrusted_names(named), f"{codec.__module__}.{codec.__qualname__}", *data.imported_names]
+    trust = "".join(f" --trust {name}" for name in packages_of([name for name in custom if not is_known(name)]))
+    for script, words in (("evaluate", ""), ("predict", f" {shlex.quote(example_input(data))}")):
         print(f"  {how_to_run(script)} {shlex.quote(str(path))}{words}{trust}")
 
 
 def best_epoch(trainer: pl.Trainer, history: pd.DataFrame) -> tuple[int, dict[str, float]]:
-    """The epoch whose checkpoint was kept as the best, and its scores in validation; none where there is no such."""
+    """Return the epoch of the best checkpoint and its validation scores; 0 and nothing where there is none."""
     checkpoint = trainer.checkpoint_callback
     if not isinstance(checkpoint, pl.callbacks.ModelCheckpoint) or checkpoint.monitor not in history:
         return 0, {}
@@ -52,30 +65,50 @@ def best_epoch(trainer: pl.Trainer, history: pd.DataFrame) -> tuple[int, dict[st
     return int(best["epoch"]), {name: float(best[name]) for name in history.columns if name.startswith("val_")}
 
 
-def _in_words(scores: Mapping[str, float]) -> str:
+def describe(data: pl.LightningDataModule) -> str:
+    """Return what was found in the data, on one line."""
+    if isinstance(data, DataModule):
+        return data.describe()
+    return f"{type(data).__module__}.{type(data).__name__}"
+
+
+def example_input(data: DataModule) -> str:
+    """Return an input for predict: of the data where that is a file, otherwise one to replace."""
+    if data.codec.domain == "text":
+        return "A text of your choice"
+    if data.codec.domain == "series":
+        return str(data.raw_path())  # what comes after its end
+    split = "test" if "test" in data.splits else "val"
+    place = (data.find_places(split) or [""])[-1]
+    paths = (Path(data.source) / place, Path(place))
+    found = next((path for path in paths if path.is_file()), None)
+    return str(found or ("picture.jpg" if data.codec.domain == "images" else "FILE"))
+
+
+def _format_scores(scores: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
 
 
-def how_to_go_on(
-    trainer: pl.Trainer, keeper: pl.callbacks.Checkpoint | None, command: Sequence[str], number: int
+def describe_stop(
+    trainer: pl.Trainer, checkpoint: pl.callbacks.Checkpoint | None, command: Sequence[str], signal_number: int
 ) -> str:
-    """What to say of a run that a signal ended: where it stopped, and what to type to go on.
+    """Describe a run that a signal stopped: where it stopped, and the command that resumes it.
 
     Args:
         trainer: the trainer.
-        keeper: what has saved its checkpoints.
+        checkpoint: the checkpoint callback.
         command: what was typed.
-        number: the signal's.
+        signal_number: the signal.
     """
-    name = signal.Signals(number).name
+    name = signal.Signals(signal_number).name
     stopped = f"stopped by {name} in epoch {trainer.current_epoch}, after step {trainer.global_step}"
-    last = keeper.last_model_path if isinstance(keeper, pl.callbacks.ModelCheckpoint) else ""
+    last = checkpoint.last_model_path if isinstance(checkpoint, pl.callbacks.ModelCheckpoint) else ""
     if not last or not Path(last).is_file():
         return f"{stopped}; nothing was saved yet"
-    if not command:  # a part of a search or of a cross-validation, which begin it anew
+    if not command:  # one of a search or of a cross-validation, which train it again
         return f"{stopped}; saved in {from_here(Path(last))}"
     words = shlex.join([*_without_resuming(command), "--resume", str(from_here(Path(last).parents[1]))])
-    return f"{stopped}; saved in {from_here(Path(last))}. To go on:\n  {how_to_run('fit')} {words}"
+    return f"{stopped}; saved in {from_here(Path(last))}. To resume:\n  {how_to_run('fit')} {words}"
 
 
 def _without_resuming(command: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""A training run: what was found, the net, the epochs, the result, and what to type next."""
+"""A training run: what was found in the data, the net, the epochs, the result, and the next commands."""
 
 import gc
 import time
@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from lightfit.checkpoint import read_checkpoint
 from lightfit.datamodules import DataModule
@@ -15,10 +16,10 @@ from lightfit.lightning_modules import LightModel
 
 from ..cli.devices import accelerator_and_devices, check_compiler
 from ..cli.quiet import hush, say, speak
-from .lightning_cli import LightFitCLI
+from .lightning_cli import LightFitCLI, read_data
 from .net_views import log_graph, summarise
 from .options import NOTHING, Extras
-from .report import report
+from .report import describe, report
 from .resume import other_batches
 from .run_folder import claimed
 from .signals import end_with_parent, in_words, is_child, terminable
@@ -45,26 +46,26 @@ def spare_profiler(trainer: Any) -> None:
 
 
 class Run(NamedTuple):
-    """A run that ended: who did it, and what the best checkpoint scores, by part; no scores on other processes."""
+    """A run that has ended, and the scores of the best checkpoint by split; no scores on ranks above 0."""
 
     trainer: pl.Trainer
     model: LightModel
-    data: DataModule
+    data: pl.LightningDataModule
     evaluations: "dict[str, Evaluation]"
 
 
 def build(
     task: str, args: list[str], *, gpus: str, quiet: bool, init: str = "strict", extras: Extras = NOTHING
 ) -> LightFitCLI:
-    """Trainer, model and data of a LightningCLI command line, the data read.
+    """Build trainer, model and data from a LightningCLI command line, and read the data.
 
     Args:
         task: name of the task, for the run folder.
         args: LightningCLI's.
         gpus: as in `accelerator_and_devices`.
         quiet: print the result alone.
-        init: what to do about a checkpoint to go on with that is missing: strict, an error; auto, begin anew.
-        extras: what flags of one's own add.
+        init: what to do where the checkpoint to resume from is missing: strict, raise; auto, train from scratch.
+        extras: what LightFit's own flags add.
 
     Raises:
         UsageError: what was typed cannot be done.
@@ -78,18 +79,32 @@ def build(
     if is_child(cli.trainer):
         end_with_parent()
     spare_profiler(cli.trainer)
-    data: DataModule = cli.datamodule
-    data.setup()
-    cli.example = next(iter(data.val_dataloader()))[0][:2]
-    device_type = cli.trainer.strategy.root_device.type
+    read_data(cli.datamodule)
+    cli.example = take_example(cli.datamodule)
+    batch_size, device_type = getattr(cli.datamodule, "batch_size", None), cli.trainer.strategy.root_device.type
     threads = set_threads(
-        cli.model.net, cli.example, batch_size=data.batch_size, asked=extras.threads, device_type=device_type
+        cli.model.net, cli.example, batch_size=batch_size or 1, asked=extras.threads, device_type=device_type
     )
     if not quiet:
         say(threads)
-        if cli.checkpoint and (line := other_batches(cli.checkpoint, data.batch_size, cli.trainer.world_size)):
+        if (
+            cli.checkpoint
+            and batch_size
+            and (line := other_batches(cli.checkpoint, batch_size, cli.trainer.world_size))
+        ):
             say(line)
     return cli
+
+
+def take_example(data: pl.LightningDataModule) -> Tensor | None:
+    """Return two samples as the net takes them: of the first validation batch, or the first training batch.
+
+    None where the batches are not `(x, y)` with a tensor x.
+    """
+    loader: Any = data.val_dataloader() if has_split(data, "val") else data.train_dataloader()
+    batch = next(iter(loader), None)
+    x = batch[0] if isinstance(batch, (tuple, list)) and batch else None
+    return x[:2] if isinstance(x, Tensor) else None
 
 
 def _placed(gpus: str, extras: Extras) -> list[str]:
@@ -101,7 +116,7 @@ def _placed(gpus: str, extras: Extras) -> list[str]:
 
 
 def train(task: str, cli: LightFitCLI, *, watchers: Sequence[pl.Callback] = ()) -> Run:
-    """Trains what `build` made, into `runs/<task>/version_N`.
+    """Train what `build` returned, into `runs/<task>/version_N`.
 
     Args:
         task: name of the task.
@@ -122,9 +137,11 @@ def _train(task: str, cli: LightFitCLI, watchers: Sequence[pl.Callback]) -> Run:
     trainer.callbacks[:0] = watchers  # type: ignore[attr-defined]
     if trainer.is_global_zero:
         if not cli.quiet:
-            print(data.describe())
-            summarise(model.net, cli.example)
-        log_graph(trainer, model.net, cli.example)
+            print(describe(data))
+            if cli.example is not None:
+                summarise(model.net, cli.example)
+        if cli.example is not None:
+            log_graph(trainer, model.net, cli.example)
     if cli.extras.compile:
         model.net.compile()
     started = time.monotonic()
@@ -141,29 +158,39 @@ def _train(task: str, cli: LightFitCLI, watchers: Sequence[pl.Callback]) -> Run:
     return Run(trainer, model, data, evaluations)
 
 
-def evaluate_best(trainer: pl.Trainer, model: LightModel, data: DataModule) -> "dict[str, Evaluation]":
-    """The best checkpoint on val and, where there is one, on the test part; nothing where there is no checkpoint."""
+def has_split(data: pl.LightningDataModule, split: str) -> bool:
+    """Return whether a DataModule that is set up has a split."""
+    if isinstance(data, DataModule):
+        return split in data.splits
+    name = f"{split}_dataloader"
+    return getattr(type(data), name) is not getattr(pl.LightningDataModule, name)
+
+
+def evaluate_best(trainer: pl.Trainer, model: LightModel, data: pl.LightningDataModule) -> "dict[str, Evaluation]":
+    """Evaluate the best checkpoint on val and test, where the data has them; without a checkpoint, nothing."""
     from lightfit.callbacks.logs.sample_outputs import SampleOutputs
 
-    from ..evaluation.scores import evaluate_test
+    from ..evaluation.scores import evaluate_split
 
     checkpoint = trainer.checkpoint_callback
     if not isinstance(checkpoint, pl.callbacks.ModelCheckpoint) or not checkpoint.best_model_path:
         return {}
     # Not ckpt_path: Lightning's WeightAveraging would then test the weights that were not averaged.
     model.load_state_dict(read_checkpoint(checkpoint.best_model_path)["state_dict"])
-    test_part, callbacks, loggers = data.test_data, trainer.callbacks, trainer.loggers  # type: ignore[attr-defined]
+    callbacks, loggers = trainer.callbacks, trainer.loggers  # type: ignore[attr-defined]
     evaluations: dict[str, Evaluation | None] = {}
-    if test_part is not None:
+    if has_split(data, "test"):
+        if not isinstance(data, DataModule):
+            data.setup("test")  # ours reads all splits at once
         trainer.callbacks = [*callbacks, SampleOutputs()]  # type: ignore[attr-defined]
-        evaluations["test"] = evaluate_test(trainer, model, data)
-    # Of val nothing is drawn or logged: the run has done so at the end of the epoch.
-    trainer.callbacks, trainer.loggers = [SampleOutputs()], []  # type: ignore[attr-defined]
-    data.test_on(data.val_data)
-    evaluations["val"] = evaluate_test(trainer, model, data)
-    trainer.callbacks, trainer.loggers, data.test_data = callbacks, loggers, test_part  # type: ignore[attr-defined]
-    return {part: evaluation for part, evaluation in evaluations.items() if evaluation is not None}
+        evaluations["test"] = evaluate_split(trainer, model, data, "test")
+    if has_split(data, "val"):
+        # Of val nothing is drawn or logged: the run has done so at the end of the epoch.
+        trainer.callbacks, trainer.loggers = [SampleOutputs()], []  # type: ignore[attr-defined]
+        evaluations["val"] = evaluate_split(trainer, model, data, "val")
+    trainer.callbacks, trainer.loggers = callbacks, loggers  # type: ignore[attr-defined]
+    return {split: evaluation for split, evaluation in evaluations.items() if evaluation is not None}
 
 
-def _scores(evaluation: "Evaluation | None", part: str) -> dict[str, float]:
-    return {} if evaluation is None else {f"{part}_{name}": evaluation.metrics[name] for name in evaluation.logged}
+def _scores(evaluation: "Evaluation | None", split: str) -> dict[str, float]:
+    return {} if evaluation is None else {f"{split}_{name}": evaluation.metrics[name] for name in evaluation.logged}

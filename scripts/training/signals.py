@@ -12,7 +12,7 @@ from lightfit.errors import Interrupted, OutOfMemoryError, TrainingStopped, Usag
 from lightfit.lightning import part, pl
 
 from .lightning_cli import LightFitCLI
-from .report import how_to_go_on
+from .report import describe_stop
 
 LOOKED_S = 1.0
 
@@ -72,11 +72,11 @@ def in_words(cli: LightFitCLI) -> Iterator[None]:
         raise UsageError(str(error)) from error
     except TrainingStopped as stopped:
         # One of Lightning's own processes leaves the word to the first, which takes any other code for a failure.
-        told = how_to_go_on(trainer, keeper, cli.command, stopped.number)
+        told = describe_stop(trainer, keeper, cli.command, stopped.number)
         raise Interrupted(0 if is_child(trainer) else stopped.number, told) from None
     except SystemExit as end:  # Lightning's answer to a signal that comes before or after the training
         number = end.__context__.number if isinstance(end.__context__, Interrupted) else signal.SIGINT
-        raise Interrupted(number, how_to_go_on(trainer, keeper, cli.command, number)) from None
+        raise Interrupted(number, describe_stop(trainer, keeper, cli.command, number)) from None
     except (RuntimeError, MemoryError) as error:
         if isinstance(error, MemoryError) or part("utilities.memory").is_oom_error(error):
             raise OutOfMemoryError(cli.datamodule.batch_size) from error

@@ -13,7 +13,7 @@ SMALL_FLOPS = 5e8
 DEFAULT = torch.get_num_threads()  # torch's own, before a run of this process set another: a search has many
 
 
-def set_threads(net: nn.Module, x: Tensor, *, batch_size: int, asked: int | None, device_type: str) -> str:
+def set_threads(net: nn.Module, x: Tensor | None, *, batch_size: int, asked: int | None, device_type: str) -> str:
     """Sets the number of threads and says so in a line.
 
     Args:
@@ -31,6 +31,8 @@ def set_threads(net: nn.Module, x: Tensor, *, batch_size: int, asked: int | None
         return _in_words("as OMP_NUM_THREADS says")
     if device_type != "cpu":
         return _in_words("the net runs elsewhere")
+    if x is None:
+        return _in_words("the size of a step is not known; --threads sets another number")
     flops = count_flops(net, x) * batch_size / len(x)
     small = flops < SMALL_FLOPS
     torch.set_num_threads(1 if small else DEFAULT)

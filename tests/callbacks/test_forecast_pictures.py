@@ -87,7 +87,7 @@ def test_backtest_against_numbers_by_hand() -> None:
 
 def test_backtest_is_what_the_model_scored(data: SeriesDataModule) -> None:
     model = run(data, [])
-    table = backtest(model, data.test_dataloader(), names=data.target_names)
+    table = backtest(model, data.test_dataloader(), names=data.codec.target_names)
     scores = pl.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False).test(
         model, data, verbose=False
     )

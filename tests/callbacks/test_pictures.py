@@ -132,12 +132,13 @@ def test_modules_that_return_nothing_to_count() -> None:
 
 def test_texts_have_their_words_on_the_axis(reviews: Path) -> None:
     data = TextDataModule("reviews.csv", max_len=12)
-    model = TextClassifier(TextCNN(data.vocab_size, max_len=12))
+    data.setup()
+    model = TextClassifier(TextCNN(data.codec.vocab_size, max_len=12))
     train(model, callbacks=[FeatureMaps(num_maps=3)], data=data, epochs=1)
     assert Path("runs/a/version_0/feature_maps/epoch_000.png").is_file()
-    x = data.encode(["a good film"])
-    assert data.ticks(x[0]) == ["a", "good", "film"] + [""] * 9
-    figure = plot_feature_maps(feature_maps(model.net, x), num_maps=3, ticks=data.ticks(x[0]))
+    x = data.codec.encode(["a good film"])
+    assert data.codec.ticks(x[0]) == ["a", "good", "film"] + [""] * 9
+    figure = plot_feature_maps(feature_maps(model.net, x), num_maps=3, ticks=data.codec.ticks(x[0]))
     assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["a", "good", "film"]
     assert figure.axes[0].get_ylabel() == "conv.0\n(16, 8)"
     with pytest.raises(ValueError, match=r"BatchPreview shows images.*received \(20, 12\) in train"):

@@ -49,7 +49,8 @@ def run(
     """Trains; the trainer, the model, and what the signal said."""
     pl.seed_everything(0, verbose=False)
     data = TextDataModule(str(reviews), max_len=10, batch_size=10, seed=3)
-    model = TextClassifier(TextCNN(data.vocab_size, max_len=10), lr=0.01)
+    data.setup()
+    model = TextClassifier(TextCNN(data.codec.vocab_size, max_len=10), lr=0.01)
     stop = StopOnSignal()
     quiet: dict[str, Any] = {"enable_progress_bar": False, "enable_model_summary": False, "logger": False}
     watchers = [Signal(hook, step, stop), ExactResume(), *savers(kind, folder), stop]

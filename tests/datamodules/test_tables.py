@@ -71,7 +71,7 @@ def test_rows_that_do_not_parse(name: str, content: str | bytes, problem: str, t
     ("column", "has"), [("txt", "'text', 'label'"), (2, "2 columns, without names"), (-3, "2 columns")]
 )
 def test_missing_column_names_the_others(column: str | int, has: str, tmp_path: Path) -> None:
-    with pytest.raises(LookupError, match=f"no column {column!r}; the row has: {has}.*--data.text_column"):
+    with pytest.raises(LookupError, match=f"no column {column!r}; the row has: {has}.*Name it by `text_column`"):
         next(
             read_table(
                 write(tmp_path / "a.csv", "text,label\na,x\n"), column, "label" if isinstance(column, str) else 1

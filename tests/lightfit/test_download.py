@@ -78,7 +78,7 @@ def test_acl_imdb_from_download_to_batches(server: tuple[str, Path], monkeypatch
     data = TextDataModule("aclImdb")
     data.setup()
     assert [len(part) for part in (data.train_data, data.val_data, data.test_data or [])] == [16, 4, 20]
-    assert data.class_names == ["neg", "pos"]
+    assert data.codec.class_names == ["neg", "pos"]
     assert Path("data/aclImdb/train/unsup/0_0.txt").is_file()
     assert not list(Path("data").glob("*.part"))
 

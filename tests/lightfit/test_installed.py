@@ -34,7 +34,8 @@ from lightfit.nets import TextCNN
 import pytorch_lightning as pl
 
 data = TextDataModule("reviews.csv", max_len=10, batch_size=16)
-model = TextClassifier(TextCNN(data.vocab_size, max_len=10), lr=0.01)
+data.setup()
+model = TextClassifier(TextCNN(data.codec.vocab_size, max_len=10), lr=0.01)
 pl.Trainer(max_epochs=1, accelerator="cpu", callbacks=[HistoryFiles()], logger=False).fit(model, datamodule=data)
 assert issubclass(TextClassifier, LightModel) and len(model.history) == 1
 """

@@ -165,8 +165,9 @@ def trainer(epochs: int = 2) -> pl.Trainer:
 
 def test_it_trains_and_loads(series: Path) -> None:
     data = SeriesDataModule(str(series), lookback=24, horizon=4, split=(0.6, 0.2, 0.2), batch_size=16)
-    net = NLinear(lookback=24, horizon=4, num_targets=data.num_targets)
-    model = SeriesForecaster(net, lr=0.02, units=data.units, metrics={"squares": MeanSquaredError()})
+    data.setup()
+    net = NLinear(lookback=24, horizon=4, num_targets=data.codec.num_targets)
+    model = SeriesForecaster(net, lr=0.02, units=data.codec.units, metrics={"squares": MeanSquaredError()})
     run = trainer(10)
     run.fit(model, data)
     history = model.history
@@ -184,7 +185,7 @@ def test_a_covariate_that_tells_the_future_is_used() -> None:
     table["next"] = table["wind"]  # known ahead, and what wind will be
     table.to_csv("a.csv", index=False)
     data = SeriesDataModule("a.csv", target="wind", columns=SeriesColumns(known=("next",)), lookback=8, horizon=2)
-    net = NLinear(lookback=8, horizon=2, num_targets=1, num_features=data.num_features)
+    net = NLinear(lookback=8, horizon=2, num_targets=1, num_features=data.codec.num_features)
     torch.manual_seed(0)
     model = SeriesForecaster(net, lr=0.02)
     trainer(40).fit(model, data)

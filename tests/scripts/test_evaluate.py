@@ -74,7 +74,7 @@ def test_classes_called_true_and_false(fit: Callable[..., Any], capsys: pytest.C
     assert sum(row["false"] + row["true"] for row in matrix) == 16
 
 
-def test_other_images_with_parts(trained: Callable[[str], str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_images_with_splits(trained: Callable[[str], str], capsys: pytest.CaptureFixture[str]) -> None:
     checkpoint = trained("images")
     for part, num in (("train", 4), ("test", 6)):
         make_images(Path("new") / part, per_class=num, first=100)
@@ -104,7 +104,7 @@ def test_other_series(trained: Callable[[str], str], capsys: pytest.CaptureFixtu
         (["--data.max_len", "3"], 2, "--data.max_len is what the model was trained with"),
         (["--data.val_fraction", "0.5"], 2, "--data.val_fraction is what the model was trained with"),
         (["--splt", "val"], 2, "unknown option --splt"),
-        (["--split", "test"], 2, "'reviews.csv' has no part test, only val"),
+        (["--split", "test"], 2, "'reviews.csv' has no test split, only val"),
         (["--gpus", "9"], 2, "--gpus 9 asks for a GPU"),
         (["-o", "reviews.csv"], 2, "--output as a folder to write into or to make, received 'reviews.csv'"),
     ],

@@ -121,7 +121,7 @@ def test_without_the_data(trained: Trained, capsys: pytest.CaptureFixture[str]) 
     Path("reviews.csv").unlink()
     capsys.readouterr()
     assert main([checkpoint, "--format", "pt2"]) == 0
-    assert "comparing on two samples made up, or give some by --input" in capsys.readouterr().out
+    assert "comparing on a dummy batch of two samples, or give some by --input" in capsys.readouterr().out
     assert main([checkpoint, "--format", "onnx", "--input", "a good film", "bad"]) == 0
     assert "on 2 samples of a good film, bad" in capsys.readouterr().out
 

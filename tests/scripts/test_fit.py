@@ -105,8 +105,10 @@ def test_resume_with_other_values_is_refused(changed: tuple[str, str], problem: 
 def test_checkpoint_holds_the_experiment(fit: Fit, reviews: Path) -> None:
     fit("--task", "text", "--data.source", reviews, *SMALL)
     checkpoint = read_checkpoint("runs/text/version_0/checkpoints/last.ckpt")
-    assert checkpoint["TextDataModule"]["class_names"] == ["neg", "pos"]
-    assert json.loads(checkpoint["TextDataModule"]["vocabulary"]["itos"])[:2] == ["<unk>", "<pad>"]
+    codec = checkpoint["TextDataModule"]["codec"]
+    assert codec["class_path"] == "lightfit.TextCodec"
+    assert codec["state"]["class_names"] == ["neg", "pos"]
+    assert json.loads(codec["state"]["vocabulary"]["itos"])[:2] == ["<unk>", "<pad>"]
     assert len(checkpoint["history"]) == 3
     model = LightModel.load("runs/text/version_0/checkpoints/last.ckpt")
     assert type(model).__name__ == "TextClassifier"

@@ -13,6 +13,7 @@ import yaml
 
 from lightfit.checkpoint import read_checkpoint
 from lightfit.datamodules import ImageDataModule, ImageTransforms
+from lightfit.datamodules.images.transforms import IMAGENET_MEAN, IMAGENET_STD
 from lightfit.lightning_modules import FineTuning, ImageClassifier, LightModel, save_weights
 from lightfit.lightning_modules.nets import FastResNet
 
@@ -30,7 +31,7 @@ def test_what_was_found_comes_before_training(fit: Fit, images: Path) -> None:
         out.index("epoch = 0"),
     )
     assert found < training
-    assert re.search(r"predict.py runs/images/version_0/checkpoints/best\S+ images/dark/19.png", out)
+    assert re.search(r"predict.py runs/images/version_0/checkpoints/best\S+ images/\w+/\d+.png", out)
 
 
 def test_what_is_printed_changes_nothing(fit: Fit, images: Path) -> None:
@@ -40,10 +41,10 @@ def test_what_is_printed_changes_nothing(fit: Fit, images: Path) -> None:
     pd.testing.assert_frame_equal(*histories, check_exact=True)
 
 
-def test_the_test_part_is_tested_with_the_best_checkpoint(fit: Fit) -> None:
+def test_the_test_split_is_tested_with_the_best_checkpoint(fit: Fit) -> None:
     code, out, _ = fit(*DIGITS)
     assert code == 0
-    assert re.search(r"its test part: test_loss \d\.\d{4}, test_accuracy 0\.\d{4}\n", out)
+    assert re.search(r"its test split: test_loss \d\.\d{4}, test_accuracy 0\.\d{4}\n", out)
     assert "test_loss" not in pd.read_csv("runs/digits/version_0/history.csv")
 
 
@@ -61,7 +62,7 @@ def test_skipped_images_are_listed_at_the_end(fit: Fit, images: Path) -> None:
     ("args", "code", "problem"),
     [
         (["--data.root", "nope"], 2, "no folder or zip at 'nope'"),
-        (["--data.classes", "[drak,bright]"], 2, "--data.classes names the class 'drak', which there is not.*dark"),
+        (["--data.classes", "[drak,bright]"], 2, "--data.classes names the class 'drak', which does not exist.*dark"),
         (["--data.transforms.sise", "3"], 2, "unknown key 'data.transforms.sise'; the nearest: data.transforms.size"),
         (
             ["--data.transforms.sise", "null"],
@@ -128,7 +129,15 @@ def test_checkpoints_of_python_hold_plain_data_alone(images: Path) -> None:
     trainer.fit(model, datamodule=data)
     trainer.save_checkpoint("a.ckpt")
     held = read_checkpoint("a.ckpt")
-    assert held["ImageDataModule"] == {"class_names": ["bright", "dark"], "image_size": [8, 8]}
+    codec = held["ImageDataModule"]["codec"]
+    assert codec["class_path"] == "lightfit.ImageCodec"
+    assert codec["state"] == {
+        "class_names": ["bright", "dark"],
+        "image_size": [8, 8],
+        "border": 1.125,
+        "mean": list(IMAGENET_MEAN),
+        "std": list(IMAGENET_STD),
+    }
     assert held["datamodule_hyper_parameters"]["root"] == "images"
 
 
@@ -169,7 +178,7 @@ def test_averaged_weights_are_tested_as_they_are_kept(fit: Fit) -> None:
     args = ("--trainer.callbacks+", averaging, "--trainer.callbacks.decay", 0.9)
     code, out, err = fit(*DIGITS[:-2], "--trainer.callbacks", "[]", *args)
     assert (code, err) == (0, "")
-    tested = re.search(r"its test part: test_loss (\S+),", out)
+    tested = re.search(r"its test split: test_loss (\S+),", out)
     best = next(Path("runs/digits/version_0/checkpoints").glob("best-*"))
     model, data = LightModel.load(best), ImageDataModule("digits", transforms=ImageTransforms(size=None))
     data.setup()

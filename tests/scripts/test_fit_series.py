@@ -99,7 +99,7 @@ def test_slips_in_prediction(
     [
         (("--data.path", "nope.csv"), 2, "no file at 'nope.csv'"),
         (("--data.target", "laod"), 2, "no column 'laod'; the nearest: load"),
-        (("--data.horizon", 0), 2, "expected horizon of at least 1, received 0"),
+        (("--data.horizon", 0), 2, "expected --data.horizon of at least 1, received 0"),
         (("--data.horizon", 200), 1, "train has 168 rows, and a window takes 201"),
         (("--data.split", "[0.9,0.2,0.2]"), 2, "three fractions"),
         (
@@ -127,8 +127,8 @@ def test_a_checkpoint_rebuilds_net_and_quantiles(fit: Fit, series: Path) -> None
     assert model.quantiles == (0.05, 0.25, 0.5, 0.75, 0.95)
     assert model.net is not None
     assert model.net.num_quantiles == 5
-    held = read_checkpoint(LAST)["SeriesDataModule"]
-    assert held["roles"]["targets"] == ("load",)
+    held = read_checkpoint(LAST)["SeriesDataModule"]["codec"]
+    assert held["state"]["roles"]["targets"] == ("load",)
 
 
 def test_a_run_on_series_resumes_as_if_it_had_not_stopped(fit: Fit, series: Path) -> None:
@@ -145,7 +145,7 @@ def test_a_constant_column_is_named(fit: Fit) -> None:
     make_series().assign(load=7.0).to_csv("series.csv", index=False)
     code, _, err = fit(*SERIES)
     assert code == 1
-    assert "the column 'load' is 7 in the whole of the training part" in err
+    assert "the column 'load' is 7 in all of the training split" in err
 
 
 def test_feature_maps_of_a_series(fit: Fit, series: Path, capsys: pytest.CaptureFixture[str]) -> None:

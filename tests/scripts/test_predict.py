@@ -141,7 +141,7 @@ def test_a_stream_is_never_held_whole(predict: Predict) -> None:
             yield "good"
 
     trained = load_trained("moved.ckpt")
-    predictor = Predictor(trained.model, trained.data, [torch.device("cpu")] * 2)
+    predictor = Predictor(trained.model, trained.codec, [torch.device("cpu")] * 2)
     rows = predict_rows(predictor, lines(), batch_size=10)
     tables = [next(rows) for _ in range(3)]
     assert [table["row"].tolist() for table, _, _ in tables] == [list(range(n, n + 10)) for n in (1, 11, 21)]
@@ -160,10 +160,12 @@ def test_about_how_many_inputs_there_are() -> None:
 def test_replicas_predict_as_one(predict: Predict) -> None:
     trained = load_trained("moved.ckpt")
     texts = [f"a {word} film" for word in ("good", "bad", "fine", "poor")] * 25
-    one, three = (
-        pd.concat([t for t, _, _ in predict_rows(Predictor(trained.model, trained.data, devices), texts, batch_size=7)])
-        for devices in ([torch.device("cpu")], [torch.device("cpu")] * 3)
-    )
+
+    def predict_on(num_replicas: int) -> pd.DataFrame:
+        predictor = Predictor(trained.model, trained.codec, [torch.device("cpu")] * num_replicas)
+        return pd.concat([table for table, _, _ in predict_rows(predictor, texts, batch_size=7)])
+
+    one, three = predict_on(1), predict_on(3)
     pd.testing.assert_frame_equal(one, three)
 
 
@@ -225,9 +227,9 @@ def test_names_of_images_on_standard_input(
         (
             {
                 "lightfit": {"version": "0.0.7", "format": 1},
-                "datamodule_hyper_parameters": {"_class_path": "lightfit.Gone"},
+                "TextDataModule": {"codec": {"class_path": "lightfit.GoneCodec", "state": {}}},
             },
-            r"lightfit\.Gone, which cannot be built.*written by LightFit 0\.0\.7, and this is 0",
+            r"codec cannot be built here: .*GoneCodec.*written by LightFit 0\.0\.7, and this is 0",
         ),
     ],
 )
@@ -242,11 +244,11 @@ def test_checkpoint_of_another_version(
 def test_checkpoint_of_a_model_trained_in_python(capsys: pytest.CaptureFixture[str]) -> None:
     torch.save({"state_dict": {}, "hyper_parameters": {"lr": 0.1}}, "a.ckpt")
     assert main(["a.ckpt", "text"]) == 1
-    assert "expected one that scripts/fit.py wrote" in capsys.readouterr().err
+    assert "the checkpoint has no codec, so raw inputs cannot be encoded" in capsys.readouterr().err
 
 
 def test_checkpoint_of_another_projects_data(capsys: pytest.CaptureFixture[str]) -> None:
-    torch.save({"state_dict": {}, "datamodule_hyper_parameters": {"_class_path": "elsewhere.Data"}}, "a.ckpt")
+    torch.save({"state_dict": {}, "Data": {"codec": {"class_path": "elsewhere.Codec", "state": {}}}}, "a.ckpt")
     assert main(["a.ckpt", "text"]) == 1
     err = capsys.readouterr().err
     assert "the checkpoint names classes of 'elsewhere'" in err

@@ -32,7 +32,8 @@ def train(
 ) -> tuple[torch.Tensor, pd.DataFrame]:
     pl.seed_everything(0, verbose=False)
     data = TextDataModule(str(reviews), max_len=10, batch_size=10, seed=3)
-    model = TextClassifier(TextCNN(data.vocab_size, max_len=10), lr=0.01)
+    data.setup()
+    model = TextClassifier(TextCNN(data.codec.vocab_size, max_len=10), lr=0.01)
     options = {"enable_progress_bar": bool(others), "enable_model_summary": False, "enable_checkpointing": False}
     trainer = pl.Trainer(max_epochs=3, accelerator="cpu", logger=False, callbacks=[saver, *others], **options)  # type: ignore[arg-type]
     trainer.fit(model, datamodule=data, ckpt_path=ckpt_path)
@@ -61,11 +62,12 @@ def test_lines_of_the_epoch_in_which_a_run_goes_on(
 
 def test_ratio_of_a_resumed_net_is_the_checkpoints(reviews: Path, tmp_path: Path) -> None:
     data = TextDataModule(str(reviews), max_len=10, batch_size=10)
+    data.setup()
     options = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
-    net = NaiveBayesBag(data.vocab_size, num_buckets=100)
+    net = NaiveBayesBag(data.codec.vocab_size, num_buckets=100)
     trainer = pl.Trainer(max_epochs=1, accelerator="cpu", logger=False, **options)  # type: ignore[arg-type]
     trainer.fit(TextClassifier(net, optimizer="Adagrad"), datamodule=data)
     assert net.log_count_ratio.abs().sum() > 0
     trainer.save_checkpoint(tmp_path / "a.ckpt")
-    loaded = TextClassifier.load(tmp_path / "a.ckpt", net=NaiveBayesBag(data.vocab_size, num_buckets=100))
+    loaded = TextClassifier.load(tmp_path / "a.ckpt", net=NaiveBayesBag(data.codec.vocab_size, num_buckets=100))
     assert torch.equal(loaded.net.log_count_ratio, net.log_count_ratio)  # type: ignore[union-attr]

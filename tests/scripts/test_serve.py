@@ -43,7 +43,7 @@ def client(trained: Trained) -> Iterator[Callable[[str], TestClient]]:
 
     def start(task: str) -> TestClient:
         held = load_trained(trained(task))
-        predictor = Predictor(held.model, held.data, [torch.device("cpu")])
+        predictor = Predictor(held.model, held.codec, [torch.device("cpu")])
         app = make_app(held, predictor, Limits(8, 0.001, max_bytes=100_000, max_inputs=50))
         opened.append(TestClient(app, raise_server_exceptions=False).__enter__())
         return opened[-1]

@@ -113,7 +113,7 @@ def test_every_preset_runs_on_small_data(
     assert (code, err) == (0, "")
     assert "best epoch" in out
     tested = data.get("root", "") != "" or ("path" in data and data.get("split", [1])[-1] != 0)
-    assert ("its test part: test_loss" in out) == tested
+    assert ("its test split: test_loss" in out) == tested
     history = pd.read_csv(f"runs/{task}/version_0/history.csv")
     metric = "mae" if "path" in data else "accuracy"
     assert {"epoch", "loss", metric, "val_loss", f"val_{metric}"} <= set(history)

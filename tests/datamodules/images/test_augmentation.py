@@ -169,5 +169,5 @@ def test_sizes() -> None:
     assert choose_size("auto", same, []) == (28, 28)
     assert choose_size("auto", other, []) == (96, 96)
     assert choose_size("auto", other // 4, []) == (30, 30)
-    with pytest.raises(DataError, match=r"'a' has 200 x 300 pixels, 'b' 400 x 120; .*--data.transforms.size"):
+    with pytest.raises(DataError, match=r"'a' has 200 x 300 pixels, 'b' 400 x 120; .*`transforms.size`"):
         choose_size(None, other, ["a", "b", "c"])

@@ -51,14 +51,14 @@ def test_cifar10(cifar: np.ndarray, server: tuple[str, Path]) -> None:
     data = ImageDataModule("cifar10", transforms=AS_THEY_ARE, batch_size=50)
     data.setup()
     assert [len(part) for part in (data.train_data, data.val_data, data.test_data)] == [80, 20, 20]  # type: ignore[arg-type]
-    assert data.class_names == NAMES
+    assert data.codec.class_names == NAMES
     x, y = next(iter(data.test_dataloader()))
-    np.testing.assert_allclose(data.denormalise(x) * 255, cifar[100:], atol=1e-3)
+    np.testing.assert_allclose(data.codec.denormalise(x) * 255, cifar[100:], atol=1e-3)
     assert y.tolist() == [number % 10 for number in range(20)]
     (server[1] / "cifar-10-python.tar.gz").unlink()
     two = ImageDataModule("cifar10", transforms=AS_THEY_ARE, classes=["automobile", "airplane"])
     two.setup()
-    assert (two.class_names, len(two.train_data), len(two.test_data)) == (["airplane", "automobile"], 16, 4)  # type: ignore[arg-type]
+    assert (two.codec.class_names, len(two.train_data), len(two.test_data)) == (["airplane", "automobile"], 16, 4)  # type: ignore[arg-type]
 
 
 def test_fashion_mnist(server: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,10 +77,10 @@ def test_fashion_mnist(server: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(datasets.FashionMNIST, "resources", resources)
     data = ImageDataModule("fashion_mnist", transforms=AS_THEY_ARE, batch_size=50)
     data.setup()
-    assert data.class_names[:2] == ["Ankle boot", "Bag"]
-    assert data.image_size == (28, 28)
+    assert data.codec.class_names[:2] == ["Ankle boot", "Bag"]
+    assert data.codec.image_size == (28, 28)
     x, _ = next(iter(data.test_dataloader()))
-    grey = data.denormalise(x) * 255
+    grey = data.codec.denormalise(x) * 255
     for channel in range(3):
         np.testing.assert_allclose(grey[:, channel], pixels[40:], atol=1e-3)
 
@@ -88,6 +88,6 @@ def test_fashion_mnist(server: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("name", ["cifar10", "fashion_mnist"])
 def test_without_a_network(name: str, tmp_path: Path) -> None:
     with pytest.raises(
-        ConnectionError, match=f"could not download {name} .*put '{tmp_path}/data/.*gz' there by hand.*--data.root"
+        ConnectionError, match=f"could not download {name} .*put '{tmp_path}/data/.*gz' there by hand.*`root`"
     ):
         ImageDataModule(name, transforms=AS_THEY_ARE).setup()

@@ -13,6 +13,7 @@ from torchvision.transforms import v2
 
 from lightfit.datamodules import DataError, ImageDataModule, ImageTransforms
 from lightfit.datamodules.images.batches import SingleBatches, StackedBatches
+from lightfit.scripts.inference.inputs.images import ImageInputs
 
 SMALL = ImageTransforms(size=16)
 
@@ -29,13 +30,13 @@ def labels(loader: DataLoader) -> list[int]:
 
 def test_a_folder_of_classes(images: Path) -> None:
     module = data()
-    assert module.class_names == ["bright", "dark"]
-    assert (module.num_classes, module.image_size) == (2, (16, 16))
+    assert module.codec.class_names == ["bright", "dark"]
+    assert (module.codec.num_classes, module.codec.image_size) == (2, (16, 16))
     assert sorted(labels(module.train_dataloader())) == [0] * 16 + [1] * 16
     assert sorted(labels(module.val_dataloader())) == [0] * 4 + [1] * 4
     x, y = next(iter(module.train_dataloader()))
     assert (x.dtype, tuple(x.shape), y.dtype) == (torch.float32, (7, 3, 16, 16), torch.int64)
-    brightness = module.denormalise(x).mean((1, 2, 3))
+    brightness = module.codec.denormalise(x).mean((1, 2, 3))
     assert brightness[y == 0].min() > brightness[y == 1].max(), "each image has its own class"
     with pytest.raises(ValueError, match="no test part"):
         module.test_dataloader()
@@ -94,7 +95,7 @@ def test_images_of_one_size_are_one_tensor(tmp_path: Path) -> None:
     make_images(tmp_path / "same", size=lambda number: (20, 24))
     module = data("same", transforms=ImageTransforms(size=None))
     assert isinstance(module.train_data, StackedBatches)
-    assert module.image_size == (24, 20)
+    assert module.codec.image_size == (24, 20)
     assert next(iter(module.train_dataloader()))[0].shape == (7, 3, 24, 20)
     own = data("same", transforms=ImageTransforms(size=None, train=[v2.RandomInvert()]))
     assert isinstance(own.train_data, SingleBatches), "transforms of one's own take one image at a time"
@@ -105,9 +106,9 @@ def test_images_of_one_size_are_one_tensor(tmp_path: Path) -> None:
 
 def test_only_some_classes(images: Path) -> None:
     make_images(Path("images"), names=("grey",))
-    assert data().class_names == ["bright", "dark", "grey"]
-    assert data(classes=["grey", "dark"]).class_names == ["dark", "grey"]
-    with pytest.raises(LookupError, match=r"--data.classes names the class 'drak', which there is not; there is: dark"):
+    assert data().codec.class_names == ["bright", "dark", "grey"]
+    assert data(classes=["grey", "dark"]).codec.class_names == ["dark", "grey"]
+    with pytest.raises(LookupError, match=r"`classes` names the class 'drak', which does not exist; there is: dark"):
         data(classes=["drak", "grey"])
 
 
@@ -124,7 +125,7 @@ def test_weights_of_classes(images: Path) -> None:
     assert balanced.loss_weights == pytest.approx([56 / 32, 56 / 80])
     own = data(class_weights={"bright": 3})
     assert own.loss_weights == pytest.approx([3 * 56 / 88, 56 / 88]), "1 on the average"
-    with pytest.raises(LookupError, match="--data.class_weights names the class 'brihgt'.*bright"):
+    with pytest.raises(LookupError, match="`class_weights` names the class 'brihgt'.*bright"):
         data(class_weights={"brihgt": 3})
     with pytest.raises(ValueError, match="class weights above 0, received -1 for 'dark'"):
         data(class_weights={"dark": -1})
@@ -143,9 +144,9 @@ def test_balanced_sampling(images: Path) -> None:
 def test_the_digits() -> None:
     module = data("digits", transforms=ImageTransforms(size=None))
     assert [len(part) for part in (module.train_data, module.val_data, module.test_data)] == [1151, 287, 359]  # type: ignore[arg-type]
-    assert module.class_names == [str(number) for number in range(10)]
+    assert module.codec.class_names == [str(number) for number in range(10)]
     other = data("digits", transforms=ImageTransforms(size=None), seed=5)
-    assert torch.equal(module.test_data.rows, other.test_data.rows), "the test part is always the same"  # type: ignore[union-attr]
+    assert torch.equal(module.test_data.rows, other.test_data.rows), "the test split is always the same"  # type: ignore[union-attr]
     assert not torch.equal(module.val_data.rows, other.val_data.rows)  # type: ignore[attr-defined]
 
 
@@ -154,22 +155,22 @@ def test_encode_as_in_validation(images: Path) -> None:
     x, _ = next(iter(module.val_dataloader()))
     files = sorted(Path("images").rglob("*.png"))
     paths = [files[row] for row in module.val_data.rows.tolist()]  # type: ignore[attr-defined]
-    torch.testing.assert_close(module.encode(paths), x)
+    torch.testing.assert_close(module.codec.encode(paths), x)
 
 
 def test_inputs(images: Path) -> None:
-    module = data()
-    assert module.read_inputs(["images/dark/03.png", "images/bright"])[:2] == [
+    read = ImageInputs().read
+    assert read(["images/dark/03.png", "images/bright"])[:2] == [
         Path("images/dark/03.png"),
         Path("images/bright/00.png"),
     ]
     with pytest.raises(FileNotFoundError, match="no image or folder at 'nope'"):
-        module.read_inputs(["nope"])
+        read(["nope"])
     Path("empty").mkdir()
     with pytest.raises(DataError, match="'empty' holds no images"):
-        module.read_inputs(["empty"])
+        read(["empty"])
     with pytest.raises(LookupError, match="images have no columns, received --column a"):
-        module.read_inputs(["images"], "a")
+        read(["images"], "a")
 
 
 def write(name: str, content: bytes = b"") -> None:
@@ -194,7 +195,7 @@ def cut(name: str) -> None:
         (lambda: Path("images/none").mkdir(), "the class 'none' has no image in train"),
         (
             lambda: write("images/one/a.png", Path("images/dark/00.png").read_bytes()),
-            "the class 'one' is missing from val",
+            "class 'one' has no sample in val",
         ),
     ],
 )
@@ -208,7 +209,7 @@ def test_folders_that_are_wrong(images: Path, damage: Callable[[], None], proble
     ("moved", "problem"),
     [
         ("train/dark", "the label 'dark' was never seen in training|at least two classes"),
-        ("val/dark", "the class 'dark' is missing from val"),
+        ("val/dark", "class 'dark' has no sample in val"),
         ("train", "no images to train on.*it holds: val"),
     ],
 )

@@ -13,6 +13,7 @@ from conftest import make_series
 from lightfit.datamodules import DataError, SeriesColumns, SeriesDataModule
 from lightfit.datamodules.series.codec import sum_up
 from lightfit.datamodules.series.sources import DOWNLOADS, locate
+from lightfit.scripts.inference.inputs.series import SeriesInputs
 
 NAN = float("nan")
 
@@ -29,6 +30,10 @@ def small(path: str | Path = "a.csv", **options: Any) -> SeriesDataModule:
     module = SeriesDataModule(str(path), **{**given, **options})
     module.setup()
     return module
+
+
+def read(module: SeriesDataModule, *arguments: Any) -> list[Any]:
+    return SeriesInputs(module.codec).read(*arguments)  # type: ignore[arg-type]
 
 
 def all_of(data: Any) -> tuple[torch.Tensor, torch.Tensor]:
@@ -71,10 +76,10 @@ def test_scaling_comes_from_the_training_part() -> None:
     counting()
     module = small(scale="standard")
     train = np.arange(20.0)
-    assert module.units["mean"] == pytest.approx([train.mean()])
-    assert module.units["std"] == pytest.approx([train.std()])
+    assert module.codec.units["mean"] == pytest.approx([train.mean()])
+    assert module.codec.units["std"] == pytest.approx([train.std()])
     _, y = all_of(module.test_data)
-    assert module.unscale(y)[0, :, 0].tolist() == pytest.approx([25, 26])
+    assert module.codec.unscale(y)[0, :, 0].tolist() == pytest.approx([25, 26])
 
 
 def test_without_val_training_is_watched_on_itself() -> None:
@@ -82,13 +87,14 @@ def test_without_val_training_is_watched_on_itself() -> None:
     module = small(split=(1.0, 0.0, 0.0))
     assert module.val_data is module.train_data
     assert module.test_data is None
-    assert "no val, so that training is watched on its own windows" in module.describe()
+    assert "no val, so training windows serve as validation" in module.describe()
 
 
 def test_sizes_are_found(series: Path) -> None:
     module = SeriesDataModule(str(series), target="load")
-    assert (module.season, module.horizon, module.lookback) == (24, 24, 72)
-    assert (module.num_targets, module.num_features) == (1, 1)
+    module.setup()
+    assert (module.codec.season, module.codec.horizon, module.codec.lookback) == (24, 24, 72)
+    assert (module.codec.num_targets, module.codec.num_features) == (1, 1)
     assert module.describe() == (
         f"{series}: 240 rows, 2024-01-01 00:00:00 to 2024-01-10 23:00:00 by h; target: load; lookback 72, horizon 24, "
         "season 24; 73 train windows on 168 rows, 1 val windows on 24 rows, 25 test windows on 48 rows; not used: wind"
@@ -98,7 +104,8 @@ def test_sizes_are_found(series: Path) -> None:
 def test_sizes_fit_short_series() -> None:
     counting(47)
     module = SeriesDataModule("a.csv")
-    assert (module.season, module.horizon, module.lookback) == (7, 5, 14)
+    module.setup()
+    assert (module.codec.season, module.codec.horizon, module.codec.lookback) == (7, 5, 14)
     assert len(module.val_data) == 1
 
 
@@ -114,10 +121,10 @@ def test_changes_from_step_to_step() -> None:
 def test_changes_are_undone_in_forecasts(diff: int) -> None:
     counting(b=np.arange(30.0) ** 2)
     module = small(diff=diff, split=(16.0, 5.0, 5.0))
-    (window,) = module.read_inputs(["a.csv"])
+    (window,) = read(module, ["a.csv"])
     real = np.stack([np.arange(32.0), np.arange(32.0) ** 2], 1)
     changes = np.diff(real, diff, axis=0)[-2:]
-    table = module.decode([window], torch.from_numpy(changes[None]).float())
+    table = module.codec.decode([window], torch.from_numpy(changes[None]).float())
     assert table["date"].astype(str).tolist() == ["2024-01-31", "2024-02-01"]
     np.testing.assert_allclose(table[["a", "b"]], real[-2:])
 
@@ -131,8 +138,8 @@ def test_covariates_stand_after_the_targets_and_known_ones_look_ahead() -> None:
     counting(warm=np.arange(30.0) + 100, free=np.arange(30.0) + 200)
     module = small(target="a", columns=SeriesColumns(past=("warm",), known=("free",)))
     x, y = all_of(module.train_data)
-    assert module.num_features == x.shape[2] == 4
-    assert y.shape[2] == module.num_targets == 1
+    assert module.codec.num_features == x.shape[2] == 4
+    assert y.shape[2] == module.codec.num_targets == 1
     assert x[0].tolist() == [[0, 100, 200, 202], [1, 101, 201, 203], [2, 102, 202, 204], [3, 103, 203, 205]]
 
 
@@ -140,12 +147,12 @@ def test_what_is_known_ahead_is_needed_in_prediction() -> None:
     counting(free=1.0 * np.arange(30))
     module = small(target="a", columns=SeriesColumns(known=("free",)))
     with pytest.raises(DataError, match=r"expected 2 rows after the last known target, .* \(free\), received 0"):
-        module.read_inputs(["a.csv"])
+        read(module, ["a.csv"])
     counting(32, free=1.0 * np.arange(32))
     table = pd.read_csv("a.csv")
     table.loc[30:, "a"] = NAN
     table.to_csv("ahead.csv", index=False)
-    (window,) = module.read_inputs(["ahead.csv"])
+    (window,) = read(module, ["ahead.csv"])
     assert window.x.tolist() == [[26, 26, 28], [27, 27, 29], [28, 28, 30], [29, 29, 31]]
     assert window.times[0] == pd.Timestamp("2024-01-31")
     ahead = small("ahead.csv", target="a", columns=SeriesColumns(known=("free",)))  # rows without a target are no rows
@@ -158,7 +165,7 @@ def test_masked_values_are_told_to_the_net_and_not_to_be_forecast() -> None:
     counting(a=values)
     module = small(fill="mask")
     x, y = all_of(module.train_data)
-    assert module.num_features == x.shape[2] == 2
+    assert module.codec.num_features == x.shape[2] == 2
     assert x[0].tolist() == [[0, 0], [1, 0], [1, 1], [3, 0]]
     assert y[2, :, 0].isnan().tolist() == [False, True]
     assert len(x) == 14  # the window whose every target is missing is left out
@@ -181,9 +188,9 @@ def test_windows_stay_within_their_series() -> None:
     x, y = all_of(module.train_data)
     whole = torch.cat([x[..., :1], y], 1)
     assert (whole[:, 1:] - whole[:, :-1]).abs().max() < 1  # from one series to the other it is 10
-    windows = module.read_inputs(["shops.csv"])
+    windows = read(module, ["shops.csv"])
     assert [window.name for window in windows] == ["x", "y"]
-    table = module.decode(windows, torch.zeros(2, 3, 1))
+    table = module.codec.decode(windows, torch.zeros(2, 3, 1))
     assert list(table.columns) == ["shop", "date", "load"]
     assert table["shop"].tolist() == ["x"] * 3 + ["y"] * 3
 
@@ -194,20 +201,20 @@ def test_a_series_that_training_never_saw_is_forecast_and_said(caplog: pytest.Lo
     module = SeriesDataModule("shops.csv", columns=SeriesColumns(series_id="shop"), lookback=5, horizon=3)
     module.setup()
     with caplog.at_level(logging.WARNING):
-        assert len(module.read_inputs(["new.csv"])) == 1
-    assert "new.csv: never seen in training: z; forecast all the same" in caplog.text
+        assert len(read(module, ["new.csv"])) == 1
+    assert "new.csv: series never seen in training, which are forecast as well: z" in caplog.text
 
 
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"horizon": 0}, "expected horizon of at least 1, received 0"),
-        ({"lookback": 0}, "expected lookback of at least 1, received 0"),
-        ({"diff": -1}, "expected diff of at least 0, received -1"),
+        ({"horizon": 0}, "expected `horizon` of at least 1, received 0"),
+        ({"lookback": 0}, "expected `lookback` of at least 1, received 0"),
+        ({"diff": -1}, "expected `diff` of at least 0, received -1"),
         ({"lookback": 30}, "train has 20 rows, and a window takes 32: lookback 30 and horizon 2"),
         ({"horizon": 6}, "val has 5 rows, and a window takes 6: the horizon"),
         ({"split": (30.0, 5.0, 5.0)}, "asks for 40 rows, and there are 30"),
-        ({"target": "b", "scale": "standard"}, "the column 'b' is 7 in the whole of the training part"),
+        ({"target": "b", "scale": "standard"}, "the column 'b' is 7 in all of the training split"),
         ({"freq": "5D"}, "irregular time steps: 2024-01-02 00:00:00 is not a step of 5D"),
         ({"freq": "12h"}, "29 of 59 steps are missing, the first 2024-01-01 12:00:00"),
         ({"target": "c"}, "no column 'c'"),
@@ -234,13 +241,13 @@ def test_tables_that_cannot_be_forecast(change: Any, problem: str) -> None:
     module = small()
     change(pd.read_csv("a.csv")).to_csv("new.csv", index=False)
     with pytest.raises((DataError, LookupError), match=problem):
-        module.read_inputs(["new.csv"])
+        read(module, ["new.csv"])
 
 
 def test_columns_are_not_asked_for_in_prediction() -> None:
     counting()
     with pytest.raises(LookupError, match="received --column a: leave it out"):
-        small().read_inputs(["a.csv"], "a")
+        read(small(), ["a.csv"], "a")
 
 
 def test_naive_forecasts_stand_beside_the_result() -> None:
@@ -263,17 +270,17 @@ def test_a_checkpoint_holds_what_forecasts_need() -> None:
     module = small(target="b", diff=1, scale="standard", split=(0.6, 0.2, 0.2))
     again = SeriesDataModule("gone.csv", diff=1)
     again.load_state_dict(module.state_dict())
-    assert again.state == module.state
-    samples = again.read_inputs(["a.csv"])
-    assert torch.equal(again.encode(samples), module.encode(module.read_inputs(["a.csv"])))
+    assert again.codec.state == module.codec.state
+    samples = read(again, ["a.csv"])
+    assert torch.equal(again.codec.encode(samples), module.codec.encode(read(module, ["a.csv"])))
     pd.testing.assert_frame_equal(
-        again.decode(samples, torch.zeros(1, 2, 1)), module.decode(samples, torch.zeros(1, 2, 1))
+        again.codec.decode(samples, torch.zeros(1, 2, 1)), module.codec.decode(samples, torch.zeros(1, 2, 1))
     )
 
 
 def test_steps_have_names() -> None:
     counting()
-    assert small().ticks(torch.zeros(3, 1)) == ["-3", "-2", "-1"]
+    assert small().codec.ticks(torch.zeros(3, 1)) == ["-3", "-2", "-1"]
 
 
 def test_the_bundled_series_is_there() -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from conftest import make_series
 
-from lightfit.datamodules.series.calendar import ROWS, complete, fill_gaps, find_freq, go_on, season_of
+from lightfit.datamodules.series.calendar import ROWS, complete, continue_steps, fill_gaps, find_freq, season_of
 from lightfit.datamodules.series.table import Series, SeriesColumns, choose_roles, read_frame, split_series
 from lightfit.datamodules.splits import split_by_time
 from lightfit.errors import DataError
@@ -79,7 +79,7 @@ def test_columns_that_are_not_there(target: list[str], columns: SeriesColumns, p
 
 
 def test_a_table_without_dates_or_numbers() -> None:
-    with pytest.raises(LookupError, match="no column holds time stamps; it has: a. Name it by --data.columns.time"):
+    with pytest.raises(LookupError, match="no column holds time stamps; it has: a. Name it by `columns.time`"):
         choose_roles(pd.DataFrame({"a": [1, 2]}), [], SeriesColumns(), "a.csv")
     with pytest.raises(LookupError, match="no column of numbers to forecast"):
         choose_roles(pd.DataFrame({"date": ["2024-01-01"]}), [], SeriesColumns(), "a.csv")
@@ -132,26 +132,26 @@ def test_whole_numbers_may_be_dates(years: list[int]) -> None:
     ("freq", "season"),
     [("h", 24), ("15min", 96), ("D", 7), ("7D", 52), ("MS", 12), ("ME", 12), ("QS-JAN", 4), ("YS-JAN", 1), ("B", 5)],
 )
-def test_steps_are_found_and_go_on(freq: str, season: int) -> None:
+def test_steps_are_found_and_continued(freq: str, season: int) -> None:
     times = pd.date_range("2024-01-01", periods=40, freq=freq)
     with_a_gap = times.delete([7])
     assert find_freq(times) == find_freq(with_a_gap) == freq
     assert season_of(freq) == season
     assert complete(with_a_gap, freq, "a.csv").equals(times)
-    assert go_on(times[:30], freq, 10).equals(times[30:])
+    assert continue_steps(times[:30], freq, 10).equals(times[30:])
 
 
 def test_irregular_steps_are_named() -> None:
     times = pd.DatetimeIndex(["2024-01-01", "2024-01-02", "2024-01-03 05:00", "2024-01-04 05:00"])
     assert find_freq(times) is None
-    with pytest.raises(DataError, match="irregular time steps: 2024-01-03 05:00:00 is not D after .* --data.freq rows"):
+    with pytest.raises(DataError, match="irregular time steps: 2024-01-03 05:00:00 is not D after .* `freq` rows"):
         complete(times, None, "a.csv")
     with pytest.raises(DataError, match="2024-01-03 05:00:00 is not a step of D from 2024-01-01 00:00:00 on"):
         complete(times, "D", "a.csv")
     with pytest.raises(DataError, match="'fortnight' is no frequency"):
         complete(times, "fortnight", "a.csv")
     assert complete(times, ROWS, "a.csv") is times
-    assert go_on(times[:3], ROWS, 1)[0] == pd.Timestamp("2024-01-04 07:30")
+    assert continue_steps(times[:3], ROWS, 1)[0] == pd.Timestamp("2024-01-04 07:30")
 
 
 def gappy() -> Series:
@@ -171,9 +171,7 @@ def test_gaps_are_filled(fill: str, expected: list[float]) -> None:
 
 
 def test_gaps_are_errors_where_nothing_is_said() -> None:
-    with pytest.raises(
-        DataError, match="1 of 5 steps are missing, the first 2024-01-01 02:00:00. Fill it by --data.fill"
-    ):
+    with pytest.raises(DataError, match="1 of 5 steps are missing, the first 2024-01-01 02:00:00. Fill it by `fill`"):
         fill_gaps(gappy(), ("a",), "h", "error", "a.csv")
     with pytest.raises(DataError, match="1 values of the column 'a', the first at 2024-01-01 03:00:00, are missing"):
         fill_gaps(gappy(), ("a",), ROWS, "error", "a.csv")

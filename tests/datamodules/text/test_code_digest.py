@@ -91,7 +91,8 @@ def test_texts_are_read_again_when_a_helper_of_the_tokenizer_changes(
     def words() -> tuple[list[str], list[int]]:
         with new_process(tmp_path / "a"):
             data = TextDataModule(str(reviews), tokenizer=f"{module}.tokenize")
-            return data.vocabulary.itos, data.encode(["a bad film, number"])[0].tolist()
+            data.setup()
+            return data.codec.vocabulary.itos, data.codec.encode(["a bad film, number"])[0].tolist()
 
     write_modules(tmp_path / "a")
     first, _ = words()

@@ -16,6 +16,7 @@ from lightfit.datamodules.splits import stratified_split
 from lightfit.datamodules.text import corpus
 from lightfit.datamodules.text.corpus import WordNumbers
 from lightfit.datamodules.text.vocabulary import tokenize
+from lightfit.scripts.inference.inputs.texts import TextInputs
 
 
 def test_batches_are_padded_numbers(reviews: Path) -> None:
@@ -26,11 +27,11 @@ def test_batches_are_padded_numbers(reviews: Path) -> None:
     assert x.dtype == y.dtype == torch.int64
     assert set(y.tolist()) == {0, 1}
     assert (x[:, -1] == 1).all(), "five words and one of padding"
-    assert (len(data.train_data), len(data.val_data), data.num_classes) == (64, 16, 2)
-    assert data.class_names == ["neg", "pos"]
+    assert (len(data.train_data), len(data.val_data), data.codec.num_classes) == (64, 16, 2)
+    assert data.codec.class_names == ["neg", "pos"]
     assert data.describe() == (
         f"{reviews}: 64 train, 16 val texts; classes in train: neg 32, pos 32; "
-        f"{data.vocab_size} of {data.vocab_size} words"
+        f"{data.codec.vocab_size} of {data.codec.vocab_size} words"
     )
 
 
@@ -39,9 +40,9 @@ def test_encode_gives_what_the_batches_hold(reviews: Path) -> None:
     data.setup()
     x, _ = next(iter(data.val_dataloader()))
     texts = [text for text, _ in make_reviews()]
-    encoded = {tuple(row) for row in data.encode(texts).tolist()}
+    encoded = {tuple(row) for row in data.codec.encode(texts).tolist()}
     assert {tuple(row) for row in x.tolist()} <= encoded
-    assert data.encode(["a zzz"]).tolist() == [[data.vocabulary["a"], 0, 1, 1]]
+    assert data.codec.encode(["a zzz"]).tolist() == [[data.codec.vocabulary["a"], 0, 1, 1]]
 
 
 def test_vocabulary_is_the_training_parts_alone(tmp_path: Path) -> None:
@@ -49,7 +50,8 @@ def test_vocabulary_is_the_training_parts_alone(tmp_path: Path) -> None:
     write_csv(tmp_path / "val.csv", [("secret", "x")])
     write_csv(tmp_path / "test.csv", [("hidden", "y")])
     data = TextDataModule(str(tmp_path))
-    assert data.vocabulary.itos == ["<unk>", "<pad>", "common"]
+    data.setup()
+    assert data.codec.vocabulary.itos == ["<unk>", "<pad>", "common"]
     assert [len(part) for part in (data.train_data, data.val_data, data.test_data or [])] == [2, 1, 1]
 
 
@@ -95,7 +97,9 @@ def test_split_refuses_what_leaves_a_side_empty() -> None:
 
 def test_labels_that_are_numbers_are_in_their_order(tmp_path: Path) -> None:
     rows = [(f"t{number}", str(number % 12)) for number in range(60)]
-    assert TextDataModule(str(write_csv(tmp_path / "a.csv", rows))).class_names == [str(n) for n in range(12)]
+    data = TextDataModule(str(write_csv(tmp_path / "a.csv", rows)))
+    data.setup()
+    assert data.codec.class_names == [str(n) for n in range(12)]
 
 
 def test_cache_is_used_until_something_changes(reviews: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,7 +112,9 @@ def test_cache_is_used_until_something_changes(reviews: Path, monkeypatch: pytes
     monkeypatch.setattr("lightfit.datamodules.text.datamodule.tokenise", counting)
 
     def vocabulary(**kwargs: object) -> list[str]:
-        return TextDataModule(str(reviews), **kwargs).vocabulary.itos  # type: ignore[arg-type]
+        data = TextDataModule(str(reviews), **kwargs)  # type: ignore[arg-type]
+        data.setup()
+        return data.codec.vocabulary.itos
 
     first = vocabulary()
     assert vocabulary() == first
@@ -174,7 +180,7 @@ def test_words_are_numbered_the_same_way_by_bytes_and_one_by_one() -> None:
 @pytest.mark.parametrize(
     ("rows", "problem"),
     [
-        ([("a", "x"), ("b", "x")], "at least two classes in the training part, received one: 'x' in all 2 samples"),
+        ([("a", "x"), ("b", "x")], "at least two classes in the training split, received one: 'x' in all 2 samples"),
         ([], "holds no rows"),
     ],
 )
@@ -193,9 +199,9 @@ def test_label_never_seen_in_training(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        ({"max_words": 2}, "max_words above 2.*received 2: the vocabulary would have no words"),
-        ({"max_len": 0}, "max_len of at least 1.*received 0"),
-        ({"batch_size": 0}, "batch_size of at least 1, received 0"),
+        ({"max_words": 2}, "`max_words` above 2.*received 2: the vocabulary would have no words"),
+        ({"max_len": 0}, "`max_len` of at least 1.*received 0"),
+        ({"batch_size": 0}, "`batch_size` of at least 1, received 0"),
     ],
 )
 def test_arguments_that_make_no_sense(arguments: dict, problem: str) -> None:
@@ -205,30 +211,31 @@ def test_arguments_that_make_no_sense(arguments: dict, problem: str) -> None:
 
 def test_state_is_enough_to_encode(reviews: Path) -> None:
     data = TextDataModule(str(reviews))
+    data.setup()
     state = data.state_dict()
     reviews.unlink()
     again = TextDataModule(str(reviews))
     again.load_state_dict(state)
-    assert torch.equal(again.encode(["a good film"]), data.encode(["a good film"]))
-    assert again.class_names == ["neg", "pos"]
+    assert torch.equal(again.codec.encode(["a good film"]), data.codec.encode(["a good film"]))
+    assert again.codec.class_names == ["neg", "pos"]
 
 
 def test_inputs_in_order(reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = TextDataModule(str(reviews))
+    read = TextInputs("text").read
     (tmp_path / "a.txt").write_text("one\ntwo\n")
     write_csv(tmp_path / "b.csv", [("three", "4")], header=("text", "other"))
     monkeypatch.setattr("sys.stdin", io.StringIO("five\n"))
-    assert data.read_inputs(["zero", "a.txt", "b.csv", "-"]) == ["zero", "one", "two", "three", "five"]
-    assert data.read_inputs(["b.csv"], "other") == ["4"]
+    assert read(["zero", "a.txt", "b.csv", "-"]) == ["zero", "one", "two", "three", "five"]
+    assert read(["b.csv"], "other") == ["4"]
     with pytest.raises(FileNotFoundError, match="no file at 'c.csv'"):
-        data.read_inputs(["c.csv"])
+        read(["c.csv"])
     with pytest.raises(DataError, match="the input ' ': the text is ' '"):
-        data.read_inputs([" "])
-    assert data.read_inputs(["I read it in a.txt"]) == ["I read it in a.txt"]
+        read([" "])
+    assert read(["I read it in a.txt"]) == ["I read it in a.txt"]
 
 
 def test_no_test_part(reviews: Path) -> None:
     data = TextDataModule(str(reviews))
     data.setup()
-    with pytest.raises(ValueError, match="TextDataModule: this data has no test part"):
+    with pytest.raises(ValueError, match="TextDataModule: this data has no test split"):
         data.test_dataloader()

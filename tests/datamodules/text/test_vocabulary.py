@@ -59,15 +59,20 @@ def test_same_vocabulary_as_torchtext(texts: list[str], cookbook: tuple[Any, lis
 
 
 def test_same_ids_as_torchtext(texts: list[str], cookbook: tuple[Any, list[Any]]) -> None:
-    from lightfit.datamodules import TextDataModule
+    from lightfit.datamodules import TextCodec
 
     field, examples = cookbook
-    data = TextDataModule()
-    data._vocabulary = Vocabulary.from_torchtext(field.vocab)
+    codec = TextCodec(
+        vocabulary=Vocabulary.from_torchtext(field.vocab),
+        class_names=["neg", "pos"],
+        tokenizer="lightfit.datamodules.text.tokenize",
+        max_len=200,
+        bucket=False,
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         expected = field.process(examples).T
-    assert torch.equal(data.encode(texts), expected)
+    assert torch.equal(codec.encode(texts), expected)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,187 @@
+"""The codec: from raw samples to what the net takes, and from predictions back to a table. It knows no Lightning."""
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pandas as pd
+import torch
+from torch import Tensor
+from typing_extensions import Self
+
+from lightfit.checkpoint import is_plain
+from lightfit.errors import CheckpointError
+from lightfit.trust import check_trusted, import_name, only_trusted
+
+from .samples import Batches, EncodedBatches, Samples
+
+
+class Codec(ABC):
+    """Encode raw samples and decode predictions, by what was learned from the training rows; frozen once fitted.
+
+    For a custom raw format, write `encode` and `decode`. What the constructor takes is what a checkpoint stores, so
+    each argument is plain data and kept under its own name, as in scikit-learn; otherwise write `to_dict` and
+    `from_dict` as well.
+    """
+
+    domain: ClassVar[str] = "files"  # how commands read inputs: a sample is a file, unless it is text, images or series
+    input_shape: tuple[int, ...] | None = None  # of one encoded sample, as the DataModule saw it
+    input_dtype: str = "float32"
+
+    @abstractmethod
+    def encode(self, samples: Sequence[Any]) -> Tensor:
+        """Encode raw samples as a batch for the net, (B, ...)."""
+
+    @abstractmethod
+    def decode(self, samples: Sequence[Any], predictions: Tensor) -> pd.DataFrame:
+        """Decode the predictions for raw samples as a table, with the same number of rows for each sample, in order.
+
+        Args:
+            samples: what was encoded.
+            predictions: what `predict_step` returned for them, (B, ...).
+        """
+
+    def batches(self, samples: Samples) -> Batches:
+        """Return samples as data that encodes a batch when it is asked for one."""
+        return EncodedBatches(self.encode, samples)
+
+    def dummy_batch(self) -> Tensor:
+        """Return two samples as the net gets them, of zeros: to trace the net, or to run it once.
+
+        Raises:
+            NotImplementedError: no batch was seen yet, so the shape is not known.
+        """
+        if self.input_shape is None:
+            raise NotImplementedError(f"{type(self).__name__} has seen no batch: define dummy_batch()")
+        return torch.zeros(2, *self.input_shape, dtype=getattr(torch, self.input_dtype))
+
+    def metadata(self) -> dict[str, Any]:
+        """Return what it takes to encode samples and to read predictions without LightFit, as plain data."""
+        return {"domain": self.domain, **self.to_dict()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the state as plain data: by default the constructor's arguments."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+    @classmethod
+    def from_dict(cls, state: Mapping[str, Any]) -> Self:
+        """Return the codec that `to_dict` describes."""
+        return cls(**state)
+
+
+SHOWN_CHARS = 60  # of an input, beside its label
+
+
+class LabelCodec(Codec):
+    """A codec whose samples have one class each."""
+
+    class_names: list[str]  # in the order of the net's outputs
+
+    @property
+    def num_classes(self) -> int:
+        """Return the number of classes."""
+        return len(self.class_names)
+
+    def decode(self, samples: Sequence[Any], predictions: Tensor, *, top: int = 1) -> pd.DataFrame:
+        """Decode as a row for each sample: `label`, `probability`, `label_2` and so on, and the `file` or the `input`.
+
+        Args:
+            samples: what was encoded.
+            predictions: probabilities, (B, num_classes).
+            top: number of most probable classes to name.
+        """
+        probabilities, indices = predictions.topk(top, 1)
+        columns: dict[str, list[Any]] = {}
+        for rank in range(top):
+            suffix = f"_{rank + 1}" if rank else ""
+            columns[f"label{suffix}"] = [self.class_names[index] for index in indices[:, rank].tolist()]
+            columns[f"probability{suffix}"] = [round(value, 6) for value in probabilities[:, rank].tolist()]
+        return pd.DataFrame(columns | _name_inputs(samples))
+
+
+def _name_inputs(samples: Sequence[Any]) -> dict[str, list[Any]]:
+    if all(isinstance(sample, Path) for sample in samples):
+        return {"file": [str(sample) for sample in samples]}
+    texts = [sample for sample in samples if isinstance(sample, str)]
+    if len(texts) < len(samples):
+        return {}  # decoded images have no name
+    return {"input": [text if len(text) <= SHOWN_CHARS else f"{text[: SHOWN_CHARS - 3]}..." for text in texts]}
+
+
+def save_codec(codec: Codec) -> dict[str, Any]:
+    """Return a codec as plain data for a checkpoint.
+
+    Raises:
+        TypeError: its state holds something else; the key is named.
+    """
+    cls, state = type(codec), codec.to_dict()
+    for key, value in state.items():
+        if not is_plain(value):
+            raise TypeError(
+                f"{cls.__name__}.to_dict() returned {type(value).__name__} under '{key}': expected plain data, that is "
+                "numbers, strings, None, and lists and dicts of them, as a checkpoint holds nothing else"
+            )
+    held: dict[str, Any] = {"class_path": _public_path(cls), "state": state}
+    if codec.input_shape is not None:
+        held |= {"input_shape": list(codec.input_shape), "input_dtype": codec.input_dtype}
+    return held
+
+
+def restore_codec(held: Mapping[str, Any], trust: Collection[str] = ()) -> Codec:
+    """Return the codec that `save_codec` wrote.
+
+    Args:
+        held: plain data.
+        trust: packages whose classes it may name, beside the known ones.
+
+    Raises:
+        UntrustedNameError: it names a class or function that is neither known nor trusted.
+        CheckpointError: it cannot be built.
+    """
+    try:
+        path, state = str(held["class_path"]), held["state"]
+        check_trusted({"class_path": path}, trust)
+        with only_trusted(trust):
+            cls = import_name(path)
+            if not (isinstance(cls, type) and issubclass(cls, Codec)):
+                raise CheckpointError(f"the checkpoint's codec is {path}, which is not a Codec: damaged or forged")
+            codec = cls.from_dict(state)
+        if held.get("input_shape") is not None:
+            set_input(codec, held["input_shape"], str(held.get("input_dtype", "float32")))
+        return codec
+    except CheckpointError:
+        raise
+    except Exception as error:  # a class of another project or version fails in any way
+        raise CheckpointError(
+            f"the checkpoint's codec cannot be built here: {' '.join(str(error).split()) or type(error).__name__}. "
+            "Expected one of this version of LightFit, or a class that can be imported"
+        ) from error
+
+
+MOST_VALUES = 50_000_000  # of one encoded sample: what a checkpoint states must not fill the memory
+DTYPES = ("float32", "float64", "float16", "bfloat16", "int64", "int32", "uint8", "bool")
+
+
+def set_input(codec: Codec, shape: Sequence[int], dtype: str) -> None:
+    """Note the shape and the dtype of an encoded sample.
+
+    Raises:
+        CheckpointError: no net takes such a sample.
+    """
+    sizes = tuple(map(int, shape))
+    if any(size < 0 for size in sizes) or torch.Size(sizes).numel() > MOST_VALUES or dtype not in DTYPES:
+        raise CheckpointError(f"the checkpoint's samples have the shape {sizes} and dtype {dtype}: damaged or forged")
+    object.__setattr__(codec, "input_shape", sizes)
+    object.__setattr__(codec, "input_dtype", dtype)
+
+
+def _public_path(cls: type) -> str:
+    """The path that is documented, where the class is one of ours: files may move."""
+    if cls.__module__.partition(".")[0] == "lightfit":
+        import lightfit
+
+        if getattr(lightfit, cls.__name__, None) is cls:
+            return f"lightfit.{cls.__name__}"
+    return f"{cls.__module__}.{cls.__qualname__}"

@@ -1,0 +1,27 @@
+"""Raw samples from arguments, standard input, and HTTP requests: a file for each kind of data."""
+
+from typing import TYPE_CHECKING
+
+from ..trained import Trained
+
+if TYPE_CHECKING:
+    from .protocol import Inputs
+
+
+def inputs_for(trained: Trained) -> "Inputs":
+    """Return what reads inputs for a checkpoint, by the domain of its codec; imports that domain alone."""
+    if trained.codec.domain == "text":
+        from .texts import TextInputs
+
+        return TextInputs(trained.data_arguments.get("text_column", "text"))
+    if trained.codec.domain == "images":
+        from .images import ImageInputs
+
+        return ImageInputs()
+    if trained.codec.domain == "series":
+        from .series import SeriesInputs
+
+        return SeriesInputs(trained.codec)  # type: ignore[arg-type]
+    from .files import FileInputs
+
+    return FileInputs()

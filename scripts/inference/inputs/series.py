@@ -1,0 +1,85 @@
+"""Tables of series: files, a CSV on standard input, rows in a request."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lightfit.datamodules import SeriesCodec
+from lightfit.datamodules.series.codec import LastWindow
+from lightfit.datamodules.series.table import check_file, parse_frame, read_frame
+from lightfit.errors import BadInput, DataError, NotFoundError
+
+from .protocol import Inputs
+
+
+class SeriesInputs(Inputs):
+    """Read tables of series: a sample is the end of one.
+
+    Args:
+        codec: columns and steps of the training.
+    """
+
+    def __init__(self, codec: SeriesCodec) -> None:
+        self.codec = codec
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """Return the schema of `{"rows": [...]}`, a table of series."""
+        roles = self.codec.state.roles
+        columns: dict[str, dict[str, Any]] = {
+            name: {"type": "string"} for name in (roles.time, roles.series_id) if name
+        }
+        columns |= {name: {"type": ["number", "null"]} for name in roles.values}
+        row = {"type": "object", "required": list(columns), "properties": columns}
+        rows = {"type": "array", "items": row, "minItems": 1}
+        return {"type": "object", "required": ["rows"], "properties": {"rows": rows}}
+
+    def stream(self, arguments: list[str], column: str | int | None = None) -> Iterator[LastWindow | BadInput]:
+        """Yield the ends of the series in the tables that the arguments name; `-` is a CSV on standard input.
+
+        Raises:
+            LookupError: a column is named: they are those of the training.
+            FileNotFoundError: there is no such file.
+        """
+        if column is not None:
+            raise NotFoundError(
+                f"the columns of series are those of the training, received --column {column}: leave it out"
+            )
+        for item in arguments:  # before the first is predicted: a typo in the last costs nothing then
+            if item != "-":
+                check_file(Path(item))
+        return self._stream(arguments)
+
+    def _stream(self, arguments: list[str]) -> Iterator[LastWindow | BadInput]:
+        for item in arguments:
+            try:
+                if item == "-":
+                    table, place = parse_frame(sys.stdin.read(), "standard input"), "standard input"
+                else:
+                    table, place = read_frame(Path(item)), item
+                yield from self.codec.last_windows(table, place)
+            except (DataError, LookupError) as error:
+                yield BadInput(str(error))
+
+    def from_json(self, body: dict[str, Any]) -> list[LastWindow | BadInput]:
+        """Return the ends of the series in `{"rows": [...]}`, a dict of columns for each row of a table."""
+        rows = body.get("rows")
+        if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
+            raise DataError('expected {"rows": [{"column": value}]}, the rows of a table, sorted by time')
+        return self._find_windows(pd.DataFrame(rows).rename(columns=str), "the rows")
+
+    def from_upload(self, name: str, content: bytes) -> list[LastWindow | BadInput]:
+        """Return the ends of the series in a table, such as a CSV."""
+        try:
+            return self._find_windows(parse_frame(content.decode("utf-8-sig"), name), name)
+        except UnicodeDecodeError as error:
+            raise DataError(f"'{name}' is not UTF-8 ({error.reason}): expected a CSV in UTF-8") from error
+
+    def _find_windows(self, table: pd.DataFrame, place: str) -> list[LastWindow | BadInput]:
+        try:
+            return list(self.codec.last_windows(table, place))
+        except LookupError as error:
+            raise DataError(str(error.args[0])) from error
