@@ -19,7 +19,7 @@ class FirstStep(pl.Callback):
     def on_train_batch_start(self, *args):
         print("step", time.time(), flush=True)
         os._exit(0)
-"""  # a callback of the user's own, as fit.py finds it: the command runs as it is
+"""  # a custom callback, as fit.py finds it: the command runs as it is
 LIGHTNING = "import torch, pytorch_lightning"
 
 

@@ -109,14 +109,14 @@ def __getattr__(name: str) -> Any:
 
 
 class _SameModule(Loader):
-    """Loads `datamodules.x` as the very module that `lightfit.datamodules.x` is."""
+    """Loads `datamodules.x` as the same module that `lightfit.datamodules.x` is."""
 
     def exec_module(self, module: ModuleType) -> None:
         sys.modules[module.__name__] = importlib.import_module(f"lightfit.{module.__name__}")
 
 
 class _RoomsOfAClone(MetaPathFinder):
-    """Answers for the rooms' own names where these would be found in this clone; other folders of those names win."""
+    """Finds the rooms by their own names where this clone has them; other folders of those names take precedence."""
 
     def __init__(self, clone: Path) -> None:
         self.clone = clone
