@@ -84,8 +84,8 @@ class OutOfMemoryError(LightFitError):
         half = max(batch_size // 2, 1)
         super().__init__(
             f"out of memory with batches of {batch_size} samples. Try `batch_size` {half} with "
-            "`trainer.accumulate_grad_batches` 2, which makes the same steps; or, on the command line, `batch_size` auto, "
-            "which halves it until it fits"
+            "`trainer.accumulate_grad_batches` 2, which makes the same steps; or, on the command line, `batch_size` "
+            "auto, which halves it until it fits"
         )
 
 
