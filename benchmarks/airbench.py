@@ -52,7 +52,7 @@ class Net(nn.Module):
 
     @torch.no_grad()
     def set_whitening(self, x: Tensor) -> None:
-        """Filters whose outputs are uncorrelated on the patches of some images."""
+        """Return filters whose outputs are uncorrelated on the patches of some images."""
         patches = F.unfold(x.float(), 2).transpose(1, 2).flatten(0, 1)
         values, vectors = torch.linalg.eigh(patches.T @ patches / len(patches))
         filters = (vectors / (values + EPSILON).sqrt()).T.flip(0).view(12, 3, 2, 2)
@@ -78,7 +78,7 @@ def augment(x: Tensor, epoch: int, flipped: Tensor) -> Tensor:
 
 
 def lookahead(net: nn.Module, slow: dict[str, Tensor], decay: float) -> None:
-    """Draws the slow weights towards the net's, and sets the net to them."""
+    """Move the slow weights towards the net's, and set the net to them."""
     for name, value in net.state_dict().items():
         if value.is_floating_point():
             slow[name].lerp_(value, 1 - decay)
@@ -86,7 +86,7 @@ def lookahead(net: nn.Module, slow: dict[str, Tensor], decay: float) -> None:
 
 
 def train(x: Tensor, y: Tensor, *, epochs: int, after_epoch: Callable[[nn.Module], None]) -> nn.Module:
-    """Trains on prepared images, calling a function with the net after each epoch."""
+    """Train on prepared images, calling a function with the net after each epoch."""
     net = Net().to(x.device).to(memory_format=torch.channels_last)
     net.set_whitening(x[:5000])
     norms = [value for name, value in net.named_parameters() if "norms" in name and value.requires_grad]

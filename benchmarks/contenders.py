@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class Contender:
-    """A function in a process of its own, which works when it is told to and says how long that took.
+    """A function in a process of its own, called on request, whose time it returns.
 
     Args:
         file: a file of benchmarks/ that calls `answer` when it is run with the rest.
@@ -21,7 +21,7 @@ class Contender:
         )
 
     def __call__(self) -> float:
-        """Works once; what it measured.
+        """Run the function once; return what it measured.
 
         Raises:
             RuntimeError: the process ended.
@@ -37,19 +37,19 @@ class Contender:
         raise RuntimeError(f"{self._process.args!r} ended without an answer")
 
     def close(self) -> None:
-        """Ends the process."""
+        """End the process."""
         self._process.kill()
         with contextlib.suppress(BrokenPipeError):
             self._process.communicate()
 
 
 def answer(measure: Callable[[], float]) -> None:
-    """Measures each time that a line comes in, and says what."""
+    """Measure whenever a line comes in, and print the result."""
     for _ in sys.stdin:
         print(f"\ntook {measure()}", flush=True)
 
 
 def run_once(file: str | Path, *arguments: str) -> list[float]:
-    """What a file of benchmarks/ prints as its last line, in a process of its own: numbers."""
+    """Return the numbers that a file of benchmarks/ prints as its last line, run in a process of its own."""
     done = subprocess.run([sys.executable, file, *arguments], capture_output=True, text=True, check=True)
     return [float(word) for word in done.stdout.splitlines()[-1].split()]

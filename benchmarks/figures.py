@@ -28,7 +28,7 @@ PACKAGES = (
 
 
 class Figure(NamedTuple):
-    """One number: what was compared with what, how often, and what it should be."""
+    """One result: what was compared with what, how often, and its target."""
 
     question: str  # which file of benchmarks/ asks
     ours: str
@@ -43,7 +43,7 @@ class Figure(NamedTuple):
 
     @property
     def met(self) -> bool | None:
-        """Whether the median is what it should be; None where there is no target."""
+        """Return whether the median reaches its target; None where there is no target."""
         if not self.target:
             return None
         sign, number = self.target.split()
@@ -51,19 +51,19 @@ class Figure(NamedTuple):
 
 
 def figure(question: str, ours: str, peer: str, value: Spread, unit: str, **rest: object) -> Figure:
-    """A figure from a spread."""
+    """Make a figure from a spread."""
     return Figure(question, ours, peer, *(round(number, 4) for number in value), unit, **rest)  # type: ignore[arg-type, call-arg]
 
 
 def line(item: Figure) -> str:
-    """A figure in words."""
+    """Format a figure as a sentence."""
     met = {True: f"; target {item.target}: met", False: f"; target {item.target}: NOT met", None: ""}[item.met]
     note = f" ({item.note})" if item.note else ""
     return f"{item.ours}, against {item.peer}: {_value(item)} {item.unit}, {item.rounds} rounds{met}{note}"
 
 
 def table(figures: Iterable[Figure]) -> str:
-    """The table of README, in Markdown."""
+    """Format the table of README, in Markdown."""
     rows = ["| file | LightFit | against | median (least to most) | target | rounds |", "| --- " * 6 + "|"]
     for item in figures:
         target = {True: item.target, False: f"{item.target}: **not met**", None: ""}[item.met]
@@ -74,20 +74,20 @@ def table(figures: Iterable[Figure]) -> str:
 
 
 def write_readme(figures: Sequence[Figure], remarks: Sequence[str], path: Path = ROOT / "README.md") -> None:
-    """Puts the table, and what is to be said of it, between the marks in README."""
+    """Write the table and the remarks between the marks in README."""
     text = path.read_text(encoding="utf-8")
     block = "\n\n".join([f"{BEGIN}\n{table(figures)}", "\n".join(remarks)]) + f"\n{END}"
     path.write_text(re.sub(f"{BEGIN}.*{END}", lambda _: block, text, flags=re.DOTALL), encoding="utf-8")
 
 
 def save(figures: Sequence[Figure], remarks: Sequence[str], path: Path = RESULTS) -> None:
-    """Keeps the figures, to compare others with."""
+    """Save the figures, to compare others with."""
     kept = {"remarks": list(remarks), "figures": [item._asdict() for item in figures]}
     path.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def load(path: Path = RESULTS) -> tuple[list[Figure], list[str]]:
-    """The figures that were kept, and the remarks."""
+    """Load the figures that were saved, and the remarks."""
     if not path.exists():
         return [], []
     kept = json.loads(path.read_text(encoding="utf-8"))
@@ -95,7 +95,7 @@ def load(path: Path = RESULTS) -> tuple[list[Figure], list[str]]:
 
 
 def moved(now: Sequence[Figure], before: Sequence[Figure]) -> list[str]:
-    """A sentence for each figure whose spread lies wholly outside of the one it had."""
+    """Return a sentence for each figure whose spread lies wholly outside of the one it had."""
     known = {(item.question, item.ours, item.peer, item.unit): item for item in before}
     sentences = []
     for item in now:
@@ -108,7 +108,7 @@ def moved(now: Sequence[Figure], before: Sequence[Figure]) -> list[str]:
 
 
 def where() -> str:
-    """The machine and the versions."""
+    """Describe the machine and the versions."""
     versions = []
     for package in PACKAGES:
         try:

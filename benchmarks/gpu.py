@@ -2,7 +2,7 @@
 
 Both train the same widths (64, 256, 256) for ten epochs on the same images on the same GPU, in bfloat16. What counts is
 the time until the accuracy that both reach. Needs `cifar10.zip` in the folder that LIGHTFIT_DATA names; without a GPU
-it says that it was not run.
+it prints that it was not run.
 """
 
 import os
@@ -35,29 +35,29 @@ class EpochClock(pl.Callback):
         self.seconds = 0.0
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begins."""
+        """Start the clock."""
         self.started = now(pl_module.device)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Reads the time; what follows is not training."""
+        """Read the time; what follows is not training."""
         if not trainer.sanity_checking:
             self.seconds += now(pl_module.device) - self.started
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Notes the accuracy."""
+        """Record the accuracy."""
         if not trainer.sanity_checking:
             self.curve.append((self.seconds, float(trainer.callback_metrics["val_accuracy"])))
 
 
 def now(device: torch.device) -> float:
-    """The time when the device has done what it was given."""
+    """Return the time when the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
 
 
 def lightfit(data: ImageDataModule, *, epochs: int, compiled: bool = False) -> Curve:
-    """LightFit's curve; a net that is compiled has its first batch behind it."""
+    """Measure LightFit's curve; a net that is compiled has its first batch behind it."""
     net = FastResNet(num_classes=10, widths=[64, 256, 256], views=2)
     if compiled:
         net.compile()
@@ -80,7 +80,7 @@ def lightfit(data: ImageDataModule, *, epochs: int, compiled: bool = False) -> C
 
 
 def by_hand(train: tuple[Tensor, Tensor], val: tuple[Tensor, Tensor], *, epochs: int) -> Curve:
-    """airbench94's curve."""
+    """Measure airbench94's curve."""
     (x, y), curve, seconds = (airbench.prepare(train[0]), train[1]), [], 0.0
     held_out = airbench.prepare(val[0])
     started = now(x.device)
@@ -96,12 +96,12 @@ def by_hand(train: tuple[Tensor, Tensor], val: tuple[Tensor, Tensor], *, epochs:
 
 
 def time_to(curve: Curve, accuracy: float) -> float:
-    """Seconds until an accuracy was reached."""
+    """Return the seconds until an accuracy was reached."""
     return next(seconds for seconds, reached in curve if reached >= accuracy)
 
 
 def busy_fraction(data: ImageDataModule) -> float:
-    """Part of an epoch in which the GPU computes, by torch's profiler."""
+    """Return the fraction of an epoch in which the GPU computes, by torch's profiler."""
     lightfit(data, epochs=1)
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
         (seconds, _), *_ = lightfit(data, epochs=1)
@@ -110,12 +110,12 @@ def busy_fraction(data: ImageDataModule) -> float:
 
 
 def pixels(part: StackedBatches, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The images of a part and their classes, on a device."""
+    """Return the images of a split and their classes, on a device."""
     return part.images.cpu()[part.rows].to(device), part.labels.to(device)
 
 
 def measure() -> Iterator[Figure | str]:
-    """The figures of a GPU."""
+    """Yield the figures of a GPU."""
     archive = Path(os.environ.get("LIGHTFIT_DATA", "nowhere")) / "cifar10.zip"
     if not torch.cuda.is_available() or not archive.exists():
         lacks = "no GPU is visible" if archive.exists() else "no GPU, or no cifar10.zip in LIGHTFIT_DATA"
@@ -128,7 +128,7 @@ def measure() -> Iterator[Figure | str]:
 
 
 def figures(data: ImageDataModule, device: torch.device, *, epochs: int, rounds: int) -> Iterator[Figure | str]:
-    """The figures of a device."""
+    """Yield the figures of a device."""
     train, val = (pixels(part, device) for part in (data.train_data, data.val_data))  # type: ignore[arg-type]
     lightfit(data, epochs=1)  # the first use of a GPU is slow
     curves = [(lightfit(data, epochs=epochs), by_hand(train, val, epochs=epochs)) for _ in range(rounds)]

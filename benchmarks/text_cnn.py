@@ -42,19 +42,19 @@ TARGETS = {"cookbook": ">= 1.4", "torchkeras": ">= 1", "keras-torch": ">= 1", "k
 
 
 def of_lightfit() -> Callable[[], float]:
-    """LightFit with everything on."""
+    """Time LightFit with everything on."""
     data = reviews(NUM_SAMPLES)
     return lambda: lightfit(TextCNN(10_000, max_len=200), data)
 
 
 def of_hand() -> Callable[[], float]:
-    """A loop without anything."""
+    """Time a loop without anything."""
     x, y = reviews(NUM_SAMPLES).train_data[torch.arange(NUM_SAMPLES)]
     return lambda: by_hand(CookbookCNN(), x, y)
 
 
 def of_cookbook() -> Callable[[], float]:
-    """The cookbook's pipeline and training step (eat_pytorch_in_20_days, chapters 1-3 and 6-1)."""
+    """Time the cookbook's pipeline and training step (eat_pytorch_in_20_days, chapters 1-3 and 6-1)."""
     from torchtext.data import BucketIterator, Field, TabularDataset
 
     from lightfit.datamodules.text.vocabulary import tokenize
@@ -88,7 +88,7 @@ def of_cookbook() -> Callable[[], float]:
 
 
 def of_torchkeras() -> Callable[[], float]:
-    """torchkeras' loop, its metric and its bar."""
+    """Time torchkeras' loop, its metric and its bar."""
     with contextlib.redirect_stdout(sys.stderr):
         from torchkeras import KerasModel
         from torchkeras.metrics import Accuracy
@@ -108,7 +108,7 @@ def of_torchkeras() -> Callable[[], float]:
 
 
 def of_keras(backend: str) -> Callable[[], float]:
-    """Keras' fit on a backend, after its compilation."""
+    """Time Keras' fit on a backend, after its compilation."""
     os.environ["KERAS_BACKEND"] = backend
     import keras
     from keras import layers
@@ -140,7 +140,7 @@ MAKERS: dict[str, Callable[[], Callable[[], float]]] = {
 
 
 def measure() -> Iterator[Figure]:
-    """The figures of an epoch."""
+    """Yield the figures of an epoch."""
     write_tables()
     contenders = {name: Contender(__file__, name) for name in MAKERS}
     try:

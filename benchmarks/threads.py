@@ -1,6 +1,6 @@
 """How many threads should a net have? A training step with one and with all, alone and beside a busy process.
 
-It is why `scripts/training/threads.py` gives one thread to nets below half a GFLOP a step.
+It is why `scripts/training/threads.py` sets one thread for nets below half a GFLOP a step.
 """
 
 import subprocess
@@ -22,7 +22,7 @@ STEPS, ROUNDS = 10, 7
 
 
 def cases() -> dict[str, tuple[nn.Module, Tensor]]:
-    """Nets with a batch each."""
+    """Return nets with a batch each."""
     return {
         "text CNN, batches of 20": (TextCNN(10_000, max_len=200), torch.randint(2, 10_000, (20, 200))),
         "the net of digits, batches of 64": (FastResNet(widths=[64, 128], num_classes=10), torch.randn(64, 3, 8, 8)),
@@ -31,7 +31,7 @@ def cases() -> dict[str, tuple[nn.Module, Tensor]]:
 
 
 def step_time(net: nn.Module, x: Tensor, threads: int) -> Callable[[], float]:
-    """A function that trains some steps and returns the seconds of one."""
+    """Return a function that trains some steps and returns the seconds of one."""
     y = torch.zeros(len(x), dtype=torch.int64)
     optimizer = torch.optim.Adam(net.parameters())
 
@@ -52,7 +52,7 @@ def step_time(net: nn.Module, x: Tensor, threads: int) -> Callable[[], float]:
 
 
 def measure() -> Iterator[Figure]:
-    """The figures of threads."""
+    """Yield the figures of threads."""
     busy: list[subprocess.Popen[bytes]] = []
     for place in ("alone", "beside a busy process"):
         if place != "alone":

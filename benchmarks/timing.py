@@ -17,39 +17,39 @@ class Spread(NamedTuple):
 
 
 def seconds(function: Callable[[], object]) -> float:
-    """How long a call takes."""
+    """Return how long a call takes."""
     started = time.perf_counter()
     function()
     return time.perf_counter() - started
 
 
-def alternate(contenders: Mapping[str, Callable[[], float]], *, rounds: int, warm_up: int = 1) -> Times:
-    """What each contender says it took, one after the other in every round.
+def alternate(contenders: Mapping[str, Callable[[], float]], *, rounds: int, warmup: int = 1) -> Times:
+    """Return what each contender measured, one after the other in every round.
 
     Args:
         contenders: by name, functions that do the work once and return what they measured.
         rounds: number of rounds that count.
-        warm_up: number of rounds before them: memory that is touched for the first time is slow.
+        warmup: number of rounds before them: memory that is touched for the first time is slow.
     """
     times: Times = {name: [] for name in contenders}
-    for number in range(warm_up + rounds):
+    for index in range(warmup + rounds):
         for name, measure in contenders.items():
             took = measure()
-            if number >= warm_up:
+            if index >= warmup:
                 times[name].append(took)
     return times
 
 
 def spread(values: list[float]) -> Spread:
-    """Median, least and most."""
+    """Return the median, the least and the most."""
     return Spread(statistics.median(values), min(values), max(values))
 
 
 def ratio(times: Times, first: str, second: str) -> Spread:
-    """How many times as long `first` takes as `second`, round by round."""
+    """Return how many times as long `first` takes as `second`, round by round."""
     return spread([one / other for one, other in zip(times[first], times[second], strict=True)])
 
 
 def difference(times: Times, first: str, second: str) -> Spread:
-    """How much longer `first` takes than `second`, round by round."""
+    """Return how much longer `first` takes than `second`, round by round."""
     return spread([one - other for one, other in zip(times[first], times[second], strict=True)])

@@ -1,20 +1,24 @@
 """One LightningDataModule for each raw format."""
 
+from typing import TYPE_CHECKING
+
 import lightfit  # noqa: F401 - first: in a clone it makes this and `lightfit.datamodules` one package
 from lightfit.errors import BadInput, DataError
+from lightfit.lazy import lazy_names
 
-from .base import DataModule, load_codec
-from .codec import Codec, LabelCodec
-from .images.codec import ImageCodec
-from .images.datamodule import ImageDataModule
-from .images.transforms import ImageTransforms
-from .samples import Samples
-from .series.codec import SeriesCodec
-from .series.datamodule import SeriesDataModule
-from .series.table import SeriesColumns
-from .text.codec import TextCodec
-from .text.datamodule import TextDataModule
-from .text.vocabulary import Vocabulary
+if TYPE_CHECKING:
+    from .base import DataModule, load_codec
+    from .codec import Codec, LabelCodec
+    from .images.codec import ImageCodec
+    from .images.datamodule import ImageDataModule
+    from .images.transforms import ImageTransforms
+    from .samples import Samples
+    from .series.codec import SeriesCodec
+    from .series.datamodule import SeriesDataModule
+    from .series.table import SeriesColumns
+    from .text.codec import TextCodec
+    from .text.datamodule import TextDataModule
+    from .text.vocabulary import Vocabulary
 
 __all__ = [
     "BadInput",
@@ -34,3 +38,21 @@ __all__ = [
     "Vocabulary",
     "load_codec",
 ]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        ".base": "DataModule load_codec",
+        ".codec": "Codec LabelCodec",
+        ".images.codec": "ImageCodec",
+        ".images.datamodule": "ImageDataModule",
+        ".images.transforms": "ImageTransforms",
+        ".samples": "Samples",
+        ".series.codec": "SeriesCodec",
+        ".series.datamodule": "SeriesDataModule",
+        ".series.table": "SeriesColumns",
+        ".text.codec": "TextCodec",
+        ".text.datamodule": "TextDataModule",
+        ".text.vocabulary": "Vocabulary",
+    },
+)

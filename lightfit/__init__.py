@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from lightfit.lazy import lazy_names
 from lightfit.version import VERSION
 
 if TYPE_CHECKING:
@@ -84,33 +85,38 @@ _HERE = Path(__file__).resolve().parent
 _CLONE = None if (_HERE / ROOMS[0]).is_dir() else _HERE.parent  # installed, the rooms lie within this folder
 
 
+_find, __dir__ = lazy_names(
+    __name__,
+    {
+        "lightfit.lightning": "use_lightning",
+        "lightfit.datamodules": (
+            "BadInput Codec DataError DataModule ImageCodec ImageDataModule ImageTransforms LabelCodec Samples "
+            "SeriesCodec SeriesColumns SeriesDataModule TextCodec TextDataModule Vocabulary"
+        ),
+        "lightfit.lightning_modules": (
+            "Classifier FineTuning ImageClassifier LightModel SeriesForecaster TextClassifier load_pretrained "
+            "load_weights save_best_weights save_weights"
+        ),
+    },
+)
+
+
 def __getattr__(name: str) -> Any:
     """Import a public name where it is first used: `import lightfit` alone brings neither torch nor Lightning."""
     if name in (*ROOMS, "nets", "scripts"):
         return importlib.import_module(f"lightfit.{name}")
-    if name == "use_lightning":
-        return importlib.import_module("lightfit.lightning").use_lightning
-    if name in __all__:
-        for room in ROOMS[:2]:
-            module = importlib.import_module(f"lightfit.{room}")
-            if name in module.__all__:
-                return getattr(module, name)
-    raise AttributeError(f"module 'lightfit' has no attribute '{name}'")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *ROOMS, "nets"})
+    return _find(name)
 
 
 class _SameModule(Loader):
-    """Loads `datamodules.x` as the very module that `lightfit.datamodules.x` is."""
+    """Loads `datamodules.x` as the same module that `lightfit.datamodules.x` is."""
 
     def exec_module(self, module: ModuleType) -> None:
         sys.modules[module.__name__] = importlib.import_module(f"lightfit.{module.__name__}")
 
 
 class _RoomsOfAClone(MetaPathFinder):
-    """Answers for the rooms' own names where these would be found in this clone; other folders of those names win."""
+    """Finds the rooms by their own names where this clone has them; other folders of those names take precedence."""
 
     def __init__(self, clone: Path) -> None:
         self.clone = clone

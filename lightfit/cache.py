@@ -21,7 +21,7 @@ NAMES = "names.json"  # of the arrays in a folder
 
 
 class GrowingArray:
-    """A one-dimensional array on disk that grows: for what need not fit in memory while it is made.
+    """A one-dimensional array on disk that grows: for what need not fit in memory while it is written.
 
     Args:
         path: its file, .npy.
@@ -35,19 +35,19 @@ class GrowingArray:
         self._write_header()
 
     def append(self, values: NDArray[Any]) -> None:
-        """Adds elements, in the order of their memory if they have more than one dimension."""
+        """Append elements, in the order of their memory if they have more than one dimension."""
         self._file.write(np.ascontiguousarray(values, self.dtype).data)
         self.length += values.size
 
     def clear(self) -> None:
-        """Takes back all elements."""
+        """Remove all elements."""
         self._file.seek(0)
         self._file.truncate()
         self.length = 0
         self._write_header()
 
     def close(self) -> None:
-        """Writes down how long it became."""
+        """Write the final length and close the file."""
         self._file.seek(0)
         self._write_header()
         self._file.close()
@@ -62,28 +62,27 @@ Grow = Callable[[str, DTypeLike], GrowingArray]
 
 
 def cached(folder: Path, name: str, key: Any, build: Callable[[Grow], Arrays]) -> Arrays:
-    """The arrays that `build` makes, from disk where they were made for the same key before.
+    """Return the arrays that `build` makes, from disk where they were made for the same key before.
 
-    One process makes them while others that want the same wait for it.
-
-    They are mapped, not read: what is not used takes no memory, and what is can be taken back by the system.
+    One process makes them while others that want the same wait for it. They are memory-mapped: what is not used takes
+    no memory, and the system can reclaim the rest.
 
     Args:
         folder: where they are, a folder of .npy files for each key; any may be deleted at any time.
         name: beginning of the folder's name.
         key: plain data that the arrays depend on; another key is another folder.
-        build: makes the arrays, by name; large ones by `grow(name, dtype)`, which gives an array on disk to append to.
+        build: returns the arrays, by name; for large ones `grow(name, dtype)` returns an array on disk to append to.
     """
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
     path = folder / f"{name}-{digest}"
     if (kept := _open(path)) is not None:
         return kept
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / f".{path.name}.lock"):  # let go by the system where its process is killed
-        if (kept := _open(path)) is not None:  # another process has made them meanwhile
+    with FileLock(folder / f".{path.name}.lock"):  # released by the system if the process is killed
+        if (kept := _open(path)) is not None:  # another process has written them meanwhile
             return kept
-        with whole_folder(path) as part:  # in the place of a damaged one, if that is there
-            _write(part, build)
+        with whole_folder(path) as unfinished:  # replaces a damaged one, if that is there
+            _write(unfinished, build)
     if (made := _open(path)) is None:
         raise OSError(f"what was just written to '{path}' cannot be read; is the disk sound?")
     return made
@@ -108,7 +107,7 @@ def _write(folder: Path, build: Callable[[Grow], Arrays]) -> None:
 
 
 def _open(path: Path) -> Arrays | None:
-    """All arrays of a folder, mapped; None where one is missing or damaged."""
+    """Map all arrays of a folder; None where one is missing or damaged."""
     try:
         names = json.loads((path / NAMES).read_text(encoding="utf-8"))
         # "c": what a user writes into them stays in memory.
@@ -118,29 +117,29 @@ def _open(path: Path) -> Arrays | None:
 
 
 def to_json(strings: Sequence[str]) -> NDArray[np.uint8]:
-    """Strings as an array, JSON in UTF-8; arrays are all that is cached."""
+    """Encode strings as an array, JSON in UTF-8; arrays are all that is cached."""
     return np.frombuffer(json.dumps(strings).encode(), np.uint8)
 
 
 def from_json(array: NDArray[np.uint8]) -> list[str]:
-    """The strings of an array that `to_json` made."""
+    """Return the strings of an array that `to_json` made."""
     return json.loads(array.tobytes())
 
 
 def to_arrays(strings: pa.StringArray) -> Arrays:
-    """A column of strings as two arrays: `ends` (N + 1,) int32, `bytes` uint8."""
+    """Split a column of strings into two arrays: `ends` (N + 1,) int32, `bytes` uint8."""
     _, offsets, values = strings.buffers()
     ends = np.frombuffer(offsets, np.int32)[: len(strings) + 1]
     return {"ends": ends, "bytes": np.frombuffer(values or b"", np.uint8)[: ends[-1]]}
 
 
 def from_arrays(ends: NDArray[np.int32], values: NDArray[np.uint8]) -> pa.StringArray:
-    """The column that `to_arrays` was given; nothing is copied."""
+    """Return the column that `to_arrays` was given; nothing is copied."""
     return pa.StringArray.from_buffers(len(ends) - 1, pa.py_buffer(ends), pa.py_buffer(values))
 
 
 def fingerprint(path: Path) -> list[tuple[str, int, int]]:
-    """(name, size in bytes, time of change in ns) of a file, or of every file below a folder."""
+    """Return (name, size in bytes, time of change in ns) of a file, or of every file below a folder."""
     if not path.is_dir():
         return [(str(path), (stat := path.stat()).st_size, stat.st_mtime_ns)]
     found = []

@@ -29,7 +29,7 @@ PLAIN = (bool, int, float, str, type(None))
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """The contents of a Lightning checkpoint, on the CPU.
+    """Read the contents of a Lightning checkpoint, on the CPU.
 
     Loaded with `weights_only=True`: a file that would run code on loading is refused and runs nothing.
 
@@ -68,7 +68,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 
 
 def _with_new_names(config: Any) -> Any:
-    """Hyper-parameters of LightFit 0.1, whose packages lay beside each other, with the names of today."""
+    """Rename the classes in hyper-parameters of LightFit 0.1, whose packages lay beside each other."""
     renamed = dict(config)
     for key, value in config.items():
         if isinstance(value, dict):
@@ -99,11 +99,11 @@ def _load(path: Path) -> Any:
 
 
 def _check_sums(path: Path) -> None:
-    """Compares every part of the file with the checksum that torch has put beside it, which torch does not look at."""
+    """Compare every entry of the file with the checksum that torch wrote and does not check itself."""
     if zipfile.is_zipfile(path):  # as torch has written them since release 1.6
         with zipfile.ZipFile(path) as file:
-            if any(part.compress_type != zipfile.ZIP_STORED for part in file.infolist()):
-                raise zipfile.BadZipFile("its parts are compressed, as torch never writes them")
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in file.infolist()):
+                raise zipfile.BadZipFile("its entries are compressed, which torch never does")
             if (damaged := file.testzip()) is not None:
                 raise zipfile.BadZipFile(f"another checksum in {damaged}")
 
@@ -120,7 +120,7 @@ Built = TypeVar("Built", bound=nn.Module)
 
 
 class _Room(TorchDispatchMode):
-    """Counts what is allocated and registered, on the meta device, and ends it where that becomes too much."""
+    """Counts what is allocated and registered on the meta device, and raises where that becomes too much."""
 
     def __init__(self, state: Mapping[str, Tensor]) -> None:
         super().__init__()
@@ -175,7 +175,7 @@ def check_size(make: Callable[[], nn.Module], state: Mapping[str, Tensor]) -> No
 
 
 def is_plain(value: Any) -> bool:
-    """Whether a value is made of None, bool, int, float, str and lists, tuples and dicts of them."""
+    """Return whether a value consists of None, bool, int, float, str and lists, tuples and dicts of them."""
     if isinstance(value, dict):
         return all(isinstance(key, str) and is_plain(item) for key, item in value.items())
     if isinstance(value, (list, tuple)):

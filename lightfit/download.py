@@ -19,13 +19,14 @@ MOST_EXPANSION = 100  # of an archive; texts take 4 to 10 times less in it
 
 
 def download(url: str, path: Path, *, sha256: str, size_bytes: int) -> Path:
-    """The file at `path`, fetched from `url` where it is not there yet; written under another name until it is whole.
+    """Return the file at `path`, downloaded from `url` if it is missing, under another name until it is complete.
 
-    One process fetches it while others that want it too wait.
+    One process downloads it while others that want it too wait.
 
     Raises:
-        ConnectionError: the server cannot be reached or answers with an error; says where to put the file by hand.
-        DataError: what came, or what lay there, has another size or another checksum.
+        ConnectionError: the server cannot be reached or responds with an error; the message names where to put the file
+            by hand.
+        DataError: what was received, or was there already, has another size or another checksum.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(f".{path.name}.lock")):
@@ -33,9 +34,9 @@ def download(url: str, path: Path, *, sha256: str, size_bytes: int) -> Path:
             check_sha256(path, sha256)
             return path
         try:
-            with whole_file(path) as part:
-                _fetch(url, part, size_bytes)
-                check_sha256(part, sha256)
+            with whole_file(path) as unfinished:
+                _fetch(url, unfinished, size_bytes)
+                check_sha256(unfinished, sha256)
         except (urllib.error.URLError, OSError) as error:
             raise DownloadError(
                 f"could not download {url} ({getattr(error, 'reason', error)}). Without a network, put the file at "
@@ -45,7 +46,7 @@ def download(url: str, path: Path, *, sha256: str, size_bytes: int) -> Path:
 
 
 def sha256_of(path: Path) -> str:
-    """The sha256 of a file, in hexadecimal."""
+    """Return the sha256 of a file, in hexadecimal."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(2**20):
@@ -54,7 +55,7 @@ def sha256_of(path: Path) -> str:
 
 
 def check_sha256(path: Path, expected: str) -> None:
-    """Nothing, where the file has this checksum.
+    """Check the checksum of a file.
 
     Raises:
         DataError: it has another.
@@ -68,7 +69,7 @@ def check_sha256(path: Path, expected: str) -> None:
 
 
 def extract(archive: Path, folder: Path, *, member: str) -> Path:
-    """The folder `member` of a tar archive, put at `folder / member`; under another name until it is whole.
+    """Extract the folder `member` of a tar archive to `folder / member`, under another name until it is complete.
 
     Raises:
         DataError: the archive is damaged, has no such folder, holds a path that leaves the folder or a link, or would
@@ -79,8 +80,8 @@ def extract(archive: Path, folder: Path, *, member: str) -> Path:
         if target.exists():
             return target
         try:
-            with whole_folder(target, content=member) as part, tarfile.open(archive) as file:
-                file.extractall(part, filter=_only_files(archive))
+            with whole_folder(target, content=member) as unfinished, tarfile.open(archive) as file:
+                file.extractall(unfinished, filter=_only_files(archive))
         except tarfile.FilterError as error:
             raise DataError(
                 f"'{archive}' is refused: {error}. An archive may only hold files below its own folder"
@@ -91,7 +92,7 @@ def extract(archive: Path, folder: Path, *, member: str) -> Path:
 
 
 def _only_files(archive: Path) -> Callable[[tarfile.TarInfo, str], tarfile.TarInfo]:
-    """Python's filter for data, which lets links pass that stay inside, and makes an absolute path a relative one."""
+    """Return a stricter filter than Python's for data, which accepts links within and makes absolute paths relative."""
     room = most = archive.stat().st_size * MOST_EXPANSION
 
     def checked(info: tarfile.TarInfo, folder: str) -> tarfile.TarInfo:

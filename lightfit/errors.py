@@ -3,17 +3,17 @@
 import signal
 from typing import NamedTuple
 
-FAILED, TYPED, SIGNALLED = 1, 2, 128  # the last one plus the signal's number, as shells count
+FAILED, TYPED, SIGNALLED = 1, 2, 128  # plus the number of the signal, as shells do
 
 
 class LightFitError(Exception):
-    """Something that LightFit found wrong; the message says what, and what to do about it."""
+    """Something that LightFit found wrong; the message names it and what to do."""
 
     exit_code = FAILED
 
 
 class UsageError(LightFitError):
-    """What the user typed is wrong; the message says what to type instead."""
+    """An argument or command is wrong; the message names what is expected."""
 
     exit_code = TYPED
 
@@ -61,11 +61,11 @@ class NonFiniteWeights(NonFiniteError):  # noqa: N818 - as they are called
 
 
 class DownloadError(LightFitError, ConnectionError):
-    """A file could not be downloaded; the message says where to put it by hand."""
+    """A file could not be downloaded; the message names where to put it by hand."""
 
 
 class MissingPackageError(LightFitError, ModuleNotFoundError):
-    """A package that is needed is not installed; the message says how to install it."""
+    """A package that is needed is not installed; the message names how to install it."""
 
 
 class MixedLightningError(LightFitError, TypeError):
@@ -83,9 +83,9 @@ class OutOfMemoryError(LightFitError):
         self.batch_size = batch_size
         half = max(batch_size // 2, 1)
         super().__init__(
-            f"out of memory with batches of {batch_size} samples. Try --data.batch_size {half} with "
-            "--trainer.accumulate_grad_batches 2, which makes the same steps; or --data.batch_size auto, which halves "
-            "it until it fits"
+            f"out of memory with batches of {batch_size} samples. Try `batch_size` {half} with "
+            "`trainer.accumulate_grad_batches` 2, which makes the same steps; or, on the command line, `batch_size` "
+            "auto, which halves it until it fits"
         )
 
 
@@ -93,29 +93,39 @@ class TrainingStopped(LightFitError):  # noqa: N818 - no error: it was asked for
     """A signal ended the training, and all that it takes to resume is saved, if a step was made.
 
     Args:
-        number: the signal's.
+        signal_number: which signal, such as `signal.SIGTERM`.
         path: the checkpoint; None where the training had not begun.
     """
 
-    def __init__(self, number: int, *, path: str | None = None) -> None:
-        self.number = number
-        self.exit_code = SIGNALLED + number
+    def __init__(self, signal_number: int, *, path: str | None = None) -> None:
+        self.signal_number = signal_number
+        self.exit_code = SIGNALLED + signal_number
         saved = "before it began: nothing was saved" if path is None else f"and is saved in '{path}'"
-        super().__init__(f"training was stopped by {signal.Signals(number).name}, {saved}")
+        super().__init__(f"training was stopped by {signal.Signals(signal_number).name}, {saved}")
+
+    @property
+    def number(self) -> int:
+        """Return `signal_number`, by its name before 0.3."""
+        return self.signal_number
 
 
 class Interrupted(KeyboardInterrupt):
     """A signal ended the command; a KeyboardInterrupt, so that `except Exception` lets it pass.
 
     Args:
-        number: the signal's; 0 for a process that leaves the message and the exit code to another one.
-        text: what to say.
+        signal_number: which signal; 0 for a process that leaves the message and the exit code to another one.
+        text: the message; "terminated" or "interrupted" if empty.
     """
 
-    def __init__(self, number: int, text: str = "") -> None:
-        self.number = number
-        self.exit_code = SIGNALLED + number if number else 0
-        super().__init__(text or ("terminated" if number == signal.SIGTERM else "interrupted"))
+    def __init__(self, signal_number: int, text: str = "") -> None:
+        self.signal_number = signal_number
+        self.exit_code = SIGNALLED + signal_number if signal_number else 0
+        super().__init__(text or ("terminated" if signal_number == signal.SIGTERM else "interrupted"))
+
+    @property
+    def number(self) -> int:
+        """Return `signal_number`, by its name before 0.3."""
+        return self.signal_number
 
 
 class BadInput(NamedTuple):

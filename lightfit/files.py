@@ -9,52 +9,52 @@ from pathlib import Path
 
 @contextmanager
 def whole_file(path: Path, *, durable: bool = False, keep_as: Path | None = None) -> Iterator[Path]:
-    """Yield a path to write to, which takes the name `path` when all is written; what an error leaves is deleted.
+    """Yield a path to write to, which is renamed to `path` when all is written; on an error it is deleted.
 
     Args:
         path: the name that the file gets.
         durable: have the disk confirm that all is written first, so that it outlives a power failure.
         keep_as: another name for the file that had this one, instead of deleting it.
     """
-    part = path.with_name(f".{os.getpid()}.part.{path.name}")  # the ending stays: some writers look at it
+    unfinished = path.with_name(f".{os.getpid()}.part.{path.name}")  # the ending stays: some writers look at it
     try:
-        yield part
+        yield unfinished
         if durable:
-            _sync(part)
+            _sync(unfinished)
         if keep_as is not None and path.exists():
             os.replace(path, keep_as)
-        os.replace(part, path)
+        os.replace(unfinished, path)
         if durable and os.name != "nt":  # where a folder cannot be opened
             _sync(path.parent)
     finally:
-        part.unlink(missing_ok=True)
+        unfinished.unlink(missing_ok=True)
 
 
 @contextmanager
 def whole_folder(path: Path, *, content: str = "") -> Iterator[Path]:
-    """Yield an empty folder to fill, which takes the name `path` when it is; in the place of one that is there.
+    """Yield an empty folder to fill, which is renamed to `path` then, replacing one that is there.
 
-    For one process at a time: what another one has left, that was killed, is deleted.
+    For one process at a time: what a killed process has left is deleted.
 
     Args:
         path: the name that the folder gets.
         content: name of a folder within it that is taken instead of the whole.
     """
-    part = path.with_name(f"{path.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
+    unfinished = path.with_name(f"{path.name}.part")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
     try:
-        yield part
+        yield unfinished
         shutil.rmtree(path, ignore_errors=True)
-        os.replace(part / content, path)
+        os.replace(unfinished / content, path)
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def remove_parts(folder: Path) -> None:
+def remove_unfinished(folder: Path) -> None:
     """Delete what writers left that were killed; only where nothing is being written."""
-    for part in folder.glob(".*.part.*"):
-        part.unlink(missing_ok=True)
+    for unfinished in folder.glob(".*.part.*"):
+        unfinished.unlink(missing_ok=True)
 
 
 def _sync(path: Path) -> None:

@@ -6,7 +6,7 @@ takes one of them for the whole process when its first class is imported:
 1. the one that `use_lightning(name)` or the environment variable LIGHTFIT_LIGHTNING names;
 2. else the only one that is installed;
 3. else the one that the program names: the files that are importing, from the innermost to the script itself, are
-   looked at for `import pytorch_lightning` or `from lightning...`, wherever in the file that stands;
+   searched for `import pytorch_lightning` or `from lightning...`, wherever in the file that stands;
 4. else the only one that is imported already, or `pytorch_lightning`, which comes with LightFit.
 """
 
@@ -27,7 +27,7 @@ from lightfit.errors import MixedLightningError, UsageError
 if TYPE_CHECKING:
     import pytorch_lightning as pl
 
-__all__ = ["OneLightning", "part", "pl", "use_lightning"]
+__all__ = ["OneLightning", "import_submodule", "part", "pl", "use_lightning"]
 
 NAMES = ("pytorch_lightning", "lightning.pytorch")
 VARIABLE = "LIGHTFIT_LIGHTNING"
@@ -57,9 +57,12 @@ def __getattr__(name: str) -> Any:
     return globals()["pl"]
 
 
-def part(name: str) -> Any:
+def import_submodule(name: str) -> Any:
     """Import a module of the chosen Lightning by its name below it, such as `utilities.memory`."""
     return importlib.import_module(f"{importlib.import_module('lightfit.lightning').pl.__name__}.{name}")
+
+
+part = import_submodule  # its name before 0.3
 
 
 def _choose() -> str:
@@ -85,7 +88,7 @@ def _checked(name: str, place: str) -> str:
 
 
 def _files_above() -> Iterator[tuple[str, tuple[str, ...]]]:
-    """The files of the callers, innermost first, but for LightFit's own, with the names that they import."""
+    """Yield the callers' files but LightFit's own, innermost first, and which Lightning each imports."""
     frame: Any = sys._getframe(1)
     while frame is not None:
         module = str(frame.f_globals.get("__name__", ""))
@@ -108,7 +111,7 @@ class OneLightning:
     """
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Look at the callers; the first one that imports either Lightning tells."""
+        """Look at the callers; the first one that imports either Lightning decides."""
         chosen = importlib.import_module("lightfit.lightning").pl.__name__
         other = next(name for name in NAMES if name != chosen)
         if other in sys.modules:

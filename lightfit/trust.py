@@ -1,8 +1,8 @@
 """The one place that imports what a file names.
 
 To import a module runs its code, and to call a class or a function runs more of it: a checkpoint from elsewhere must
-choose neither. While one is being built (`only_trusted`), `import_name` answers for the names below alone, and for what
-is defined in packages that the user trusts. Presets are the user's own code, and import what they like.
+choose neither. While one is being built (`only_trusted`), `import_name` imports only the names below, and what is
+defined in packages that the user trusts. Presets are code of the user, and import what they like.
 """
 
 import dataclasses
@@ -111,7 +111,7 @@ def _find(path: str, import_module: Callable[[str], Any]) -> Any:
 
 
 def _known(path: str) -> Any:
-    """What a path names, if checkpoints may name it; None otherwise. Imports libraries' own modules alone.
+    """Return what a path names if checkpoints may name it, else None. Imports libraries' own modules alone.
 
     Raises:
         ImportError: it is of ours, and there is none of this name: it is of another version.
@@ -137,9 +137,10 @@ def _known(path: str) -> Any:
 
 
 def _loaded(path: str, module: str) -> Any:
-    """What a path names once a module is imported, in it or in a module that it has loaded; None if nothing."""
+    """Return what a path names in a module, imported here, or in a module that it has loaded; None if nothing."""
     try:
-        importlib.import_module(module)
+        # Its attribute is asked for first: a module may import what lies below it then (PEP 562).
+        getattr(importlib.import_module(module), path.removeprefix(f"{module}.").partition(".")[0], None)
         return _find(path, sys.modules.__getitem__)
     except (ImportError, KeyError):
         return None
@@ -202,12 +203,12 @@ def check_trusted(config: Mapping[str, Any], trust: Collection[str] = ()) -> Non
 
 
 def own_module(cls: type) -> tuple[str, ...]:
-    """Return the module of a user's own class, which is imported already; nothing for one of ours."""
+    """Return the module of a custom class, which is imported already; () for one of ours."""
     return () if cls.__module__.partition(".")[0] in OWN else (cls.__module__,)
 
 
 def packages_of(names: Collection[str]) -> list[str]:
-    """Return the packages of dotted paths, sorted: what `--trust` takes."""
+    """Return the packages of dotted paths, sorted: the values of `--trust`."""
     return sorted({name.partition(".")[0] for name in names})
 
 
@@ -271,7 +272,7 @@ def _converted(target: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _hints(target: Any) -> dict[str, Any]:
-    """The annotation of each argument of a class, its parents' included where it passes `**kwargs` on, or function."""
+    """Return the annotation of each argument of a function, or of a class and its parents."""
     owners = [vars(owner).get("__init__") for owner in target.__mro__] if isinstance(target, type) else [target]
     hints: dict[str, Any] = {}
     for owner in reversed(owners):
@@ -311,7 +312,7 @@ def _value(hint: Any, value: Any) -> Any:
 
 
 def _made_by(hint: Any) -> tuple[type, ...]:
-    """What a function with this annotation returns, as for `issubclass`; nothing for other annotations."""
+    """Return the result type of an annotated function as a tuple, for `issubclass`; () for other annotations."""
     result = typing.get_args(hint)[-1] if typing.get_origin(hint) is Callable and typing.get_args(hint) else None
     return (result,) if isinstance(result, type) else ()
 

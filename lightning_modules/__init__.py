@@ -1,12 +1,16 @@
 """LightModel, its subclasses for each domain, and the nets they wrap."""
 
-import lightfit  # noqa: F401 - first: in a clone it makes this and `lightfit.lightning_modules` one package
+from typing import TYPE_CHECKING
 
-from .classifier import Classifier, ImageClassifier, TextClassifier
-from .finetuning import FineTuning, load_pretrained
-from .forecaster import SeriesForecaster
-from .light_model import LightModel
-from .weights import load_weights, save_best_weights, save_weights
+import lightfit  # noqa: F401 - first: in a clone it makes this and `lightfit.lightning_modules` one package
+from lightfit.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from .classifier import Classifier, ImageClassifier, TextClassifier
+    from .finetuning import FineTuning, load_pretrained
+    from .forecaster import SeriesForecaster
+    from .light_model import LightModel
+    from .weights import load_weights, save_best_weights, save_weights
 
 __all__ = [
     "Classifier",
@@ -20,3 +24,14 @@ __all__ = [
     "save_best_weights",
     "save_weights",
 ]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        ".classifier": "Classifier ImageClassifier TextClassifier",
+        ".finetuning": "FineTuning load_pretrained",
+        ".forecaster": "SeriesForecaster",
+        ".light_model": "LightModel",
+        ".weights": "load_weights save_best_weights save_weights",
+    },
+)

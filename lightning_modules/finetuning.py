@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-import torchvision.models
 from torch import Tensor, nn
 
 from .nets.torchvision_net import TorchvisionNet, quirks
@@ -107,6 +106,8 @@ def pretrained_state(weights: str, net: nn.Module) -> State:
             f"torchvision has no weights for {type(net).__name__}: expected a file (.ckpt, .pt, .pth, .safetensors), "
             f"received '{weights}'"
         )
+    import torchvision.models  # here: most training begins from no pretrained weights
+
     known = torchvision.models.get_model_weights(net.name)
     if weights not in known.__members__:
         names = ", ".join(known.__members__)

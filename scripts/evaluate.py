@@ -14,6 +14,7 @@ from lightfit.scripts.cli.command import program
 from lightfit.scripts.cli.exit_codes import exit_code
 from lightfit.scripts.cli.flags import add_trust
 from lightfit.scripts.cli.outputs import check_output, output_file
+from lightfit.scripts.cli.postponed import postpone
 from lightfit.scripts.cli.quiet import hush
 from lightfit.scripts.training.run_folder import run_of
 
@@ -101,4 +102,5 @@ def report(evaluation: "Evaluation", trained: "Trained", chosen: "ChosenSplit", 
 
 
 if __name__ == "__main__":
+    postpone()
     sys.exit(main())

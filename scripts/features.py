@@ -11,6 +11,7 @@ from lightfit.errors import UsageError
 from lightfit.scripts.cli.command import program
 from lightfit.scripts.cli.exit_codes import exit_code
 from lightfit.scripts.cli.flags import add_trust
+from lightfit.scripts.cli.postponed import postpone
 from lightfit.scripts.cli.quiet import hush
 
 
@@ -72,4 +73,5 @@ def draw(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
+    postpone()
     sys.exit(main())

@@ -13,6 +13,7 @@ from lightfit.errors import UsageError
 from lightfit.scripts.cli.command import program
 from lightfit.scripts.cli.exit_codes import exit_code
 from lightfit.scripts.cli.help import short_help
+from lightfit.scripts.cli.postponed import postpone
 from lightfit.scripts.cli.presets import list_tasks, preset_path
 from lightfit.scripts.training.options import Extras, add_flags, extras_of
 
@@ -91,4 +92,5 @@ def fit(options: argparse.Namespace, rest: list[str], typed: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    postpone()
     sys.exit(main())

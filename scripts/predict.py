@@ -16,6 +16,7 @@ from lightfit.scripts.cli.command import program
 from lightfit.scripts.cli.exit_codes import exit_code
 from lightfit.scripts.cli.flags import add_trust
 from lightfit.scripts.cli.outputs import check_output, output_file
+from lightfit.scripts.cli.postponed import postpone
 from lightfit.scripts.cli.quiet import hush
 
 LINES = (".txt", ".csv", ".tsv", ".jsonl", ".json")  # files with about an input on each line
@@ -136,4 +137,5 @@ def write(tables: Iterable[Any], output: Path | None, *, without: list[str]) -> 
 
 
 if __name__ == "__main__":
+    postpone()
     sys.exit(main())

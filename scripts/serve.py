@@ -17,6 +17,7 @@ from lightfit.errors import MissingPackageError, UsageError
 from lightfit.scripts.cli.command import program
 from lightfit.scripts.cli.exit_codes import exit_code
 from lightfit.scripts.cli.flags import add_trust
+from lightfit.scripts.cli.postponed import postpone
 from lightfit.scripts.cli.quiet import hush
 
 STOP_S = 30  # that requests in flight have to be finished
@@ -97,4 +98,5 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 if __name__ == "__main__":
+    postpone()
     sys.exit(main())

@@ -10,6 +10,7 @@ if __name__ == "__main__":  # run as a file: classes of your own come from the w
 from lightfit.errors import MissingPackageError, UsageError
 from lightfit.scripts.cli.command import how_to_run, program
 from lightfit.scripts.cli.exit_codes import exit_code
+from lightfit.scripts.cli.postponed import postpone
 from lightfit.scripts.cli.presets import preset_path
 from lightfit.scripts.tuning.space import pairs, read_space
 
@@ -73,4 +74,5 @@ def tune(options: argparse.Namespace, rest: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    postpone()
     sys.exit(main())

@@ -28,7 +28,7 @@ KNOW_LIGHTNING = {
     "datamodules/base.py",
 }
 # What imports by a name that it is given: the one place for what files name, Lightning's choice, and the lazy names.
-IMPORT_BY_NAME = {"lightfit/__init__.py", "lightfit/trust.py", "lightfit/lightning.py"}
+IMPORT_BY_NAME = {"lightfit/__init__.py", "lightfit/lazy.py", "lightfit/trust.py", "lightfit/lightning.py"}
 FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 IN_ROOMS = [path for path in FILES if path.relative_to(ROOT).parts[0] in ("lightfit", *ROOMS)]
 

@@ -4,7 +4,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lightfit.files import remove_parts
+from lightfit.files import remove_unfinished
 from lightfit.lightning import OneLightning, pl
 
 from .durable import DurableCheckpoints, write_durably
@@ -31,7 +31,7 @@ class BestAndLast(OneLightning, pl.callbacks.ModelCheckpoint):
         super().setup(trainer, pl_module, stage)
         write_durably(trainer)
         if stage == "fit" and trainer.is_global_zero and self.dirpath and "://" not in str(self.dirpath):
-            remove_parts(Path(self.dirpath))
+            remove_unfinished(Path(self.dirpath))
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Tells what writes the files which buffers are masks of -inf and the like, before any step changes them."""

@@ -2,18 +2,19 @@
 
 import time
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from lightfit.lightning import OneLightning, pl
 
-from ..pictures.plots import Plot, run_folder, write_csv, write_png
+if TYPE_CHECKING:
+    from ..pictures.plots import Plot  # with matplotlib, which is imported when a curve is drawn
 
 REDRAW_S = 10.0
 
 
-def plot_metric(history: pd.DataFrame, metric: str) -> Plot:
+def plot_metric(history: pd.DataFrame, metric: str) -> "Plot":
     """The curve of a metric in training, and in validation where the history has it, over the epochs.
 
     Args:
@@ -26,13 +27,17 @@ def plot_metric(history: pd.DataFrame, metric: str) -> Plot:
     curves = [name for name in (metric, f"val_{metric}") if name in history]
     if not curves:
         raise KeyError(f"the history has no metric '{metric}'; it has: {', '.join(map(str, history.columns))}")
+    from ..pictures.plots import Plot
+
     figure = Plot(figsize=(6.4, 4.0), layout="constrained")
     _draw(figure.subplots(), history, metric)
     return figure
 
 
-def plot_history(history: pd.DataFrame) -> Plot:
+def plot_history(history: pd.DataFrame) -> "Plot":
     """The curves of all metrics, one panel each, over the epochs."""
+    from ..pictures.plots import Plot
+
     names = [str(name).removeprefix("val_") for name in history.columns if name != "epoch"]
     metrics = list(dict.fromkeys(names))
     figure = Plot(figsize=(5.2 * max(len(metrics), 1), 4.0), layout="constrained")
@@ -82,6 +87,8 @@ class HistoryFiles(OneLightning, pl.Callback):
         history = pl_module.history
         if not trainer.is_global_zero or history.empty:
             return
+        from ..pictures.plots import run_folder, write_csv, write_png
+
         folder = run_folder(trainer)
         folder.mkdir(parents=True, exist_ok=True)
         write_csv(history, folder / "history.csv")

@@ -7,8 +7,6 @@ from torch import Tensor
 
 from lightfit.lightning import OneLightning, pl
 
-from ..pictures.confusion import scores_of
-
 
 class SampleOutputs(OneLightning, pl.Callback):
     """Keeps what `test_step` returns of each sample, and the batch's truth as `y`.
@@ -46,6 +44,8 @@ class SampleOutputs(OneLightning, pl.Callback):
         if "forecast" in outputs:  # its preds and target are the values that are known, for metrics
             kept["forecast"] = outputs["forecast"]
         elif {"preds", "target"} <= set(outputs):
+            from ..pictures.confusion import scores_of  # here, as it brings matplotlib
+
             kept["preds"], kept["target"] = scores_of(outputs)
         self._batches.append({name: rows.detach().cpu() for name, rows in kept.items()})
 

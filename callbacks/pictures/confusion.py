@@ -1,16 +1,18 @@
 """Which classes are taken for which, and whether a classifier is right as often as it says."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import torch
 from torch import Tensor
-from torchmetrics.classification import MulticlassConfusionMatrix
 
 from lightfit.lightning import OneLightning, pl
 
 from .plots import Plot, check_every, epoch_due, image_grid, publish
 from .protocols import class_names, pictures
+
+if TYPE_CHECKING:
+    from torchmetrics.classification import MulticlassConfusionMatrix
 
 NUMBERS_UP_TO = 20  # with more classes the cells are too small for numbers
 
@@ -94,6 +96,8 @@ class ConfusionMatrix(OneLightning, pl.Callback):
             return
         preds, target = scores_of(outputs)
         if self._matrix is None:
+            from torchmetrics.classification import MulticlassConfusionMatrix  # here, as it takes a second
+
             self._matrix = MulticlassConfusionMatrix(preds.shape[1], validate_args=False).to(preds.device)
         self._matrix.update(preds, target)
         x = batch[0] if isinstance(batch, (tuple, list)) else batch

@@ -233,7 +233,9 @@ class TextBatches:
     def _pad(self, index: Tensor, width: int) -> Tensor:
         positions = torch.arange(width)
         gathered = (self.starts[index][:, None] + positions).clamp_(max=len(self.tokens) - 1)
-        return self.numbers[self.tokens[gathered]].masked_fill_(positions >= self.lengths[index][:, None], PAD)
+        tokens = self.tokens.index_select(0, gathered.view(-1))  # half the time of self.tokens[gathered]
+        numbers = self.numbers.index_select(0, tokens).view(gathered.shape)
+        return numbers.masked_fill_(positions >= self.lengths[index][:, None], PAD)
 
 
 def pad_texts(texts: list[list[int]], width: int | None) -> Tensor:

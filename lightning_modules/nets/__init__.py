@@ -1,14 +1,19 @@
 """Plain torch modules; each works without LightFit."""
 
-from .fast_res_net import FastResNet
-from .growth_lstm import GrowthLSTM
-from .image_cnn import ImageCNN, LayeredCNN, sequential_cnn
-from .linear_forecasters import DLinear, NLinear
-from .naive_bayes_bag import NaiveBayesBag
-from .patch_transformer import PatchTransformer
-from .sparse_tsf import SparseTSF
-from .text_cnn import TextCNN
-from .torchvision_net import TorchvisionNet
+from typing import TYPE_CHECKING
+
+from lightfit.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from .fast_res_net import FastResNet
+    from .growth_lstm import GrowthLSTM
+    from .image_cnn import ImageCNN, LayeredCNN, sequential_cnn
+    from .linear_forecasters import DLinear, NLinear
+    from .naive_bayes_bag import NaiveBayesBag
+    from .patch_transformer import PatchTransformer
+    from .sparse_tsf import SparseTSF
+    from .text_cnn import TextCNN
+    from .torchvision_net import TorchvisionNet
 
 __all__ = [
     "DLinear",
@@ -24,3 +29,18 @@ __all__ = [
     "TorchvisionNet",
     "sequential_cnn",
 ]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        ".fast_res_net": "FastResNet",
+        ".growth_lstm": "GrowthLSTM",
+        ".image_cnn": "ImageCNN LayeredCNN sequential_cnn",
+        ".linear_forecasters": "DLinear NLinear",
+        ".naive_bayes_bag": "NaiveBayesBag",
+        ".patch_transformer": "PatchTransformer",
+        ".sparse_tsf": "SparseTSF",
+        ".text_cnn": "TextCNN",
+        ".torchvision_net": "TorchvisionNet",
+    },
+)

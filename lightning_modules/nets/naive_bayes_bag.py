@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -45,21 +46,25 @@ class NaiveBayesBag(nn.Module):
 
     def ngrams(self, x: Tensor) -> Tensor:
         """The ids (B, 2T - 1) int64 of the words and pairs of every text, sorted; repeats and padding are `<pad>`."""
-        pairs = hash_pairs(x[:, :-1], x[:, 1:], self.num_buckets) + self.vocab_size
-        pairs = pairs.masked_fill(x[:, 1:] == PAD, PAD)
-        ids = torch.cat([x, pairs], 1).sort(1).values
+        ids = self._with_pairs(x).sort(1).values
         repeats = torch.zeros_like(ids, dtype=torch.bool)
         repeats[:, 1:] = ids[:, 1:] == ids[:, :-1]
         return ids.masked_fill(repeats, PAD)
 
+    def _with_pairs(self, x: Tensor) -> Tensor:
+        pairs = hash_pairs(x[:, :-1], x[:, 1:], self.num_buckets) + self.vocab_size
+        return torch.cat([x, pairs.masked_fill(x[:, 1:] == PAD, PAD)], 1)
+
     def adapt(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
-        """Counts the n-grams of every class, then takes the log ratio; n-grams never seen, and padding, weigh 0."""
+        """Count the n-grams of every class, then take the log ratio; n-grams never seen, and padding, weigh 0."""
         num_rows, num_logits = self.log_count_ratio.shape
         counts = self.log_count_ratio.new_zeros(max(num_logits, 2), num_rows)
         for x, y in batches:
-            ids, labels = self.ngrams(x), y.reshape(-1).long()
-            for label in labels.unique().tolist():
-                counts[label] += torch.bincount(ids[labels == label].flatten(), minlength=num_rows)
+            ids = sort_rows(self._with_pairs(x))
+            once = torch.ones_like(ids, dtype=counts.dtype)  # a repeat counts 0
+            once[:, 1:] = ids[:, 1:] != ids[:, :-1]
+            places = ids + y.reshape(-1, 1).long() * num_rows
+            counts.view(-1).index_add_(0, places.flatten(), once.flatten())
         counts[:, PAD] = 0
         total = counts.sum(0)
         for logit, own in enumerate(counts[1:] if num_logits == 1 else counts):
@@ -71,6 +76,11 @@ def hash_pairs(first: Tensor, second: Tensor, num_buckets: int) -> Tensor:
     """A bucket in [0, num_buckets) for every pair of ids, int64; the constants are those of MurmurHash3's mixer."""
     mixed = (first * 0x85EBCA6B + second) * 0xC2B2AE35
     return (mixed >> 13) % num_buckets
+
+
+def sort_rows(ids: Tensor) -> Tensor:
+    """Sort each row of ids (B, T) int64; on a processor by numpy, which takes a fifth of torch's time."""
+    return torch.from_numpy(np.sort(ids.numpy(), 1)) if ids.device.type == "cpu" else ids.sort(1).values
 
 
 def _log_frequency(counts: Tensor) -> Tensor:

@@ -3,7 +3,6 @@
 import difflib
 from typing import Any
 
-import torchvision.models
 from torch import Tensor, nn
 
 # These have a second head for training that shared_step would have to know of.
@@ -23,6 +22,8 @@ class TorchvisionNet(nn.Module):
     """
 
     def __init__(self, name: str = "resnet18", *, num_classes: int, image_size: tuple[int, int] = (224, 224)) -> None:
+        import torchvision.models  # here: most nets do without
+
         super().__init__()
         known = torchvision.models.list_models(module=torchvision.models)
         if name not in known:

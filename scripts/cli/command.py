@@ -7,6 +7,8 @@ from pathlib import Path
 
 from lightfit.version import VERSION
 
+from .postponed import postpone
+
 VERBS = {
     "fit": "train a task, or a preset of your own",
     "evaluate": "score a checkpoint, on its own data or on other",
@@ -36,6 +38,8 @@ def main(args: list[str] | None = None) -> int:
         return 2
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)  # classes of the user's own, as the scripts find them
+    if _is_command():
+        postpone()
     return importlib.import_module(f"lightfit.scripts.{verb}").main(rest)
 
 

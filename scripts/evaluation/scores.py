@@ -104,14 +104,6 @@ class SplitData(OneLightning, pl.LightningDataModule):
         return self.data.on_after_batch_transfer(batch, dataloader_idx)
 
 
-def has_split(data: pl.LightningDataModule, split: str) -> bool:
-    """Return whether a DataModule that is set up has a split."""
-    if isinstance(data, DataModule):
-        return split in data.splits
-    name = f"{split}_dataloader"
-    return getattr(type(data), name) is not getattr(pl.LightningDataModule, name)
-
-
 def evaluate_split(
     trainer: pl.Trainer, model: LightModel, data: pl.LightningDataModule, split: str
 ) -> Evaluation | None:

@@ -35,6 +35,7 @@ from ..cli.keys import SIZES, TOLD, refuse_linked
 from ..cli.lightning_parser import LightningArgumentParser, LightningCLI
 from ..cli.parsing import explain, spell_nulls, unwrap
 from ..cli.quiet import say
+from ..cli.short_names import import_named
 from .options import NOTHING, Extras, flag_names
 from .resume import RunConfig, checkpoint_of, go_on_in, going_on, read_usable, refuse_changes
 
@@ -86,6 +87,7 @@ class LightFitCLI(LightningCLI):
         self.quiet, self.init, self.extras = quiet, init, extras
         self._taken: dict[str, inspect.Parameter] = {}  # by the net, once it is known
         refuse_linked(args)
+        import_named(args)
         try:
             super().__init__(
                 LightModel,

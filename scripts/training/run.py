@@ -4,12 +4,11 @@ import gc
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from lightfit.callbacks.logs.sample_outputs import SampleOutputs
 from lightfit.checkpoint import read_checkpoint
 from lightfit.datamodules import DataModule
 from lightfit.lightning import pl
@@ -17,8 +16,6 @@ from lightfit.lightning_modules import LightModel
 
 from ..cli.devices import accelerator_and_devices, check_compiler
 from ..cli.quiet import hush, say, speak
-from ..evaluation.scores import Evaluation, evaluate_split, has_split
-from .card import write_card
 from .lightning_cli import LightFitCLI, read_data
 from .net_views import log_graph, summarise
 from .options import NOTHING, Extras
@@ -27,6 +24,9 @@ from .resume import other_batches
 from .run_folder import claimed
 from .signals import end_with_parent, in_words, is_child, terminable
 from .threads import set_threads
+
+if TYPE_CHECKING:
+    from ..evaluation.scores import Evaluation
 
 NO_ACTION = nullcontext()
 
@@ -51,7 +51,7 @@ class Run(NamedTuple):
     trainer: pl.Trainer
     model: LightModel
     data: pl.LightningDataModule
-    evaluations: dict[str, Evaluation]
+    evaluations: "dict[str, Evaluation]"
 
 
 def build(
@@ -163,13 +163,27 @@ def _train(task: str, cli: LightFitCLI, watchers: Sequence[pl.Callback]) -> Run:
         with terminable():
             evaluations = evaluate_best(trainer, model, data)
     if trainer.is_global_zero:
+        from .card import write_card  # here, as with `evaluate_best`: what follows the training brings pictures
+
         report(trainer, model, data, seconds=seconds, test_scores=_scores(evaluations.get("test"), "test"))
         write_card(cli, evaluations, task=task, seconds=seconds)
     return Run(trainer, model, data, evaluations)
 
 
-def evaluate_best(trainer: pl.Trainer, model: LightModel, data: pl.LightningDataModule) -> dict[str, Evaluation]:
+def has_split(data: pl.LightningDataModule, split: str) -> bool:
+    """Return whether a DataModule that is set up has a split."""
+    if isinstance(data, DataModule):
+        return split in data.splits
+    name = f"{split}_dataloader"
+    return getattr(type(data), name) is not getattr(pl.LightningDataModule, name)
+
+
+def evaluate_best(trainer: pl.Trainer, model: LightModel, data: pl.LightningDataModule) -> "dict[str, Evaluation]":
     """Evaluate the best checkpoint on val and test, where the data has them; without a checkpoint, nothing."""
+    from lightfit.callbacks.logs.sample_outputs import SampleOutputs
+
+    from ..evaluation.scores import evaluate_split
+
     checkpoint = trainer.checkpoint_callback
     if not isinstance(checkpoint, pl.callbacks.ModelCheckpoint) or not checkpoint.best_model_path:
         return {}
@@ -190,5 +204,5 @@ def evaluate_best(trainer: pl.Trainer, model: LightModel, data: pl.LightningData
     return {split: evaluation for split, evaluation in evaluations.items() if evaluation is not None}
 
 
-def _scores(evaluation: Evaluation | None, split: str) -> dict[str, float]:
+def _scores(evaluation: "Evaluation | None", split: str) -> dict[str, float]:
     return {} if evaluation is None else {f"{split}_{name}": evaluation.metrics[name] for name in evaluation.logged}

@@ -5,13 +5,13 @@ import gc
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from lightfit.callbacks.pictures.plots import Plot, run_folder, write_csv, write_png
 from lightfit.errors import OutOfMemoryError, UsageError
 from lightfit.lightning import part
 from lightfit.scripts.cli.command import from_here
@@ -21,6 +21,9 @@ from ..training.lightning_cli import LightFitCLI
 from ..training.options import Extras
 from ..training.run import train
 from ..training.run_folder import has_checkpoint
+
+if TYPE_CHECKING:
+    from lightfit.callbacks.pictures.plots import Plot
 
 SMOOTHING = 0.98  # of the losses, by Lightning's finder
 SKIPPED = 10  # steps at the beginning, which say little
@@ -35,6 +38,8 @@ def find_lr(cli: LightFitCLI) -> None:
     Raises:
         UsageError: the loss does not fall anywhere.
     """
+    from lightfit.callbacks.pictures.plots import run_folder, write_csv, write_png  # here, as it brings matplotlib
+
     folder = run_folder(cli.trainer)
     with contextlib.redirect_stdout(io.StringIO()):
         found = part("tuner").Tuner(cli.trainer).lr_find(cli.model, datamodule=cli.datamodule, update_attr=False)
@@ -72,13 +77,15 @@ def steepest(rates: NDArray[np.float64], losses: NDArray[np.float64]) -> float |
     return float(rates[SKIPPED + place]) if slopes[place] < 0 else None
 
 
-def plot_lr(table: pd.DataFrame, rate: float | None) -> Plot:
+def plot_lr(table: pd.DataFrame, rate: float | None) -> "Plot":
     """The loss by the learning rate, with the suggested one marked.
 
     Args:
         table: columns `lr` and `loss`.
         rate: the suggestion; None if there is none.
     """
+    from lightfit.callbacks.pictures.plots import Plot
+
     figure = Plot(figsize=(6.4, 4.0), layout="constrained")
     axes = figure.subplots()
     axes.plot(table["lr"], table["loss"])

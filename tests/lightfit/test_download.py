@@ -14,7 +14,7 @@ from lightfit.errors import DataError
 
 
 def make_archive(path: Path, members: dict[str, str]) -> str:
-    """A tar.gz of these files; returns its sha256."""
+    """Write a tar.gz of these files; return its sha256."""
     with tarfile.open(path, "w:gz") as archive:
         for name, text in members.items():
             info = tarfile.TarInfo(name)
@@ -51,7 +51,7 @@ def test_more_than_is_expected_is_not_kept(server: tuple[str, Path], tmp_path: P
 
 
 @pytest.mark.parametrize("name", ["missing", "short"])
-def test_failed_download_says_where_to_put_the_file(name: str, server: tuple[str, Path], tmp_path: Path) -> None:
+def test_failed_download_names_where_to_put_the_file(name: str, server: tuple[str, Path], tmp_path: Path) -> None:
     with pytest.raises(ConnectionError, match=rf"could not download {server[0]}/{name} .*put the file at .*data/a'"):
         download(f"{server[0]}/{name}", tmp_path / "data" / "a", sha256="0000", size_bytes=100)
     assert list((tmp_path / "data").glob("[!.]*")) == []

@@ -43,7 +43,7 @@ assert issubclass(TextClassifier, LightModel) and len(model.history) == 1
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what the wheel installs."""
+    """Build a folder with what the wheel installs."""
     folder = tmp_path_factory.mktemp("wheel")
     copy = shutil.copytree(ROOT, folder / "copy", ignore=IGNORED)
     run = subprocess.run([sys.executable, "-c", BUILD, str(folder)], cwd=copy, capture_output=True, text=True)
@@ -113,7 +113,7 @@ def test_one_command_with_verbs(site: Path) -> None:
     assert "nothing was run" in refused.stderr
 
 
-def test_the_command_says_what_it_takes(site: Path) -> None:
+def test_the_command_lists_its_verbs(site: Path) -> None:
     command = "import sys; sys.argv[0] = 'lightfit'; from lightfit.scripts.cli.command import main; sys.exit(main())"
     other = python(site, "-c", command, "predit", "x")
     assert (other.returncode, other.stderr) == (

@@ -77,7 +77,7 @@ def test_what_cannot_be() -> None:
 
 
 @pytest.mark.usefixtures("empty")
-def test_where_both_meet_the_error_says_what_to_do() -> None:
+def test_error_where_both_meet_names_the_way_out() -> None:
     program = (
         "import lightning.pytorch\nfrom lightfit.lightning import OneLightning\nclass Made(OneLightning): pass\nMade()"
     )

@@ -1,5 +1,6 @@
 """The command fit.py: what it leaves, what it says, and what it does with what is typed wrong."""
 
+import json
 import re
 import signal
 import subprocess
@@ -107,7 +108,7 @@ def test_checkpoint_holds_the_experiment(fit: Fit, reviews: Path) -> None:
     codec = checkpoint["TextDataModule"]["codec"]
     assert codec["class_path"] == "lightfit.TextCodec"
     assert codec["state"]["class_names"] == ["neg", "pos"]
-    assert codec["state"]["vocabulary"]["itos"][:2] == ["<unk>", "<pad>"]
+    assert json.loads(codec["state"]["vocabulary"]["itos"])[:2] == ["<unk>", "<pad>"]
     assert len(checkpoint["history"]) == 3
     model = LightModel.load("runs/text/version_0/checkpoints/last.ckpt")
     assert type(model).__name__ == "TextClassifier"

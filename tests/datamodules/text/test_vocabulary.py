@@ -109,8 +109,10 @@ def test_no_words() -> None:
 
 def test_state_is_plain_and_complete() -> None:
     vocabulary = Vocabulary({"b": 2, "a": 2, "c": 5}, max_words=4)
-    again = Vocabulary.from_state_dict(vocabulary.state_dict())
-    assert (again.itos, again.stoi, again.freqs) == (vocabulary.itos, vocabulary.stoi, {"c": 5, "a": 2})
+    lists = {"itos": ["<unk>", "<pad>", "c", "a"], "freqs": [0, 0, 5, 2]}  # as checkpoints of format 1 have them
+    for state in (vocabulary.state_dict(), lists):
+        again = Vocabulary.from_state_dict(state)
+        assert (again.itos, again.stoi, again.freqs) == (vocabulary.itos, vocabulary.stoi, {"c": 5, "a": 2})
 
 
 def test_bridge_to_torchtext_and_back(cookbook: tuple[Any, list[Any]]) -> None:
