@@ -185,6 +185,7 @@ def test_a_covariate_that_tells_the_future_is_used() -> None:
     table["next"] = table["wind"]  # known ahead, and what wind will be
     table.to_csv("a.csv", index=False)
     data = SeriesDataModule("a.csv", target="wind", columns=SeriesColumns(known=("next",)), lookback=8, horizon=2)
+    data.setup()
     net = NLinear(lookback=8, horizon=2, num_targets=1, num_features=data.codec.num_features)
     torch.manual_seed(0)
     model = SeriesForecaster(net, lr=0.02)
