@@ -183,6 +183,6 @@ assert not is_known("torchmetrics.text.BERTScore")
 
 def test_classes_are_named_without_their_module() -> None:
     write_csv(Path("reviews.csv"), make_reviews(40))
-    short = ["--data=TextDataModule", "--model.net=NaiveBayesBag", "--trainer.callbacks+=BatchPreview"]
+    short = ["--data=TextDataModule", "--model.net=NaiveBayesBag", "--trainer.callbacks+=ConfusionMatrix"]
     modules = first_step("--task", "text", *short, "--data.source", "reviews.csv", "--gpus", "0")
-    assert "lightfit.callbacks.pictures.batch_preview" in modules
+    assert "lightfit.callbacks.pictures.confusion" in modules
