@@ -18,7 +18,7 @@ from lightfit.cache import Arrays, Grow, cached
 from lightfit.checkpoint import read_checkpoint
 from lightfit.datamodules import sampler as workers
 from lightfit.datamodules.sampler import BatchSampler, ResumableLoader
-from lightfit.scripts.training.run_folder import newest_run
+from lightfit.scripts.training.run_folder import find_newest_run
 
 Fit = Callable[..., tuple[int, str, str]]
 
@@ -91,7 +91,7 @@ def test_batches_are_halved_till_they_fit(first: int, fit: Fit, reviews: Path, m
     tried = [line.split("trying ")[1] for line in out.splitlines() if "out of memory" in line]
     assert tried == ["50", "25"]
     assert ("going on from epoch 1" in out) == (first == 1)
-    assert len(pd.read_csv(newest_run(Path("runs/text")) / "history.csv")) == 3  # type: ignore[operator]
+    assert len(pd.read_csv(find_newest_run(Path("runs/text")) / "history.csv")) == 3  # type: ignore[operator]
 
 
 def test_a_worker_that_is_killed_is_an_error(fit: Fit, workplace: Path) -> None:
@@ -137,7 +137,7 @@ def test_the_newest_run_is_the_one_of_the_highest_number_whatever_the_clock_said
         (tmp_path / f"version_{number}" / "checkpoints" / "last.ckpt").touch()
         os.utime(tmp_path / f"version_{number}" / "checkpoints" / "last.ckpt", (100 - number, 100 - number))
     (tmp_path / "version_11").mkdir()  # it has no checkpoint yet
-    assert newest_run(tmp_path) == tmp_path / "version_10"
+    assert find_newest_run(tmp_path) == tmp_path / "version_10"
 
 
 @pytest.mark.slow

@@ -29,10 +29,10 @@ from lightfit.datamodules.tables.rows import parse_rows
 from lightfit.download import extract
 from lightfit.errors import DataError
 from lightfit.lightning_modules import LightModel
-from lightfit.scripts.cli.keys import flat
+from lightfit.scripts.cli.keys import flatten_keys
 from lightfit.scripts.cli.presets import TASKS
 from lightfit.scripts.predict import main as predict
-from lightfit.scripts.training.options import UsageError, interval_of
+from lightfit.scripts.training.options import UsageError, parse_interval
 from lightfit.trust import check_trusted
 
 Fit = Callable[..., tuple[int, str, str]]
@@ -247,14 +247,14 @@ VALUES = st.recursive(
 @given(st.dictionaries(NAMES, VALUES, max_size=4))
 def test_any_configuration_is_told_apart_by_its_keys(config: dict[str, Any]) -> None:
     again = yaml.safe_load(yaml.safe_dump(config)) or {}
-    assert flat(again) == flat(config)
+    assert flatten_keys(again) == flatten_keys(config)
 
 
 @QUICK
 @given(st.text(max_size=8))
 def test_any_interval_is_one_or_a_sentence(text: str) -> None:
     with suppress(UsageError):
-        steps, seconds = interval_of(text)
+        steps, seconds = parse_interval(text)
         assert (steps > 0) != (seconds > 0)
 
 

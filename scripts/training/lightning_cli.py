@@ -36,7 +36,7 @@ from ..cli.lightning_parser import LightningArgumentParser, LightningCLI
 from ..cli.parsing import explain, spell_nulls, unwrap
 from ..cli.quiet import say
 from .options import NOTHING, Extras, flag_names
-from .resume import RunConfig, checkpoint_of, go_on_in, going_on, read_usable, refuse_changes
+from .resume import RunConfig, describe_resume, find_checkpoint, keep_run_folder, read_usable, refuse_changes
 
 CHECKPOINT = {
     "monitor": "val_loss",
@@ -153,7 +153,7 @@ class LightFitCLI(LightningCLI):
         if self.extras.resume:
             if config.ckpt_path:
                 raise UsageError("--resume and --ckpt_path both say what to go on from: give one of them")
-            config.ckpt_path = checkpoint_of(self.extras.resume, config)
+            config.ckpt_path = find_checkpoint(self.extras.resume, config)
             if config.ckpt_path is None:
                 self._say("no run to go on with: a new one begins, as --resume auto says")
         if self.init == "auto" and config.ckpt_path and not Path(config.ckpt_path).exists():
@@ -164,10 +164,10 @@ class LightFitCLI(LightningCLI):
         started = time.monotonic()
         path, self.checkpoint, trouble = read_usable(Path(config.ckpt_path))
         config.ckpt_path = str(path)
-        go_on_in(path, config)
+        keep_run_folder(path, config)
         if trouble:
             say(trouble)
-        self._say(going_on(self.checkpoint, config.ckpt_path, time.monotonic() - started))
+        self._say(describe_resume(self.checkpoint, config.ckpt_path, time.monotonic() - started))
         refuse_changes(self.config_dump["model"], self.checkpoint.get("hyper_parameters", {}), "model")
         refuse_changes(self.config_dump["data"], self.checkpoint.get("datamodule_hyper_parameters", {}), "data")
 

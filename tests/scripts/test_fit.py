@@ -17,7 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from lightfit.callbacks import HistoryFiles
 from lightfit.checkpoint import read_checkpoint
 from lightfit.lightning_modules import LightModel
-from lightfit.scripts.cli.presets import TASKS, task_names
+from lightfit.scripts.cli.presets import TASKS, find_task_names
 from lightfit.scripts.fit import main
 
 ROOT = TASKS.parent
@@ -125,7 +125,7 @@ def test_quiet_prints_the_result_alone(fit: Fit, reviews: Path) -> None:
 def test_list_names_every_task(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == task_names()
+    assert [line.split()[0] for line in lines] == find_task_names()
     assert all(len(line.split()) > 3 for line in lines)
 
 

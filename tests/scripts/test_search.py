@@ -19,11 +19,11 @@ import yaml
 from conftest import write_csv
 
 from lightfit.datamodules.splits import rolling_fold, stratified_fold
-from lightfit.scripts.cli.presets import TASKS, task_names
+from lightfit.scripts.cli.presets import TASKS, find_task_names
 from lightfit.scripts.tune import main as tune
-from lightfit.scripts.tuning.find import debiased, steepest
-from lightfit.scripts.tuning.space import Range, pairs, read_space, set_key
-from lightfit.scripts.tuning.trials import Report, Score, Search, minimised
+from lightfit.scripts.tuning.find import find_steepest, remove_bias
+from lightfit.scripts.tuning.space import Range, parse_pairs, read_space, set_key
+from lightfit.scripts.tuning.trials import Report, Score, Search, negate_if_max
 
 Fit = Callable[..., tuple[int, str, str]]
 TEXT = ("--task", "text", "--data.source", "reviews.csv", "--model.net.num_buckets", "1000")
@@ -45,9 +45,9 @@ def test_find_lr(fit: Fit, series: Path) -> None:
 def test_steepest_by_the_logarithm() -> None:
     rates = np.logspace(-8, 0, 100)
     losses = 1 / (1 + np.exp(4 * (np.log10(rates) + 3)))  # falls fastest at a thousandth
-    assert steepest(rates, losses) == pytest.approx(1e-3, rel=0.2)
-    assert steepest(rates, 1 - losses) is None
-    assert steepest(rates[:5], losses[:5]) is None
+    assert find_steepest(rates, losses) == pytest.approx(1e-3, rel=0.2)
+    assert find_steepest(rates, 1 - losses) is None
+    assert find_steepest(rates[:5], losses[:5]) is None
 
 
 def test_debiased_means_of_a_constant_are_the_constant() -> None:
@@ -55,7 +55,7 @@ def test_debiased_means_of_a_constant_are_the_constant() -> None:
     for step in range(1, 6):  # as Lightning does it
         held = 0.98 * held + 0.02 * 3.0
         smoothed.append(held / (1 - 0.98 ** (step + 1)))
-    assert debiased(np.array(smoothed)).tolist() == pytest.approx([3.0] * 5)
+    assert remove_bias(np.array(smoothed)).tolist() == pytest.approx([3.0] * 5)
 
 
 def test_find_batch_size(fit: Fit, reviews: Path) -> None:
@@ -237,8 +237,8 @@ def test_ray_minimises_by_the_mode_of_the_trial(
 
 
 def test_what_is_minimised() -> None:
-    assert min([0.6, 0.9], key=lambda value: minimised(value, "max")) == 0.9
-    assert min([0.6, 0.9], key=lambda value: minimised(value, "min")) == 0.6
+    assert min([0.6, 0.9], key=lambda value: negate_if_max(value, "max")) == 0.9
+    assert min([0.6, 0.9], key=lambda value: negate_if_max(value, "min")) == 0.6
 
 
 TOKENIZER = """
@@ -339,7 +339,7 @@ def test_a_study_of_another_search(preset: Path, capsys: pytest.CaptureFixture[s
     assert run(capsys, "--task", "mine.yaml", "--trials", 1)[0] == 0
 
 
-@pytest.mark.parametrize("task", task_names())
+@pytest.mark.parametrize("task", find_task_names())
 def test_spaces_of_the_presets_are_understood(task: str) -> None:
     if "\ntune:" in (TASKS / f"{task}.yaml").read_text():
         assert len(read_space(TASKS / f"{task}.yaml")) >= 2
@@ -356,7 +356,7 @@ def test_spaces_that_are_none(line: str) -> None:
 
 def test_keys_of_a_preset() -> None:
     config: dict[str, Any] = {"model": {"class_path": "A", "init_args": {"net": "B"}}, "data": {"class_path": "C"}}
-    for key, value in pairs(["--model.net.width", "3", "--data.size=[1,2]", "--trainer.max_epochs", "5"]).items():
+    for key, value in parse_pairs(["--model.net.width", "3", "--data.size=[1,2]", "--trainer.max_epochs", "5"]).items():
         set_key(config, key, value)
     assert config == {
         "model": {"class_path": "A", "init_args": {"net": {"class_path": "B", "init_args": {"width": 3}}}},

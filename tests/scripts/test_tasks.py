@@ -23,7 +23,7 @@ from lightfit.datamodules.series import datamodule as series_module
 from lightfit.datamodules.text import datamodule as text
 from lightfit.datamodules.text.sources import Text
 from lightfit.lightning_modules import classifier
-from lightfit.scripts.cli.presets import TASKS, task_names
+from lightfit.scripts.cli.presets import TASKS, find_task_names
 
 SMALL = ("--trainer.max_epochs", "1", "--quiet")
 
@@ -78,7 +78,7 @@ def line_of(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", task_names())
+@pytest.mark.parametrize("task", find_task_names())
 def test_every_preset_goes_on_exactly_after_crashes(
     task: str,
     fit: Callable[..., tuple[int, str, str]],
@@ -104,7 +104,7 @@ def test_every_preset_goes_on_exactly_after_crashes(
     assert differences(contents(run / "version_0"), contents(run / "version_1")) == []
 
 
-@pytest.mark.parametrize("task", task_names())
+@pytest.mark.parametrize("task", find_task_names())
 def test_every_preset_runs_on_small_data(
     task: str, fit: Callable[..., tuple[int, str, str]], line_of: Callable[[str], tuple[str, ...]]
 ) -> None:
@@ -120,7 +120,7 @@ def test_every_preset_runs_on_small_data(
     assert history.notna().all().all()
 
 
-@pytest.mark.parametrize("task", task_names())
+@pytest.mark.parametrize("task", find_task_names())
 def test_header_says_what_it_is_and_what_it_gave(task: str) -> None:
     lines = (TASKS / f"{task}.yaml").read_text().splitlines()
     assert [re.match(r"# (\w+):", line).group(1) for line in lines[:5]] == [  # type: ignore[union-attr]
@@ -135,7 +135,7 @@ def test_header_says_what_it_is_and_what_it_gave(task: str) -> None:
     assert not re.search("TO BE|PENDING|TODO", "".join(lines))
 
 
-@pytest.mark.parametrize("task", task_names())
+@pytest.mark.parametrize("task", find_task_names())
 @pytest.mark.parametrize("section", ["data", "model"])
 def test_presets_hold_differences_only(task: str, section: str) -> None:
     preset = yaml.safe_load((TASKS / f"{task}.yaml").read_text())[section]
