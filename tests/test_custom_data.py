@@ -182,7 +182,7 @@ def test_splits_order_and_state_of_a_custom_datamodule() -> None:
         _ = restored.train_data
 
 
-def test_data_and_codecs_that_lack_something_are_told() -> None:
+def test_errors_of_incomplete_data_and_codecs() -> None:
     with pytest.raises(NotImplementedError, match=r"DataModule must define read\(source\)"):
         DataModule("x").setup()
     with pytest.raises(DataError, match="expected as many targets as inputs, 2, received 1"):

@@ -1,4 +1,4 @@
-"""Input that means harm: nothing of it runs, and none fills the memory or the disk."""
+"""Malicious input: none of it is executed, and none fills the memory or the disk."""
 
 import io
 import os
@@ -54,7 +54,7 @@ class Runs:
 
 @pytest.fixture
 def evil(monkeypatch: pytest.MonkeyPatch, workplace: Path) -> Path:
-    """A module that leaves a mark when it is imported."""
+    """Write a module that creates a file when it is imported; return the path of that file."""
     Path("evil.py").write_text(EVIL)
     monkeypatch.syspath_prepend(str(workplace))
     return Path("it-ran")
@@ -101,7 +101,7 @@ def test_classes_that_a_checkpoint_names_are_not_imported(hparams: dict[str, Any
     assert not evil.exists()
 
 
-def test_what_is_trusted_is_built(evil: Path) -> None:
+def test_trusted_classes_are_built(evil: Path) -> None:
     with pytest.raises(ValueError, match=r"names classes of 'evil'.*--trust evil \(in Python: trust=\('evil',\)\)"):
         check_trusted({"_class_path": "evil.Model"}, ["evi", "evil_too"])
     check_trusted({"_class_path": "evil.Model"}, ["evil"])
@@ -137,7 +137,7 @@ def test_an_archive_that_expands_ten_thousandfold_is_refused() -> None:
 
 
 def png_bomb(side: int) -> bytes:
-    """A grey picture of `side` x `side` zeros, in some hundred kilobytes."""
+    """Return a grey PNG that declares `side` x `side` pixels, in few bytes."""
     Image.new("1", (8, 8)).save(buffer := io.BytesIO(), "PNG")
     good = buffer.getvalue()
     header = good[16:24]
@@ -164,7 +164,7 @@ def test_a_line_of_a_hundred_megabytes(workplace: Path) -> None:
         for _ in range(100):
             file.write("x" * 1_000_000)
         file.write(",pos\nfine,neg\n")
-    # Three times the line, beside what the imports take: else the system ends the command.
+    # Three times the line, plus the memory of the imports; above it the system ends the command.
     script = str(TASKS.parent / "scripts" / "fit.py")
     limit = lambda: resource.setrlimit(resource.RLIMIT_DATA, (3_000_000_000, 3_000_000_000))  # noqa: E731
     command = [sys.executable, script, "--task", "text", "--data.source", "long.csv", "--gpus", "0", "--quiet"]
@@ -245,14 +245,14 @@ VALUES = st.recursive(
 
 @QUICK
 @given(st.dictionaries(NAMES, VALUES, max_size=4))
-def test_any_configuration_is_told_apart_by_its_keys(config: dict[str, Any]) -> None:
+def test_any_configuration_is_the_same_after_yaml(config: dict[str, Any]) -> None:
     again = yaml.safe_load(yaml.safe_dump(config)) or {}
     assert flatten_keys(again) == flatten_keys(config)
 
 
 @QUICK
 @given(st.text(max_size=8))
-def test_any_interval_is_one_or_a_sentence(text: str) -> None:
+def test_any_interval_is_parsed_or_refused(text: str) -> None:
     with suppress(UsageError):
         steps, seconds = parse_interval(text)
         assert (steps > 0) != (seconds > 0)
@@ -263,6 +263,6 @@ def test_damaged_files_are_named_or_read(name: str) -> None:
     assert fuzzing.fuzz(name, 300, seed=os.getpid()) == []
 
 
-def test_text_that_is_a_path_is_no_way_out(reviews: Path) -> None:
+def test_a_path_outside_is_not_read(reviews: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no file or folder"):
         TextDataModule("../../../../etc/nothing.csv").prepare_data()

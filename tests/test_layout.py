@@ -1,4 +1,4 @@
-"""The architecture, as the imports and the folders show it."""
+"""The architecture, checked on imports and folders."""
 
 import ast
 import inspect
@@ -21,13 +21,13 @@ TOP_LEVEL = {*FOLDERS, "tests", "tasks", "benchmarks", "docs"} | {
     "CHANGELOG.md",
 }
 COMMANDS = {"fit.py", "evaluate.py", "predict.py", "export.py", "serve.py", "tune.py", "features.py", "__init__.py"}
-# What knows Lightning; all other files of the nets, the data and the ground floor do without.
+# Files that import Lightning; no other file of the nets, the data and the ground floor does.
 KNOW_LIGHTNING = {
     "lightfit/lightning.py",
     "lightning_modules/epoch_log.py",
     "datamodules/base.py",
 }
-# What imports by a name that it is given: the one place for what files name, Lightning's choice, and the lazy names.
+# Files that import by name: trusted names of checkpoints, the choice of Lightning, and lazy names.
 IMPORT_BY_NAME = {"lightfit/__init__.py", "lightfit/trust.py", "lightfit/lightning.py"}
 FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 IN_ROOMS = [path for path in FILES if path.relative_to(ROOT).parts[0] in ("lightfit", *ROOMS)]
@@ -38,7 +38,7 @@ def name_of(path: Path) -> str:
 
 
 def imported(path: Path) -> Iterator[str]:
-    """The full names of the modules that a file imports, where they are LightFit's as within `lightfit`."""
+    """Yield the full names of the modules that a file imports, those of LightFit as within `lightfit`."""
     parts = path.relative_to(ROOT).with_suffix("").parts
     package = [*([] if parts[0] == "lightfit" else ["lightfit"]), *parts][:-1]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -63,7 +63,7 @@ def test_imports_go_down_the_arrows(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", IN_ROOMS, ids=name_of)
-def test_all_but_a_few_files_know_no_lightning(path: Path) -> None:
+def test_only_a_few_files_import_lightning(path: Path) -> None:
     if path.relative_to(ROOT).parts[0] == "callbacks":
         return  # callbacks are Lightning's
     knows = [
@@ -74,7 +74,7 @@ def test_all_but_a_few_files_know_no_lightning(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_one_place_imports_what_a_file_names(path: Path) -> None:
+def test_one_place_imports_by_name(path: Path) -> None:
     source = path.read_text(encoding="utf-8")
     by_name = [word for word in ("import_module(", "__import__(", "pydoc.locate", "exec(", "eval(") if word in source]
     by_name = [word for word in by_name if word not in ("exec(", "eval(") or f" {word}" in source]

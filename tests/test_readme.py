@@ -1,4 +1,4 @@
-"""What the README says is so."""
+"""The statements of the README hold."""
 
 import os
 import re
@@ -41,7 +41,7 @@ def test_python_runs(
 ) -> None:
     images.rename("photos")
     names: dict[str, Any] = {}
-    exec(compile(program, str(README), "exec"), names)  # what the page tells its readers to run
+    exec(compile(program, str(README), "exec"), names)  # a program of the README
     assert len(names["model"].history) == 3
 
 

@@ -155,7 +155,7 @@ class LightFitCLI(LightningCLI):
                 raise UsageError("--resume and --ckpt_path both say what to go on from: give one of them")
             config.ckpt_path = find_checkpoint(self.extras.resume, config)
             if config.ckpt_path is None:
-                self._say("no run to go on with: a new one begins, as --resume auto says")
+                self._say("no run to resume: a new one starts, as --resume auto says")
         if self.init == "auto" and config.ckpt_path and not Path(config.ckpt_path).exists():
             self._say(f"no checkpoint at '{config.ckpt_path}': training from scratch, as --init auto says")
             config.ckpt_path = None

@@ -1,4 +1,4 @@
-"""`--gpus` speaks Lightning 1.x."""
+"""`--gpus` has the syntax of Lightning 1.x."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ def test_values(gpus: str, expected: tuple[str, Any]) -> None:
         ("[0", 2, "not understood"),
     ],
 )
-def test_what_cannot_be_had(gpus: str, num_visible: int, problem: str) -> None:
+def test_unavailable_devices(gpus: str, num_visible: int, problem: str) -> None:
     with pytest.raises(UsageError, match=problem):
         parse_gpus(gpus, num_visible)
 
