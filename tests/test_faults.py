@@ -134,10 +134,10 @@ def test_two_that_want_the_same_cache_make_it_once(tmp_path: Path) -> None:
 
 
 def test_the_newest_run_is_the_highest_version_whatever_its_time(tmp_path: Path) -> None:
-    for number in (2, 10, 9):
-        (tmp_path / f"version_{number}" / "checkpoints").mkdir(parents=True)
-        (tmp_path / f"version_{number}" / "checkpoints" / "last.ckpt").touch()
-        os.utime(tmp_path / f"version_{number}" / "checkpoints" / "last.ckpt", (100 - number, 100 - number))
+    for version in (2, 10, 9):
+        (tmp_path / f"version_{version}" / "checkpoints").mkdir(parents=True)
+        (tmp_path / f"version_{version}" / "checkpoints" / "last.ckpt").touch()
+        os.utime(tmp_path / f"version_{version}" / "checkpoints" / "last.ckpt", (100 - version, 100 - version))
     (tmp_path / "version_11").mkdir()  # it has no checkpoint yet
     assert find_newest_run(tmp_path) == tmp_path / "version_10"
 

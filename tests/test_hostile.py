@@ -93,9 +93,9 @@ def test_a_pickle_does_not_run(protocol: int, capsys: pytest.CaptureFixture[str]
 def test_classes_that_a_checkpoint_names_are_not_imported(hparams: dict[str, Any], evil: Path) -> None:
     torch.save({"state_dict": {}, "hyper_parameters": hparams, "datamodule_hyper_parameters": hparams}, "a.ckpt")
     for load in (LightModel.load, LightModel.load_from_checkpoint, DataModule.load_from_checkpoint):
-        with pytest.raises(ValueError, match="nothing was run|does not say how its (net|data)"):
+        with pytest.raises(ValueError, match="nothing was run|does not say (how|which)"):
             load("a.ckpt")
-    with pytest.raises(ValueError, match="nothing was run|does not say how its data was encoded"):
+    with pytest.raises(ValueError, match="nothing was run|does not say (how|which)"):
         DataModule.from_checkpoint(torch.load("a.ckpt", weights_only=True))
     assert predict(["a.ckpt", "a text"]) == 1
     assert not evil.exists()
@@ -129,7 +129,7 @@ def test_links_and_devices_in_archives_are_refused(kind: bytes, target: str) -> 
 
 
 def test_an_archive_that_expands_ten_thousandfold_is_refused() -> None:
-    archive = archive_of(*((tarfile.TarInfo(f"aclImdb/{number}.txt"), bytes(2_000_000)) for number in range(40)))
+    archive = archive_of(*((tarfile.TarInfo(f"aclImdb/{index}.txt"), bytes(2_000_000)) for index in range(40)))
     assert 80_000_000 / archive.stat().st_size > 900
     with pytest.raises(DataError, match="100 times its own size"):
         extract(archive, Path(), member="aclImdb")
@@ -189,8 +189,8 @@ def test_yaml_that_builds_objects_is_refused(tag: str, fit: Fit, reviews: Path) 
 
 def test_file_names_with_line_ends_and_quotes(fit: Fit, capsys: pytest.CaptureFixture[str]) -> None:
     make_images(Path("images"), names=("bri\nght", "da\"rk, 'and' $(touch it-ran)"))
-    for number, image in enumerate(sorted(Path("images").rglob("*.png"))):
-        image.rename(image.with_name(f'{number}\n"; touch it-ran;.png'))
+    for index, image in enumerate(sorted(Path("images").rglob("*.png"))):
+        image.rename(image.with_name(f'{index}\n"; touch it-ran;.png'))
     code, out, err = fit(
         "--task", "images", "--data.root", "images", "--quiet", "--trainer.max_epochs", 2, "--trainer.callbacks=null"
     )

@@ -50,15 +50,15 @@ def test_killed_at_twenty_moments_ends_as_never_stopped(
     expected, ended = contents(run_folder(folder, task, 0)), history.stat().st_mtime
     begun = (run_folder(folder, task, 0) / "config.yaml").stat().st_mtime
     rng, same, alive = random.Random(task), 0, 0
-    for number in range(1, NUM_KILLS + 1):
-        run = run_folder(folder, task, number)
+    for version in range(1, NUM_KILLS + 1):
+        run = run_folder(folder, task, version)
         saved = run / "checkpoints" / "last.ckpt"
         # From the first step or the first checkpoint on; without a checkpoint, a new run starts.
-        ready = saved.exists if number % 4 else (run / "config.yaml").exists
+        ready = saved.exists if version % 4 else (run / "config.yaml").exists
         alive += kill_when(start(folder, line), ready, after_s=rng.uniform(0, (ended - begun) * 0.8))
-        finish_well(folder, [*line, "--resume", f"runs/{task}/version_{number}" if saved.exists() else "auto"])
+        finish_well(folder, [*line, "--resume", f"runs/{task}/version_{version}" if saved.exists() else "auto"])
         found = differences(expected, contents(max(run.parent.iterdir(), key=lambda path: path.stat().st_ctime)))
-        assert found == [], f"{number}: {found}"
+        assert found == [], f"{version}: {found}"
         same += 1
     record_property("said", f"{task}: {same} of {NUM_KILLS} identical, {alive} were killed before they ended")
     assert alive > NUM_KILLS / 2
@@ -68,10 +68,10 @@ def test_killed_again_and_again_with_workers_between(folder: Path) -> None:
     line = line_of("digits")
     finish_well(folder, line)
     rng, run = random.Random(1), run_folder(folder, "digits", 1)
-    for number in range(6):
-        workers = ("--data.num_workers", str((0, 2)[number % 2]), "--resume", "auto" if number else "runs/digits/none")
-        step = (3, 12, 18, 30, 39, 54)[number]
-        process = start(folder, [*line, *workers[: 4 if number else 2]])
+    for turn in range(6):
+        workers = ("--data.num_workers", str((0, 2)[turn % 2]), "--resume", "auto" if turn else "runs/digits/none")
+        step = (3, 12, 18, 30, 39, 54)[turn]
+        process = start(folder, [*line, *workers[: 4 if turn else 2]])
         kill_when(process, (run / "checkpoints" / "last.ckpt").exists, after_s=rng.uniform(0, 0.02 * step))
     finish_well(folder, [*line, "--resume", "auto"])
     assert differences(contents(run_folder(folder, "digits", 0)), contents(run)) == []
@@ -160,10 +160,10 @@ def test_a_run_is_trained_by_one_process_at_a_time(folder: Path) -> None:
 
 def test_runs_started_at_the_same_time_have_separate_folders(folder: Path) -> None:
     line = line_of("digits", "--trainer.max_epochs", "1")
-    processes = [start(folder, line, f"log{number}.txt") for number in range(4)]
+    processes = [start(folder, line, f"log{index}.txt") for index in range(4)]
     for process in processes:
         process.join(120)
     assert [process.exitcode for process in processes] == [0] * 4
-    histories = [pd.read_csv(run_folder(folder, "digits", number) / "history.csv") for number in range(4)]
+    histories = [pd.read_csv(run_folder(folder, "digits", index) / "history.csv") for index in range(4)]
     assert all(history.equals(histories[0]) for history in histories)
     assert len(list((folder / "runs" / "digits").iterdir())) == 4

@@ -39,8 +39,8 @@ def name_of(path: Path) -> str:
 
 def imported(path: Path) -> Iterator[str]:
     """Yield the full names of the modules that a file imports, those of LightFit as within `lightfit`."""
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    package = [*([] if parts[0] == "lightfit" else ["lightfit"]), *parts][:-1]
+    names = path.relative_to(ROOT).with_suffix("").parts
+    package = [*([] if names[0] == "lightfit" else ["lightfit"]), *names][:-1]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

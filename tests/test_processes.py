@@ -263,7 +263,7 @@ if __name__ == "__main__":
 
 def flat(scores: Any) -> list[float]:
     items = scores.values() if isinstance(scores, dict) else scores if isinstance(scores, list) else []
-    return [scores] if isinstance(scores, float) else [number for item in items for number in flat(item)]
+    return [scores] if isinstance(scores, float) else [value for item in items for value in flat(item)]
 
 
 @pytest.mark.parametrize("task", LINES)
@@ -280,7 +280,7 @@ def test_evaluation_is_exact(task: str, folder: Path) -> None:
     for num_processes in ("1", "2", "3"):
         paths = f"{TASKS.parent}:{folder}"
         run([sys.executable, "evaluation.py", num_processes, checkpoint, *given], PYTHONPATH=paths)
-    one, *others = (json.loads(Path(f"{number}.json").read_text()) for number in (1, 2, 3))
+    one, *others = (json.loads(Path(f"{count}.json").read_text()) for count in (1, 2, 3))
     assert one["num_samples"] == (9 if task == "series" else 33)
     for other in others:
         if task == "series":  # other batches round differently, in the sixth digit

@@ -14,10 +14,10 @@ SIZES = (
     *("num_features", "num_targets", "lookback", "horizon", "season"),
 )
 # What the model receives from the DataModule in the same way, and where it comes from.
-TOLD = {"loss_weights": "--data.class_weights", "units": "the data"}
+MODEL_LINKS = {"loss_weights": "--data.class_weights", "units": "the data"}
 LINKED = {"data.seed": "--seed_everything"} | {f"model.net.{size}": "the data" for size in SIZES}
 LINKED["model.net.num_quantiles"] = "--model.quantiles"
-LINKED |= {f"model.{name}": source for name, source in TOLD.items()}
+LINKED |= {f"model.{name}": source for name, source in MODEL_LINKS.items()}
 
 
 def refuse_linked(args: list[str]) -> None:

@@ -31,7 +31,7 @@ from lightfit.trust import import_name
 from ..cli.arguments import find_flags, register_flags
 from ..cli.devices import has_bfloat16
 from ..cli.help import HELP, USAGE
-from ..cli.keys import SIZES, TOLD, refuse_linked
+from ..cli.keys import MODEL_LINKS, SIZES, refuse_linked
 from ..cli.lightning_parser import LightningArgumentParser, LightningCLI
 from ..cli.parsing import explain, spell_nulls, unwrap
 from ..cli.quiet import say
@@ -124,7 +124,7 @@ class LightFitCLI(LightningCLI):
                 partial(tell_net, name=size, taken=self._taken),
                 apply_on="instantiate",
             )
-        for name in TOLD:
+        for name in MODEL_LINKS:
             parser.link_arguments(
                 "data", f"model.init_args.{name}", partial(tell_model, name=name), apply_on="instantiate"
             )

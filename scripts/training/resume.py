@@ -12,7 +12,7 @@ from lightfit.callbacks.checkpoints.finite_weights import broken_weight
 from lightfit.checkpoint import read_checkpoint
 from lightfit.errors import UsageError
 
-from ..cli.keys import TOLD, flatten_keys
+from ..cli.keys import MODEL_LINKS, flatten_keys
 from ..cli.lightning_parser import LightningArgumentParser, SaveConfigCallback
 from .run_folder import find_newest_run, find_run, has_checkpoint
 
@@ -138,8 +138,8 @@ def refuse_changes(config: Mapping[str, Any], saved: Mapping[str, Any], section:
     """
     asked = flatten_keys({"class_path": config["class_path"], **config.get("init_args", {})})
     known = flatten_keys({("class_path" if name == "_class_path" else name): value for name, value in saved.items()})
-    # TOLD is known only after the data is read; FREE depends on the machine.
-    for name in (*TOLD, *FREE):
+    # MODEL_LINKS is known only after the data is read; FREE depends on the machine.
+    for name in (*MODEL_LINKS, *FREE):
         asked.pop(name, None)
     changed = [name for name in asked if name in known and asked[name] != known[name]]
     if changed:

@@ -77,12 +77,12 @@ def _find_import_folders() -> list[str]:
 
 def _try(values: dict[str, Any], search: Search, here: str) -> None:
     os.chdir(here)  # Ray changes to its own folder, but data and classes are relative to this one
-    number = int(str(tune.get_context().get_trial_id()).split("_")[-1])
+    index = int(str(tune.get_context().get_trial_id()).split("_")[-1])
 
     def report(value: float, epoch: int, mode: str) -> None:
         tune.report({"watched": negate_if_max(value, mode)})
 
-    score = run_trial(search, number, values, report)
+    score = run_trial(search, index, values, report)
     tune.report({"watched": negate_if_max(score.value, score.mode), **score._asdict(), "score": score.value})
 
 

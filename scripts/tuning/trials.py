@@ -49,12 +49,12 @@ def negate_if_max(value: float, mode: str) -> float:
     return -value if mode == "max" else value
 
 
-def run_trial(search: Search, number: int, values: Mapping[str, Any], report: Report | None = None) -> Score:
+def run_trial(search: Search, index: int, values: Mapping[str, Any], report: Report | None = None) -> Score:
     """Train with the values and return the best score.
 
     Args:
         search: settings that all trials share.
-        number: index of the trial, for the name of its folder.
+        index: index of the trial, for the name of its folder.
         values: values by key, as on the command line.
         report: receives the metric, the epoch and the mode after each validation, and may stop the trial by raising.
             The mode is that of the trial, since a preset or an argument may set it.
@@ -65,7 +65,7 @@ def run_trial(search: Search, number: int, values: Mapping[str, Any], report: Re
     chosen = [
         f"--{key}={yaml.safe_dump(value, default_flow_style=True).splitlines()[0]}" for key, value in values.items()
     ]
-    place = [f"--trainer.logger.version=trial_{number:03d}", f"--trainer.logger.save_dir={search.folder.parent}"]
+    place = [f"--trainer.logger.version=trial_{index:03d}", f"--trainer.logger.save_dir={search.folder.parent}"]
     with contextlib.redirect_stdout(io.StringIO()):
         args = ["--config", str(search.preset), *search.args, *chosen, *place]
         cli = build(search.folder.name, args, gpus=search.gpus, quiet=True)

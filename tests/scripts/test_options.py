@@ -109,10 +109,10 @@ def test_clipping_and_accumulation_and_precision(fit: Fit, series: Path) -> None
         "half": ("--trainer.precision", "bf16-mixed"),
     }
     outputs, losses = {}, {}
-    for number, (name, extra) in enumerate(runs.items()):
+    for version, (name, extra) in enumerate(runs.items()):
         code, outputs[name], err = fit(*SERIES, "--trainer.max_epochs", 2, "--quiet", *extra)
         assert code == 0, err
-        losses[name] = history("series", number)["loss"].tolist()
+        losses[name] = history("series", version)["loss"].tolist()
     steps = {name: int(re.findall(r"(\d+) steps", out)[0]) for name, out in outputs.items()}
     assert steps["accumulated"] == 2 * -(-steps["plain"] // 2 // 2)  # two epochs, each with an odd batch at its end
     change = {name: abs(losses[name][1] - losses[name][0]) for name in losses}

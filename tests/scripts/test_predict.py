@@ -49,11 +49,11 @@ def test_every_kind_of_input_returns_the_same_rows(predict: Predict, monkeypatch
     Path("a.txt").write_text("\n".join(TEXTS) + "\n")
     write_csv(Path("b.csv"), [(text, "?") for text in TEXTS], header=("review", "other"))
     monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(TEXTS)))
-    for number, args in enumerate([TEXTS, ["a.txt"], ["b.csv", "--column", "review"], ["-"]]):
-        code, out, err = predict(*args, "-o", f"{number}.csv", "--batch_size", number + 1)
+    for index, args in enumerate([TEXTS, ["a.txt"], ["b.csv", "--column", "review"], ["-"]]):
+        code, out, err = predict(*args, "-o", f"{index}.csv", "--batch_size", index + 1)
         assert (code, err) == (0, "")
-        assert out == f"5 rows in {number}.csv\n"
-    tables = [pd.read_csv(f"{number}.csv") for number in range(4)]
+        assert out == f"5 rows in {index}.csv\n"
+    tables = [pd.read_csv(f"{index}.csv") for index in range(4)]
     assert list(tables[0]) == ["row", "label", "probability", "error"]
     assert tables[0]["label"].tolist() == LABELS
     for table in tables[1:]:

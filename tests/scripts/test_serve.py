@@ -178,11 +178,11 @@ def test_requests_at_the_same_time_share_batches() -> None:
     async def run() -> list[list[int]]:
         batcher = Batcher(slow, max_batch_size=8, wait_s=0.005, num_workers=1)
         await batcher.start()
-        results = await asyncio.gather(*(batcher([number, number + 100]) for number in range(20)))
+        results = await asyncio.gather(*(batcher([index, index + 100]) for index in range(20)))
         await batcher.stop()
         return list(results)
 
-    assert asyncio.run(run()) == [[2 * number, 2 * number + 200] for number in range(20)]
+    assert asyncio.run(run()) == [[2 * index, 2 * index + 200] for index in range(20)]
     assert sum(sizes) == 40
     assert max(sizes) == 8
     assert len(sizes) <= 6
@@ -197,7 +197,7 @@ def test_an_input_that_fails_fails_alone() -> None:
     async def run() -> list[Any]:
         batcher = Batcher(picky, max_batch_size=8, wait_s=0.01, num_workers=1)
         await batcher.start()
-        results = await asyncio.gather(*(batcher([number]) for number in range(5)), return_exceptions=True)
+        results = await asyncio.gather(*(batcher([index]) for index in range(5)), return_exceptions=True)
         await batcher.stop()
         return list(results)
 
