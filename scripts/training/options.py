@@ -91,7 +91,7 @@ def parse_interval(text: str) -> tuple[int, float]:
     seconds = float(match[2] or 0) * UNITS_S[match[3] or "s"] if match else 0.0
     if not (steps or seconds):
         raise UsageError(
-            f"expected --checkpoint_every in steps, such as 500, or in time, such as 30s, 5m or 1h; received {text}"
+            f"expected --checkpoint_every in steps, such as 500, or in time, as 30s, 5m or 1h; received {text}"
         )
     return steps, seconds
 
