@@ -16,7 +16,7 @@ from lightfit.scripts.cli.flags import add_trust
 from lightfit.scripts.cli.outputs import check_output, output_file
 from lightfit.scripts.cli.postponed import postpone
 from lightfit.scripts.cli.quiet import hush
-from lightfit.scripts.training.run_folder import run_of
+from lightfit.scripts.training.run_folder import find_run
 
 if TYPE_CHECKING:
     from lightfit.scripts.evaluation.data import ChosenSplit
@@ -54,7 +54,7 @@ def evaluate(options: argparse.Namespace, rest: list[str]) -> None:
     """
     if strange := [word for word in rest if word.startswith("-") and not word.startswith("--data.")]:
         raise UsageError(f"unknown option {strange[0]}; --help lists them, and --data.* name other data")
-    folder = options.output or run_of(Path(options.checkpoint)) / "evaluation"
+    folder = options.output or find_run(Path(options.checkpoint)) / "evaluation"
     if folder.is_file() or not folder.absolute().parent.is_dir():
         raise UsageError(f"expected --output as a folder to write into or to make, received '{folder}'")
     for name in FILES:

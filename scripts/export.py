@@ -15,7 +15,7 @@ from lightfit.scripts.cli.flags import add_trust
 from lightfit.scripts.cli.outputs import check_output, output_file
 from lightfit.scripts.cli.postponed import postpone
 from lightfit.scripts.cli.quiet import hush
-from lightfit.scripts.training.run_folder import run_of
+from lightfit.scripts.training.run_folder import find_run
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,7 +55,7 @@ def export(options: argparse.Namespace) -> None:
         ValueError: the net cannot be exported, or the file predicts otherwise.
     """
     checkpoint = Path(options.checkpoint)
-    output = options.output or run_of(checkpoint) / f"model.{options.format}"
+    output = options.output or find_run(checkpoint) / f"model.{options.format}"
     if checkpoint.is_file() or options.output:
         check_output(output, overwrite=options.overwrite, suffixes=(f".{options.format}",))
     # Torch and Lightning, imported after what needs neither.

@@ -15,7 +15,7 @@ from lightfit.scripts.cli.exit_codes import exit_code
 from lightfit.scripts.cli.help import short_help
 from lightfit.scripts.cli.postponed import postpone
 from lightfit.scripts.cli.presets import list_tasks, preset_path
-from lightfit.scripts.training.options import Extras, add_flags, extras_of
+from lightfit.scripts.training.options import Extras, add_flags, parse_extras
 
 if TYPE_CHECKING:
     from lightfit.scripts.training.lightning_cli import LightFitCLI
@@ -66,7 +66,7 @@ def fit(options: argparse.Namespace, rest: list[str], typed: list[str]) -> None:
         near = [flag for item in rest for flag in get_close_matches(item, ["--task", "--gpus"], cutoff=0.7)]
         meant = f" ({near[0]} was not among what was typed, though something like it)" if near else ""
         raise UsageError(f"which task?{meant} --task NAME, one of:\n{list_tasks()}")
-    extras, args = extras_of(options, name), [*preset, *rest]
+    extras, args = parse_extras(options, name), [*preset, *rest]
     # After what needs neither torch nor Lightning.
     if options.folds is not None:
         from lightfit.scripts.training.folds import cross_validate
@@ -74,7 +74,7 @@ def fit(options: argparse.Namespace, rest: list[str], typed: list[str]) -> None:
         cross_validate(name, args, options.folds, gpus=options.gpus, quiet=options.quiet, extras=extras)
         return
     from lightfit.scripts.training.run import build, train
-    from lightfit.scripts.tuning.find import train_halving, without_auto
+    from lightfit.scripts.tuning.find import drop_auto, train_halving
 
     def built(args: list[str], extras: Extras) -> "LightFitCLI":
         cli = build(name, args, gpus=options.gpus, quiet=options.quiet, init=options.init, extras=extras)
@@ -85,7 +85,7 @@ def fit(options: argparse.Namespace, rest: list[str], typed: list[str]) -> None:
         from lightfit.scripts.tuning.find import find_batch_size, find_lr
 
         (find_lr if options.find_lr else find_batch_size)(built(args, extras))
-    elif (rest_of_them := without_auto(args)) is not None:
+    elif (rest_of_them := drop_auto(args)) is not None:
         train_halving(name, rest_of_them, extras, built)
     else:
         train(name, built(args, extras))

@@ -1,4 +1,4 @@
-"""What all tests share: no network, a folder of their own, a small labelled table."""
+"""Fixtures of all tests: no network, a temporary working directory, small data sets."""
 
 import csv
 import os
@@ -16,9 +16,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-# Before torch is imported: threads of small nets only stand in each other's way.
+# Before torch is imported: more threads slow small nets down.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# Lightning 2.6 calls jsonargparse by names that it has since changed.
+# Lightning 2.6 uses names of jsonargparse that are deprecated.
 os.environ["JSONARGPARSE_DEPRECATION_WARNINGS"] = "off"
 
 from lightfit.scripts.fit import main as fit_main
@@ -28,7 +28,7 @@ BAD = ("bad", "awful", "poor", "dreadful")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Prints what tests have to say beside that they passed."""
+    """Print what passed tests recorded as the property `said`."""
     for report in terminalreporter.stats.get("passed", []):
         for line in (value for name, value in report.user_properties if name == "said"):
             terminalreporter.write_line(line)
@@ -36,7 +36,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes every connection fail that does not stay on this machine."""
+    """Make every connection to another machine fail."""
     connect = socket.socket.connect
 
     def guarded(self: socket.socket, address: object) -> None:
@@ -56,32 +56,32 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory of a test: `data/` and `runs/` come to lie in it."""
+    """Set and return a temporary working directory, for `data/` and `runs/`."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["test"])
     return tmp_path
 
 
 def write_csv(path: Path, rows: list[tuple[str, str]], header: tuple[str, ...] | None = ("text", "label")) -> Path:
-    """A CSV file of rows."""
+    """Write rows to a CSV file and return its path."""
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([header, *rows] if header else rows)
     return path
 
 
 def make_reviews(num_rows: int = 80) -> list[tuple[str, str]]:
-    """Short texts that a net can tell apart, all different, half of each label."""
-    chance = random.Random(0)
+    """Make short separable texts, all different, half of each label."""
+    rng = random.Random(0)
     rows = []
-    for number in range(num_rows):
-        words, label = (GOOD, "pos") if number % 2 else (BAD, "neg")
-        rows.append((f"a {chance.choice(words)} film, number{number} {chance.choice(words)}", label))
+    for index in range(num_rows):
+        words, label = (GOOD, "pos") if index % 2 else (BAD, "neg")
+        rows.append((f"a {rng.choice(words)} film, number{index} {rng.choice(words)}", label))
     return rows
 
 
 @pytest.fixture
 def reviews(tmp_path: Path) -> Path:
-    """A table of 80 labelled texts."""
+    """Write a table of 80 labelled texts and return its path."""
     return write_csv(tmp_path / "reviews.csv", make_reviews())
 
 
@@ -91,27 +91,27 @@ def make_images(
     per_class: int = 20,
     first: int = 0,
     names: tuple[str, ...] = ("bright", "dark"),
-    size: Callable[[int], tuple[int, int]] = lambda number: (20 + number % 20, 20 + number % 11),
+    size: Callable[[int], tuple[int, int]] = lambda index: (20 + index % 20, 20 + index % 11),
 ) -> Path:
-    """PNG files `<class>/<number>.png` that a net can tell apart by their brightness, all different."""
+    """Make PNG files `<class>/<index>.png`, all different, with classes separable by brightness."""
     for name in names:
-        chance = np.random.default_rng([first, *name.encode()])
+        rng = np.random.default_rng([first, *name.encode()])
         (root / name).mkdir(parents=True, exist_ok=True)
-        for number in range(first, first + per_class):
-            width, height = size(number)
-            pixels = {"bright": 170, "dark": 20}.get(name, 100) + chance.integers(0, 50, (height, width, 3))
-            Image.fromarray(pixels.astype(np.uint8)).save(root / name / f"{number:02d}.png")
+        for index in range(first, first + per_class):
+            width, height = size(index)
+            pixels = {"bright": 170, "dark": 20}.get(name, 100) + rng.integers(0, 50, (height, width, 3))
+            Image.fromarray(pixels.astype(np.uint8)).save(root / name / f"{index:02d}.png")
     return root
 
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    """A folder of 40 images in two classes."""
+    """Make a folder of 40 images in two classes and return its path."""
     return make_images(tmp_path / "images")
 
 
 def make_series(num_rows: int = 240, freq: str = "h", first: float = 0.0) -> pd.DataFrame:
-    """A table with the columns `date`, `load`, which comes round every 24 rows, and `wind`, which does not."""
+    """Make a table with the columns `date`, `load`, of period 24 rows, and `wind`, which is noise."""
     step = np.arange(num_rows) + first
     wind = np.random.default_rng(0).normal(size=num_rows)
     load = 10 + 3 * np.sin(2 * np.pi * step / 24) + 0.01 * step
@@ -120,14 +120,14 @@ def make_series(num_rows: int = 240, freq: str = "h", first: float = 0.0) -> pd.
 
 @pytest.fixture
 def series(tmp_path: Path) -> Path:
-    """A table of 240 hours."""
+    """Write a table of 240 hours and return its path."""
     make_series().to_csv(tmp_path / "series.csv", index=False)
     return tmp_path / "series.csv"
 
 
 @pytest.fixture
 def fit(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """The command `fit.py` in this process, on the CPU: arguments to exit code, output and errors."""
+    """Return the command `fit.py`, run in this process on the CPU: arguments to exit code, output and errors."""
 
     def run(*args: object) -> tuple[int, str, str]:
         capsys.readouterr()
@@ -147,7 +147,7 @@ FITS: dict[str, tuple[object, ...]] = {
 
 @pytest.fixture(scope="session")
 def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """A task to the folder of a run of it and its small data, trained the first time that it is asked for."""
+    """Return a function from a task to a folder with a run of it and its small data; it trains each task once."""
     folders: dict[str, Path] = {}
 
     def train(task: str) -> Path:
@@ -166,7 +166,7 @@ def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pa
 
 @pytest.fixture
 def trained(trained_once: Callable[[str], Path], workplace: Path) -> Callable[[str], str]:
-    """A task to the checkpoint of a run of it in the working directory, with its data beside it."""
+    """Return a function from a task to the checkpoint of a run in the working directory, with its data."""
 
     def copy(task: str) -> str:
         shutil.copytree(trained_once(task), workplace, dirs_exist_ok=True)
@@ -176,7 +176,7 @@ def trained(trained_once: Callable[[str], Path], workplace: Path) -> Callable[[s
 
 
 class Quiet(SimpleHTTPRequestHandler):
-    """Serves files and says nothing; `/short` promises more than it sends."""
+    """Serves files without logging; `/short` announces more bytes than it sends."""
 
     def log_message(self, *args: object) -> None:
         pass
@@ -193,7 +193,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """Address and folder of a server."""
+    """Start a file server and return its address and folder."""
     folder = tmp_path / "served"
     folder.mkdir()
     http = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))

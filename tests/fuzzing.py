@@ -1,7 +1,7 @@
-"""Feeds damaged files to a decoder of raw data: `python tests/fuzzing.py images|texts|series NUMBER [SEED]`.
+"""Feeds damaged files to a decoder of raw data: `python tests/fuzzing.py images|texts|series COUNT [SEED]`.
 
-Inputs are good files with bytes changed, cut, doubled and mixed. A finding is an input for which the decoder does not
-say what is wrong in an error of its own: another exception, a message that is empty, or more than ten seconds.
+Inputs are valid files with bytes changed, cut, doubled and mixed. A finding is an input for which the decoder does not
+raise one of its documented errors: another exception, an empty message, or more than ten seconds.
 """
 
 import io
@@ -24,7 +24,7 @@ from lightfit.datamodules.series.table import SeriesColumns, choose_roles, parse
 from lightfit.datamodules.text.sources import read_table
 from lightfit.errors import DataError
 
-SAID = (DataError, LookupError)  # a LookupError itself: a column that is not there
+SAID = (DataError, LookupError)  # LookupError itself, not a subclass: a missing column
 SLOW_S = 10.0
 SPLICES = (
     b"\x00",
@@ -44,7 +44,7 @@ SPLICES = (
 
 
 def images() -> list[bytes]:
-    """Small pictures in the formats that are read."""
+    """Make small images in all formats that are read."""
     found = []
     for mode, fmt in (("RGB", "JPEG"), ("L", "JPEG"), ("RGB", "PNG"), ("P", "PNG"), ("RGBA", "PNG"), ("I;16", "PNG")):
         pixels = np.random.default_rng(0).integers(0, 255, (9, 7, 3)).astype(np.uint8)
@@ -58,28 +58,28 @@ def images() -> list[bytes]:
 
 
 def texts() -> list[bytes]:
-    """Tables of labelled texts; the first byte says which ending the file gets."""
+    """Make tables of labelled texts; the first byte selects the ending of the file."""
     rows = b'text,label\n"a, good film",pos\na bad film,neg\n"two\nlines",pos\n'
     lines = b'{"text": "a good film", "label": "pos"}\n{"text": "\\u00e9", "label": "neg"}\n'
     return [b"c" + rows, b"t" + rows.replace(b",", b"\t"), b"j" + lines]
 
 
 def series() -> list[bytes]:
-    """Tables of numbers over time."""
+    """Make tables of time series."""
     hours = "\n".join(f"2024-01-01 {hour:02d}:00,{hour},{hour * 0.5}" for hour in range(9))
     days = "\n".join(f"2024-01-0{day};a;{day}" for day in range(1, 9))
     return [f"date,load,wind\n{hours}\n".encode(), f"time;name;value\n{days}\n".encode(), b"date\tx\n2024-01-01\t1\n"]
 
 
 def read_image(data: bytes) -> None:
-    """As a file of a folder."""
+    """Read an image, as from a folder."""
     pixels = decode(data)
     assert pixels.ndim == 3
     assert pixels.shape[0] == 3
 
 
 def read_texts(data: bytes) -> None:
-    """As a file that --data.source names."""
+    """Read a table of texts, as by --data.source."""
     path = FOLDER / f"a.{ {b't': 'tsv', b'j': 'jsonl'}.get(data[:1], 'csv') }"
     path.write_bytes(data[1:])
     for text in read_table(path, "text", "label"):
@@ -88,7 +88,7 @@ def read_texts(data: bytes) -> None:
 
 
 def read_series(data: bytes) -> None:
-    """As a file that --data.path names."""
+    """Read a table of series, as by --data.path."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -106,46 +106,46 @@ DECODERS: dict[str, tuple[Callable[[], list[bytes]], Callable[[bytes], None]]] =
 FOLDER = Path(tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else None))
 
 
-def damage(good: list[bytes], chance: random.Random) -> bytes:
-    """A good input, changed in one place or some."""
-    data = bytearray(chance.choice(good))
-    for _ in range(chance.choice((1, 1, 1, 2, 4, 16))):
-        place = chance.randrange(len(data) + 1)
-        kind = chance.randrange(6)
+def damage(good: list[bytes], rng: random.Random) -> bytes:
+    """Return a valid input, changed at one or several positions."""
+    data = bytearray(rng.choice(good))
+    for _ in range(rng.choice((1, 1, 1, 2, 4, 16))):
+        place = rng.randrange(len(data) + 1)
+        kind = rng.randrange(6)
         if kind == 0 and data:
-            data[place % len(data)] ^= 1 << chance.randrange(8)
+            data[place % len(data)] ^= 1 << rng.randrange(8)
         elif kind == 1 and data:
-            data[place % len(data)] = chance.randrange(256)
+            data[place % len(data)] = rng.randrange(256)
         elif kind == 2:
-            data[place:place] = chance.choice(SPLICES)
+            data[place:place] = rng.choice(SPLICES)
         elif kind == 3:
-            del data[place : place + chance.randrange(1, 20)]
+            del data[place : place + rng.randrange(1, 20)]
         elif kind == 4:
-            data[place:place] = data[place : place + chance.randrange(1, 60)]
+            data[place:place] = data[place : place + rng.randrange(1, 60)]
         else:
-            other = chance.choice(good)
-            data[place:] = other[chance.randrange(len(other)) :]
+            other = rng.choice(good)
+            data[place:] = other[rng.randrange(len(other)) :]
     return bytes(data)
 
 
-def fuzz(name: str, number: int, seed: int = 0) -> list[str]:
-    """The findings among so many inputs."""
+def fuzz(name: str, num_inputs: int, seed: int = 0) -> list[str]:
+    """Return the findings among a number of inputs."""
     good, read = DECODERS[name]
-    inputs, chance, found = good(), random.Random(seed), []
+    inputs, rng, found = good(), random.Random(seed), []
     for data in inputs:
-        read(data)  # a good one is read
-    for count in range(number):
-        data = damage(inputs, chance)
-        begun = time.monotonic()
+        read(data)  # valid inputs are read
+    for index in range(num_inputs):
+        data = damage(inputs, rng)
+        started = time.monotonic()
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 read(data)
         except Exception as error:
             if not (isinstance(error, SAID) and type(error) not in (KeyError, IndexError) and str(error)):
-                found.append(f"{count}: {type(error).__name__}: {str(error)[:200]} for {data[:300]!r}")
-        if time.monotonic() - begun > SLOW_S:
-            found.append(f"{count}: {time.monotonic() - begun:.0f} s for {data[:300]!r}")
+                found.append(f"{index}: {type(error).__name__}: {str(error)[:200]} for {data[:300]!r}")
+        if time.monotonic() - started > SLOW_S:
+            found.append(f"{index}: {time.monotonic() - started:.0f} s for {data[:300]!r}")
     return found
 
 

@@ -1,4 +1,4 @@
-"""Runs of fit.py that are killed, for the tests: each a process of its own, made from one that has imported all."""
+"""Runs of fit.py for tests that kill them, each in a process forked from a server with all imports done."""
 
 import multiprocessing
 import os
@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-TIMEOUT_S = 120  # past this a run hangs
+TIMEOUT_S = 120  # a longer run hangs
 forkserver = multiprocessing.get_context("forkserver")
 LOADED = ["lightfit.scripts.training.run", "lightfit.callbacks", "lightfit.nets", "torchvision.transforms"]
 forkserver.set_forkserver_preload(LOADED)
@@ -23,7 +23,7 @@ def _fit(folder: Path, log: str, args: Sequence[str], file_bytes: int) -> None:
     if file_bytes:
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
     os.chdir(folder)
-    sys.path.insert(0, str(folder))  # as the script does, for classes of one's own
+    sys.path.insert(0, str(folder))  # as the script does, for custom classes
     stream = open(log, "a", buffering=1)  # noqa: SIM115 - as long as the process
     sys.stdout = sys.stderr = stream
     sys.argv = ["fit.py"]
@@ -39,7 +39,7 @@ def _fit(folder: Path, log: str, args: Sequence[str], file_bytes: int) -> None:
 
 
 def start(folder: Path, args: Sequence[str], log: str = "log.txt", *, file_bytes: int = 0) -> Any:
-    """A run that has begun in a folder; it can write no file larger than `file_bytes`, unless that is 0."""
+    """Start a run in a folder; `file_bytes` limits the size of its files, 0 for no limit."""
     (folder / log).touch()
     process = forkserver.Process(target=_fit, args=(folder, log, args, file_bytes))
     process.start()
@@ -47,7 +47,7 @@ def start(folder: Path, args: Sequence[str], log: str = "log.txt", *, file_bytes
 
 
 def finish(folder: Path, args: Sequence[str], log: str = "log.txt", *, file_bytes: int = 0) -> int:
-    """The exit code of a run."""
+    """Run to the end and return the exit code."""
     process = start(folder, args, log, file_bytes=file_bytes)
     process.join(TIMEOUT_S)
     if process.exitcode is None:
@@ -57,15 +57,17 @@ def finish(folder: Path, args: Sequence[str], log: str = "log.txt", *, file_byte
 
 
 def finish_well(folder: Path, args: Sequence[str]) -> None:
-    """A run that must end with 0; what it printed is shown where it does not."""
+    """Run to the end and assert exit code 0; the failure message shows the log."""
     log = folder / "log.txt"
     before = log.stat().st_size if log.exists() else 0
     code = finish(folder, args)
     assert code == 0, f"exit code {code}, having printed: {log.read_text()[before:]}"
 
 
-def kill_when(process: Any, ready: Callable[[], bool], number: int = signal.SIGKILL, after_s: float = 0.0) -> bool:
-    """Sends a signal some time after a condition holds; whether the run had not ended before."""
+def kill_when(
+    process: Any, ready: Callable[[], bool], signal_number: int = signal.SIGKILL, after_s: float = 0.0
+) -> bool:
+    """Send a signal some time after a condition holds; return whether the run was still alive."""
     deadline = time.monotonic() + TIMEOUT_S
     while not ready():
         if process.exitcode is not None or time.monotonic() > deadline:
@@ -74,14 +76,14 @@ def kill_when(process: Any, ready: Callable[[], bool], number: int = signal.SIGK
     time.sleep(after_s)
     alive = process.exitcode is None
     if alive:
-        os.kill(process.pid, number)
-    if number == signal.SIGKILL:
+        os.kill(process.pid, signal_number)
+    if signal_number == signal.SIGKILL:
         process.join(TIMEOUT_S)
     return alive
 
 
 def contents(run: Path) -> dict[str, Any]:
-    """What a run ends with: all of last.ckpt that is its own, history.csv, and the names of its checkpoints."""
+    """Return the results of a run: last.ckpt without paths and times, history.csv, and the names of its checkpoints."""
     checkpoint = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
     kept = ("state_dict", "optimizer_states", "lr_schedulers", "epoch", "global_step", "history", "random_states")
     scores = [state.get("best_model_score") for name, state in checkpoint["callbacks"].items() if "BestAndLast" in name]
@@ -94,7 +96,7 @@ def contents(run: Path) -> dict[str, Any]:
 
 
 def differences(one: Any, other: Any, where: str = "") -> list[str]:
-    """Where two things of tensors and plain data are not the same, to the last bit."""
+    """List where two structures of tensors and plain data differ, bit by bit."""
     if isinstance(one, torch.Tensor):
         same = isinstance(other, torch.Tensor) and one.dtype == other.dtype and torch.equal(one, other)
         return [] if same else [where]

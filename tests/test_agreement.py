@@ -1,4 +1,4 @@
-"""The same numbers from evaluate.py, from the exported net, and over HTTP, on data that training did not hold."""
+"""The same numbers from evaluate.py, from the exported net, and over HTTP, on new data."""
 
 import json
 from collections.abc import Callable
@@ -63,7 +63,7 @@ def test_evaluation_onnx_and_http_agree(task: str, metric: str, held: Callable[[
             over_http = labels_over_http(asked, task, known.codec.class_names)
             assert score(task, over_http, y) == pytest.approx(evaluated, abs=1e-6)
         else:
-            # The server forecasts what comes after a table: of all but the last day, the last window.
+            # The server forecasts what follows a table: without the last day, the last window.
             rows_sent = json.loads(pd.read_csv("new.csv").head(96).to_json(orient="records"))
             (forecast,) = asked.post("/predict", json={"rows": rows_sent}).json()["predictions"]
             window = known.codec.unscale(torch.from_numpy(predictions[-1, ..., 1])).numpy()[:, 0]  # type: ignore[attr-defined]

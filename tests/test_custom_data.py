@@ -168,7 +168,7 @@ def test_splits_order_and_state_of_a_custom_datamodule() -> None:
     assert (x[:, 0].tolist(), y.tolist()) == ([20, 21, 22, 23], [0, 1, 0, 1])
     assert sorted(data.find_places("val")) == sorted(str(int(v)) for x, _ in data.val_dataloader() for v in x[:, 0])
     assert [y.float().mean() for y in [torch.cat([y for _, y in data.val_dataloader()])]] == [0.5], "stratified"
-    folds = [NumberData("24t", fold=f"{number}/2") for number in (1, 2)]
+    folds = [NumberData("24t", fold=f"{index}/2") for index in (1, 2)]
     for fold in folds:
         fold.setup()
         assert fold.describe() == "24t: 10 train, 10 val, 4 test samples"
@@ -182,7 +182,7 @@ def test_splits_order_and_state_of_a_custom_datamodule() -> None:
         _ = restored.train_data
 
 
-def test_data_and_codecs_that_lack_something_are_told() -> None:
+def test_errors_of_incomplete_data_and_codecs() -> None:
     with pytest.raises(NotImplementedError, match=r"DataModule must define read\(source\)"):
         DataModule("x").setup()
     with pytest.raises(DataError, match="expected as many targets as inputs, 2, received 1"):

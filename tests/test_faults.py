@@ -1,4 +1,4 @@
-"""What goes wrong while a model is trained, and what is said of it."""
+"""Faults during training, and their messages."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ from lightfit.cache import Arrays, Grow, cached
 from lightfit.checkpoint import read_checkpoint
 from lightfit.datamodules import sampler as workers
 from lightfit.datamodules.sampler import BatchSampler, ResumableLoader
-from lightfit.scripts.training.run_folder import newest_run
+from lightfit.scripts.training.run_folder import find_newest_run
 
 Fit = Callable[..., tuple[int, str, str]]
 
@@ -29,7 +29,7 @@ import time
 import torch
 from lightning_modules import ImageClassifier, TextClassifier
 
-class NotANumber(TextClassifier):
+class InfiniteLoss(TextClassifier):
     def shared_step(self, batch):
         scores = super().shared_step(batch)
         bad = self.training and self.global_step == 2
@@ -38,7 +38,7 @@ class NotANumber(TextClassifier):
 class Hungry(TextClassifier):
     def training_step(self, batch, batch_idx):
         if len(batch[0]) > 30 and self.current_epoch == int(os.environ.get("HUNGRY_FROM", 0)):
-            torch.empty(2**60)  # four exabytes: the system refuses, for real
+            torch.empty(2**60)  # four exabytes, which the system refuses
         return super().training_step(batch, batch_idx)
 """
 SMALL = ("--model.net.num_buckets", 1000, "--quiet", "--data.batch_size", 16)
@@ -51,8 +51,8 @@ def models(monkeypatch: pytest.MonkeyPatch, workplace: Path) -> None:
 
 
 @pytest.mark.usefixtures("models")
-def test_a_loss_that_is_no_number_ends_the_run(fit: Fit, reviews: Path) -> None:
-    code, _, err = fit("--task", "text", "--data.source", reviews, *SMALL, "--model", "faulty.NotANumber")
+def test_a_loss_that_is_nan_or_infinite_ends_the_run(fit: Fit, reviews: Path) -> None:
+    code, _, err = fit("--task", "text", "--data.source", reviews, *SMALL, "--model", "faulty.InfiniteLoss")
     assert code == 1
     assert "the training loss became inf at step 2 (epoch 0, batch 2), training samples " in err
     assert "the last finite one was 0." in err
@@ -61,8 +61,8 @@ def test_a_loss_that_is_no_number_ends_the_run(fit: Fit, reviews: Path) -> None:
 
 
 @pytest.mark.usefixtures("models")
-def test_batches_without_a_loss_are_left_out(fit: Fit, reviews: Path) -> None:
-    line = ("--task", "text", "--data.source", reviews, *SMALL, "--model", "faulty.NotANumber", "--on_nan", "skip")
+def test_batches_with_a_nan_or_infinite_loss_are_skipped(fit: Fit, reviews: Path) -> None:
+    line = ("--task", "text", "--data.source", reviews, *SMALL, "--model", "faulty.InfiniteLoss", "--on_nan", "skip")
     code, out, err = fit(*line, "--trainer.max_epochs", 3)
     assert (code, err) == (0, "")
     assert "left out, as its loss is no number: step 2 (epoch 0, batch 2), training samples " in out
@@ -83,15 +83,17 @@ def test_out_of_memory_says_what_to_try(fit: Fit, reviews: Path) -> None:
 
 @pytest.mark.usefixtures("models")
 @pytest.mark.parametrize("first", [0, 1])
-def test_batches_are_halved_till_they_fit(first: int, fit: Fit, reviews: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_are_halved_until_they_fit(
+    first: int, fit: Fit, reviews: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HUNGRY_FROM", str(first))
     line = ("--task", "text", "--data.source", reviews, *SMALL[:2], "--data.batch_size", "auto")
     code, out, err = fit(*line, "--model", "faulty.Hungry", "--trainer.max_epochs", 3)
     assert (code, err) == (0, "")
     tried = [line.split("trying ")[1] for line in out.splitlines() if "out of memory" in line]
     assert tried == ["50", "25"]
-    assert ("going on from epoch 1" in out) == (first == 1)
-    assert len(pd.read_csv(newest_run(Path("runs/text")) / "history.csv")) == 3  # type: ignore[operator]
+    assert ("resuming from epoch 1" in out) == (first == 1)
+    assert len(pd.read_csv(find_newest_run(Path("runs/text")) / "history.csv")) == 3  # type: ignore[operator]
 
 
 def test_a_worker_that_is_killed_is_an_error(fit: Fit, workplace: Path) -> None:
@@ -107,7 +109,7 @@ def test_a_worker_that_is_killed_is_an_error(fit: Fit, workplace: Path) -> None:
     code, _, err = fit("--task", "images", "--data.root", "images", "--data.num_workers", 2, "--quiet")
     killer.join()
     assert code == 1
-    assert "a process that makes batches died" in err
+    assert "a worker process of the DataLoader died" in err
     assert "--data.num_workers" in err
 
 
@@ -131,13 +133,13 @@ def test_two_that_want_the_same_cache_make_it_once(tmp_path: Path) -> None:
     assert [result["a"].tolist() for result in results] == [[1, 2, 3]] * 4
 
 
-def test_the_newest_run_is_the_one_of_the_highest_number_whatever_the_clock_said(tmp_path: Path) -> None:
-    for number in (2, 10, 9):
-        (tmp_path / f"version_{number}" / "checkpoints").mkdir(parents=True)
-        (tmp_path / f"version_{number}" / "checkpoints" / "last.ckpt").touch()
-        os.utime(tmp_path / f"version_{number}" / "checkpoints" / "last.ckpt", (100 - number, 100 - number))
+def test_the_newest_run_is_the_highest_version_whatever_its_time(tmp_path: Path) -> None:
+    for version in (2, 10, 9):
+        (tmp_path / f"version_{version}" / "checkpoints").mkdir(parents=True)
+        (tmp_path / f"version_{version}" / "checkpoints" / "last.ckpt").touch()
+        os.utime(tmp_path / f"version_{version}" / "checkpoints" / "last.ckpt", (100 - version, 100 - version))
     (tmp_path / "version_11").mkdir()  # it has no checkpoint yet
-    assert newest_run(tmp_path) == tmp_path / "version_10"
+    assert find_newest_run(tmp_path) == tmp_path / "version_10"
 
 
 @pytest.mark.slow
@@ -151,9 +153,9 @@ def test_on_a_full_disk_the_last_checkpoint_survives(workplace: Path) -> None:
     before = last.read_bytes()
     # The system refuses to let a file grow beyond this, as a full disk would.
     assert finish(workplace, [*line, "3", "--resume", "auto"], "full.txt", file_bytes=len(before) // 2) == 1
-    said = (workplace / "full.txt").read_text()
-    assert "no room for the checkpoint" in said
-    assert "is whole (" in said
+    text = (workplace / "full.txt").read_text()
+    assert "no room for the checkpoint" in text
+    assert "is whole (" in text
     assert last.read_bytes() == before
     assert read_checkpoint(last)["epoch"] == 0
     assert finish(workplace, [*line, "3", "--resume", "auto"]) == 0
@@ -161,13 +163,13 @@ def test_on_a_full_disk_the_last_checkpoint_survives(workplace: Path) -> None:
 
 def test_a_worker_that_does_not_start_is_begun_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "START_S", 0.5)
-    begun: list[int] = []
+    started: list[int] = []
 
     def forked() -> int:
         pid = fork()
-        if pid == 0 and len(begun) == 1:
+        if pid == 0 and len(started) == 1:
             time.sleep(60)  # stuck, before it runs a line
-        begun.append(pid)
+        started.append(pid)
         return pid
 
     fork = os.fork
@@ -176,7 +178,7 @@ def test_a_worker_that_does_not_start_is_begun_again(monkeypatch: pytest.MonkeyP
     loader = ResumableLoader(data, sampler=BatchSampler(33, batch_size=5), batch_size=None, num_workers=2)
     torch.manual_seed(0)
     assert torch.cat([batch[0] for batch in loader]).tolist() == list(range(33))
-    assert len(begun) == 4
+    assert len(started) == 4
     state = torch.get_rng_state()
     torch.manual_seed(0)
     list(ResumableLoader(data, sampler=BatchSampler(33, batch_size=5), batch_size=None))

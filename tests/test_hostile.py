@@ -1,4 +1,4 @@
-"""Input that means harm: nothing of it runs, and none fills the memory or the disk."""
+"""Malicious input: none of it is executed, and none fills the memory or the disk."""
 
 import io
 import os
@@ -29,10 +29,10 @@ from lightfit.datamodules.tables.rows import parse_rows
 from lightfit.download import extract
 from lightfit.errors import DataError
 from lightfit.lightning_modules import LightModel
-from lightfit.scripts.cli.keys import flat
+from lightfit.scripts.cli.keys import flatten_keys
 from lightfit.scripts.cli.presets import TASKS
 from lightfit.scripts.predict import main as predict
-from lightfit.scripts.training.options import UsageError, interval_of
+from lightfit.scripts.training.options import UsageError, parse_interval
 from lightfit.trust import check_trusted
 
 Fit = Callable[..., tuple[int, str, str]]
@@ -54,7 +54,7 @@ class Runs:
 
 @pytest.fixture
 def evil(monkeypatch: pytest.MonkeyPatch, workplace: Path) -> Path:
-    """A module that leaves a mark when it is imported."""
+    """Write a module that creates a file when it is imported; return the path of that file."""
     Path("evil.py").write_text(EVIL)
     monkeypatch.syspath_prepend(str(workplace))
     return Path("it-ran")
@@ -101,7 +101,7 @@ def test_classes_that_a_checkpoint_names_are_not_imported(hparams: dict[str, Any
     assert not evil.exists()
 
 
-def test_what_is_trusted_is_built(evil: Path) -> None:
+def test_trusted_classes_are_built(evil: Path) -> None:
     with pytest.raises(ValueError, match=r"names classes of 'evil'.*--trust evil \(in Python: trust=\('evil',\)\)"):
         check_trusted({"_class_path": "evil.Model"}, ["evi", "evil_too"])
     check_trusted({"_class_path": "evil.Model"}, ["evil"])
@@ -129,7 +129,7 @@ def test_links_and_devices_in_archives_are_refused(kind: bytes, target: str) -> 
 
 
 def test_an_archive_that_expands_ten_thousandfold_is_refused() -> None:
-    archive = archive_of(*((tarfile.TarInfo(f"aclImdb/{number}.txt"), bytes(2_000_000)) for number in range(40)))
+    archive = archive_of(*((tarfile.TarInfo(f"aclImdb/{index}.txt"), bytes(2_000_000)) for index in range(40)))
     assert 80_000_000 / archive.stat().st_size > 900
     with pytest.raises(DataError, match="100 times its own size"):
         extract(archive, Path(), member="aclImdb")
@@ -137,7 +137,7 @@ def test_an_archive_that_expands_ten_thousandfold_is_refused() -> None:
 
 
 def png_bomb(side: int) -> bytes:
-    """A grey picture of `side` x `side` zeros, in some hundred kilobytes."""
+    """Return a grey PNG that declares `side` x `side` pixels, in few bytes."""
     Image.new("1", (8, 8)).save(buffer := io.BytesIO(), "PNG")
     good = buffer.getvalue()
     header = good[16:24]
@@ -164,7 +164,7 @@ def test_a_line_of_a_hundred_megabytes(workplace: Path) -> None:
         for _ in range(100):
             file.write("x" * 1_000_000)
         file.write(",pos\nfine,neg\n")
-    # Three times the line, beside what the imports take: else the system ends the command.
+    # Three times the line, plus the memory of the imports; above it the system ends the command.
     script = str(TASKS.parent / "scripts" / "fit.py")
     limit = lambda: resource.setrlimit(resource.RLIMIT_DATA, (3_000_000_000, 3_000_000_000))  # noqa: E731
     command = [sys.executable, script, "--task", "text", "--data.source", "long.csv", "--gpus", "0", "--quiet"]
@@ -189,8 +189,8 @@ def test_yaml_that_builds_objects_is_refused(tag: str, fit: Fit, reviews: Path) 
 
 def test_file_names_with_line_ends_and_quotes(fit: Fit, capsys: pytest.CaptureFixture[str]) -> None:
     make_images(Path("images"), names=("bri\nght", "da\"rk, 'and' $(touch it-ran)"))
-    for number, image in enumerate(sorted(Path("images").rglob("*.png"))):
-        image.rename(image.with_name(f'{number}\n"; touch it-ran;.png'))
+    for index, image in enumerate(sorted(Path("images").rglob("*.png"))):
+        image.rename(image.with_name(f'{index}\n"; touch it-ran;.png'))
     code, out, err = fit(
         "--task", "images", "--data.root", "images", "--quiet", "--trainer.max_epochs", 2, "--trainer.callbacks=null"
     )
@@ -245,16 +245,16 @@ VALUES = st.recursive(
 
 @QUICK
 @given(st.dictionaries(NAMES, VALUES, max_size=4))
-def test_any_configuration_is_told_apart_by_its_keys(config: dict[str, Any]) -> None:
+def test_any_configuration_is_the_same_after_yaml(config: dict[str, Any]) -> None:
     again = yaml.safe_load(yaml.safe_dump(config)) or {}
-    assert flat(again) == flat(config)
+    assert flatten_keys(again) == flatten_keys(config)
 
 
 @QUICK
 @given(st.text(max_size=8))
-def test_any_interval_is_one_or_a_sentence(text: str) -> None:
+def test_any_interval_is_parsed_or_refused(text: str) -> None:
     with suppress(UsageError):
-        steps, seconds = interval_of(text)
+        steps, seconds = parse_interval(text)
         assert (steps > 0) != (seconds > 0)
 
 
@@ -263,6 +263,6 @@ def test_damaged_files_are_named_or_read(name: str) -> None:
     assert fuzzing.fuzz(name, 300, seed=os.getpid()) == []
 
 
-def test_text_that_is_a_path_is_no_way_out(reviews: Path) -> None:
+def test_a_path_outside_is_not_read(reviews: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no file or folder"):
         TextDataModule("../../../../etc/nothing.csv").prepare_data()

@@ -1,4 +1,4 @@
-"""Runs that are killed for real, at random moments, and by every signal."""
+"""Runs that are killed at random moments, and stopped by signals."""
 
 import os
 import random
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 NUM_KILLS = 20
 CNN = ("--data.source", "reviews.csv", "--data.max_len", "12", "--data.batch_size", "16")
 LINES: dict[str, tuple[str, ...]] = {
-    # Augmentation and a whitened layer that sees the data first; dropout; dropout and three horizons of validation.
+    # Augmentation and a layer whitened on the data; dropout; dropout and three horizons of validation.
     "digits": ("--task", "digits", "--trainer.max_epochs", "4"),
     "imdb_cnn": ("--task", "imdb_cnn", *CNN, "--trainer.max_epochs", "6"),
     "temperature": ("--task", "temperature", "--trainer.max_epochs", "3"),
@@ -26,7 +26,7 @@ LINES: dict[str, tuple[str, ...]] = {
 
 
 def line_of(task: str, *others: str) -> list[str]:
-    # Without pictures, which take most of the time of so short a run.
+    # Without plots, which take most of the time of such a short run.
     return [*LINES[task], "--gpus", "0", "--quiet", "--checkpoint_every", "3", "--trainer.callbacks=null", *others]
 
 
@@ -36,8 +36,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run_of(folder: Path, task: str, number: int) -> Path:
-    return folder / "runs" / task / f"version_{number}"
+def run_folder(folder: Path, task: str, version: int) -> Path:
+    return folder / "runs" / task / f"version_{version}"
 
 
 @pytest.mark.parametrize("task", LINES)
@@ -46,19 +46,19 @@ def test_killed_at_twenty_moments_ends_as_never_stopped(
 ) -> None:
     line = line_of(task)
     finish_well(folder, line)
-    history = run_of(folder, task, 0) / "history.csv"
-    expected, ended = contents(run_of(folder, task, 0)), history.stat().st_mtime
-    begun = (run_of(folder, task, 0) / "config.yaml").stat().st_mtime
-    chance, same, alive = random.Random(task), 0, 0
-    for number in range(1, NUM_KILLS + 1):
-        run = run_of(folder, task, number)
+    history = run_folder(folder, task, 0) / "history.csv"
+    expected, ended = contents(run_folder(folder, task, 0)), history.stat().st_mtime
+    begun = (run_folder(folder, task, 0) / "config.yaml").stat().st_mtime
+    rng, same, alive = random.Random(task), 0, 0
+    for version in range(1, NUM_KILLS + 1):
+        run = run_folder(folder, task, version)
         saved = run / "checkpoints" / "last.ckpt"
-        # From the first step on, or from the first checkpoint on: where there is none, a new run begins.
-        ready = saved.exists if number % 4 else (run / "config.yaml").exists
-        alive += kill_when(start(folder, line), ready, after_s=chance.uniform(0, (ended - begun) * 0.8))
-        finish_well(folder, [*line, "--resume", f"runs/{task}/version_{number}" if saved.exists() else "auto"])
+        # From the first step or the first checkpoint on; without a checkpoint, a new run starts.
+        ready = saved.exists if version % 4 else (run / "config.yaml").exists
+        alive += kill_when(start(folder, line), ready, after_s=rng.uniform(0, (ended - begun) * 0.8))
+        finish_well(folder, [*line, "--resume", f"runs/{task}/version_{version}" if saved.exists() else "auto"])
         found = differences(expected, contents(max(run.parent.iterdir(), key=lambda path: path.stat().st_ctime)))
-        assert found == [], f"{number}: {found}"
+        assert found == [], f"{version}: {found}"
         same += 1
     record_property("said", f"{task}: {same} of {NUM_KILLS} identical, {alive} were killed before they ended")
     assert alive > NUM_KILLS / 2
@@ -67,34 +67,34 @@ def test_killed_at_twenty_moments_ends_as_never_stopped(
 def test_killed_again_and_again_with_workers_between(folder: Path) -> None:
     line = line_of("digits")
     finish_well(folder, line)
-    chance, run = random.Random(1), run_of(folder, "digits", 1)
-    for number in range(6):
-        workers = ("--data.num_workers", str((0, 2)[number % 2]), "--resume", "auto" if number else "runs/digits/none")
-        step = (3, 12, 18, 30, 39, 54)[number]
-        process = start(folder, [*line, *workers[: 4 if number else 2]])
-        kill_when(process, (run / "checkpoints" / "last.ckpt").exists, after_s=chance.uniform(0, 0.02 * step))
+    rng, run = random.Random(1), run_folder(folder, "digits", 1)
+    for turn in range(6):
+        workers = ("--data.num_workers", str((0, 2)[turn % 2]), "--resume", "auto" if turn else "runs/digits/none")
+        step = (3, 12, 18, 30, 39, 54)[turn]
+        process = start(folder, [*line, *workers[: 4 if turn else 2]])
+        kill_when(process, (run / "checkpoints" / "last.ckpt").exists, after_s=rng.uniform(0, 0.02 * step))
     finish_well(folder, [*line, "--resume", "auto"])
-    assert differences(contents(run_of(folder, "digits", 0)), contents(run)) == []
+    assert differences(contents(run_folder(folder, "digits", 0)), contents(run)) == []
 
 
 @pytest.mark.parametrize("task", LINES)
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_run_with_the_command_that_goes_on(task: str, number: int, folder: Path) -> None:
+@pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_run_with_the_command_that_resumes_it(task: str, signal_number: int, folder: Path) -> None:
     line = [item for item in line_of(task) if item != "--quiet"]
     process = start(folder, line)
-    assert kill_when(process, lambda: "epoch = 0" in (folder / "log.txt").read_text(), number, after_s=0.03)
+    assert kill_when(process, lambda: "epoch = 0" in (folder / "log.txt").read_text(), signal_number, after_s=0.03)
     sent = time.monotonic()
     process.join(20)
     assert time.monotonic() - sent < 10
-    assert process.exitcode == 128 + number
-    said = (folder / "log.txt").read_text()
-    assert f"stopped by {signal.Signals(number).name} in epoch" in said
-    assert "Traceback" not in said
-    (command,) = [text for text in said.splitlines() if "--resume" in text]
+    assert process.exitcode == 128 + signal_number
+    text = (folder / "log.txt").read_text()
+    assert f"stopped by {signal.Signals(signal_number).name} in epoch" in text
+    assert "Traceback" not in text
+    (command,) = [line for line in text.splitlines() if "--resume" in line]
     assert shlex.split(command)[2:-2] == line
     assert finish(folder, shlex.split(command)[2:]) == 0
     finish_well(folder, line)
-    assert differences(contents(run_of(folder, task, 1)), contents(run_of(folder, task, 0))) == []
+    assert differences(contents(run_folder(folder, task, 1)), contents(run_folder(folder, task, 0))) == []
 
 
 SLOW_MODEL = """
@@ -149,7 +149,7 @@ def test_a_signal_after_the_training_ends_the_evaluation(folder: Path) -> None:
 def test_a_run_is_trained_by_one_process_at_a_time(folder: Path) -> None:
     line = line_of("digits", "--trainer.max_epochs", "50")
     process = start(folder, line)
-    saved = run_of(folder, "digits", 0) / "checkpoints" / "last.ckpt"
+    saved = run_folder(folder, "digits", 0) / "checkpoints" / "last.ckpt"
     while not saved.exists():
         time.sleep(0.01)
     assert finish(folder, [*line, "--resume", "auto"], "second.txt") == 2
@@ -158,12 +158,12 @@ def test_a_run_is_trained_by_one_process_at_a_time(folder: Path) -> None:
     process.join()
 
 
-def test_runs_begun_at_the_same_moment_have_folders_of_their_own(folder: Path) -> None:
+def test_runs_started_at_the_same_time_have_separate_folders(folder: Path) -> None:
     line = line_of("digits", "--trainer.max_epochs", "1")
-    processes = [start(folder, line, f"log{number}.txt") for number in range(4)]
+    processes = [start(folder, line, f"log{index}.txt") for index in range(4)]
     for process in processes:
         process.join(120)
     assert [process.exitcode for process in processes] == [0] * 4
-    histories = [pd.read_csv(run_of(folder, "digits", number) / "history.csv") for number in range(4)]
+    histories = [pd.read_csv(run_folder(folder, "digits", index) / "history.csv") for index in range(4)]
     assert all(history.equals(histories[0]) for history in histories)
     assert len(list((folder / "runs" / "digits").iterdir())) == 4

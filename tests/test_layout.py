@@ -1,4 +1,4 @@
-"""The architecture, as the imports and the folders show it."""
+"""The architecture, checked on imports and folders."""
 
 import ast
 import inspect
@@ -21,7 +21,7 @@ TOP_LEVEL = {*FOLDERS, "tests", "tasks", "benchmarks", "docs"} | {
     "CHANGELOG.md",
 }
 COMMANDS = {"fit.py", "evaluate.py", "predict.py", "export.py", "serve.py", "tune.py", "features.py", "__init__.py"}
-# What knows Lightning; all other files of the nets, the data and the ground floor do without.
+# Files that import Lightning; no other file of the nets, the data and the ground floor does.
 KNOW_LIGHTNING = {
     "lightfit/lightning.py",
     "lightning_modules/epoch_log.py",
@@ -38,9 +38,9 @@ def name_of(path: Path) -> str:
 
 
 def imported(path: Path) -> Iterator[str]:
-    """The full names of the modules that a file imports, where they are LightFit's as within `lightfit`."""
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    package = [*([] if parts[0] == "lightfit" else ["lightfit"]), *parts][:-1]
+    """Yield the full names of the modules that a file imports, those of LightFit as within `lightfit`."""
+    names = path.relative_to(ROOT).with_suffix("").parts
+    package = [*([] if names[0] == "lightfit" else ["lightfit"]), *names][:-1]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -63,7 +63,7 @@ def test_imports_go_down_the_arrows(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", IN_ROOMS, ids=name_of)
-def test_all_but_a_few_files_know_no_lightning(path: Path) -> None:
+def test_only_a_few_files_import_lightning(path: Path) -> None:
     if path.relative_to(ROOT).parts[0] == "callbacks":
         return  # callbacks are Lightning's
     knows = [
@@ -74,7 +74,7 @@ def test_all_but_a_few_files_know_no_lightning(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_one_place_imports_what_a_file_names(path: Path) -> None:
+def test_one_place_imports_by_name(path: Path) -> None:
     source = path.read_text(encoding="utf-8")
     by_name = [word for word in ("import_module(", "__import__(", "pydoc.locate", "exec(", "eval(") if word in source]
     by_name = [word for word in by_name if word not in ("exec(", "eval(") or f" {word}" in source]

@@ -1,4 +1,4 @@
-"""Several processes on the CPU do what one does with the same global batch."""
+"""Training on several processes of the CPU equals training on one with the same global batch."""
 
 import json
 import os
@@ -22,17 +22,17 @@ from lightfit.scripts.cli.presets import TASKS
 
 pytestmark = pytest.mark.slow
 
-TIMEOUT_S = 240  # past this a run hangs; it takes a fifth of it
+TIMEOUT_S = 240  # a longer run hangs; it takes a fifth of that
 SCRIPTS = TASKS.parent / "scripts"
 FIT = str(SCRIPTS / "fit.py")
 NETS = """
 from torch import nn
 
-class Plain(nn.Sequential):  # the same in several processes: no dropout, and no statistics of a batch
+class Plain(nn.Sequential):  # the same for any world size: no dropout, and no statistics of a batch
     def __init__(self, *, num_classes: int = 2) -> None:
         super().__init__(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 1))
 
-class Normed(nn.Sequential):  # another one in each process, in training
+class Normed(nn.Sequential):  # in training, different on each rank
     def __init__(self, *, num_classes: int = 2) -> None:
         super().__init__(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten())
         self.append(nn.Linear(16, 1))
@@ -62,7 +62,7 @@ def line_of(task: str, num_processes: int, *others: str, global_batch: int = 12)
 
 
 def begin(args: Sequence[str], log: str = "log", **env: str) -> subprocess.Popen[bytes]:
-    # In a file, not in a pipe: a process that is left behind would keep the pipe open.
+    # To a file, not a pipe: an orphaned process would keep the pipe open.
     with Path(log).open("w") as file:
         command = args if args[0] == sys.executable else [sys.executable, FIT, *args]
         return subprocess.Popen(command, stdout=file, stderr=file, env={**os.environ, **env})
@@ -101,7 +101,7 @@ class Regressor(LightModel):
 torch.manual_seed(0)
 x = torch.randn(160, 4)
 y = x.sum(1, keepdim=True)
-x[6], y[31] = float("nan"), 7.0  # each in a batch of one of the processes
+x[6], y[31] = float("nan"), 7.0  # each in a batch of one of the ranks
 model, skip = Regressor(torch.nn.Linear(4, 1)), FiniteLoss("skip")
 quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
 placed = {"accelerator": "cpu", "devices": 2, "strategy": "ddp", "accumulate_grad_batches": 3}
@@ -126,7 +126,7 @@ def test_several_processes_are_one_run(task: str, num_processes: int, folder: Pa
     assert len(list(Path("runs", task, "version_1").glob("events*"))) == len(
         list(Path("runs", task, "version_0").glob("events*"))
     )
-    # What is summed in another order is rounded otherwise, and that is all.
+    # Results differ only by rounding, as sums have another order.
     pd.testing.assert_frame_equal(history(task, 0), history(task, 1), rtol=1e-4)
 
 
@@ -137,7 +137,7 @@ def test_a_process_without_samples_in_the_last_batch(folder: Path) -> None:
     pd.testing.assert_frame_equal(history("text", 0), history("text", 1), rtol=1e-4)
 
 
-def test_a_step_that_one_process_leaves_out_is_left_out_by_all(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_skipped_on_one_rank_is_skipped_on_all(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     Path("skipping.py").write_text(SKIPPING)
     run([sys.executable, "skipping.py"], PYTHONPATH=str(SCRIPTS.parent))
@@ -196,19 +196,19 @@ def test_slurm_queues_the_job_again(folder: Path) -> None:
     port = free_port()
     tasks = [begin(line, f"log{rank}", **of_task(rank, port), **path) for rank in range(2)]
     assert [task.wait(TIMEOUT_S) for task in tasks] == [0, 0], Path("log0").read_text()
-    assert "going on from epoch" in Path("log0").read_text()
+    assert "resuming from epoch" in Path("log0").read_text()
     run([*line_of("images", 2), "--trainer.max_epochs=30"])
-    whole, parts = (Path("runs/images", f"version_{number}") for number in (1, 0))
-    assert differences(contents(whole), contents(parts)) == []
+    whole, resumed = (Path("runs/images", f"version_{version}") for version in (1, 0))
+    assert differences(contents(whole), contents(resumed)) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_to_one_ends_all_and_they_go_on(number: int, folder: Path) -> None:
+@pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_one_ends_all_and_the_run_resumes(signal_number: int, folder: Path) -> None:
     process = begin([*line_of("images", 2), "--trainer.max_epochs=20"])
     wait_for(Path("log"), "epoch = 1\n")
     sent = time.monotonic()
-    process.send_signal(number)
-    assert process.wait(20) == 128 + number, Path("log").read_text()
+    process.send_signal(signal_number)
+    assert process.wait(20) == 128 + signal_number, Path("log").read_text()
     assert time.monotonic() - sent < 10
     said = Path("log").read_text()
     assert said.count("stopped by") == 1
@@ -219,7 +219,7 @@ def test_a_signal_to_one_ends_all_and_they_go_on(number: int, folder: Path) -> N
     assert differences(*(contents(Path("runs/images", f"version_{run}")) for run in (1, 0))) == []
 
 
-def test_killed_and_gone_on_with_another_number_of_processes(folder: Path) -> None:
+def test_killed_and_resumed_with_another_world_size(folder: Path) -> None:
     run(line_of("images", 1))
     process = begin([*line_of("images", 2), "--checkpoint_every=1"])
     saved = Path("runs/images/version_1/checkpoints/last.ckpt")
@@ -228,7 +228,7 @@ def test_killed_and_gone_on_with_another_number_of_processes(folder: Path) -> No
     process.kill()
     process.wait()
     said = run([*line_of("images", 3), "--resume=auto"])
-    assert "going on from epoch 0, step" in said
+    assert "resuming from epoch 0, step" in said
     pd.testing.assert_frame_equal(history("images", 0), history("images", 1), rtol=1e-4)
 
 
@@ -253,9 +253,9 @@ if __name__ == "__main__":
     num_processes, checkpoint, flag, source = int(sys.argv[1]), *sys.argv[2:]
     several = {"devices": num_processes, "strategy": "ddp"} if num_processes > 1 else {}
     trained = load_trained(checkpoint, ["nets"])
-    part = choose_split(trained, [flag, source, "--data.batch_size", "4"], None)
+    split = choose_split(trained, [flag, source, "--data.batch_size", "4"], None)
     trainer = quiet_trainer("0", callbacks=[SampleOutputs()], **several)
-    evaluation = evaluate_split(trainer, trained.model, part.data, part.name)
+    evaluation = evaluate_split(trainer, trained.model, split.data, split.name)
     if evaluation is not None:
         open(f"{num_processes}.json", "w").write(json.dumps(as_plain(evaluation)))
 """
@@ -263,12 +263,12 @@ if __name__ == "__main__":
 
 def flat(scores: Any) -> list[float]:
     items = scores.values() if isinstance(scores, dict) else scores if isinstance(scores, list) else []
-    return [scores] if isinstance(scores, float) else [number for item in items for number in flat(item)]
+    return [scores] if isinstance(scores, float) else [value for item in items for value in flat(item)]
 
 
 @pytest.mark.parametrize("task", LINES)
 def test_evaluation_is_exact(task: str, folder: Path) -> None:
-    write_csv(Path("odd.csv"), make_reviews(33))  # two processes do not share them evenly, and batches even less
+    write_csv(Path("odd.csv"), make_reviews(33))  # not divisible by the world size or the batch size
     make_images(Path("odd"), per_class=16)
     make_images(Path("odd"), per_class=1, first=40, names=("dark",))
     make_series(36, first=400).to_csv("series_odd.csv", index=False)
@@ -280,10 +280,10 @@ def test_evaluation_is_exact(task: str, folder: Path) -> None:
     for num_processes in ("1", "2", "3"):
         paths = f"{TASKS.parent}:{folder}"
         run([sys.executable, "evaluation.py", num_processes, checkpoint, *given], PYTHONPATH=paths)
-    one, *others = (json.loads(Path(f"{number}.json").read_text()) for number in (1, 2, 3))
+    one, *others = (json.loads(Path(f"{count}.json").read_text()) for count in (1, 2, 3))
     assert one["num_samples"] == (9 if task == "series" else 33)
     for other in others:
-        if task == "series":  # forecasts of other batches are rounded otherwise, in the last of six digits
+        if task == "series":  # other batches round differently, in the sixth digit
             assert flat(other) == pytest.approx(flat(one), rel=1e-5, abs=1e-6)
         else:
             assert other == one

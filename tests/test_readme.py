@@ -17,7 +17,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-from lightfit.scripts.cli.presets import TASKS, task_names
+from lightfit.scripts.cli.presets import TASKS, find_task_names
 from lightfit.scripts.tuning.space import read_space
 
 README = TASKS.parent / "README.md"
@@ -41,7 +41,7 @@ def test_python_runs(
 ) -> None:
     images.rename("photos")
     names: dict[str, Any] = {}
-    exec(compile(program, str(README), "exec"), names)  # what the page tells its readers to run
+    exec(compile(program, str(README), "exec"), names)  # a program of the README
     assert len(names["model"].history) == 3
 
 
@@ -61,7 +61,7 @@ def test_commands_name_scripts_and_tasks_that_exist() -> None:
     for command in fits:
         words = shlex.split(command)
         if "--task" in words and not words[words.index("--task") + 1].startswith("runs/"):
-            assert words[words.index("--task") + 1] in task_names()
+            assert words[words.index("--task") + 1] in find_task_names()
 
 
 def test_first_two_commands_set_everything_up() -> None:
@@ -109,7 +109,7 @@ def test_the_lock_file_has_what_is_needed_with_hashes() -> None:
     assert "://" not in lock
 
 
-@pytest.mark.parametrize("task", task_names())
+@pytest.mark.parametrize("task", find_task_names())
 def test_table_has_the_results_of_the_presets(task: str) -> None:
     result = (TASKS / f"{task}.yaml").read_text(encoding="utf-8").splitlines()[3]
     row = next(line for line in TEXT.splitlines() if line.startswith(f"| `{task}` |"))

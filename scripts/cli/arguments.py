@@ -15,13 +15,13 @@ _flags: dict[str, str] = {}  # of this process's command, by the argument's name
 
 
 def register_flags(flags: Mapping[str, str]) -> None:
-    """Set the flags of the command, by the name of the argument."""
+    """Register the flags of this process's command, by the name of the argument."""
     _flags.clear()
     _flags.update(flags)
 
 
 def find_flags(**classes: type) -> dict[str, str]:
-    """Return the flags of the arguments of classes, the first class first where two have an argument of one name.
+    """Return the flags of the arguments of classes; where two classes share an argument name, the first class wins.
 
     Args:
         classes: by the section of the command line: `data`, `model`, `net` (of the model).
@@ -32,7 +32,7 @@ def find_flags(**classes: type) -> dict[str, str]:
         for name, parameter in inspect.signature(cls).parameters.items():
             key = prefix.removeprefix("--") + name
             if key in LINKED or (section == "net" and name in SIZES):
-                continue  # nobody's to set
+                continue  # not settable by the user
             flags.setdefault(name, prefix + name)
             if dataclasses.is_dataclass(parameter.default):
                 for field in dataclasses.fields(parameter.default):
@@ -41,7 +41,7 @@ def find_flags(**classes: type) -> dict[str, str]:
 
 
 def name_flags(message: str) -> str:
-    """Return a message with the registered flags in the place of the arguments that it names in backquotes."""
+    """Return a message in which arguments in backquotes are replaced by their registered flags."""
     return re.sub(r"`([\w.]+)`", lambda match: _find_flag(match[1]) or match[0], message)
 
 

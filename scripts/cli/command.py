@@ -1,4 +1,4 @@
-"""The command `lightfit`, with a verb for each of the scripts."""
+"""The command `lightfit`, with one verb per script."""
 
 import importlib
 import sys
@@ -10,12 +10,12 @@ from lightfit.version import VERSION
 from .postponed import postpone
 
 VERBS = {
-    "fit": "train a task, or a preset of your own",
-    "evaluate": "score a checkpoint, on its own data or on other",
-    "predict": "predict from a checkpoint alone",
+    "fit": "train a task, or your own custom preset",
+    "evaluate": "score a checkpoint, on its own data or on other data",
+    "predict": "predict from a checkpoint, without its data",
     "export": "write a checkpoint for other runtimes",
     "serve": "serve a checkpoint over HTTP",
-    "tune": "search for good values",
+    "tune": "search for good hyperparameters",
     "features": "draw the feature maps of one sample",
 }
 SCRIPTS = Path(__file__).resolve().parents[1]
@@ -23,7 +23,7 @@ HELP = "usage: lightfit VERB ...\n\n" + "\n".join(f"  {verb:9} {what}" for verb,
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run a verb with what follows it; return its exit code."""
+    """Run a verb with its arguments; return the exit code."""
     verb, *rest = (sys.argv[1:] if args is None else args) or ["--help"]
     if verb in ("-h", "--help"):
         print(f"{HELP}\n\n`lightfit VERB --help` explains each.")
@@ -37,14 +37,14 @@ def main(args: list[str] | None = None) -> int:
         print(f"error: unknown verb '{verb}'; {hint}expected one of {', '.join(VERBS)}", file=sys.stderr)
         return 2
     if (here := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, here)  # classes of the user's own, as the scripts find them
+        sys.path.insert(0, here)  # custom classes, as the scripts find them
     if _is_command():
         postpone()
     return importlib.import_module(f"lightfit.scripts.{verb}").main(rest)
 
 
 def program(verb: str) -> str:
-    """Return the name of a verb's command, as its help calls it."""
+    """Return the program name of a verb, for its help."""
     return f"lightfit {verb}" if _is_command() else f"{verb}.py"
 
 
@@ -52,13 +52,13 @@ def _is_command() -> bool:
     return Path(sys.argv[0]).stem == "lightfit"
 
 
-def how_to_run(verb: str) -> str:
-    """Return what to type for a verb: the command where that is what runs now, else the script."""
+def format_command(verb: str) -> str:
+    """Return what to type for a verb: `lightfit VERB` if that is what runs now, otherwise the script."""
     if _is_command():
         return f"lightfit {verb}"
-    return f"python {from_here(SCRIPTS)}/{verb}.py"
+    return f"python {shorten_path(SCRIPTS)}/{verb}.py"
 
 
-def from_here(path: Path) -> Path:
-    """Return a path as one would type it: relative to the working directory where it lies below it."""
+def shorten_path(path: Path) -> Path:
+    """Return a path relative to the working directory if it lies below it, otherwise as it is."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

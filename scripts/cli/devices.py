@@ -1,4 +1,4 @@
-"""`--gpus`, as Lightning 1.x spoke it, and what the device can do."""
+"""`--gpus` with the syntax of Lightning 1.x, and capabilities of the device."""
 
 import importlib.util
 import os
@@ -13,15 +13,16 @@ Devices = int | str | list[int]
 BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16")  # instruction sets of Intel and AMD, of Intel, of ARM
 
 
-def accelerator_and_devices(gpus: str, num_visible: int) -> tuple[str, Devices]:
-    """The Trainer's accelerator and devices.
+def parse_gpus(gpus: str, num_visible: int) -> tuple[str, Devices]:
+    """Return the accelerator and devices of a Trainer.
 
     Args:
-        gpus: `auto` what is there; `0` the CPU; `N` that many GPUs; `-1` all GPUs; `0,1` or `[0,1]` or `1,` those ids.
+        gpus: `auto` for what is available; `0` for the CPU; `N` for that many GPUs; `-1` for all GPUs; `0,1`, `[0,1]`
+            or `1,` for those ids.
         num_visible: number of GPUs that are visible.
 
     Raises:
-        UsageError: it is none of these, or asks for a GPU that is not visible.
+        UsageError: the value is not one of these, or asks for a GPU that is not visible.
     """
     value = gpus.replace(" ", "")
     if value == "auto":
@@ -43,7 +44,7 @@ def accelerator_and_devices(gpus: str, num_visible: int) -> tuple[str, Devices]:
 
 
 def has_bfloat16(accelerator: str) -> bool:
-    """Whether the device computes in bfloat16, rather than imitating it, which is slower than float32.
+    """Return whether the device computes in bfloat16 natively; emulated, it is slower than float32.
 
     Args:
         accelerator: the Trainer's, such as `auto` or `cpu`.
@@ -54,19 +55,19 @@ def has_bfloat16(accelerator: str) -> bool:
 
 
 def check_compiler(device_type: str) -> None:
-    """Nothing, where torch.compile finds what it compiles with.
+    """Check that torch.compile finds its compiler.
 
     Args:
         device_type: where the net runs, such as `cpu` or `cuda`.
 
     Raises:
-        UsageError: there is none; it says what to install.
+        UsageError: there is none; the message says what to install.
     """
     cpp = next((name for name in (os.environ.get("CXX", ""), "g++", "clang++") if name and shutil.which(name)), None)
     if cpp is None:
         raise UsageError(
-            "--compile needs a C++ compiler, and neither g++ nor clang++ is there: install one (apt install g++; "
-            "xcode-select --install), name it by the variable CXX, or leave --compile out"
+            "--compile needs a C++ compiler, and neither g++ nor clang++ was found: install one (apt install g++; "
+            "xcode-select --install), set the environment variable CXX, or leave --compile out"
         )
     if device_type == "cuda" and importlib.util.find_spec("triton") is None:
         raise UsageError("--compile needs triton on a GPU: pip install triton, or leave --compile out")
@@ -76,7 +77,7 @@ def _check_visible(gpus: str, wanted: int, num_visible: int) -> None:
     if wanted > num_visible:
         visible = f"{num_visible} GPU{'s are' if num_visible > 1 else ' is'}" if num_visible else "no GPU is"
         raise UsageError(
-            f"--gpus {gpus} asks for a GPU that is not there: {visible} visible. "
+            f"--gpus {gpus} asks for a GPU that is not available: {visible} visible. "
             f"Use --gpus {f'{num_visible} for all of them' if num_visible else '0 for the CPU'}, or leave --gpus out "
-            "to take what is there"
+            "to use what is available"
         )

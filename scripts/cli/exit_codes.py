@@ -1,4 +1,4 @@
-"""From exceptions to one message and an exit code."""
+"""Turns exceptions into a one-line message and an exit code."""
 
 import os
 import signal
@@ -9,20 +9,22 @@ from lightfit.errors import FAILED, SIGNALLED, TYPED, Interrupted, LightFitError
 
 from .arguments import name_flags
 
-PIPE = 13  # SIGPIPE, which Windows has not
+PIPE = 13  # SIGPIPE, which Windows lacks
 
 
 def exit_code(command: Callable[[], None], *, debug: bool) -> int:
-    """Runs a command: 0, or the error's message on standard error and 2 for what was typed, 1 for what failed.
+    """Run a command and return its exit code; of an error, print the message to standard error.
+
+    The code is 0 for success, 2 for a usage error, 1 for any other failure, and 128 plus the signal for a signal.
 
     Args:
-        command: what to run.
-        debug: let exceptions through, with their traceback.
+        command: the function to run.
+        debug: raise exceptions, with their traceback.
     """
     try:
         command()
         sys.stdout.flush()
-    except BrokenPipeError:  # who read the output has gone, as `head` does
+    except BrokenPipeError:  # the reader of the output has exited, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return SIGNALLED + PIPE
     except KeyboardInterrupt as interrupt:
@@ -33,28 +35,28 @@ def exit_code(command: Callable[[], None], *, debug: bool) -> int:
     except Exception as error:
         if debug:
             raise
-        print(f"error: {name_flags(message(error))}", file=sys.stderr)
-        return code_of(error)
+        print(f"error: {name_flags(format_error(error))}", file=sys.stderr)
+        return find_exit_code(error)
     return 0
 
 
-def message(error: Exception) -> str:
-    """The error's own words; the type before them where it is none that a user is meant to meet."""
+def format_error(error: Exception) -> str:
+    """Return the message of an error, with its type in front if it is not an error meant for users."""
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-    if text.startswith("Caught ") and "in DataLoader worker process" in text:  # and then a traceback, as text
+    if text.startswith("Caught ") and "in DataLoader worker process" in text:  # followed by a traceback, as text
         text = text.strip().splitlines()[-1].partition(": ")[2]
     if text.startswith("DataLoader worker (pid"):
         return (
-            f"a process that makes batches died ({text.splitlines()[0]}), as one does that the system kills when "
-            "memory is short: try fewer by --data.num_workers, 0 for none"
+            f"a worker process of the DataLoader died ({text.splitlines()[0]}), probably killed by the system because "
+            "memory ran out: use fewer workers by --data.num_workers, or 0 to load in the main process"
         )
     if text and isinstance(error, (LightFitError, ValueError, OSError, ImportError)):
         return text
     return f"{type(error).__name__}: {text} (run again with --debug for the traceback)"
 
 
-def code_of(error: Exception) -> int:
-    """Return the exit code of an error: its own, or 2 for a file that is not there, or 1."""
+def find_exit_code(error: Exception) -> int:
+    """Return the exit code of an error: its own, or 2 for a missing file, otherwise 1."""
     if isinstance(error, LightFitError):
         return error.exit_code
     return TYPED if isinstance(error, FileNotFoundError) else FAILED

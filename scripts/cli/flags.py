@@ -1,14 +1,14 @@
-"""Flags that several commands have."""
+"""Flags shared by several commands."""
 
 import argparse
 
 
 def add_trust(parser: argparse.ArgumentParser) -> None:
-    """`--trust`, of commands that build what a checkpoint names."""
+    """Add `--trust`, for commands that build the classes named by a checkpoint."""
     parser.add_argument(
         "--trust",
         action="append",
         default=[],
         metavar="PACKAGE",
-        help="a package or module of your own whose classes the checkpoint may build; once for each",
+        help="your own package or module whose classes the checkpoint may build; repeat for several",
     )

@@ -1,4 +1,4 @@
-"""Dotted keys of a configuration, and those that are nobody's to set."""
+"""Dotted keys of a configuration, and those that the user cannot set."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,49 +8,49 @@ import yaml
 
 from lightfit.errors import UsageError
 
-# What a DataModule knows, and a net may ask for by an argument of the same name.
+# Sizes that a DataModule knows, and that a net receives as an argument of the same name.
 SIZES = (
     *("num_classes", "image_size", "vocab_size", "max_len"),
     *("num_features", "num_targets", "lookback", "horizon", "season"),
 )
-# What a DataModule tells the model, likewise, and where it comes from.
-TOLD = {"loss_weights": "--data.class_weights", "units": "the data"}
+# What the model receives from the DataModule in the same way, and where it comes from.
+MODEL_LINKS = {"loss_weights": "--data.class_weights", "units": "the data"}
 LINKED = {"data.seed": "--seed_everything"} | {f"model.net.{size}": "the data" for size in SIZES}
 LINKED["model.net.num_quantiles"] = "--model.quantiles"
-LINKED |= {f"model.{name}": source for name, source in TOLD.items()}
+LINKED |= {f"model.{name}": source for name, source in MODEL_LINKS.items()}
 
 
 def refuse_linked(args: list[str]) -> None:
-    """Nothing, where the command line and the YAML files it names leave alone what comes from elsewhere.
+    """Check that neither the command line nor its YAML files set a key whose value comes from elsewhere.
 
     Raises:
-        UsageError: a value is given that would be overwritten without a word.
+        UsageError: a value is given that would be silently overwritten.
     """
     flags = [item.split("=")[0].removeprefix("--").replace(".init_args", "") for item in args if item.startswith("--")]
     given = {name for name in flags if name in LINKED}
     for word, following in zip(args, [*args[1:], ""], strict=True):
         path = Path(following if word in ("--config", "-c") else word.removeprefix("--config="))
         if path.suffix in (".yaml", ".yml") and path.is_file():
-            given |= set(_keys(path)) & set(LINKED)
+            given |= set(_read_keys(path)) & set(LINKED)
     if given:
         name = min(given)
-        raise UsageError(f"{name} comes from {LINKED[name]}: leave it out, or it would be overwritten")
+        raise UsageError(f"{name} comes from {LINKED[name]}: leave it out, as it would be overwritten")
 
 
-def _keys(path: Path) -> list[str]:
+def _read_keys(path: Path) -> list[str]:
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"'{path}' is no YAML: {' '.join(str(error).split())}") from error
+        raise UsageError(f"'{path}' is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(config, dict):
-        raise UsageError(f"'{path}' holds no configuration: expected keys such as model, data and trainer")
-    return list(flat(config))
+        raise UsageError(f"'{path}' is not a configuration: expected keys such as model, data and trainer")
+    return list(flatten_keys(config))
 
 
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested dicts with dotted keys; `init_args` is not named, as on the command line."""
+def flatten_keys(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested dicts as one dict with dotted keys, without `init_args`, as on the command line."""
     dotted: dict[str, Any] = {}
     for name, value in values.items():
         key = prefix.rstrip(".") if name == "init_args" else f"{prefix}{name}"
-        dotted |= flat(value, f"{key}.") if isinstance(value, Mapping) else {key: value}
+        dotted |= flatten_keys(value, f"{key}.") if isinstance(value, Mapping) else {key: value}
     return dotted

@@ -1,4 +1,4 @@
-"""LightningCLI and its parser, of the Lightning that was chosen; with jsonargparse, which nothing else needs."""
+"""LightningCLI and its parser, of the Lightning namespace in use; imports jsonargparse, which nothing else needs."""
 
 import importlib
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Files that commands write: never half, and never over another one unasked."""
+"""Output files of commands: written completely or not at all, and never over an existing file unless asked."""
 
 import errno
 from collections.abc import Iterator
@@ -9,42 +9,44 @@ from lightfit.errors import UsageError
 
 
 def check_output(path: Path, *, overwrite: bool, suffixes: tuple[str, ...] = ()) -> None:
-    """Nothing, where a file can be written under this name.
+    """Check that a file can be written at a path.
 
     Args:
-        path: its path.
-        overwrite: whether it may stand in the place of another one.
-        suffixes: endings, one of which it must have; any ending if there are none.
+        path: path of the file.
+        overwrite: whether it may replace an existing file.
+        suffixes: allowed endings; any ending if empty.
 
     Raises:
-        UsageError: it exists, its folder does not, or it ends otherwise.
+        UsageError: the file exists, its folder does not, or its ending is another one.
     """
     if suffixes and path.suffix.lower() not in suffixes:
         raise UsageError(f"expected --output to end in {' or '.join(suffixes)}, received '{path}'")
     if not path.absolute().parent.is_dir():
-        raise UsageError(f"no folder '{path.absolute().parent}' to write {path.name} into")
+        raise UsageError(
+            f"no folder '{path.absolute().parent}' to write '{path.name}' into: create it, or choose another path"
+        )
     if path.is_dir():
         raise UsageError(f"'{path}' is a folder: expected the name of a file to write")
     if path.exists() and not overwrite:
-        raise UsageError(f"'{path}' exists already: choose another name, or replace it with --overwrite")
+        raise UsageError(f"'{path}' already exists: choose another name, or replace it with --overwrite")
 
 
 @contextmanager
 def output_file(path: Path) -> Iterator[Path]:
-    """A path to write to, which takes the name `path` when all is written; nothing is left of what was not finished.
+    """Yield a temporary path to write to, renamed to `path` at the end; an unfinished file is removed.
 
     Raises:
-        OSError: it could not be written; a full disk is named as such.
+        OSError: the file could not be written; the message names a full disk.
     """
     from lightfit.files import whole_file
 
     try:
-        with whole_file(path) as part:
-            yield part
+        with whole_file(path) as temporary:
+            yield temporary
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise OSError(
-                f"the disk is full: '{path}' was not written, and nothing is left of it; make room, or choose another "
-                "place by --output"
+                f"the disk is full: '{path}' was not written, and no partial file is left; free some space, or choose "
+                "another path by --output"
             ) from error
         raise

@@ -1,4 +1,4 @@
-"""Tasks: the YAML files of `tasks/`; nothing heavy is imported here."""
+"""Tasks: the YAML files of `tasks/`; this module imports nothing slow."""
 
 import difflib
 from pathlib import Path
@@ -8,37 +8,37 @@ from lightfit.errors import UsageError
 TASKS = Path(__file__).resolve().parents[2] / "tasks"
 
 
-def task_names() -> list[str]:
-    """The names of all tasks: a listing of the folder."""
+def find_task_names() -> list[str]:
+    """Return the names of all tasks, by listing the folder."""
     return sorted(path.stem for path in TASKS.glob("*.yaml"))
 
 
 def list_tasks() -> str:
-    """A line for each task: its name and the first line of its preset."""
-    width = max(map(len, task_names()))
-    return "\n".join(f"{name:{width}}  {_what(TASKS / f'{name}.yaml')}" for name in task_names())
+    """Return one line per task: its name and the first line of its preset."""
+    width = max(map(len, find_task_names()))
+    return "\n".join(f"{name:{width}}  {_read_title(TASKS / f'{name}.yaml')}" for name in find_task_names())
 
 
 def preset_path(task: str) -> Path:
-    """The YAML of a task by its name, or by a path of one's own.
+    """Return the path of a preset, given by the name of a task or by the path of a custom YAML file.
 
     Raises:
-        UsageError: there is neither; the nearest names are given.
+        UsageError: there is no such task or file; the message names the nearest tasks.
     """
-    if task in task_names():
+    if task in find_task_names():
         return TASKS / f"{task}.yaml"
     if Path(task).suffix in (".yaml", ".yml"):
         if Path(task).is_file():
             return Path(task)
-        raise UsageError(f"no preset at '{task}' (looked from '{Path.cwd()}')")
-    near = difflib.get_close_matches(task, task_names(), n=3, cutoff=0.4)
+        raise UsageError(f"no preset at '{task}' (relative to '{Path.cwd()}')")
+    near = difflib.get_close_matches(task, find_task_names(), n=3, cutoff=0.4)
     raise UsageError(
         f"unknown task '{task}'; "
         + (f"the nearest: {', '.join(near)}; " if near else "")
-        + f"all tasks: {', '.join(task_names())}. A preset of your own is given by its path, ending in .yaml"
+        + f"all tasks: {', '.join(find_task_names())}. A custom preset is given by its path, ending in .yaml"
     )
 
 
-def _what(path: Path) -> str:
+def _read_title(path: Path) -> str:
     first = path.read_text(encoding="utf-8").splitlines()[0]
     return first.removeprefix("# What:").strip()

@@ -1,22 +1,22 @@
-"""What a user need not read."""
+"""Output: what is printed, and which warnings are silenced."""
 
 import logging
 import warnings
 
-# Advice and notes that are right for nobody who trains with LightFit, each with the reason.
+# Warnings that do not apply to LightFit, each with the reason.
 HARMLESS = (
-    "LightningCLI's args parameter is intended",  # the line is handed over on purpose: --task and --gpus are ours
-    "The '.*_dataloader' does not have many workers",  # batches are fetched from memory, workers would slow them
-    "The number of training batches .* is smaller than the logging interval",  # logged once per epoch
-    "Checkpoint directory .* exists and is not empty",  # the run folder is made beforehand, or the run is resumed
-    "Sparse invariant checks are implicitly disabled",  # torch.optim.Adagrad builds its sparse sums itself
-    "Experiment logs directory .* exists",  # the run folder is made beforehand
+    "LightningCLI's args parameter is intended",  # on purpose: --task and --gpus are parsed before
+    "The '.*_dataloader' does not have many workers",  # batches come from memory, workers would be slower
+    "The number of training batches .* is smaller than the logging interval",  # metrics are logged once per epoch
+    "Checkpoint directory .* exists and is not empty",  # the run folder is created before, or the run is resumed
+    "Sparse invariant checks are implicitly disabled",  # torch.optim.Adagrad builds valid sparse tensors
+    "Experiment logs directory .* exists",  # the run folder is created before
     "`isinstance\\(treespec, LeafSpec\\)`",  # Lightning on a newer torch
 )
 
 
 def hush() -> None:
-    """Silences Lightning's tips and harmless warnings; errors and other warnings are heard."""
+    """Silence Lightning's tips and harmless warnings, but not errors and other warnings."""
     for message in HARMLESS:
         warnings.filterwarnings("ignore", message=message)
     for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "lightning.fabric"):
@@ -24,22 +24,22 @@ def hush() -> None:
 
 
 def speak() -> None:
-    """Prints what our own modules log, such as what was loaded from pretrained weights."""
+    """Print the log messages of LightFit, such as which pretrained weights were loaded."""
     own = logging.getLogger("lightfit")
     own.setLevel(logging.INFO)
     own.handlers = [StandardOutput()]
 
 
 def say(text: str) -> None:
-    """Prints a line, in the first of several processes."""
+    """Print a line, on rank 0 only."""
     from lightfit.lightning import pl  # here: predict.py imports this file before Lightning
 
     pl.utilities.rank_zero_only(print)(text, flush=True)
 
 
 class StandardOutput(logging.Handler):
-    """Log messages among what is printed, without date and level."""
+    """Log handler that prints messages to standard output, without date and level."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Prints the message."""
+        """Print the message."""
         say(self.format(record))

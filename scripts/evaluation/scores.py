@@ -20,7 +20,7 @@ from lightfit.lightning import OneLightning, pl
 from lightfit.lightning_modules import LightModel
 from lightfit.lightning_modules.metrics import bootstrap_interval, calibration_table, class_table, classification_scores
 
-from ..cli.devices import accelerator_and_devices
+from ..cli.devices import parse_gpus
 
 if TYPE_CHECKING:
     from lightfit.datamodules import SeriesCodec
@@ -30,11 +30,11 @@ def quiet_trainer(gpus: str, *, callbacks: list[pl.Callback], **arguments: Any) 
     """Return a pl.Trainer without logger, checkpoints and summary, and with a progress bar only in a terminal.
 
     Args:
-        gpus: as in `accelerator_and_devices`.
+        gpus: as in `parse_gpus`.
         callbacks: those of its own.
         arguments: other ones of pl.Trainer.
     """
-    accelerator, devices = accelerator_and_devices(gpus, torch.cuda.device_count())
+    accelerator, devices = parse_gpus(gpus, torch.cuda.device_count())
     placed: dict[str, Any] = {"accelerator": accelerator, "devices": devices} | arguments
     return pl.Trainer(
         callbacks=callbacks,

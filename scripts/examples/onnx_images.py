@@ -1,4 +1,4 @@
-"""Images by an exported net, with onnxruntime and numpy, and Pillow to open them:
+"""Classify images by an exported net, with onnxruntime, numpy and Pillow only:
 `python onnx_images.py model.onnx a.png b.jpg`."""
 
 import json
@@ -15,7 +15,7 @@ height, width = known["height"], known["width"]
 images = []
 for path in sys.argv[2:]:
     image = Image.open(path).convert("RGB")
-    # Scaled till it covers the size and a border, then the centre is cut out.
+    # Scale the image until it covers the size plus a border, then crop the centre.
     scale = max(height / image.height, width / image.width) * known["border"]
     scaled = max(int(image.width * scale + 1e-6), width), max(int(image.height * scale + 1e-6), height)
     if scaled != image.size:

@@ -1,4 +1,4 @@
-"""Texts by an exported net, with onnxruntime and numpy alone: `python onnx_text.py model.onnx "A text" "Another"`."""
+"""Classify texts by an exported net, with onnxruntime and numpy only: `python onnx_text.py model.onnx "A text"`."""
 
 import json
 import re
@@ -9,7 +9,7 @@ import onnxruntime
 
 session = onnxruntime.InferenceSession(sys.argv[1])
 known = json.loads(session.get_modelmeta().custom_metadata_map["lightfit"])
-numbers = {word: number for number, word in enumerate(known["vocabulary"])}
+ids = {word: index for index, word in enumerate(known["vocabulary"])}
 steps = {
     "lower": str.lower,
     "rstrip": str.rstrip,
@@ -21,10 +21,10 @@ steps = {
 
 
 def encode(item):
-    """The numbers of a text's words."""
+    """Return the ids of the words of a text."""
     for name, *arguments in known["tokenizer"]:
         item = steps[name](item, *arguments)
-    return [numbers.get(word, known["unk"]) for word in item][: known["max_len"]]
+    return [ids.get(word, known["unk"]) for word in item][: known["max_len"]]
 
 
 texts = [encode(text) for text in sys.argv[2:]]

@@ -15,7 +15,7 @@ from torch import Tensor
 from lightfit.datamodules import Codec
 from lightfit.lightning_modules import LightModel
 
-from ..cli.devices import accelerator_and_devices
+from ..cli.devices import parse_gpus
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -70,8 +70,8 @@ class Predictor:
 
 
 def devices_of(gpus: str) -> list[torch.device]:
-    """Return the devices that `--gpus` names, as in `accelerator_and_devices`; auto is one, the best there is."""
-    accelerator, devices = accelerator_and_devices(gpus, torch.cuda.device_count())
+    """Return the devices that `--gpus` names, as in `parse_gpus`; auto is one, the best there is."""
+    accelerator, devices = parse_gpus(gpus, torch.cuda.device_count())
     if accelerator == "gpu":
         numbers = devices if isinstance(devices, list) else range(int(devices) % (torch.cuda.device_count() + 1))
         return [torch.device("cuda", number) for number in numbers]

@@ -11,7 +11,7 @@ from lightfit.callbacks.pictures.forecast_plot import forecast_of, point_of
 from lightfit.callbacks.pictures.plots import run_folder, write_csv
 from lightfit.datamodules import Codec, DataModule, LabelCodec, SeriesCodec
 from lightfit.errors import UsageError
-from lightfit.scripts.cli.command import from_here
+from lightfit.scripts.cli.command import shorten_path
 
 from .options import Extras
 from .run import Run, build, train
@@ -27,7 +27,7 @@ def cross_validate(task: str, args: list[str], folds: int, *, gpus: str, quiet: 
         task: name of the task.
         args: LightningCLI's.
         folds: number of folds.
-        gpus: as in `accelerator_and_devices`.
+        gpus: as in `parse_gpus`.
         quiet: print the result alone.
         extras: what flags of one's own add.
 
@@ -53,7 +53,7 @@ def cross_validate(task: str, args: list[str], folds: int, *, gpus: str, quiet: 
         write_csv(table, folder / "folds.csv")
         write_csv(pd.concat(predictions, ignore_index=True), folder / "out_of_fold.csv")
         print(f"\n{table.to_string(index=False, float_format='{:.4f}'.format)}")
-        print(f"\nwritten: {from_here(folder / 'folds.csv')}, {from_here(folder / 'out_of_fold.csv')}")
+        print(f"\nwritten: {shorten_path(folder / 'folds.csv')}, {shorten_path(folder / 'out_of_fold.csv')}")
 
 
 def with_mean(scores: pd.DataFrame) -> pd.DataFrame:

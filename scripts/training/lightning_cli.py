@@ -31,13 +31,13 @@ from lightfit.trust import import_name
 from ..cli.arguments import find_flags, register_flags
 from ..cli.devices import has_bfloat16
 from ..cli.help import HELP, USAGE
-from ..cli.keys import SIZES, TOLD, refuse_linked
+from ..cli.keys import MODEL_LINKS, SIZES, refuse_linked
 from ..cli.lightning_parser import LightningArgumentParser, LightningCLI
 from ..cli.parsing import explain, spell_nulls, unwrap
 from ..cli.quiet import say
 from ..cli.short_names import import_named
 from .options import NOTHING, Extras, flag_names
-from .resume import RunConfig, checkpoint_of, go_on_in, going_on, read_usable, refuse_changes
+from .resume import RunConfig, describe_resume, find_checkpoint, keep_run_folder, read_usable, refuse_changes
 
 CHECKPOINT = {
     "monitor": "val_loss",
@@ -126,7 +126,7 @@ class LightFitCLI(LightningCLI):
                 partial(tell_net, name=size, taken=self._taken),
                 apply_on="instantiate",
             )
-        for name in TOLD:
+        for name in MODEL_LINKS:
             parser.link_arguments(
                 "data", f"model.init_args.{name}", partial(tell_model, name=name), apply_on="instantiate"
             )
@@ -155,9 +155,9 @@ class LightFitCLI(LightningCLI):
         if self.extras.resume:
             if config.ckpt_path:
                 raise UsageError("--resume and --ckpt_path both say what to go on from: give one of them")
-            config.ckpt_path = checkpoint_of(self.extras.resume, config)
+            config.ckpt_path = find_checkpoint(self.extras.resume, config)
             if config.ckpt_path is None:
-                self._say("no run to go on with: a new one begins, as --resume auto says")
+                self._say("no run to resume: a new one starts, as --resume auto says")
         if self.init == "auto" and config.ckpt_path and not Path(config.ckpt_path).exists():
             self._say(f"no checkpoint at '{config.ckpt_path}': training from scratch, as --init auto says")
             config.ckpt_path = None
@@ -166,10 +166,10 @@ class LightFitCLI(LightningCLI):
         started = time.monotonic()
         path, self.checkpoint, trouble = read_usable(Path(config.ckpt_path))
         config.ckpt_path = str(path)
-        go_on_in(path, config)
+        keep_run_folder(path, config)
         if trouble:
             say(trouble)
-        self._say(going_on(self.checkpoint, config.ckpt_path, time.monotonic() - started))
+        self._say(describe_resume(self.checkpoint, config.ckpt_path, time.monotonic() - started))
         refuse_changes(self.config_dump["model"], self.checkpoint.get("hyper_parameters", {}), "model")
         refuse_changes(self.config_dump["data"], self.checkpoint.get("datamodule_hyper_parameters", {}), "data")
 

@@ -1,4 +1,4 @@
-"""A net as a table and as a graph."""
+"""The summary of a net, and its graph in TensorBoard."""
 
 import contextlib
 import copy
@@ -14,12 +14,12 @@ from ..cli.quiet import say
 
 
 def summarise(net: nn.Module, x: Tensor) -> None:
-    """Prints torchkeras' summary of a net; `x` is a batch for it.
+    """Print torchkeras' summary of a net; `x` is a batch for it.
 
-    Of a copy, and with a random state of its own: the summary runs the net, and a run is the same without it.
+    The summary runs the net, so it gets a copy and a forked rng: results do not depend on it.
     """
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        # On import torchkeras prints which of its optional packages are missing, and uses what torch deprecates.
+        # On import torchkeras prints which of its optional packages are missing, and uses deprecated names of torch.
         warnings.simplefilter("ignore")
         from torchkeras import summary
     with torch.random.fork_rng(devices=[]):
@@ -27,17 +27,17 @@ def summarise(net: nn.Module, x: Tensor) -> None:
 
 
 def log_graph(trainer: pl.Trainer, net: nn.Module, x: Tensor) -> None:
-    """Write the net's graph to TensorBoard, from a copy, so that the net and the random state stay as they are.
+    """Write the net's graph to TensorBoard, from a copy, so that the net and the random state do not change.
 
-    A net that cannot be traced trains all the same, with a line that says so.
+    If the net cannot be traced, a line is printed and the training continues.
     """
     for logger in trainer.loggers:
         if isinstance(logger, pl.loggers.TensorBoardLogger):
             with warnings.catch_warnings():
-                # The tracer warns of what would make a trace wrong for other inputs; this one is only looked at.
+                # The tracer warns that the trace may be wrong for other inputs; this one is only displayed.
                 warnings.simplefilter("ignore")
                 try:
                     logger.experiment.add_graph(copy.deepcopy(net).eval(), x)
-                except Exception as error:  # whatever code the net runs
+                except Exception as error:  # the net may run any code
                     reason = str(error).strip().splitlines() or [""]
                     say(f"no graph in TensorBoard: {type(net).__name__} cannot be traced ({reason[0]})")

@@ -12,7 +12,7 @@ from lightfit.lightning import pl
 from lightfit.lightning_modules import LightModel
 from lightfit.trust import is_known, packages_of, untrusted_names
 
-from ..cli.command import from_here, how_to_run
+from ..cli.command import format_command, shorten_path
 
 
 def report(
@@ -36,10 +36,10 @@ def report(
     checkpoint = trainer.checkpoint_callback
     if not isinstance(checkpoint, pl.callbacks.ModelCheckpoint) or not checkpoint.best_model_path:
         return
-    path = from_here(Path(checkpoint.best_model_path))
+    path = shorten_path(Path(checkpoint.best_model_path))
     print(f"checkpoint: {path}\n\nnext:")
     if trainer.logger is not None:
-        print(f"  tensorboard --logdir {from_here(Path(trainer.logger.save_dir or '.'))}")
+        print(f"  tensorboard --logdir {shorten_path(Path(trainer.logger.save_dir or '.'))}")
     named = {"model": dict(model.hparams), "data": dict(data.hparams)}
     if not isinstance(data, DataModule):
         print(
@@ -52,7 +52,7 @@ def report(
     custom = [*untrusted_names(named), f"{codec.__module__}.{codec.__qualname__}", *data.imported_names]
     trust = "".join(f" --trust {name}" for name in packages_of([name for name in custom if not is_known(name)]))
     for script, words in (("evaluate", ""), ("predict", f" {shlex.quote(example_input(data))}")):
-        print(f"  {how_to_run(script)} {shlex.quote(str(path))}{words}{trust}")
+        print(f"  {format_command(script)} {shlex.quote(str(path))}{words}{trust}")
 
 
 def best_epoch(trainer: pl.Trainer, history: pd.DataFrame) -> tuple[int, dict[str, float]]:
@@ -106,9 +106,9 @@ def describe_stop(
     if not last or not Path(last).is_file():
         return f"{stopped}; nothing was saved yet"
     if not command:  # one of a search or of a cross-validation, which train it again
-        return f"{stopped}; saved in {from_here(Path(last))}"
-    words = shlex.join([*_without_resuming(command), "--resume", str(from_here(Path(last).parents[1]))])
-    return f"{stopped}; saved in {from_here(Path(last))}. To resume:\n  {how_to_run('fit')} {words}"
+        return f"{stopped}; saved in {shorten_path(Path(last))}"
+    words = shlex.join([*_without_resuming(command), "--resume", str(shorten_path(Path(last).parents[1]))])
+    return f"{stopped}; saved in {shorten_path(Path(last))}. To resume:\n  {format_command('fit')} {words}"
 
 
 def _without_resuming(command: Sequence[str]) -> list[str]:

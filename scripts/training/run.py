@@ -14,15 +14,15 @@ from lightfit.datamodules import DataModule
 from lightfit.lightning import pl
 from lightfit.lightning_modules import LightModel
 
-from ..cli.devices import accelerator_and_devices, check_compiler
+from ..cli.devices import check_compiler, parse_gpus
 from ..cli.quiet import hush, say, speak
 from .lightning_cli import LightFitCLI, read_data
 from .net_views import log_graph, summarise
 from .options import NOTHING, Extras
 from .report import describe, report
-from .resume import other_batches
-from .run_folder import claimed
-from .signals import end_with_parent, in_words, is_child, terminable
+from .resume import describe_batch_change
+from .run_folder import claim_run_folder
+from .signals import end_on_sigterm, end_with_parent, explain_errors, is_child
 from .threads import set_threads
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def build(
     Args:
         task: name of the task, for the run folder.
         args: LightningCLI's.
-        gpus: as in `accelerator_and_devices`.
+        gpus: as in `parse_gpus`.
         quiet: print the result alone.
         init: what to do where the checkpoint to resume from is missing: strict, raise; auto, train from scratch.
         extras: what LightFit's own flags add.
@@ -92,7 +92,7 @@ def build(
         if (
             cli.checkpoint
             and batch_size
-            and (line := other_batches(cli.checkpoint, batch_size, cli.trainer.world_size))
+            and (line := describe_batch_change(cli.checkpoint, batch_size, cli.trainer.world_size))
         ):
             say(line)
     return cli
@@ -122,7 +122,7 @@ def take_example(data: pl.LightningDataModule) -> Tensor | None:
 def _placed(gpus: str, extras: Extras) -> list[str]:
     args = [f"--trainer.strategy={extras.strategy}"] if extras.strategy else []
     if gpus != "auto":
-        accelerator, devices = accelerator_and_devices(gpus, torch.cuda.device_count())
+        accelerator, devices = parse_gpus(gpus, torch.cuda.device_count())
         args += [f"--trainer.accelerator={accelerator}", f"--trainer.devices={devices}"]
     return args
 
@@ -138,7 +138,7 @@ def train(task: str, cli: LightFitCLI, *, watchers: Sequence[pl.Callback] = ()) 
     # What is there by now stays: Python then looks through what the run makes alone, and often enough for flat memory.
     gc.freeze()
     try:
-        with claimed(cli.trainer, new=not cli.config.ckpt_path):
+        with claim_run_folder(cli.trainer, new=not cli.config.ckpt_path):
             return _train(task, cli, watchers)
     finally:
         gc.unfreeze()
@@ -157,10 +157,10 @@ def _train(task: str, cli: LightFitCLI, watchers: Sequence[pl.Callback]) -> Run:
     if cli.extras.compile:
         model.net.compile()
     started = time.monotonic()
-    with in_words(cli):
+    with explain_errors(cli):
         trainer.fit(model, datamodule=data, ckpt_path=cli.config.ckpt_path, weights_only=True)
         seconds = time.monotonic() - started
-        with terminable():
+        with end_on_sigterm():
             evaluations = evaluate_best(trainer, model, data)
     if trainer.is_global_zero:
         from .card import write_card  # here, as with `evaluate_best`: what follows the training brings pictures

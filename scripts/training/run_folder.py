@@ -9,26 +9,26 @@ from filelock import FileLock, Timeout
 from lightfit.errors import UsageError
 from lightfit.lightning import pl
 
-LOCK = ".lock"  # held by the process that trains in the folder, and by none when that has ended, however it did
+LOCK = ".lock"  # locked by the process that trains in the folder; the system unlocks it when the process ends
 
 
-def run_of(checkpoint: Path) -> Path:
-    """The run folder of a checkpoint, or the folder of one that lies elsewhere."""
+def find_run(checkpoint: Path) -> Path:
+    """Return the run folder of a checkpoint; the parent folder if it does not lie in a run."""
     return checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint.parent
 
 
 def has_checkpoint(run: str | Path) -> bool:
-    """Whether there is one to go on with in a run's folder."""
+    """Return whether a run folder has a checkpoint to resume from."""
     return any(Path(run).glob("checkpoints/*.ckpt"))
 
 
-def newest_run(folder: Path) -> Path | None:
-    """The run of the highest number that has a checkpoint to go on with; None where there is none.
+def find_newest_run(folder: Path) -> Path | None:
+    """Return the run folder of the highest version that has a checkpoint; None if there is none.
 
-    By its number, not by the time of its files: clocks are set back.
+    By version, not by modification time: clocks may be set back.
 
     Args:
-        folder: the task's, with a folder `version_N` for each run.
+        folder: folder of the task, with a folder `version_N` for each run.
     """
     runs = [path.parents[1] for path in folder.glob("version_*/checkpoints/*.ckpt")]
     numbered = [run for run in runs if run.name.removeprefix("version_").isdecimal()]
@@ -36,17 +36,17 @@ def newest_run(folder: Path) -> Path | None:
 
 
 @contextmanager
-def claimed(trainer: pl.Trainer, *, new: bool) -> Iterator[None]:
-    """Makes the run folder, this process's own for a while, whoever else starts at the same moment.
+def claim_run_folder(trainer: pl.Trainer, *, new: bool) -> Iterator[None]:
+    """Create the run folder and lock it, safe against other processes that start at the same time.
 
-    Nothing in all processes but the first: another one would find the folder there and take the next number.
+    Does nothing on ranks above 0: they would find the folder in use and take the next version.
 
     Args:
-        trainer: whose logger says where.
-        new: another folder than any that is there.
+        trainer: its logger sets the path of the folder.
+        new: use a folder that does not exist yet.
 
     Raises:
-        UsageError: it cannot be made or written, or another process trains in it.
+        UsageError: the folder cannot be created or written, or another process trains in it.
     """
     if not trainer.is_global_zero:
         yield
@@ -57,13 +57,13 @@ def claimed(trainer: pl.Trainer, *, new: bool) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise UsageError(
-            f"another process is training in '{folder}': wait for its end, or leave out --resume and --ckpt_path to "
-            "begin a run of its own"
+            f"another process is training in '{folder}': wait until it ends, or leave out --resume and "
+            "--ckpt_path to start a new run"
         ) from None
     except OSError as error:
         raise UsageError(
-            f"the run folder '{trainer.log_dir}' cannot be written ({error.strerror}); "
-            "choose another place by --trainer.logger.save_dir"
+            f"the run folder '{trainer.log_dir}' cannot be written ({error.strerror}): "
+            "choose another folder by --trainer.logger.save_dir"
         ) from error
     try:
         yield

@@ -1,4 +1,4 @@
-"""How a training ends that is stopped, in the user's words; and the processes that the trainer has begun."""
+"""Signals and errors that end a training, and the child processes of the trainer."""
 
 import os
 import signal
@@ -14,32 +14,32 @@ from lightfit.lightning import part, pl
 from .lightning_cli import LightFitCLI
 from .report import describe_stop
 
-LOOKED_S = 1.0
+POLL_S = 1.0
 
 
 def is_child(trainer: pl.Trainer) -> bool:
-    """Whether this is a process that another one of the run has begun, by the same command."""
-    environment = trainer._accelerator_connector.cluster_environment  # others, as SLURM's, have begun them all
+    """Return whether Lightning launched this process from the process of local rank 0."""
+    environment = trainer._accelerator_connector.cluster_environment  # others, such as SLURM, launch all of them
     return isinstance(environment, part("plugins.environments").LightningEnvironment) and trainer.local_rank > 0
 
 
 def end_with_parent() -> None:
-    """Ends this process when the one that began it has ended, however: it would wait for it for ever."""
+    """Exit this process when its parent has ended for any reason; it would wait for it forever."""
     parent = os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:
-            time.sleep(LOOKED_S)
+            time.sleep(POLL_S)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager
-def terminable() -> Iterator[None]:
-    """Lets SIGTERM end what is done in it, as Ctrl-C does: Lightning takes note of it and goes on.
+def end_on_sigterm() -> Iterator[None]:
+    """End the block on SIGTERM, as on Ctrl-C; Lightning would only note the signal and continue.
 
-    Not before the training: who waits for other machines there can be ended only by what the system does itself.
+    Not to be used before the training: a process that waits for other machines ends by the default handler only.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -51,32 +51,32 @@ def terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, former)
 
 
-def _end(number: int, frame: Any) -> None:
-    raise Interrupted(number)
+def _end(signal_number: int, frame: Any) -> None:
+    raise Interrupted(signal_number)
 
 
 @contextmanager
-def in_words(cli: LightFitCLI) -> Iterator[None]:
-    """Errors that say what to do; of a signal that ends the run, the command that goes on.
+def explain_errors(cli: LightFitCLI) -> Iterator[None]:
+    """Turn errors of the training into ones that say what to do, and signals into the command that resumes the run.
 
     Raises:
-        UsageError: the trainer is set up in a way that does not go together.
-        Interrupted: a signal came.
-        OutOfMemoryError: memory did not suffice for a batch.
+        UsageError: settings of the trainer contradict each other.
+        Interrupted: a signal was received.
+        OutOfMemoryError: a batch did not fit in memory.
     """
     trainer = cli.trainer
-    keeper = trainer.checkpoint_callback  # the evaluation after the training has callbacks of its own
+    checkpoint = trainer.checkpoint_callback  # read here: the evaluation replaces the callbacks
     try:
         yield
     except part("utilities.exceptions").MisconfigurationException as error:
         raise UsageError(str(error)) from error
     except TrainingStopped as stopped:
-        # One of Lightning's own processes leaves the word to the first, which takes any other code for a failure.
-        told = describe_stop(trainer, keeper, cli.command, stopped.number)
-        raise Interrupted(0 if is_child(trainer) else stopped.number, told) from None
-    except SystemExit as end:  # Lightning's answer to a signal that comes before or after the training
-        number = end.__context__.number if isinstance(end.__context__, Interrupted) else signal.SIGINT
-        raise Interrupted(number, describe_stop(trainer, keeper, cli.command, number)) from None
+        # A child process of Lightning ends with 0 and rank 0 prints: rank 0 takes any other code for a failure.
+        text = describe_stop(trainer, checkpoint, cli.command, stopped.number)
+        raise Interrupted(0 if is_child(trainer) else stopped.number, text) from None
+    except SystemExit as end:  # raised by Lightning on a signal before or after the training
+        signal_number = end.__context__.number if isinstance(end.__context__, Interrupted) else signal.SIGINT
+        raise Interrupted(signal_number, describe_stop(trainer, checkpoint, cli.command, signal_number)) from None
     except (RuntimeError, MemoryError) as error:
         if isinstance(error, MemoryError) or part("utilities.memory").is_oom_error(error):
             raise OutOfMemoryError(cli.datamodule.batch_size) from error

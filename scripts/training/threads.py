@@ -1,4 +1,4 @@
-"""How many threads a run computes with."""
+"""The number of CPU threads of a run."""
 
 import copy
 import os
@@ -7,47 +7,47 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-# Below this many floating-point operations a step (forward), more threads gain little on a machine that is idle, and
-# cost many times that beside anything else that runs: benchmarks/threads.py.
+# Below this many floating-point operations per step (forward), more threads gain little on an idle machine, and
+# cost many times that on a busy one: benchmarks/threads.py.
 SMALL_FLOPS = 5e8
-DEFAULT = torch.get_num_threads()  # torch's own, before a run of this process set another: a search has many
+DEFAULT = torch.get_num_threads()  # torch's default, read before the first run in this process changes it
 
 
 def set_threads(net: nn.Module, x: Tensor | None, *, batch_size: int, asked: int | None, device_type: str) -> str:
-    """Sets the number of threads and says so in a line.
+    """Set the number of threads and return a line that describes it.
 
     Args:
-        net: the net that is to be trained.
-        x: some samples of a batch.
+        net: the net to be trained.
+        x: some samples of a batch; None if unknown.
         batch_size: number of samples in a batch.
-        asked: the number that the user asked for; None chooses: one for a small net on a processor, else torch's own
-            number, which OMP_NUM_THREADS sets.
+        asked: number of threads given by the user; None chooses: 1 for a small net on a CPU, otherwise torch's
+            default, which OMP_NUM_THREADS sets.
         device_type: where the net runs, such as `cpu`.
     """
     if asked is not None:
         torch.set_num_threads(asked)
-        return _in_words("as --threads says")
+        return _describe_threads("set by --threads")
     if "OMP_NUM_THREADS" in os.environ:
-        return _in_words("as OMP_NUM_THREADS says")
+        return _describe_threads("set by OMP_NUM_THREADS")
     if device_type != "cpu":
-        return _in_words("the net runs elsewhere")
+        return _describe_threads(f"the net runs on {device_type}")
     if x is None:
-        return _in_words("the size of a step is not known; --threads sets another number")
+        return _describe_threads("the cost of a step is unknown; --threads changes it")
     flops = count_flops(net, x) * batch_size / len(x)
     small = flops < SMALL_FLOPS
     torch.set_num_threads(1 if small else DEFAULT)
-    size = f"{'small' if small else 'large'} net, {flops / 1e9:.2g} GFLOP a step"
-    return _in_words(f"a {size}; --threads sets another number")
+    size = f"{'small' if small else 'large'} net, {flops / 1e9:.2g} GFLOP per step"
+    return _describe_threads(f"{size}; --threads changes it")
 
 
 def count_flops(net: nn.Module, x: Tensor) -> int:
-    """Floating-point operations of matrix products and convolutions in a forward pass of a copy of the net."""
+    """Count the floating-point operations of matrix products and convolutions in a forward pass of a copy."""
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad(), torch.random.fork_rng(devices=[]):
         copy.deepcopy(net).eval()(x)
     return counter.get_total_flops()
 
 
-def _in_words(reason: str) -> str:
-    number = torch.get_num_threads()
-    return f"{number} thread{'s' if number > 1 else ''} ({reason})"
+def _describe_threads(reason: str) -> str:
+    count = torch.get_num_threads()
+    return f"{count} thread{'s' if count > 1 else ''} ({reason})"

@@ -1,1 +1,1 @@
-"""Search for good values."""
+"""Search for good hyperparameters."""

@@ -1,4 +1,4 @@
-"""Looking for a learning rate and a batch size."""
+"""Finders of a learning rate and of a batch size."""
 
 import contextlib
 import gc
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lightfit.errors import OutOfMemoryError, UsageError
 from lightfit.lightning import part
-from lightfit.scripts.cli.command import from_here
+from lightfit.scripts.cli.command import shorten_path
 
 from ..cli.quiet import say
 from ..training.lightning_cli import LightFitCLI
@@ -25,18 +25,18 @@ from ..training.run_folder import has_checkpoint
 if TYPE_CHECKING:
     from lightfit.callbacks.pictures.plots import Plot
 
-SMOOTHING = 0.98  # of the losses, by Lightning's finder
-SKIPPED = 10  # steps at the beginning, which say little
-MOST_SAMPLES = 8192  # of a batch that is tried
+SMOOTHING = 0.98  # of the losses, by Lightning's learning rate finder
+SKIPPED = 10  # first steps, which are too noisy
+MOST_SAMPLES = 8192  # largest batch size tried
 
 
 def find_lr(cli: LightFitCLI) -> None:
-    """Lets the rate rise over 100 steps, and says at which one the loss falls fastest; draws the curve.
+    """Raise the learning rate over 100 steps, print the one at which the loss falls fastest, and plot the curve.
 
     Source: Smith 2017, "Cyclical Learning Rates for Training Neural Networks", section 3.3.
 
     Raises:
-        UsageError: the loss does not fall anywhere.
+        UsageError: the loss does not fall at any learning rate.
     """
     from lightfit.callbacks.pictures.plots import run_folder, write_csv, write_png  # here, as it brings matplotlib
 
@@ -46,43 +46,47 @@ def find_lr(cli: LightFitCLI) -> None:
     if not cli.trainer.is_global_zero or found is None:
         return
     table = pd.DataFrame(found.results)
-    table["loss"] = debiased(table["loss"].to_numpy())
-    rate = steepest(table["lr"].to_numpy(), table["loss"].to_numpy())
+    table["loss"] = remove_bias(table["loss"].to_numpy())
+    rate = find_steepest(table["lr"].to_numpy(), table["loss"].to_numpy())
     write_csv(table, folder / "lr_find.csv")
     write_png(plot_lr(table, rate).pixels(), folder / "lr_find.png")
     if rate is None:
         raise UsageError(
-            f"no learning rate was found: the loss falls nowhere over these steps, see '{folder / 'lr_find.png'}'; "
-            "with a smaller --data.batch_size there are more of them"
+            f"no learning rate was found: the loss does not fall over these steps, see '{folder / 'lr_find.png'}'; "
+            "use a smaller --data.batch_size to have more steps"
         )
-    _say(f"the loss falls fastest at a learning rate of {rate:.2g}", f"--model.lr {rate:.2g}", folder / "lr_find.png")
+    _print_result(
+        f"the loss falls fastest at a learning rate of {rate:.2g}", f"--model.lr {rate:.2g}", folder / "lr_find.png"
+    )
 
 
-def debiased(smoothed: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The means of Lightning's finder with the weight that they should have: it counts one step too many, so that the
-    curve would begin at half of the loss."""
+def remove_bias(smoothed: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Correct the bias of the smoothed losses of Lightning's finder.
+
+    Lightning counts one step too many, so its curve starts at half of the loss.
+    """
     steps = np.arange(1, len(smoothed) + 1)
     return smoothed * (1 - SMOOTHING ** (steps + 1)) / (1 - SMOOTHING**steps)
 
 
-def steepest(rates: NDArray[np.float64], losses: NDArray[np.float64]) -> float | None:
-    """The rate at which the loss falls fastest by the logarithm of the rate; None where it falls nowhere.
+def find_steepest(rates: NDArray[np.float64], losses: NDArray[np.float64]) -> float | None:
+    """Return the learning rate at which the loss falls fastest over the log of the rate; None if it never falls.
 
-    Lightning's own suggestion takes the slope by the rate itself, which is steep where rates are tiny.
+    Lightning's suggestion uses the slope over the rate itself, which is steep for tiny rates.
     """
     if len(rates) < SKIPPED + 3:
         return None
     slopes = np.gradient(losses, np.log(rates))[SKIPPED:]
-    place = int(np.nanargmin(slopes)) if np.isfinite(slopes).any() else 0
-    return float(rates[SKIPPED + place]) if slopes[place] < 0 else None
+    index = int(np.nanargmin(slopes)) if np.isfinite(slopes).any() else 0
+    return float(rates[SKIPPED + index]) if slopes[index] < 0 else None
 
 
 def plot_lr(table: pd.DataFrame, rate: float | None) -> "Plot":
-    """The loss by the learning rate, with the suggested one marked.
+    """Plot the loss over the learning rate, with the suggested rate marked.
 
     Args:
         table: columns `lr` and `loss`.
-        rate: the suggestion; None if there is none.
+        rate: the suggested learning rate; None if there is none.
     """
     from lightfit.callbacks.pictures.plots import Plot
 
@@ -101,7 +105,7 @@ def plot_lr(table: pd.DataFrame, rate: float | None) -> "Plot":
 
 
 def find_batch_size(cli: LightFitCLI) -> None:
-    """Doubles the batch till memory is short, the data is used up or 8,192 are reached, and says the largest one."""
+    """Double the batch size until memory runs out, the data is used up or 8,192 is reached; print the largest one."""
     with contextlib.redirect_stdout(io.StringIO()):
         size = (
             part("tuner")
@@ -110,37 +114,37 @@ def find_batch_size(cli: LightFitCLI) -> None:
         )
     if cli.trainer.is_global_zero and size is not None:
         most = min(size, len(cli.datamodule.train_data))
-        _say(f"batches of up to {most} samples fit", f"--data.batch_size {most}")
+        _print_result(f"batches of up to {most} samples fit", f"--data.batch_size {most}")
 
 
-def _say(result: str, flag: str, picture: Path | None = None) -> None:
-    seen = f", see {from_here(picture)}" if picture else ""
-    print(f"{result}{seen}; the same command with {flag} trains with it")
+def _print_result(result: str, flag: str, picture: Path | None = None) -> None:
+    link = f", see {shorten_path(picture)}" if picture else ""
+    print(f"{result}{link}; to train with it, add {flag} to the same command")
 
 
-def without_auto(args: list[str]) -> list[str] | None:
-    """The arguments but for `--data.batch_size auto`; None where that is not among them."""
-    for place, word in enumerate(args):
+def drop_auto(args: list[str]) -> list[str] | None:
+    """Return the arguments without `--data.batch_size auto`; None if it is not among them."""
+    for index, word in enumerate(args):
         if word == "--data.batch_size=auto":
-            return args[:place] + args[place + 1 :]
-        if word == "--data.batch_size" and args[place + 1 : place + 2] == ["auto"]:
-            return args[:place] + args[place + 2 :]
+            return args[:index] + args[index + 1 :]
+        if word == "--data.batch_size" and args[index + 1 : index + 2] == ["auto"]:
+            return args[:index] + args[index + 2 :]
     return None
 
 
 def train_halving(
     task: str, args: list[str], extras: Extras, build: Callable[[list[str], Extras], LightFitCLI]
 ) -> None:
-    """Trains; where memory does not suffice, with batches of half the size, from the last checkpoint if there is one.
+    """Train; when memory runs out, halve the batch size and resume from the last checkpoint, if there is one.
 
     Args:
         task: name of the task.
-        args: LightningCLI's, whose batch size is the first that is tried.
-        extras: what flags of one's own add.
-        build: the run of arguments and extras.
+        args: arguments of LightningCLI; their batch size is the first one tried.
+        extras: what LightFit's own flags add.
+        build: returns the run of arguments and extras.
 
     Raises:
-        OutOfMemoryError: it does not suffice for one sample, or there are several processes: others are within a step.
+        OutOfMemoryError: one sample does not fit, or the world size is above 1: other ranks are within a step.
     """
     while True:
         cli = build(args, extras)
@@ -155,6 +159,6 @@ def train_halving(
         del cli
         gc.collect()
         torch.cuda.empty_cache()
-        say(f"out of memory with batches of {2 * size}: trying {size}")
+        say(f"out of memory with a batch size of {2 * size}: trying {size}")
         args = [*args, "--data.batch_size", str(size)]
         extras = extras._replace(resume=run if has_checkpoint(run) else None)

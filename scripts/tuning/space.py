@@ -1,4 +1,4 @@
-"""What a preset says is to be tried: the section `tune`."""
+"""The search space: the section `tune` of a preset."""
 
 import math
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ EXAMPLE = "tune:\n  model.lr: {low: 0.001, high: 0.1, log: true}\n  data.batch_s
 
 
 class Range(NamedTuple):
-    """Numbers from `low` to `high`, both included; whole ones if both are."""
+    """Numbers from `low` to `high`, both included; integers if both are integers."""
 
     low: float
     high: float
@@ -21,7 +21,7 @@ class Range(NamedTuple):
 
     @property
     def whole(self) -> bool:
-        """Whether it is of whole numbers."""
+        """Return whether it is a range of integers."""
         return isinstance(self.low, int) and isinstance(self.high, int)
 
 
@@ -29,22 +29,22 @@ Space = dict[str, Range | list[Any]]
 
 
 def read_space(preset: Path) -> Space:
-    """By key, as on the command line, the range or the values to try.
+    """Read the ranges and values to try from a preset, by key as on the command line.
 
     Raises:
-        UsageError: the preset has no such section, or a line of it is not understood.
+        UsageError: the preset has no such section, or an entry of it is invalid.
     """
     try:
-        held = yaml.safe_load(preset.read_text(encoding="utf-8"))
+        preset_dict = yaml.safe_load(preset.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"'{preset}' is no YAML: {' '.join(str(error).split())}") from error
-    section = held.get("tune") if isinstance(held, dict) else None
+        raise UsageError(f"'{preset}' is not valid YAML: {' '.join(str(error).split())}") from error
+    section = preset_dict.get("tune") if isinstance(preset_dict, dict) else None
     if not isinstance(section, dict) or not section:
-        raise UsageError(f"'{preset}' does not say what to try: give it a section such as\n{EXAMPLE}")
-    return {str(key): _tried(str(key), value) for key, value in section.items()}
+        raise UsageError(f"'{preset}' has no section tune, which lists what to try: add one such as\n{EXAMPLE}")
+    return {str(key): _parse_values(str(key), value) for key, value in section.items()}
 
 
-def _tried(key: str, value: Any) -> Range | list[Any]:
+def _parse_values(key: str, value: Any) -> Range | list[Any]:
     if isinstance(value, list) and len(value) > 1:
         return value
     if isinstance(value, dict) and {"low", "high"} <= set(value) <= {"low", "high", "log"}:
@@ -59,39 +59,39 @@ def _tried(key: str, value: Any) -> Range | list[Any]:
 
 
 def set_key(config: dict[str, Any], key: str, value: Any) -> None:
-    """Sets a dotted key, as on the command line, in a preset: below a class, in its `init_args`.
+    """Set a dotted key, as on the command line, in a preset; for a class, in its `init_args`.
 
     Args:
-        config: the preset, which is changed.
+        config: the preset, modified in place.
         key: such as `model.net.dropout`.
         value: plain data.
     """
     *path, last = key.replace(".init_args", "").split(".")
     place = config
     for name in path:
-        place = _arguments(place)
+        place = _get_arguments(place)
         if not isinstance(place.get(name), dict):
-            # A class by its name alone, or nothing yet.
+            # A class given by its name only, or nothing yet.
             place[name] = {"class_path": place[name]} if isinstance(place.get(name), str) else {}
         place = place[name]
-    _arguments(place)[last] = value
+    _get_arguments(place)[last] = value
 
 
-def _arguments(place: dict[str, Any]) -> dict[str, Any]:
+def _get_arguments(place: dict[str, Any]) -> dict[str, Any]:
     return place.setdefault("init_args", {}) if "class_path" in place else place
 
 
-def pairs(args: list[str]) -> Mapping[str, Any]:
-    """The keys and values of arguments `--key value` and `--key=value`.
+def parse_pairs(args: list[str]) -> Mapping[str, Any]:
+    """Parse arguments `--key value` and `--key=value` into a dict.
 
     Raises:
-        UsageError: one is none of these.
+        UsageError: an argument has another form.
     """
     found: dict[str, Any] = {}
     words = iter(args)
     for word in words:
         key, equals, value = word.partition("=")
         if not key.startswith("--"):
-            raise UsageError(f"'{word}' is not understood: expected --key value, as fit.py takes them")
+            raise UsageError(f"'{word}' is not understood: expected --key value, as for fit.py")
         found[key.removeprefix("--")] = yaml.safe_load(value if equals else next(words, "null"))
     return found

@@ -1,4 +1,4 @@
-"""One trial of a search: a run with values that were chosen for it."""
+"""One trial of a search: a run with the values chosen for it."""
 
 import contextlib
 import io
@@ -13,96 +13,100 @@ from lightfit.errors import UsageError
 from lightfit.files import whole_file
 from lightfit.lightning import pl
 
-from ..cli.command import how_to_run
+from ..cli.command import format_command
 from ..training.run import build, train
-from .space import pairs, set_key
+from .space import parse_pairs, set_key
 
 
 class Search(NamedTuple):
-    """What all trials of a search have in common."""
+    """Settings that all trials of a search share."""
 
     task: str
     preset: Path
     args: tuple[str, ...]  # of fit.py, the same for all trials
     gpus: str
-    folder: Path  # where the study, its runs and the best preset are
+    folder: Path  # of the study, its runs and the best preset
 
 
-Report = Callable[[float, int, str], None]  # gets the metric, the epoch, and whether its mode is min or max
+Report = Callable[[float, int, str], None]  # receives the metric, the epoch and the mode, min or max
 
 
 class Score(NamedTuple):
-    """What a trial gave: its best value of the metric, the metric's name, and whether less or more is better."""
+    """Result of a trial: best value of the metric, name of the metric, and its mode, min or max."""
 
     value: float
     monitor: str
     mode: str
 
 
-def minimised(value: float, mode: str) -> float:
-    """Return what a search that minimises is told of a metric: its negative where more is better.
+def negate_if_max(value: float, mode: str) -> float:
+    """Return a metric as an objective to minimise: negated if its mode is max.
 
     Args:
-        value: of the metric.
-        mode: min or max, as the trial's checkpoint has it.
+        value: value of the metric.
+        mode: min or max, the mode of the trial's checkpoint callback.
     """
     return -value if mode == "max" else value
 
 
-def run_trial(search: Search, number: int, values: Mapping[str, Any], report: Report | None = None) -> Score:
-    """Trains with the values and returns the best score.
+def run_trial(search: Search, index: int, values: Mapping[str, Any], report: Report | None = None) -> Score:
+    """Train with the values and return the best score.
 
     Args:
-        search: what all trials have in common.
-        number: number of the trial, for the name of its folder.
-        values: by key, as on the command line.
-        report: gets the metric, the epoch and the metric's mode after each validation, and may end the trial by an
-            exception. The mode is the trial's own, since a preset or an argument may set it.
+        search: settings that all trials share.
+        index: index of the trial, for the name of its folder.
+        values: values by key, as on the command line.
+        report: receives the metric, the epoch and the mode after each validation, and may stop the trial by raising.
+            The mode is that of the trial, since a preset or an argument may set it.
 
     Raises:
-        UsageError: the run keeps no checkpoint, so that there is no metric to judge by.
+        UsageError: the run saves no checkpoint by a metric, so trials cannot be compared.
     """
     chosen = [
         f"--{key}={yaml.safe_dump(value, default_flow_style=True).splitlines()[0]}" for key, value in values.items()
     ]
-    place = [f"--trainer.logger.version=trial_{number:03d}", f"--trainer.logger.save_dir={search.folder.parent}"]
+    place = [f"--trainer.logger.version=trial_{index:03d}", f"--trainer.logger.save_dir={search.folder.parent}"]
     with contextlib.redirect_stdout(io.StringIO()):
         args = ["--config", str(search.preset), *search.args, *chosen, *place]
         cli = build(search.folder.name, args, gpus=search.gpus, quiet=True)
-        kept = cli.trainer.checkpoint_callback
-        if not isinstance(kept, pl.callbacks.ModelCheckpoint) or kept.monitor is None:
-            raise UsageError("a search needs a metric to judge by: leave --checkpoint.monitor as it is")
-        train(search.folder.name, cli, watchers=[_watcher(kept.monitor, kept.mode, report)] if report else [])
-    if kept.best_model_score is None:
-        raise UsageError(f"the trial kept no checkpoint by {kept.monitor}: is there a validation part?")
-    return Score(float(kept.best_model_score), kept.monitor, kept.mode)
+        checkpoint = cli.trainer.checkpoint_callback
+        if not isinstance(checkpoint, pl.callbacks.ModelCheckpoint) or checkpoint.monitor is None:
+            raise UsageError("a search needs a metric to compare trials by: do not set --checkpoint.monitor to null")
+        train(
+            search.folder.name,
+            cli,
+            watchers=[_make_watcher(checkpoint.monitor, checkpoint.mode, report)] if report else [],
+        )
+    if checkpoint.best_model_score is None:
+        raise UsageError(f"the trial saved no checkpoint by {checkpoint.monitor}: expected data with a val split")
+    return Score(float(checkpoint.best_model_score), checkpoint.monitor, checkpoint.mode)
 
 
-def _watcher(monitor: str, mode: str, report: Report) -> ReportMetric:
+def _make_watcher(monitor: str, mode: str, report: Report) -> ReportMetric:
     return ReportMetric(monitor, report=lambda value, epoch: report(value, epoch, mode))
 
 
 def write_best(search: Search, values: Mapping[str, Any], score: Score, *, trials: int) -> Path:
-    """The preset of the best trial, which `fit.py --task` runs as it is: the search's with its values.
+    """Write the preset of the search with the best values, which `fit.py --task` runs unchanged; return its path.
 
     Args:
-        search: what all trials have in common.
-        values: those of the best trial.
-        score: its score.
+        search: settings that all trials share.
+        values: values of the best trial.
+        score: score of the best trial.
         trials: number of trials that ended.
     """
     config = yaml.safe_load(search.preset.read_text(encoding="utf-8"))
     config.pop("tune", None)
-    for key, value in {**pairs(list(search.args)), **values}.items():
+    for key, value in {**parse_pairs(list(search.args)), **values}.items():
         set_key(config, key, value)
     path = search.folder / "best.yaml"
     header = [
         f"# What: {search.task}, with the best values of {trials} trials.",
-        f"# Source: that of '{search.preset}'.",
-        f"# Command: {how_to_run('fit')} --task {path}",
-        f"# Result: {score.monitor} {score.value:.4f} in the search, which chose by it: on new data expect less.",
-        "# Cost: that of one trial.",
+        f"# Source: as in '{search.preset}'.",
+        f"# Command: {format_command('fit')} --task {path}",
+        f"# Result: {score.monitor} {score.value:.4f} in the search, which selected by it: expect worse on new data.",
+        "# Cost: one trial.",
     ]
-    with whole_file(path) as part:
-        part.write_text("\n".join(header) + "\n" + yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    with whole_file(path) as temporary:
+        temporary.write_text("\n".join(header) + "\n" + yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
     return path

@@ -73,7 +73,7 @@ def test_a_damaged_last_one_is_replaced_by_the_one_before(damage: str, fit: Fit,
         (folder / "last.ckpt").write_bytes(whole[:middle] + bytes([whole[middle] ^ 4]) + whole[middle + 1 :])
     code, out, err = fit(*line, 4, "--resume", "auto")
     assert (code, err) == (0, "")
-    assert "going on from 'runs/text/version_1/checkpoints/previous.ckpt' in its place" in out
+    assert "resuming from 'runs/text/version_1/checkpoints/previous.ckpt' instead" in out
     histories = [Path(f"runs/text/version_{version}/history.csv").read_bytes() for version in (0, 1)]
     assert histories[0] == histories[1]
 
@@ -82,9 +82,9 @@ def test_resume_auto_begins_a_run_where_there_is_none(fit: Fit, reviews: Path) -
     line = ("--task", "text", "--data.source", reviews, *SMALL[:-1], "--resume", "auto", "--trainer.max_epochs")
     code, out, _ = fit(*line, 1)
     assert code == 0
-    assert "no run to go on with: a new one begins" in out
+    assert "no run to resume: a new one starts" in out
     code, out, _ = fit(*line, 2)
-    assert "going on from epoch 1, step 1, of 'runs/text/version_0/checkpoints/last.ckpt'" in out
+    assert "resuming from epoch 1, step 1, of 'runs/text/version_0/checkpoints/last.ckpt'" in out
     assert [path.name for path in Path("runs/text").iterdir()] == ["version_0"]
 
 
@@ -93,14 +93,14 @@ def test_resume_with_another_batch_size_is_said(fit: Fit, reviews: Path) -> None
     fit(*line, "--trainer.max_epochs", 1, "--data.batch_size", 16)
     code, out, _ = fit(*line, "--trainer.max_epochs", 2, "--data.batch_size", 8, "--resume", "runs/text/version_0")
     assert code == 0
-    assert "a step has 8 samples now (1 x 8), and had 16 before" in out
+    assert "the global batch size is now 8 (1 x 8), and was 16 before" in out
 
 
 @pytest.mark.parametrize(
     ("args", "problem"),
     [
-        (("--resume", "runs/nowhere"), "'runs/nowhere' is no run to go on with: expected --resume auto"),
-        (("--resume", "auto", "--folds", "3"), "--resume goes on with a run"),
+        (("--resume", "runs/nowhere"), "'runs/nowhere' has no checkpoint to resume from: expected --resume auto"),
+        (("--resume", "auto", "--folds", "3"), "--resume continues a run"),
         (("--resume", "auto", "--ckpt_path", "a.ckpt"), "--resume and --ckpt_path"),
         (("--checkpoint_every", "5x"), "in time, as 30s, 5m or 1h; received 5x"),
         (("--checkpoint_every", "0"), "received 0"),

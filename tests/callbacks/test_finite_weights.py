@@ -188,13 +188,13 @@ def test_no_run_goes_on_from_weights_that_are_not_finite(value: float, fit: Fit,
     code, out, err = fit(*line, "--trainer.max_epochs", 3, "--resume", "auto")
     assert (code, err) == (0, "")
     assert f"'{last}' holds weights that are NaN or infinite ('net.bias' first)" in out
-    assert f"going on from '{previous}' in its place" in out
+    assert f"resuming from '{previous}' instead" in out
     previous.write_bytes(before)
     poison(previous, value)
     poison(last, value)
     code, out, err = fit(*line, "--trainer.max_epochs", 4, "--ckpt_path", last)
     assert code == 0
-    assert "going on from 'runs/text/version_0/checkpoints/best-" in out
+    assert "resuming from 'runs/text/version_0/checkpoints/best-" in out
     for path in folder.glob("*.ckpt"):
         poison(path, value)
         code, _, err = fit(*line, "--trainer.max_epochs", 4, "--ckpt_path", path)

@@ -1,4 +1,4 @@
-"""`--gpus` speaks Lightning 1.x."""
+"""`--gpus` has the syntax of Lightning 1.x."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lightfit.errors import UsageError
-from lightfit.scripts.cli.devices import accelerator_and_devices, has_bfloat16
+from lightfit.scripts.cli.devices import has_bfloat16, parse_gpus
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from lightfit.scripts.cli.devices import accelerator_and_devices, has_bfloat16
     ],
 )
 def test_values(gpus: str, expected: tuple[str, Any]) -> None:
-    assert accelerator_and_devices(gpus, 4) == expected
+    assert parse_gpus(gpus, 4) == expected
 
 
 @pytest.mark.parametrize(
@@ -38,9 +38,9 @@ def test_values(gpus: str, expected: tuple[str, Any]) -> None:
         ("[0", 2, "not understood"),
     ],
 )
-def test_what_cannot_be_had(gpus: str, num_visible: int, problem: str) -> None:
+def test_unavailable_devices(gpus: str, num_visible: int, problem: str) -> None:
     with pytest.raises(UsageError, match=problem):
-        accelerator_and_devices(gpus, num_visible)
+        parse_gpus(gpus, num_visible)
 
 
 @pytest.mark.parametrize(

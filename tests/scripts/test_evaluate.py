@@ -1,4 +1,4 @@
-"""The command evaluate.py, from a checkpoint alone, in all three domains."""
+"""The command evaluate.py, from a checkpoint only, in all three domains."""
 
 import json
 import re
@@ -33,10 +33,10 @@ def test_own_data(task: str, headline: str, trained: Callable[[str], str], capsy
     folder = Path(f"runs/{task}/version_0/evaluation")
     found = scores(folder / "evaluation.json")
     history = pd.read_csv(folder.parent / "history.csv").iloc[-1]
-    # The loss of intervals is another once they are calibrated.
+    # Calibration changes the loss of intervals.
     for name in (headline, "loss") if task != "series" else (headline,):
         assert found[name] == pytest.approx(history[f"val_{name}"], rel=1e-4), name
-    interval = "95 % interval" if task != "series" else "too few samples for"  # a window alone
+    interval = "95 % interval" if task != "series" else "too few samples for"  # a single window
     assert re.search(rf"{headline} \d\.\d+ \({interval}", out)
     written = json.loads((folder / "evaluation.json").read_text())
     row = next(row for row in written["metrics"] if row["metric"] == headline)
@@ -46,7 +46,7 @@ def test_own_data(task: str, headline: str, trained: Callable[[str], str], capsy
     assert "http" not in page
     code, _, err = run(capsys, checkpoint)
     assert code == 2
-    assert "evaluation.json' exists already: choose another name, or replace it with --overwrite" in err
+    assert "evaluation.json' already exists: choose another name, or replace it with --overwrite" in err
     assert run(capsys, checkpoint, "--overwrite")[0] == 0
 
 
@@ -76,8 +76,8 @@ def test_classes_called_true_and_false(fit: Callable[..., Any], capsys: pytest.C
 
 def test_other_images_with_splits(trained: Callable[[str], str], capsys: pytest.CaptureFixture[str]) -> None:
     checkpoint = trained("images")
-    for part, num in (("train", 4), ("test", 6)):
-        make_images(Path("new") / part, per_class=num, first=100)
+    for split, num in (("train", 4), ("test", 6)):
+        make_images(Path("new") / split, per_class=num, first=100)
     code, out, _ = run(capsys, checkpoint, "--data.root", "new", "-o", "out")
     assert (code, scores("out/evaluation.json")["num_samples"]) == (0, 12)
     assert "test of new, 12 samples" in out

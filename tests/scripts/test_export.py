@@ -41,7 +41,7 @@ def test_formats(task: str, file_format: str, trained: Trained, capsys: pytest.C
     assert not list(path.parent.glob(".*.part.*"))
     assert metadata(path)["domain"] == task
     assert main([checkpoint, "--format", file_format]) == 2
-    assert "exists already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
     assert main([checkpoint, "--format", file_format, "--overwrite"]) == 0
 
 
@@ -79,7 +79,7 @@ def test_examples_agree_with_predict(task: str, trained: Trained) -> None:
 
 
 @pytest.mark.parametrize("task", ["text", "images", "series"])
-def test_examples_are_short_and_need_none_of_this(task: str) -> None:
+def test_examples_are_short_and_do_not_import_lightfit(task: str) -> None:
     source = (SCRIPTS / "examples" / f"onnx_{task}.py").read_text()
     assert len([line for line in source.splitlines() if line.strip()]) <= 36
     names = {
@@ -91,8 +91,10 @@ def test_examples_are_short_and_need_none_of_this(task: str) -> None:
 
 
 @pytest.mark.slow
-def test_series_with_all_there_is(fit: Callable[..., tuple[int, str, str]], capsys: pytest.CaptureFixture[str]) -> None:
-    """Differences, columns of the past and known ones, as the example has to undo and to find them."""
+def test_series_with_all_kinds_of_columns(
+    fit: Callable[..., tuple[int, str, str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Use differencing, past columns and known columns, which the example must handle."""
     table = make_series(260).assign(hour=lambda t: t["date"].dt.hour)
     table.head(240).to_csv("train.csv", index=False)
     table.loc[240:, ["load", "wind"]] = float("nan")
@@ -127,14 +129,14 @@ def test_without_the_data(trained: Trained, capsys: pytest.CaptureFixture[str]) 
 
 
 class Branching(nn.Module):
-    """Does what the values say, which no graph can hold."""
+    """Branches on values, which no graph can express."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x if float(x.sum().item()) > 0 else -x
 
 
 class Eigen(nn.Module):
-    """Exports, but there is no such operation in ONNX."""
+    """Can be exported, but not to ONNX, which lacks the operation."""
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.linalg.eigvals(x @ x.mT).real

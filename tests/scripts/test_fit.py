@@ -1,4 +1,4 @@
-"""The command fit.py: what it leaves, what it says, and what it does with what is typed wrong."""
+"""The command fit.py: its files, its output, and its errors."""
 
 import json
 import re
@@ -18,7 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from lightfit.callbacks import HistoryFiles
 from lightfit.checkpoint import read_checkpoint
 from lightfit.lightning_modules import LightModel
-from lightfit.scripts.cli.presets import TASKS, task_names
+from lightfit.scripts.cli.presets import TASKS, find_task_names
 from lightfit.scripts.fit import main
 
 ROOT = TASKS.parent
@@ -72,7 +72,7 @@ def test_the_same_again_from_the_runs_own_config(fit: Fit, reviews: Path) -> Non
     assert val_loss(2) != val_loss(0)
 
 
-def test_resume_goes_on_in_the_runs_folder(fit: Fit, reviews: Path) -> None:
+def test_a_resumed_run_continues_in_its_folder(fit: Fit, reviews: Path) -> None:
     line = ["--task", "text", "--data.source", reviews, *SMALL]
     fit(*line, "--trainer.max_epochs", 4)
     fit(*line, "--trainer.max_epochs", 2)
@@ -81,7 +81,7 @@ def test_resume_goes_on_in_the_runs_folder(fit: Fit, reviews: Path) -> None:
     assert "epoch = 1\n" not in out
     assert val_loss(1) == val_loss(0)
     assert sorted(path.name for path in Path("runs/text").iterdir()) == ["version_0", "version_1"]
-    # What was resumed can be run anew as a whole.
+    # The configuration of a resumed run starts a new run.
     config = yaml.safe_load(Path("runs/text/version_1/config.yaml").read_text())
     assert config["ckpt_path"] is config["trainer"]["logger"]["init_args"]["version"] is None
     assert config["trainer"]["max_epochs"] == 4
@@ -126,7 +126,7 @@ def test_quiet_prints_the_result_alone(fit: Fit, reviews: Path) -> None:
 def test_list_names_every_task(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == task_names()
+    assert [line.split()[0] for line in lines] == find_task_names()
     assert all(len(line.split()) > 3 for line in lines)
 
 
@@ -152,7 +152,7 @@ REVIEWS = (*TEXT, "--data.source", "reviews.csv")
         (("--task", "imbd"), "unknown task 'imbd'; the nearest: imdb, imdb_cnn"),
         (("--task", "nope.yaml"), "no preset at 'nope.yaml'"),
         ((), "which task? --task NAME, one of:"),
-        (("--task", "imdb", "--gpus", "99"), "--gpus 99 asks for a GPU that is not there"),
+        (("--task", "imdb", "--gpus", "99"), "--gpus 99 asks for a GPU that is not available"),
         (TEXT, "which texts? --data.source takes"),
         ((*TEXT, "--data.source", "nope.csv"), "no file or folder at 'nope.csv'"),
         ((*TEXT, "--model.lrr", "1"), "unknown key 'model.lrr'; the nearest: model.lr"),
@@ -175,7 +175,7 @@ REVIEWS = (*TEXT, "--data.source", "reviews.csv")
         ((*REVIEWS, "--data.val_fraction", "2"), "val_fraction between 0 and 1"),
     ],
 )
-def test_what_is_typed_wrong(args: tuple[str, ...], problem: str, fit: Fit, reviews: Path) -> None:
+def test_usage_errors(args: tuple[str, ...], problem: str, fit: Fit, reviews: Path) -> None:
     code, _, err = fit(*args)
     assert code == 2, err
     assert problem in err
@@ -195,7 +195,7 @@ def test_what_is_typed_wrong(args: tuple[str, ...], problem: str, fit: Fit, revi
             "NaiveBayesBag\n      init_args: {num_classes: 7}",
             "model.net.num_classes comes from the data",
         ),
-        ("model:", "model: [", "is no YAML"),
+        ("model:", "model: [", "is not valid YAML"),
     ],
 )
 def test_preset_that_is_wrong(old: str, new: str, problem: str, fit: Fit) -> None:
@@ -233,7 +233,7 @@ def test_run_folder_that_cannot_be_written_is_found_before_training(fit: Fit, re
 
 
 @pytest.mark.parametrize(("epoch", "hint"), [(0, "nothing was saved yet"), (2, "--resume runs/text/version_0")])
-def test_interrupted_run_says_how_to_go_on(
+def test_an_interrupted_run_prints_how_to_resume(
     epoch: int, hint: str, fit: Fit, reviews: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(self: HistoryFiles, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -275,7 +275,7 @@ def test_help_and_print_config(fit: Fit, capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.mark.parametrize("flag", ["--help", "--list"])
-def test_nothing_heavy_is_imported_to_answer_at_once(flag: str) -> None:
+def test_help_and_list_import_nothing_slow(flag: str) -> None:
     program = (
         f"import sys, scripts.fit as f; f.main(['{flag}']); print('heavy', {{'torch', 'pandas'}} & set(sys.modules))"
     )

@@ -1,4 +1,4 @@
-"""The command fit.py on images: what it says, what it skips, and where it begins."""
+"""The command fit.py on images: its output, skipped images, and pretrained weights."""
 
 import copy
 import re
@@ -23,7 +23,7 @@ IMAGES = ("--task", "images", "--data.root", "images", *SMALL)
 DIGITS = ("--task", "digits", *SMALL)
 
 
-def test_what_was_found_comes_before_training(fit: Fit, images: Path) -> None:
+def test_the_data_is_described_before_training(fit: Fit, images: Path) -> None:
     code, out, err = fit(*IMAGES)
     assert (code, err) == (0, "")
     found, training = (
@@ -34,7 +34,7 @@ def test_what_was_found_comes_before_training(fit: Fit, images: Path) -> None:
     assert re.search(r"predict.py runs/images/version_0/checkpoints/best\S+ images/\w+/\d+.png", out)
 
 
-def test_what_is_printed_changes_nothing(fit: Fit, images: Path) -> None:
+def test_printing_does_not_change_results(fit: Fit, images: Path) -> None:
     for quiet in ([], ["--quiet"]):
         assert fit(*IMAGES, *quiet)[0] == 0
     histories = [pd.read_csv(f"runs/images/version_{version}/history.csv") for version in (0, 1)]
@@ -81,24 +81,24 @@ def test_skipped_images_are_listed_at_the_end(fit: Fit, images: Path) -> None:
         (["--ckpt_path", "nope.ckpt"], 2, "no checkpoint at 'nope.ckpt'"),
     ],
 )
-def test_slips(args: list[str], code: int, problem: str, fit: Fit, images: Path) -> None:
+def test_errors(args: list[str], code: int, problem: str, fit: Fit, images: Path) -> None:
     received, _, err = fit(*IMAGES, *args)
     assert (received, len(err.splitlines())) == (code, 1), err
     assert re.search(problem, err), err
 
 
-def test_begin_anew_where_the_checkpoint_is_missing(fit: Fit) -> None:
+def test_train_from_scratch_if_the_checkpoint_is_missing(fit: Fit) -> None:
     code, out, _ = fit(*DIGITS, "--ckpt_path", "last.ckpt", "--init", "auto")
     assert code == 0
     assert "no checkpoint at 'last.ckpt': training from scratch, as --init auto says" in out
     last = "runs/digits/version_0/checkpoints/last.ckpt"
     code, out, _ = fit(*DIGITS, "--ckpt_path", last, "--init", "auto", "--trainer.max_epochs", 3)
     assert code == 0
-    assert re.search(rf"going on from epoch 2, step 36, of '{last}', read in \d\.\d s", out)
+    assert re.search(rf"resuming from epoch 2, step 36, of '{last}', read in \d\.\d s", out)
     assert pd.read_csv("runs/digits/version_0/history.csv")["epoch"].tolist() == [0, 1, 2]
 
 
-def test_begin_from_weights(fit: Fit, images: Path) -> None:
+def test_start_from_pretrained_weights(fit: Fit, images: Path) -> None:
     fit(*DIGITS)
     trained = LightModel.load("runs/digits/version_0/checkpoints/last.ckpt")
     assert trained.net is not None
@@ -114,7 +114,7 @@ def test_begin_from_weights(fit: Fit, images: Path) -> None:
     assert "these are weights for another net" in err or "unexpected key" in err or "lack the key" in err
 
 
-def test_checkpoints_load_around_a_net_of_ones_own(fit: Fit, images: Path) -> None:
+def test_checkpoints_load_around_a_custom_net(fit: Fit, images: Path) -> None:
     fit(*IMAGES, "--model.finetune.freeze_epochs", 1)
     last = "runs/images/version_0/checkpoints/last.ckpt"
     rebuilt = ImageClassifier.load(last)
@@ -149,10 +149,10 @@ def test_weights_of_classes_reach_the_loss_and_the_checkpoint(fit: Fit, images: 
     last = "runs/images/version_0/checkpoints/last.ckpt"
     code, out, _ = fit(*IMAGES, "--data.class_weights", '{"dark": 3}', "--ckpt_path", last, "--trainer.max_epochs", 3)
     assert code == 0
-    assert "going on from epoch 2" in out
+    assert "resuming from epoch 2" in out
 
 
-def test_a_run_on_images_resumes_as_if_it_had_not_stopped(fit: Fit, images: Path) -> None:
+def test_a_resumed_run_on_images_equals_an_uninterrupted_one(fit: Fit, images: Path) -> None:
     whole = ("--data.transforms.cutout", 4, "--trainer.max_epochs", 4, "--model.schedule", "constant")
     assert fit(*IMAGES, *whole)[0] == 0
     assert fit(*IMAGES, *whole, "--trainer.max_epochs", 2)[0] == 0

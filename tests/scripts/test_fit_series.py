@@ -29,7 +29,7 @@ def test_a_file_and_a_column_are_enough(fit: Fit, series: Path) -> None:
     assert Path("runs/series/version_0/backtest.csv").is_file()
 
 
-def test_predict_goes_on_where_the_file_ends(fit: Fit, series: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_predict_forecasts_from_the_end_of_the_file(fit: Fit, series: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fit(*SERIES, "--trainer.max_epochs", 15, "--model.lr", 0.02, "--trainer.callbacks", "null", "--quiet")
     assert predict([LAST, "series.csv", "-o", "out.csv"]) == 0
     assert "24 rows in out.csv" in capsys.readouterr().out
@@ -83,7 +83,7 @@ def test_a_bad_file_is_a_row(fit: Fit, series: Path, monkeypatch: pytest.MonkeyP
         (["series.csv", "--column", "load"], 2, "received --column load: leave it out"),
     ],
 )
-def test_slips_in_prediction(
+def test_errors_of_predict(
     args: list[str], code: int, problem: str, trained: Callable[[str], str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     trained("series")
@@ -115,7 +115,7 @@ def test_slips_in_prediction(
         (("--model.net", "lightfit.nets.GrowthLSTM"), 2, "one step ahead, received horizon 24"),
     ],
 )
-def test_slips(args: tuple[object, ...], code: int, problem: str, fit: Fit, series: Path) -> None:
+def test_errors(args: tuple[object, ...], code: int, problem: str, fit: Fit, series: Path) -> None:
     received, _, err = fit(*SERIES, *args)
     assert (received, len(err.splitlines())) == (code, 1), err
     assert problem in err
@@ -131,7 +131,7 @@ def test_a_checkpoint_rebuilds_net_and_quantiles(fit: Fit, series: Path) -> None
     assert held["state"]["roles"]["targets"] == ("load",)
 
 
-def test_a_run_on_series_resumes_as_if_it_had_not_stopped(fit: Fit, series: Path) -> None:
+def test_a_resumed_run_on_series_equals_an_uninterrupted_one(fit: Fit, series: Path) -> None:
     whole = ("--trainer.max_epochs", 4, "--model.schedule", "constant", "--trainer.callbacks", "null")
     assert fit(*SERIES, *whole)[0] == 0
     assert fit(*SERIES, *whole, "--trainer.max_epochs", 2)[0] == 0

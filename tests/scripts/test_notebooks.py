@@ -1,4 +1,4 @@
-"""Curves in a notebook, and the notebooks that come with LightFit."""
+"""Learning curves in a notebook, and the notebooks of the repository."""
 
 import os
 from pathlib import Path
@@ -27,8 +27,8 @@ def fit(*callbacks: pl.Callback, epochs: int = 3) -> ImageClassifier:
     return model
 
 
-@pytest.mark.filterwarnings("ignore")  # torchkeras and matplotlib, about each other
-def test_a_picture_outside_of_a_notebook_and_the_same_losses(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.filterwarnings("ignore")  # warnings of torchkeras and matplotlib about each other
+def test_a_plot_outside_of_a_notebook_and_the_same_losses(capsys: pytest.CaptureFixture[str]) -> None:
     with_curves = fit(NotebookProgress("val_accuracy", mode="max", path="curves.png"))
     assert "curves.png" in capsys.readouterr().out
     assert Path("curves.png").stat().st_size > 5000
@@ -55,7 +55,7 @@ def test_there_is_a_small_one_for_each_domain() -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebooks_run_and_say_what_they_said(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_notebooks_run_with_the_saved_output(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(TASKS.parent), os.environ.get("PYTHONPATH", "")]))
     before = nbformat.read(path, 4)

@@ -1,4 +1,4 @@
-"""Options of training, each on a task where it changes something."""
+"""Options of training, each on a task where it has an effect."""
 
 import re
 from collections.abc import Callable
@@ -33,7 +33,7 @@ def test_early_stopping_ends_what_no_longer_helps(fit: Fit, series: Path) -> Non
     assert fit(*args, "--early_stopping", 2)[0] == 0
     losses = history("series")["val_loss"]
     assert len(losses) < 30
-    assert losses.idxmin() == len(losses) - 3  # two epochs without a better one
+    assert losses.idxmin() == len(losses) - 3  # two epochs without improvement
     config = yaml.safe_load(Path("runs/series/version_0/config.yaml").read_text())
     (stopping,) = [item for item in config["trainer"]["callbacks"] if "EarlyStopping" in item["class_path"]]
     assert (stopping["init_args"]["monitor"], stopping["init_args"]["mode"]) == ("val_loss", "min")
@@ -77,7 +77,7 @@ def test_swa_is_the_mean_of_the_last_epochs(fit: Fit, series: Path) -> None:
         assert fit(*args, *extra)[0] == 0
     plain, averaged = history("series"), history("series", 1)
     assert plain["loss"].tolist() == averaged["loss"].tolist()
-    # Epochs 0 and 1 are before the mean, 2 begins it, and only in 3 it is of more than one.
+    # The mean starts at epoch 2, and differs from the weights from epoch 3 on.
     assert (plain["val_loss"] == averaged["val_loss"]).tolist() == [True, True, True, False]
     paths = sorted(Path("runs/series/version_0/checkpoints").glob("best*"))[2:]
     ends = [torch.load(path, weights_only=True)["state_dict"] for path in paths]
@@ -87,7 +87,7 @@ def test_swa_is_the_mean_of_the_last_epochs(fit: Fit, series: Path) -> None:
 
 
 @pytest.mark.slow
-def test_swa_goes_on_after_a_resume(fit: Fit, series: Path) -> None:
+def test_swa_resumes(fit: Fit, series: Path) -> None:
     args = (*SERIES, "--quiet", "--model.schedule", "constant", "--swa", 0.5, "--checkpoint.save_top_k", -1)
     args = (*args, "--trainer.max_epochs", 6)
     assert fit(*args)[0] == 0
@@ -109,16 +109,16 @@ def test_clipping_and_accumulation_and_precision(fit: Fit, series: Path) -> None
         "half": ("--trainer.precision", "bf16-mixed"),
     }
     outputs, losses = {}, {}
-    for number, (name, extra) in enumerate(runs.items()):
+    for version, (name, extra) in enumerate(runs.items()):
         code, outputs[name], err = fit(*SERIES, "--trainer.max_epochs", 2, "--quiet", *extra)
         assert code == 0, err
-        losses[name] = history("series", number)["loss"].tolist()
+        losses[name] = history("series", version)["loss"].tolist()
     steps = {name: int(re.findall(r"(\d+) steps", out)[0]) for name, out in outputs.items()}
     assert steps["accumulated"] == 2 * -(-steps["plain"] // 2 // 2)  # two epochs, each with an odd batch at its end
     change = {name: abs(losses[name][1] - losses[name][0]) for name in losses}
     assert change["clipped"] < 0.1 * change["unclipped"]
     assert losses["accumulated"][1] != losses["plain"][1]
-    # Where the device does not compute in bfloat16, float32 takes its place.
+    # A device without bfloat16 uses float32 instead.
     assert (losses["half"] != losses["plain"]) == has_bfloat16("cpu")
 
 
@@ -167,14 +167,14 @@ def test_cutmix_by_hand() -> None:
     assert torch.equal(x[0][:, changed[0]], X[1][:, changed[0]])
 
 
-def test_both_takes_each_by_chance() -> None:
+def test_both_chooses_one_at_random() -> None:
     draws = torch.tensor([[0.5, 0.1, 0.5, 0.5], [0.5, 0.9, 0.5, 0.5]], dtype=torch.float64)
     x, _ = mix_images(X, torch.tensor([0, 1]), draws, "both", alpha=1.0, num_classes=2)
     assert set(x[0].flatten().tolist()) <= set(X.flatten().tolist())
     torch.testing.assert_close(x[1], 0.5 * X[1] + 0.5 * X[0])
 
 
-def test_loss_of_parts_of_classes() -> None:
+def test_loss_of_soft_labels() -> None:
     logits, y = torch.tensor([[2.0, 0.0], [0.0, 1.0]]), torch.tensor([[0.7, 0.3], [0.0, 1.0]])
     by_hand = -(y * logits.log_softmax(1)).sum(1).mean()
     torch.testing.assert_close(classification_loss(logits, y), by_hand)
@@ -205,7 +205,7 @@ def test_compile_needs_a_compiler(fit: Fit, reviews: Path, monkeypatch: pytest.M
     monkeypatch.setattr("shutil.which", lambda name: None)
     code, _, err = fit(*TEXT, "--compile", "--quiet")
     assert code == 2
-    assert "--compile needs a C++ compiler, and neither g++ nor clang++ is there" in err
+    assert "--compile needs a C++ compiler, and neither g++ nor clang++ was found" in err
 
 
 @pytest.mark.slow
@@ -218,7 +218,7 @@ def test_compiled_is_the_same_but_for_rounding(fit: Fit, series: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("default")  # theirs, about themselves
+@pytest.mark.filterwarnings("default")  # warnings of these packages about themselves
 @pytest.mark.parametrize("package", ["wandb", "mlflow"])
 def test_other_loggers(package: str, fit: Fit, reviews: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip(package)
@@ -234,7 +234,7 @@ def test_other_loggers(package: str, fit: Fit, reviews: Path, monkeypatch: pytes
     [
         (["--ema", "0.9", "--swa", "0.5"], "--ema and --swa both average"),
         (["--ema", "1.5"], "--ema as a decay between 0 and 1"),
-        (["--swa", "1"], "--swa as a part of the epochs"),
+        (["--swa", "1"], "--swa as a fraction of the epochs"),
         (["--early_stopping", "0"], "--early_stopping of at least 1"),
         (["--folds", "1"], "--folds of at least 2"),
         (["--folds", "3", "--find_lr"], "give one of them"),

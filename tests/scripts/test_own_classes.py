@@ -1,4 +1,4 @@
-"""Models, nets and data of a user's own, by dotted path from the working directory."""
+"""Custom models, nets and data, by dotted path from the working directory."""
 
 import subprocess
 import sys
@@ -42,14 +42,14 @@ PRESET = "model: {{class_path: mine.{model}}}\ndata: {{class_path: mine.Data}}\n
 
 
 @pytest.fixture
-def own(reviews: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The classes in `mine.py` of the working directory."""
+def custom(reviews: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write custom classes to `mine.py` in the working directory."""
     Path("mine.py").write_text(MODULE)
     monkeypatch.delitem(sys.modules, "mine", raising=False)
 
 
 @pytest.mark.parametrize("model", ["Builds", "MayTake"])
-@pytest.mark.usefixtures("own")
+@pytest.mark.usefixtures("custom")
 def test_a_model_that_builds_its_net(
     model: str, fit: Fit, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -64,7 +64,7 @@ def test_a_model_that_builds_its_net(
     assert "names classes of 'mine', and to build them would run that code: nothing was run" in capsys.readouterr().err
 
 
-@pytest.mark.usefixtures("own")
+@pytest.mark.usefixtures("custom")
 def test_the_working_directory_is_searched(tmp_path: Path) -> None:
     Path("mine.yaml").write_text(PRESET.format(model="Builds"))
     command = [sys.executable, str(TASKS.parent / "scripts" / "fit.py"), "--task", "mine.yaml", "--gpus", "0"]

@@ -1,4 +1,4 @@
-"""The command predict.py, from a checkpoint alone."""
+"""The command predict.py, from a checkpoint only."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ LABELS = ["pos", "neg", "pos", "neg", "pos"]
 
 @pytest.fixture
 def predict(trained: Callable[[str], str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Predict:
-    """The command on the checkpoint of a trained run, in a place where nothing else of the run is."""
+    """Return the command on the checkpoint of a trained run, in a folder without the other files of the run."""
     checkpoint = Path(trained("text")).rename(tmp_path / "moved.ckpt")
     Path("reviews.csv").unlink()
     capsys.readouterr()
@@ -45,15 +45,15 @@ def test_texts_on_the_line(predict: Predict) -> None:
     assert all(0.5 < float(row[2]) <= 1 for row in rows)
 
 
-def test_every_kind_of_input_gives_the_same_rows(predict: Predict, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_kind_of_input_returns_the_same_rows(predict: Predict, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("a.txt").write_text("\n".join(TEXTS) + "\n")
     write_csv(Path("b.csv"), [(text, "?") for text in TEXTS], header=("review", "other"))
     monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(TEXTS)))
-    for number, args in enumerate([TEXTS, ["a.txt"], ["b.csv", "--column", "review"], ["-"]]):
-        code, out, err = predict(*args, "-o", f"{number}.csv", "--batch_size", number + 1)
+    for index, args in enumerate([TEXTS, ["a.txt"], ["b.csv", "--column", "review"], ["-"]]):
+        code, out, err = predict(*args, "-o", f"{index}.csv", "--batch_size", index + 1)
         assert (code, err) == (0, "")
-        assert out == f"5 rows in {number}.csv\n"
-    tables = [pd.read_csv(f"{number}.csv") for number in range(4)]
+        assert out == f"5 rows in {index}.csv\n"
+    tables = [pd.read_csv(f"{index}.csv") for index in range(4)]
     assert list(tables[0]) == ["row", "label", "probability", "error"]
     assert tables[0]["label"].tolist() == LABELS
     for table in tables[1:]:
@@ -73,10 +73,10 @@ def test_column_by_position(predict: Predict) -> None:
         (["nope.csv"], 2, "no file at 'nope.csv'"),
         (["b.csv"], 2, "b.csv, line 2: no column 'text'; the row has: 'review'. .*--column"),
         (["a", "--gpus", "99"], 2, "--gpus 99 asks for a GPU"),
-        (["a", "-o", "no/out.csv"], 2, "no folder '.*no' to write out.csv into"),
+        (["a", "-o", "no/out.csv"], 2, "no folder '.*no' to write 'out.csv' into"),
         (["a", "--batch_size", "0"], 2, "--batch_size of at least 1, received 0"),
         (["a", "--top", "3"], 2, "--top from 1 to 2, the number of classes, received 3"),
-        (["a", "-o", "b.csv"], 2, "'b.csv' exists already: .*--overwrite"),
+        (["a", "-o", "b.csv"], 2, "'b.csv' already exists: .*--overwrite"),
         (["a", "-o", "b.txt"], 2, "--output to end in .csv"),
         (["empty.txt"], 1, "'empty.txt' is empty"),
         (["b.csv", "--column", "nope"], 2, "no column 'nope'"),
@@ -131,8 +131,8 @@ def test_a_folder_of_texts(predict: Predict) -> None:
     assert pd.read_csv("out.csv")["label"].tolist() == ["pos", "neg"]
 
 
-def test_a_stream_is_never_held_whole(predict: Predict) -> None:
-    """Of a million lines only a few batches are read before the first is predicted."""
+def test_a_stream_is_never_read_at_once(predict: Predict) -> None:
+    """Read only a few batches of a million lines before the first is predicted."""
     taken = 0
 
     def lines() -> Iterator[str]:
@@ -149,7 +149,7 @@ def test_a_stream_is_never_held_whole(predict: Predict) -> None:
     rows.close()
 
 
-def test_about_how_many_inputs_there_are() -> None:
+def test_estimate_of_the_number_of_inputs() -> None:
     Path("a.txt").write_text("one\ntwo\n")
     Path("folder").mkdir()
     Path("folder/a.png").touch()

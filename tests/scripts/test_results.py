@@ -1,4 +1,4 @@
-"""The results that the presets claim, on the real data."""
+"""The results stated in the presets, on the real data."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from lightfit.scripts.cli.presets import TASKS
 
 pytestmark = pytest.mark.slow
 
-# Where data lies that does not come along: cifar10.zip (<split>/<class>/*.jpg), ETTh1.csv, covid-19.csv.
+# Folder of the data that is not bundled: cifar10.zip (<split>/<class>/*.jpg), ETTh1.csv, covid-19.csv.
 DATA = Path(os.environ.get("LIGHTFIT_DATA", TASKS.parent / "data"))
 CIFAR10, ETTH1, COVID_19 = DATA / "cifar10.zip", DATA / "ETTh1.csv", DATA / "covid-19.csv"
 
@@ -54,7 +54,7 @@ def test_cifar2(fit: Fit) -> None:
 
 @needs(CIFAR10)
 def test_cifar10_for_three_epochs(fit: Fit) -> None:
-    """The whole of it takes half an hour; these three tell whether net, recipe and augmentation still learn."""
+    """Train three epochs, enough to show that net, recipe and augmentation learn; the full run takes half an hour."""
     code, _, err = fit("--task", "cifar10", "--data.root", CIFAR10, "--quiet", "--trainer.max_epochs", 3)
     assert (code, err) == (0, "")
     assert best_val_accuracy("cifar10") >= 0.7
@@ -76,7 +76,7 @@ def test_intervals_of_temperature(fit: Fit) -> None:
 @needs(ETTH1)
 @pytest.mark.parametrize(("task", "mse", "mae"), [("etth1", 0.378, 0.402), ("etth1_sparse", 0.370, 0.392)])
 def test_etth1(task: str, mse: float, mae: float, fit: Fit) -> None:
-    """One seed; what the presets claim is the mean of three."""
+    """Check one seed; the presets state the mean of three."""
     code, out, err = fit("--task", task, "--data.path", ETTH1, "--quiet")
     assert (code, err) == (0, "")
     assert score_of(out, "mse") <= mse

@@ -1,4 +1,4 @@
-"""A run that stops within an epoch goes on with the batches that it had not seen."""
+"""A run that stops within an epoch resumes with the batches that it had not seen."""
 
 from pathlib import Path
 
@@ -50,7 +50,7 @@ def test_the_rest_of_the_epoch_is_what_was_not_seen(step: int, reviews: Path, tm
     assert torch.equal(resumed, weights)
 
 
-def test_lines_of_the_epoch_in_which_a_run_goes_on(
+def test_lines_of_the_epoch_in_which_a_run_resumes(
     reviews: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train(reviews, SaveAt(9, tmp_path / "a.ckpt"))
@@ -60,7 +60,7 @@ def test_lines_of_the_epoch_in_which_a_run_goes_on(
     assert lines == ["epoch = 1", "epoch = 2"]
 
 
-def test_ratio_of_a_resumed_net_is_the_checkpoints(reviews: Path, tmp_path: Path) -> None:
+def test_ratio_of_a_resumed_net_is_that_of_the_checkpoint(reviews: Path, tmp_path: Path) -> None:
     data = TextDataModule(str(reviews), max_len=10, batch_size=10)
     data.setup()
     options = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}

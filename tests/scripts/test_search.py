@@ -1,4 +1,4 @@
-"""Looking for good values: learning rate, batch size, folds, and tune.py."""
+"""Search for good hyperparameters: learning rate, batch size, folds, and tune.py."""
 
 import importlib
 import os
@@ -19,11 +19,11 @@ import yaml
 from conftest import write_csv
 
 from lightfit.datamodules.splits import rolling_fold, stratified_fold
-from lightfit.scripts.cli.presets import TASKS, task_names
+from lightfit.scripts.cli.presets import TASKS, find_task_names
 from lightfit.scripts.tune import main as tune
-from lightfit.scripts.tuning.find import debiased, steepest
-from lightfit.scripts.tuning.space import Range, pairs, read_space, set_key
-from lightfit.scripts.tuning.trials import Report, Score, Search, minimised
+from lightfit.scripts.tuning.find import find_steepest, remove_bias
+from lightfit.scripts.tuning.space import Range, parse_pairs, read_space, set_key
+from lightfit.scripts.tuning.trials import Report, Score, Search, negate_if_max
 
 Fit = Callable[..., tuple[int, str, str]]
 TEXT = ("--task", "text", "--data.source", "reviews.csv", "--model.net.num_buckets", "1000")
@@ -45,9 +45,9 @@ def test_find_lr(fit: Fit, series: Path) -> None:
 def test_steepest_by_the_logarithm() -> None:
     rates = np.logspace(-8, 0, 100)
     losses = 1 / (1 + np.exp(4 * (np.log10(rates) + 3)))  # falls fastest at a thousandth
-    assert steepest(rates, losses) == pytest.approx(1e-3, rel=0.2)
-    assert steepest(rates, 1 - losses) is None
-    assert steepest(rates[:5], losses[:5]) is None
+    assert find_steepest(rates, losses) == pytest.approx(1e-3, rel=0.2)
+    assert find_steepest(rates, 1 - losses) is None
+    assert find_steepest(rates[:5], losses[:5]) is None
 
 
 def test_debiased_means_of_a_constant_are_the_constant() -> None:
@@ -55,13 +55,13 @@ def test_debiased_means_of_a_constant_are_the_constant() -> None:
     for step in range(1, 6):  # as Lightning does it
         held = 0.98 * held + 0.02 * 3.0
         smoothed.append(held / (1 - 0.98 ** (step + 1)))
-    assert debiased(np.array(smoothed)).tolist() == pytest.approx([3.0] * 5)
+    assert remove_bias(np.array(smoothed)).tolist() == pytest.approx([3.0] * 5)
 
 
 def test_find_batch_size(fit: Fit, reviews: Path) -> None:
     code, out, err = fit(*TEXT, "--find_batch_size", "--quiet")
     assert code == 0, err
-    assert "batches of up to 64 samples fit; the same command with --data.batch_size 64" in out
+    assert "batches of up to 64 samples fit; to train with it, add --data.batch_size 64 to the same command" in out
 
 
 def test_folds_predict_every_sample_once(fit: Fit, reviews: Path) -> None:
@@ -105,9 +105,9 @@ def test_folds_of_images_and_of_series(fit: Fit, images: Path, series: Path) -> 
 def test_stratified_folds_are_a_partition_that_keeps_groups() -> None:
     labels, groups = np.arange(60) % 3, np.arange(60) // 2 * 2 + np.arange(60) % 2
     groups[:6] = 0
-    parts = [stratified_fold(labels, groups, fold=f"{number}/4", seed=1) for number in range(1, 5)]
-    assert sorted(np.concatenate([val for _, val in parts])) == list(range(60))
-    for train, val in parts:
+    folds = [stratified_fold(labels, groups, fold=f"{number}/4", seed=1) for number in range(1, 5)]
+    assert sorted(np.concatenate([val for _, val in folds])) == list(range(60))
+    for train, val in folds:
         assert not set(groups[train]) & set(groups[val])
         assert np.bincount(labels[val], minlength=3).min() >= 2
 
@@ -134,7 +134,7 @@ def run(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[int, str, st
     return code, *capsys.readouterr()
 
 
-def test_search_goes_on_and_its_best_preset_runs_as_it_is(
+def test_search_resumes_and_its_best_preset_runs_unchanged(
     preset: Path, fit: Fit, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = ("--task", "mine.yaml", "--trainer.max_epochs", 2)
@@ -143,7 +143,7 @@ def test_search_goes_on_and_its_best_preset_runs_as_it_is(
     assert len(re.findall(r"^trial \d: data\.batch_size \d+, model\.lr \S+: val_loss", out, re.MULTILINE)) == 2
     code, out, err = run(capsys, *line, "--trials", 4)
     assert code == 0, err
-    assert "going on with 2 trials" in out
+    assert "resuming after 2 trials" in out
     assert re.findall(r"^trial (\d)", out, re.MULTILINE) == ["2", "3"]
     assert "best of 4 trials" in out
     losses = [pd.read_csv(path)["val_loss"].min() for path in sorted(Path("runs/tune_mine").glob("*/history.csv"))]
@@ -162,7 +162,7 @@ def test_poor_trials_end_early(preset: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch.setattr("lightfit.scripts.tuning.optuna_search.STARTUP_TRIALS", 1)
     code, out, err = run(capsys, "--task", "mine.yaml", "--trials", 6, "--trainer.max_epochs", 5)
     assert code == 0, err
-    assert re.search(r"ended after epoch [1-4], behind the others", out)
+    assert re.search(r"pruned after epoch [1-4], as it was worse than the others", out)
 
 
 @pytest.mark.slow
@@ -175,7 +175,7 @@ def test_a_search_by_accuracy_takes_the_largest(preset: Path, capsys: pytest.Cap
 
 
 def watch_accuracy(preset: Path) -> None:
-    """Lets a preset be judged by its accuracy, by its section checkpoint alone."""
+    """Make a preset monitor its accuracy, by its section checkpoint only."""
     held = yaml.safe_load(preset.read_text())
     held["checkpoint"] = {"monitor": "val_accuracy", "mode": "max", "filename": "best"}
     preset.write_text(yaml.safe_dump(held))
@@ -196,7 +196,7 @@ def test_the_first_trial_is_reported_with_the_sign_of_its_mode(
 
 @pytest.fixture
 def ray_stub(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
-    """Stands in for Ray; the dicts that trials report."""
+    """Replace Ray by a stub and return the dicts that trials report."""
     reported: list[dict[str, Any]] = []
     context = SimpleNamespace(get_trial_id=lambda: "abc_00003")
     names = {
@@ -213,7 +213,7 @@ def ray_stub(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
     vars(sys.modules["ray"])["tune"] = sys.modules["ray.tune"]
     sys.modules.pop("lightfit.scripts.tuning.ray_search", None)
     yield reported
-    sys.modules.pop("lightfit.scripts.tuning.ray_search", None)  # it holds what stood in
+    sys.modules.pop("lightfit.scripts.tuning.ray_search", None)  # it holds the stub
 
 
 @pytest.mark.parametrize("args", [(), ("--model.pooling", "max"), ("--checkpoint.mode=max",)])
@@ -236,9 +236,9 @@ def test_ray_minimises_by_the_mode_of_the_trial(
     ]
 
 
-def test_what_is_minimised() -> None:
-    assert min([0.6, 0.9], key=lambda value: minimised(value, "max")) == 0.9
-    assert min([0.6, 0.9], key=lambda value: minimised(value, "min")) == 0.6
+def test_a_metric_of_mode_max_is_negated() -> None:
+    assert min([0.6, 0.9], key=lambda value: negate_if_max(value, "max")) == 0.9
+    assert min([0.6, 0.9], key=lambda value: negate_if_max(value, "min")) == 0.6
 
 
 TOKENIZER = """
@@ -256,7 +256,7 @@ def test_ray_takes_the_largest_accuracy_from_a_clone(preset: Path) -> None:
     watch_accuracy(preset)
     held = yaml.safe_load(preset.read_text())
     held["tune"] = {"model.lr": [0.0, 0.05]}
-    held["data"]["init_args"]["tokenizer"] = "of_mine.split"  # the user's own, in the working directory
+    held["data"]["init_args"]["tokenizer"] = "of_mine.split"  # a custom one, in the working directory
     preset.write_text(yaml.safe_dump(held))
     Path("of_mine.py").write_text(TOKENIZER)
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
@@ -283,7 +283,7 @@ def test_ray_takes_the_largest_accuracy_from_a_clone(preset: Path) -> None:
 
 
 @pytest.mark.slow
-def test_ray_ends_no_trial_for_its_length() -> None:
+def test_ray_stops_no_trial_for_its_length() -> None:
     pytest.importorskip("ray.tune", reason="Ray is not installed: pip install 'lightfit[ray]'")
     program = """
 from types import SimpleNamespace
@@ -303,10 +303,10 @@ for epoch in range(1, 301):
 @pytest.mark.parametrize(
     ("args", "problem"),
     [
-        (["--task", "cifar2"], "cifar2.yaml' does not say what to try"),
+        (["--task", "cifar2"], "cifar2.yaml' has no section tune"),
         (["--task", "nope"], "unknown task 'nope'"),
         (["--task", "mine.yaml", "--trials", "0"], "--trials of at least 1"),
-        (["--task", "mine.yaml", "--model.lr", "0.1"], "--model.lr is given, and the preset's section tune tries it"),
+        (["--task", "mine.yaml", "--model.lr", "0.1"], "--model.lr is given, but is also in the section tune"),
         (["--task", "mine.yaml", "--data.sorce", "a"], "2 trials failed|trials failed.*unknown key"),
         (["--task", "mine.yaml", "word"], "'word' is not understood"),
         (["--task", "mine.yaml", "--engine", "ray"], "--engine ray needs ray: pip install 'lightfit.ray.'"),
@@ -327,19 +327,19 @@ def test_a_study_of_another_search(preset: Path, capsys: pytest.CaptureFixture[s
     held["tune"]["data.batch_size"] = [8, 32]
     Path("mine.yaml").write_text(yaml.safe_dump(held))
     code, _, err = run(capsys, "--task", "mine.yaml", "--trials", 2)
-    assert (code, "is of another search: its space" in err) == (2, True)
+    assert (code, "belongs to another search: its space" in err) == (2, True)
     Path("other.yaml").write_text(yaml.safe_dump(held))
     code, _, err = run(capsys, "--task", "other.yaml", "--trials", 2, "--output", "runs/tune_mine")
-    assert (code, "its task mine, and here other" in err) == (2, True)
+    assert (code, "its task is mine, received other" in err) == (2, True)
     write_csv(Path("runs/tune_mine/study.db"), [("no", "study")])
     code, _, err = run(capsys, "--task", "mine.yaml", "--trials", 2)
-    assert (code, "is no study of Optuna" in err) == (2, True)
+    assert (code, "is not a study of Optuna" in err) == (2, True)
     Path("runs/tune_mine/study.db").unlink()
     sqlite3.connect("runs/tune_mine/study.db").close()
     assert run(capsys, "--task", "mine.yaml", "--trials", 1)[0] == 0
 
 
-@pytest.mark.parametrize("task", task_names())
+@pytest.mark.parametrize("task", find_task_names())
 def test_spaces_of_the_presets_are_understood(task: str) -> None:
     if "\ntune:" in (TASKS / f"{task}.yaml").read_text():
         assert len(read_space(TASKS / f"{task}.yaml")) >= 2
@@ -348,7 +348,7 @@ def test_spaces_of_the_presets_are_understood(task: str) -> None:
 @pytest.mark.parametrize(
     "line", ["[1]", "{low: 2, high: 1}", "{low: 0, high: 1, log: true}", "{low: 1}", "7", "{low: a, high: b}"]
 )
-def test_spaces_that_are_none(line: str) -> None:
+def test_invalid_spaces(line: str) -> None:
     Path("a.yaml").write_text(f"tune:\n  model.lr: {line}\n")
     with pytest.raises(Exception, match=r"tune.model.lr: expected a list of values, or .low, high, log."):
         read_space(Path("a.yaml"))
@@ -356,7 +356,7 @@ def test_spaces_that_are_none(line: str) -> None:
 
 def test_keys_of_a_preset() -> None:
     config: dict[str, Any] = {"model": {"class_path": "A", "init_args": {"net": "B"}}, "data": {"class_path": "C"}}
-    for key, value in pairs(["--model.net.width", "3", "--data.size=[1,2]", "--trainer.max_epochs", "5"]).items():
+    for key, value in parse_pairs(["--model.net.width", "3", "--data.size=[1,2]", "--trainer.max_epochs", "5"]).items():
         set_key(config, key, value)
     assert config == {
         "model": {"class_path": "A", "init_args": {"net": {"class_path": "B", "init_args": {"width": 3}}}},

@@ -1,4 +1,4 @@
-"""The server: requests of every kind and every slip, batches, its page, and its end."""
+"""The server: valid and invalid requests of every kind, batches, the page, and shutdown."""
 
 import asyncio
 import base64
@@ -99,7 +99,7 @@ def test_series_by_rows_and_by_csv(client: Callable[[str], TestClient]) -> None:
 
 
 JSON = {"content-type": "application/json"}
-SLIPS: dict[str, list[tuple[dict[str, Any], int, str]]] = {
+BAD_REQUESTS: dict[str, list[tuple[dict[str, Any], int, str]]] = {
     "text": [
         ({"json": {"text": "a"}}, 422, 'expected {"texts"'),
         ({"json": {"texts": []}}, 422, "at least one text"),
@@ -141,10 +141,10 @@ SLIPS: dict[str, list[tuple[dict[str, Any], int, str]]] = {
 }
 
 
-@pytest.mark.parametrize("task", SLIPS)
-def test_slips_get_a_sentence_and_never_a_500(task: str, client: Callable[[str], TestClient]) -> None:
+@pytest.mark.parametrize("task", BAD_REQUESTS)
+def test_bad_requests_return_a_message_and_never_a_500(task: str, client: Callable[[str], TestClient]) -> None:
     asked = client(task)
-    for request, status, problem in SLIPS[task]:
+    for request, status, problem in BAD_REQUESTS[task]:
         answer = asked.post("/predict", **request)
         assert answer.status_code == status or answer.status_code // 100 == status, (request, answer.text)
         assert problem in answer.json()["detail"], answer.text
@@ -162,7 +162,7 @@ def test_info_and_documentation(client: Callable[[str], TestClient]) -> None:
     assert body["application/json"]["schema"]["required"] == ["texts"]
     docs = asked.get("/docs").text
     for path in re.findall(r'(?:src|href)="([^"]+)"', docs):
-        assert path.startswith("/"), "a page for machines without a network"
+        assert path.startswith("/"), "the page must work without a network"
         assert asked.get(path).status_code == 200
     assert "http" not in asked.get("/").text.replace("http://www.w3.org/2000/svg", "")
 
@@ -178,11 +178,11 @@ def test_requests_at_the_same_time_share_batches() -> None:
     async def run() -> list[list[int]]:
         batcher = Batcher(slow, max_batch_size=8, wait_s=0.005, num_workers=1)
         await batcher.start()
-        results = await asyncio.gather(*(batcher([number, number + 100]) for number in range(20)))
+        results = await asyncio.gather(*(batcher([index, index + 100]) for index in range(20)))
         await batcher.stop()
         return list(results)
 
-    assert asyncio.run(run()) == [[2 * number, 2 * number + 200] for number in range(20)]
+    assert asyncio.run(run()) == [[2 * index, 2 * index + 200] for index in range(20)]
     assert sum(sizes) == 40
     assert max(sizes) == 8
     assert len(sizes) <= 6
@@ -197,7 +197,7 @@ def test_an_input_that_fails_fails_alone() -> None:
     async def run() -> list[Any]:
         batcher = Batcher(picky, max_batch_size=8, wait_s=0.01, num_workers=1)
         await batcher.start()
-        results = await asyncio.gather(*(batcher([number]) for number in range(5)), return_exceptions=True)
+        results = await asyncio.gather(*(batcher([index]) for index in range(5)), return_exceptions=True)
         await batcher.stop()
         return list(results)
 
@@ -227,18 +227,18 @@ def server(trained: Trained) -> Iterator[Callable[[str], tuple[subprocess.Popen[
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
+@pytest.mark.parametrize(("signal_number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
 def test_a_stop_finishes_what_is_in_flight(
-    number: signal.Signals, code: int, server: Callable[..., tuple[subprocess.Popen[str], str]]
+    signal_number: signal.Signals, code: int, server: Callable[..., tuple[subprocess.Popen[str], str]]
 ) -> None:
-    process, address = server("text", "--wait_ms", "3000")  # a request alone waits for company
+    process, address = server("text", "--wait_ms", "3000")  # a single request waits for others to batch with
     answers: list[httpx.Response] = []
     browser = httpx.Client(timeout=30)
     browser.get(f"{address}/health")
     asking = threading.Thread(target=lambda: answers.append(browser.post(f"{address}/predict", json={"texts": TEXTS})))
     asking.start()
     time.sleep(1)
-    process.send_signal(number)
+    process.send_signal(signal_number)
     asking.join()
     assert [answer.status_code for answer in answers] == [200]
     assert len(answers[0].json()["predictions"]) == 3
@@ -268,7 +268,7 @@ def test_what_goes_wrong(trained: Trained, capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("chromedriver"), reason="no chromedriver and Chromium here to try the page in")
+@pytest.mark.skipif(not shutil.which("chromedriver"), reason="needs chromedriver and Chromium")
 @pytest.mark.parametrize("task", ["text", "images", "series"])
 def test_page(task: str, server: Callable[..., tuple[subprocess.Popen[str], str]], monkeypatch: Any) -> None:
     from selenium import webdriver

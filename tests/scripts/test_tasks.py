@@ -23,7 +23,7 @@ from lightfit.datamodules.series import datamodule as series_module
 from lightfit.datamodules.text import datamodule as text
 from lightfit.datamodules.text.sources import Text
 from lightfit.lightning_modules import classifier
-from lightfit.scripts.cli.presets import TASKS, task_names
+from lightfit.scripts.cli.presets import TASKS, find_task_names
 
 SMALL = ("--trainer.max_epochs", "1", "--quiet")
 
@@ -33,17 +33,15 @@ def small_texts(*args: Any) -> dict[str, list[Text]]:
 
 
 def small_images(*args: Any, **kwargs: Any) -> ImageSet:
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     label = np.arange(120) % 3
-    pixels = torch.from_numpy(
-        (40 * label[:, None, None, None] + chance.integers(0, 99, (120, 3, 32, 32))).astype("uint8")
-    )
-    parts = np.where(np.arange(120) < 90, 0, 2)
-    return whole_set(pixels, [("airplane", "automobile", "bird")[number] for number in label], parts)
+    pixels = torch.from_numpy((40 * label[:, None, None, None] + rng.integers(0, 99, (120, 3, 32, 32))).astype("uint8"))
+    splits = np.where(np.arange(120) < 90, 0, 2)
+    return whole_set(pixels, [("airplane", "automobile", "bird")[index] for index in label], splits)
 
 
 def small_series(data: dict[str, Any]) -> Path:
-    """A table with as many rows as the preset's windows and split need."""
+    """Write a table with as many rows as the windows and the split of the preset need."""
     asked = data.get("split", [1.0])
     num_rows = 500 if max(asked) <= 1 else int(sum(asked))
     make_series(num_rows).drop(columns="wind").to_csv("small.csv", index=False)
@@ -58,7 +56,7 @@ def data_of(task: str) -> dict[str, Any]:
 def line_of(
     reviews: Path, images: Path, series: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[str], tuple[str, ...]]:
-    """A preset to the arguments that run it on small data."""
+    """Return a function from a preset to the arguments that run it on small data."""
 
     def line(task: str) -> tuple[str, ...]:
         data = data_of(task)
@@ -69,7 +67,7 @@ def line_of(
             monkeypatch.setattr(images_module, "locate", lambda *args: None)
             monkeypatch.setattr(images_module, "read_set", small_images)
             monkeypatch.setattr(series_module, "locate", lambda *args: small_series(data))
-        if task == "finetune":  # weights as if downloaded, at a size that takes seconds
+        if task == "finetune":  # weights as if downloaded, at a size that needs seconds
             monkeypatch.setattr(classifier, "pretrained_state", lambda weights, net: net.model.state_dict())
             given += ["--data.transforms.size", "32", "--data.num_workers", "0"]
         return ("--task", task, *given)
@@ -78,8 +76,8 @@ def line_of(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", task_names())
-def test_every_preset_goes_on_exactly_after_crashes(
+@pytest.mark.parametrize("task", find_task_names())
+def test_every_preset_resumes_exactly_after_crashes(
     task: str,
     fit: Callable[..., tuple[int, str, str]],
     line_of: Callable[[str], tuple[str, ...]],
@@ -98,13 +96,13 @@ def test_every_preset_goes_on_exactly_after_crashes(
 
     with monkeypatch.context() as patch:
         patch.setattr(EpochLines, "on_train_batch_end", crash)
-        for turn, crash_at in enumerate((num_steps // 5 + 2, num_steps // 2 + 2, num_steps - 1)):  # noqa: B007 - crash looks at it
+        for turn, crash_at in enumerate((num_steps // 5 + 2, num_steps // 2 + 2, num_steps - 1)):  # noqa: B007 - used by crash
             assert fit(*line, *(("--resume", "auto") if turn else ()))[0] == 1
     assert fit(*line, "--resume", "auto")[0] == 0
     assert differences(contents(run / "version_0"), contents(run / "version_1")) == []
 
 
-@pytest.mark.parametrize("task", task_names())
+@pytest.mark.parametrize("task", find_task_names())
 def test_every_preset_runs_on_small_data(
     task: str, fit: Callable[..., tuple[int, str, str]], line_of: Callable[[str], tuple[str, ...]]
 ) -> None:
@@ -120,8 +118,8 @@ def test_every_preset_runs_on_small_data(
     assert history.notna().all().all()
 
 
-@pytest.mark.parametrize("task", task_names())
-def test_header_says_what_it_is_and_what_it_gave(task: str) -> None:
+@pytest.mark.parametrize("task", find_task_names())
+def test_header_has_source_command_and_result(task: str) -> None:
     lines = (TASKS / f"{task}.yaml").read_text().splitlines()
     assert [re.match(r"# (\w+):", line).group(1) for line in lines[:5]] == [  # type: ignore[union-attr]
         "What",
@@ -135,7 +133,7 @@ def test_header_says_what_it_is_and_what_it_gave(task: str) -> None:
     assert not re.search("TO BE|PENDING|TODO", "".join(lines))
 
 
-@pytest.mark.parametrize("task", task_names())
+@pytest.mark.parametrize("task", find_task_names())
 @pytest.mark.parametrize("section", ["data", "model"])
 def test_presets_hold_differences_only(task: str, section: str) -> None:
     preset = yaml.safe_load((TASKS / f"{task}.yaml").read_text())[section]

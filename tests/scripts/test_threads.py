@@ -1,4 +1,4 @@
-"""How many threads a run computes with."""
+"""The number of CPU threads of a run."""
 
 from collections.abc import Iterator
 
@@ -29,27 +29,27 @@ def test_operations_are_counted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("batch_size", "options", "number", "line"),
+    ("batch_size", "options", "num_threads", "line"),
     [
-        (20, {}, 1, "1 thread (a small net, 0.018 GFLOP a step; --threads sets another number)"),
-        (2000, {}, 3, "3 threads (a large net, 1.8 GFLOP a step; --threads sets another number)"),
-        (20, {"asked": 2}, 2, "2 threads (as --threads says)"),
-        (20, {"device_type": "cuda"}, 3, "3 threads (the net runs elsewhere)"),
+        (20, {}, 1, "1 thread (small net, 0.018 GFLOP per step; --threads changes it)"),
+        (2000, {}, 3, "3 threads (large net, 1.8 GFLOP per step; --threads changes it)"),
+        (20, {"asked": 2}, 2, "2 threads (set by --threads)"),
+        (20, {"device_type": "cuda"}, 3, "3 threads (the net runs on cuda)"),
     ],
 )
-def test_small_nets_take_one_thread(batch_size: int, options: dict[str, object], number: int, line: str) -> None:
+def test_small_nets_take_one_thread(batch_size: int, options: dict[str, object], num_threads: int, line: str) -> None:
     chosen = {"asked": None, "device_type": "cpu"} | options
     assert set_threads(TextCNN(100, max_len=200), X, batch_size=batch_size, **chosen) == line  # type: ignore[arg-type]
-    assert torch.get_num_threads() == number
+    assert torch.get_num_threads() == num_threads
 
 
-def test_the_environments_number_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_variable_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     line = set_threads(TextCNN(100, max_len=200), X, batch_size=20, asked=None, device_type="cpu")
-    assert line == "3 threads (as OMP_NUM_THREADS says)"
+    assert line == "3 threads (set by OMP_NUM_THREADS)"
 
 
-def test_a_large_net_after_a_small_one_has_all_threads_again() -> None:
-    for batch_size, number in ((20, 1), (2000, 3), (20, 1)):
+def test_a_large_net_after_a_small_one_uses_all_threads() -> None:
+    for batch_size, num_threads in ((20, 1), (2000, 3), (20, 1)):
         set_threads(TextCNN(100, max_len=200), X, batch_size=batch_size, asked=None, device_type="cpu")
-        assert torch.get_num_threads() == number
+        assert torch.get_num_threads() == num_threads
