@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 from typing_extensions import Self
 
-from .finetuning import FineTuning, backbone_parameters, hold_still, load_pretrained, parameter_groups, pretrained_state
+from .finetuning import FineTuning, backbone_parameters, freeze_modules, load_pretrained, parameter_groups, pretrained_state
 from .light_model import LightModel
 from .losses import classification_loss
 from .metrics import accuracy, probabilities
@@ -86,8 +86,9 @@ class Classifier(LightModel):
         """Probabilities (B, num_classes) float32."""
         return probabilities(self(batch[0] if isinstance(batch, (tuple, list)) else batch))
 
-    def on_fit_start(self) -> None:
-        """Loads the weights to begin from, unless the run goes on from a checkpoint; the log says what was loaded."""
+    def _at_fit_start(self) -> None:
+        """Load pretrained weights, unless the run resumes from a checkpoint; the log says what was loaded."""
+        super()._at_fit_start()
         weights = self.finetune.weights
         if weights is None or self.trainer.ckpt_path:
             return
@@ -99,17 +100,17 @@ class Classifier(LightModel):
         )
         log.info("weights from %s, in %.1f s\n%s", weights, time.monotonic() - started, loaded)
 
-    def on_train_start(self) -> None:
-        """Holds the backbone still where it is to be; here too, as a run that goes on may not see its epoch begin."""
-        super().on_train_start()
-        self._hold_backbone()
+    def _at_train_start(self) -> None:
+        """Freeze the backbone where it is to be; here too, as a resumed run may not see its epoch begin."""
+        super()._at_train_start()
+        self._freeze_backbone()
 
-    def on_train_epoch_start(self) -> None:
-        """Opens the epoch's means; lets the backbone learn when its time has come."""
-        super().on_train_epoch_start()
-        self._hold_backbone()
+    def _at_train_epoch_start(self) -> None:
+        """Unfreeze the backbone when its time has come."""
+        super()._at_train_epoch_start()
+        self._freeze_backbone()
 
-    def _hold_backbone(self) -> None:
+    def _freeze_backbone(self) -> None:
         if self.finetune.freeze_epochs:
             self._frozen = self.current_epoch < self.finetune.freeze_epochs
             for parameter in self._backbone:
@@ -117,10 +118,10 @@ class Classifier(LightModel):
             self.train(self.training)
 
     def train(self, mode: bool = True) -> Self:
-        """As of any module; a backbone that is held still stays in evaluation mode."""
+        """Set the mode as of any module; a frozen backbone stays in evaluation mode."""
         super().train(mode)
         if mode and self._frozen:
-            hold_still(self.net)
+            freeze_modules(self.net)
         return self
 
     def configure_optimizers(self) -> Any:

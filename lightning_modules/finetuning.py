@@ -192,8 +192,8 @@ def backbone_parameters(net: nn.Module) -> list[nn.Parameter]:
     return [parameter for parameter in net.parameters() if parameter.requires_grad and parameter not in head]
 
 
-def hold_still(net: nn.Module) -> None:
-    """Puts all modules but the head into evaluation mode: no dropout, and norms keep their statistics."""
+def freeze_modules(net: nn.Module) -> None:
+    """Put all modules but the head into evaluation mode: no dropout, and norms keep their statistics."""
     head = net.get_submodule(head_name(net))
     for module in net.modules():
         if module is not head:

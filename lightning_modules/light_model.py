@@ -15,8 +15,8 @@ from lightfit.checkpoint import check_size, is_plain, read_checkpoint
 from lightfit.errors import CheckpointError
 from lightfit.trust import build, check_trusted, only_trusted, own_module
 
-from .distributed import batches_of_all_processes, num_processes, weight_of_batch
-from .epoch_log import EpochLog, count_samples, logged_name, module_key
+from .distributed import gather_batches, get_world_size, weigh_batch
+from .epoch_log import EpochLog, count_samples, decode_key, encode_key
 
 
 @runtime_checkable
@@ -111,12 +111,14 @@ class LightModel(EpochLog):
             # Lightning advises ignore=["net"], with which a net given by class path could not be built again.
             warnings.filterwarnings("ignore", message="Attribute .* is an instance of `nn.Module`")
             self.save_hyperparameters()
-        self._keep_plain_hparams()
+        if names := self._list_unsaved_hparams():
+            self.hparams.clear()
+            self.save_hyperparameters(ignore=names)  # here, as it reads the arguments of the function that calls it
         self.net = net
         self._batch_before: Any = None  # of this process, where there are several
         self.stage_metrics = nn.ModuleDict(
             {
-                module_key(f"{stage}_{name}"): metric.clone()
+                encode_key(f"{stage}_{name}"): metric.clone()
                 for stage in ("val", "test")
                 for name, metric in (metrics or {}).items()
             }
@@ -125,13 +127,10 @@ class LightModel(EpochLog):
         # By logged name. No modules of the model, as its checkpoint must not depend on the number of loaders.
         self._later_metrics: dict[str, Metric] = {}
 
-    def _keep_plain_hparams(self) -> None:
-        """Drops what is no plain data, and the arguments of parent classes that this class does not take."""
-        taken = inspect.signature(type(self)).parameters
-        for hparams in (cast(dict[str, Any], self._hparams), cast(dict[str, Any], self._hparams_initial)):
-            for name in list(hparams):
-                if not is_plain(hparams[name]) or not (name in taken or name.startswith("_")):
-                    del hparams[name]
+    def _list_unsaved_hparams(self) -> list[str]:
+        """List the arguments that are no plain data, and those of parent classes that this class does not take."""
+        taken, hparams = inspect.signature(type(self)).parameters, cast(dict[str, Any], self.hparams)
+        return [n for n in hparams if not is_plain(hparams[n]) or not (n in taken or n.startswith("_"))]
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the net returns."""
@@ -151,10 +150,10 @@ class LightModel(EpochLog):
         counts nothing.
         """
         self._of_batch.clear()
-        if num_processes() == 1:
+        if get_world_size() == 1:
             return self._step(batch, "")
         num_samples = count_samples(batch)
-        weight = weight_of_batch(num_samples, self.device)
+        weight = weigh_batch(num_samples, self.device)
         if num_samples:
             self._batch_before = batch
         outputs = self._step(batch, "") if num_samples else dict(self.shared_step(self._batch_before))
@@ -194,7 +193,7 @@ class LightModel(EpochLog):
                 f"missing: {sorted(missing)}"
             )
         for key, module in self.stage_metrics.items():
-            name, metric = logged_name(key), cast(Metric, module)
+            name, metric = decode_key(key), cast(Metric, module)
             if name.startswith(prefix):
                 name += suffix
                 if suffix:
@@ -210,15 +209,15 @@ class LightModel(EpochLog):
         metric = self._later_metrics[name]
         return metric if metric.device == first.device else metric.to(first.device)
 
-    def on_train_start(self) -> None:
-        """Lets an adaptive net see the training data, unless it comes from a checkpoint."""
-        super().on_train_start()
+    def _at_train_start(self) -> None:
+        """Show an adaptive net the training data, unless the run resumes from a checkpoint."""
+        super()._at_train_start()
         if isinstance(self.net, Adaptive) and not self.trainer.ckpt_path:
             with torch.no_grad(), torch.random.fork_rng(devices=[]):
                 self.net.adapt(self._training_batches())
 
     def _training_batches(self) -> Iterator[Any]:
-        for batch in batches_of_all_processes(cast(Any, self.trainer.train_dataloader)):
+        for batch in gather_batches(cast(Any, self.trainer.train_dataloader)):
             yield self.transfer_batch_to_device(batch, self.device, 0)
 
     @classmethod
@@ -248,6 +247,7 @@ class LightModel(EpochLog):
             model.load_state_dict(state)
         except RuntimeError as error:
             raise CheckpointError(f"the checkpoint's weights do not fit {type(model.net).__name__}: {error}") from error
+        model._load_log(checkpoint)
         model.on_load_checkpoint(dict(checkpoint))
         return model.eval()
 
@@ -262,7 +262,9 @@ class LightModel(EpochLog):
         hparams = checkpoint.get("hyper_parameters", {})
         if not {"_class_path", "_instantiator"} & set(hparams):  # made in Python: nothing is named
             with only_trusted((*trust, *own_module(cls))):
-                return super().load_from_checkpoint(checkpoint_path, *args, **{"weights_only": True, **kwargs})
+                model = super().load_from_checkpoint(checkpoint_path, *args, **{"weights_only": True, **kwargs})
+            model._load_log(checkpoint)
+            return model
         taken = set(inspect.signature(super().load_from_checkpoint).parameters)
         own = {name: value for name, value in kwargs.items() if name not in taken and name != "net"}
         return cls.from_checkpoint(

@@ -12,7 +12,12 @@ from torchmetrics import MeanSquaredError
 
 from lightfit.datamodules import SeriesColumns, SeriesDataModule
 from lightfit.lightning_modules import SeriesForecaster
-from lightfit.lightning_modules.intervals import calibrate_stretch, coverage_and_width, stretch_needed, stretched
+from lightfit.lightning_modules.intervals import (
+    compute_conformal_scale,
+    compute_conformity_scores,
+    compute_coverage_and_width,
+    scale_quantiles,
+)
 from lightfit.lightning_modules.losses import forecast_loss, quantile_loss, window_mean
 from lightfit.lightning_modules.metrics import absolute_percentage_error
 from lightfit.lightning_modules.nets import GrowthLSTM, NLinear
@@ -60,21 +65,21 @@ def test_each_window_counts_alike_whatever_is_missing() -> None:
 
 def test_coverage_and_width() -> None:
     forecast = torch.tensor([[[[0.0, 1.0, 2.0]], [[0.0, 1.0, 4.0]]]])
-    coverage, width = coverage_and_width(forecast, torch.tensor([[[2.0], [5.0]]]))
+    coverage, width = compute_coverage_and_width(forecast, torch.tensor([[[2.0], [5.0]]]))
     assert (float(coverage), float(width)) == (0.5, 3.0)
 
 
-def test_intervals_are_stretched_to_cover_what_they_should() -> None:
+def test_conformal_intervals_cover_what_they_should() -> None:
     forecast = torch.tensor([-2.0, -1.0, 0.0, 1.0, 4.0]).expand(1, 9, 1, 5)
     y = torch.tensor([0.0, 0.5, -0.5, 1.0, 2.0, -2.0, 4.0, 8.0, NAN])[None, :, None]
-    needed = stretch_needed(forecast, y)
-    assert needed[:, 0].tolist() == [0, 0.125, 0.25, 0.25, 0.5, 1, 1, 2]
-    assert needed[:, 1].tolist() == [0, 0.5, 0.5, 1, 2, 2, 4, 8]
-    factors = calibrate_stretch(needed, (0.1, 0.25, 0.5, 0.75, 0.9))
+    scores = compute_conformity_scores(forecast, y)
+    assert scores[:, 0].tolist() == [0, 0.125, 0.25, 0.25, 0.5, 1, 1, 2]
+    assert scores[:, 1].tolist() == [0, 0.5, 0.5, 1, 2, 2, 4, 8]
+    factors = compute_conformal_scale(scores, (0.1, 0.25, 0.5, 0.75, 0.9))
     assert factors.tolist() == [2, 2]  # the 8th of 8 for 80 %, the 5th for 50 %
-    wider = stretched(forecast, factors)
+    wider = scale_quantiles(forecast, factors)
     assert wider[0, 0, 0].tolist() == [-4, -2, 0, 2, 8]
-    coverage, _ = coverage_and_width(wider, y)
+    coverage, _ = compute_coverage_and_width(wider, y)
     assert float(coverage) == 1
 
 
@@ -154,7 +159,7 @@ def test_calibration_comes_from_validation_and_goes_into_the_checkpoint(series: 
     run.save_checkpoint("a.ckpt")
     x, _ = next(iter(data.test_dataloader()))
     assert torch.equal(SeriesForecaster.load("a.ckpt", net=net)(x), model.eval()(x))
-    assert float(model.stretch) > 1
+    assert float(model.conformal_scale) > 1
 
 
 def trainer(epochs: int = 2) -> pl.Trainer:
