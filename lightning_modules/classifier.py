@@ -9,7 +9,14 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 from typing_extensions import Self
 
-from .finetuning import FineTuning, backbone_parameters, freeze_modules, load_pretrained, parameter_groups, pretrained_state
+from .finetuning import (
+    FineTuning,
+    backbone_parameters,
+    freeze_modules,
+    load_pretrained,
+    parameter_groups,
+    pretrained_state,
+)
 from .light_model import LightModel
 from .losses import classification_loss
 from .metrics import accuracy, probabilities

@@ -166,13 +166,14 @@ class BeforeCallbacks(pl.Callback):
         self._leave(trainer)
 
     def _leave(self, trainer: Any) -> None:
-        trainer.callbacks = [item for item in trainer.callbacks if item is not self]  # a new list: the old one is in use
+        trainer.callbacks = [item for item in trainer.callbacks if item is not self]  # the old list is in use
 
 
 class AfterCallbacks(pl.Callback):
     """Last of a trainer's callbacks: the model's own work at each event, right before the module's hook.
 
-    In a callback, not in the module's hooks: users override those without `super()`, as Lightning's documentation shows.
+    In a callback, not in the module's hooks: users override those without `super()`, as Lightning's documentation
+    shows.
     """
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

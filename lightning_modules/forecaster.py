@@ -112,7 +112,9 @@ class SeriesForecaster(LightModel):
         if not self.quantiles:
             return forecast
         forecast = forecast.sort(-1).values
-        return forecast if self.training or self._conformity is not None else scale_quantiles(forecast, self.conformal_scale)
+        if self.training or self._conformity is not None:
+            return forecast
+        return scale_quantiles(forecast, self.conformal_scale)
 
     def _at_validation_epoch_start(self) -> None:
         """Collect conformity scores from here on, in a validation of a fit."""

@@ -1,4 +1,4 @@
-"""Private names of Lightning that the models use, each with its purpose; `tests/test_internals.py` checks that they exist."""
+"""Private names of Lightning that the models use; `tests/test_internals.py` checks that they exist."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ CURRENT_HOOK = "_current_fx_name"
 class QuickHooks(OneLightning, pl.LightningModule):
     """A LightningModule that stores the name of the running hook as any object does.
 
-    `_current_fx_name` of LightningModule: the trainer sets it about fifty times a step, and an nn.Module looks each time
-    whether it was given a parameter. `benchmarks/loop.py` measures what it brings. Without that name nothing breaks, and
-    steps are slower.
+    Purpose: the trainer sets `LightningModule._current_fx_name` about fifty times a step, and an nn.Module looks each
+    time whether it was given a parameter. `benchmarks/loop.py` measures what this saves. Without that name nothing
+    breaks, and a step takes longer.
     """
 
     def __setattr__(self, name: str, value: Any) -> None:

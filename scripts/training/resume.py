@@ -8,7 +8,7 @@ from typing import Any
 from jsonargparse import Namespace
 
 from lightfit.callbacks.checkpoints.durable import LAST, PREVIOUS
-from lightfit.callbacks.checkpoints.finite_weights import broken_weight
+from lightfit.callbacks.checkpoints.finite_weights import find_broken_weight
 from lightfit.checkpoint import read_checkpoint
 from lightfit.errors import UsageError
 
@@ -74,7 +74,7 @@ def read_usable(path: Path) -> tuple[Path, dict[str, Any], str]:
 
 def _read_finite(path: Path) -> dict[str, Any]:
     checkpoint = read_checkpoint(path)
-    if (name := broken_weight(checkpoint)) is not None:
+    if (name := find_broken_weight(checkpoint)) is not None:
         raise ValueError(
             f"'{path}' holds weights that are NaN or infinite ('{name}' first), from which no training can go on: "
             "take an earlier one from its folder"
