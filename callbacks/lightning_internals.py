@@ -36,10 +36,10 @@ def load_loader_states(trainer: pl.Trainer) -> None:
 def leave_validation_open(checkpoint: dict[str, Any]) -> None:
     """Edit the loop's state in a checkpoint so that a run which resumes from it begins with validation.
 
-    Purpose: the trainer takes the validation after the last step of a checkpoint as done, leaves it out, and with it the
-    end of the epoch. There is no public way: a validation runs in the midst of a fit only where the loop itself begins
-    it. The state is set as if the run had been stopped within the first batch of the validation. Without these keys a
-    KeyError is raised when such a checkpoint is saved.
+    Purpose: the trainer takes the validation after the last step of a checkpoint as done, leaves it out, and with it
+    the end of the epoch. There is no public way: a validation runs in the midst of a fit only where the loop itself
+    starts it. The state is set as if the run had been stopped within the first batch of the validation. Without these
+    keys a KeyError is raised when such a checkpoint is saved.
     """
     loops = checkpoint["loops"]["fit_loop"]
     for steps in (loops["epoch_loop.batch_progress"]["total"], loops["epoch_loop.batch_progress"]["current"]):
@@ -84,8 +84,8 @@ def requeue_job(trainer: pl.Trainer, signum: int) -> None:
     """Save Lightning's own checkpoint for SLURM and queue the job again.
 
     Purpose: the trainer of the queued job finds that checkpoint without being told its path. The name of the file and
-    the handler, `_SignalConnector._slurm_sigusr_handler_fn`, are Lightning's alone. Without it a run under SLURM ends at
-    the signal with an AttributeError, after last.ckpt is saved.
+    the handler, `_SignalConnector._slurm_sigusr_handler_fn`, are Lightning's alone. Without it a run under SLURM ends
+    at the signal with an AttributeError, after last.ckpt is saved.
     """
     handler: Any = trainer._signal_connector._slurm_sigusr_handler_fn
     handler(signum, None)

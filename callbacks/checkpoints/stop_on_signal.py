@@ -126,10 +126,8 @@ class StopOnSignal(OneLightning, pl.callbacks.Checkpoint):
 
 
 def _choose_folder(trainer: pl.Trainer) -> str:
-    others: list[Any] = [
-        item for item in trainer.checkpoint_callbacks if isinstance(item, pl.callbacks.ModelCheckpoint)
-    ]
-    folders = [str(item.dirpath) for item in others if item.dirpath]
+    others: list[Any] = trainer.checkpoint_callbacks
+    folders = [str(item.dirpath) for item in others if getattr(item, "dirpath", None)]
     return folders[0] if folders else trainer.default_root_dir
 
 

@@ -170,7 +170,7 @@ def test_any_lightning_module_leaves_batches_out(capsys: pytest.CaptureFixture[s
     model = Foreign()
     train(model, loader(nan=[33]), FiniteLoss("skip"))
     assert are_finite(model)
-    assert "left out, as its loss is no number: step 3 (epoch 0, batch 3)\n" in capsys.readouterr().out
+    assert "skipped, as its loss is NaN or infinite: step 3 (epoch 0, batch 3)\n" in capsys.readouterr().out
 
 
 def test_a_gradient_that_is_not_finite_ends_the_run_before_the_step() -> None:
@@ -178,7 +178,7 @@ def test_a_gradient_that_is_not_finite_ends_the_run_before_the_step() -> None:
     with pytest.raises(NonFiniteGradients) as caught:
         train(model, loader(infinite_slope=[33]), took, FiniteLoss())
     assert "the gradients became NaN or infinite at step 3 (epoch 0, batch 3), though the loss was" in str(caught.value)
-    assert "--on_nan skip" in str(caught.value)
+    assert "`on_nan` skip" in str(caught.value)
     assert took.after == [0, 1, 2]
     assert are_finite(model)
 
@@ -190,7 +190,7 @@ def test_a_step_with_a_gradient_that_is_not_finite_is_left_out(capsys: pytest.Ca
     assert are_finite(model)
     out = capsys.readouterr().out
     assert "gradients are NaN or infinite, though its loss is finite: step 1 (epoch 0, batches 3 to 5)" in out
-    assert "3 batches were left out" in out
+    assert "3 batches were skipped" in out
     assert model.history["loss"].notna().all()
 
 
