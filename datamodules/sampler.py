@@ -36,8 +36,8 @@ def start_workers(loader: DataLoader, begin: Callable[[], Iterator[Any]]) -> Ite
     # Workers of a forkserver would not be stuck, but cost more. Measured on 2 cores with 2 workers and a dataset with a
     # tensor of 64 MB, torch 2.14: time to the first batch 0.1 s forked; 8 to 15 s from a forkserver; 10 s, and 0.1 s in
     # later epochs, from one that has imported torch and LightFit. Memory of the workers: 380, 1120 and 590 MB, as each
-    # gets a copy of the dataset. And where the main process is killed (SIGKILL), forked workers end within 5 s; those of
-    # a forkserver never do: each of them waits for its end, and it for theirs.
+    # gets a copy of the dataset. Where the main process is killed (SIGKILL), forked workers end within 5 s; those of a
+    # forkserver never do: each of them waits for its end, and it for theirs.
     state = torch.get_rng_state()  # each start draws a number, and a run is the same however many there were
     for _ in range(TRIES):
         begun = multiprocessing.Semaphore(0)

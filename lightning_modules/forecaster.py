@@ -12,7 +12,7 @@ from .intervals import compute_conformal_scale, compute_conformity_scores, compu
 from .light_model import LightModel
 from .losses import forecast_loss, quantile_loss, window_mean
 from .metrics import absolute_percentage_error
-from .optimizers import make_optimizer, optimizer_class, with_schedule
+from .optimizers import add_schedule, choose_warmup, find_optimizer_class, make_optimizer
 
 
 class SeriesForecaster(LightModel):
@@ -25,14 +25,15 @@ class SeriesForecaster(LightModel):
         weight_decay: L2 penalty (decoupled in AdamW).
         schedule: constant, cosine (down to 0), one_cycle (straight up for a quarter of the steps, then down), or
             halving (to a half after each epoch).
-        warm_up: part of all steps in which the rate rises from 0 before a constant or cosine schedule.
+        warmup: fraction of all steps in which the rate rises from 0 before a constant or cosine schedule.
         loss: mse, mae, huber, mspe (the cookbook's squared percentage), or quantile (the pinball loss, for intervals).
         quantiles: levels of the quantiles, rising, their middle one 0.5; used with the quantile loss.
         calibrate: after each validation of a fit, compute the conformal scale of the intervals that tests and
             predictions get: with it they would have covered as much of the validation split as they should.
         units: of each target `mean` and `std`, which undo its scaling, and `naive_error`, by which MASE divides; the
-            data tells them.
+            data sets them.
         metrics: torchmetrics by name: they see the forecasts and the truth, as far as it is known.
+        warm_up: the old name of `warmup`, which still works.
     """
 
     net: nn.Module
@@ -47,20 +48,21 @@ class SeriesForecaster(LightModel):
         optimizer: str = "Adam",
         weight_decay: float = 0.0,
         schedule: Literal["constant", "cosine", "one_cycle", "halving"] = "constant",
-        warm_up: float = 0.0,
+        warmup: float = 0.0,
         loss: Literal["mse", "mae", "huber", "mspe", "quantile"] = "mse",
         quantiles: tuple[float, ...] = (0.1, 0.5, 0.9),
         calibrate: bool = False,
         units: dict[str, list[float]] | None = None,
         metrics: dict[str, Metric] | None = None,
+        warm_up: float | None = None,
     ) -> None:
         super().__init__(net, metrics=metrics)
         check_quantiles(quantiles)
         self.lr = lr
-        self.optimizer = optimizer_class(optimizer)
+        self.optimizer = find_optimizer_class(optimizer)
         self.weight_decay = weight_decay
         self.schedule = schedule
-        self.warm_up = warm_up
+        self.warmup = choose_warmup(warmup, warm_up)
         self.loss = loss
         self.quantiles = tuple(quantiles) if loss == "quantile" else ()
         self.calibrate = calibrate
@@ -72,7 +74,7 @@ class SeriesForecaster(LightModel):
         self.register_buffer("scales", scales, persistent=False)
 
     def shared_step(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
-        """`loss` and `mae`; in evaluation all scores, and the `forecast` itself."""
+        """Compute `loss` and `mae`; in evaluation all scores, and the `forecast` itself."""
         x, y = batch
         forecast = self(x)
         self._check_shape(forecast, y)
@@ -89,7 +91,7 @@ class SeriesForecaster(LightModel):
         return scores | self._scores(forecast, point, y) | {"forecast": forecast}
 
     def _scores(self, forecast: Tensor, point: Tensor, y: Tensor) -> dict[str, Tensor]:
-        """Scores in scaled units and, where these differ from them, in original ones."""
+        """Compute scores in scaled units and, where these differ from them, in original ones."""
         error = point - y
         scores = {"mse": window_mean(error.square(), y)}
         if self.scales is None:
@@ -106,8 +108,10 @@ class SeriesForecaster(LightModel):
         return scores
 
     def forward(self, *args: Any, **kwargs: Any) -> Tensor:
-        """The net's forecasts; quantiles in rising order. Source: Chernozhukov et al. 2010, "Quantile and Probability
-        Curves Without Crossing", section 2."""
+        """Forecast with the net; quantiles in rising order.
+
+        Source: Chernozhukov et al. 2010, "Quantile and Probability Curves Without Crossing", section 2.
+        """
         forecast = super().forward(*args, **kwargs)
         if not self.quantiles:
             return forecast
@@ -134,18 +138,18 @@ class SeriesForecaster(LightModel):
         expected = (*y.shape, len(self.quantiles)) if self.quantiles else tuple(y.shape)
         if forecast.shape != expected:
             raise ValueError(
-                f"{type(self.net).__name__} gives forecasts {tuple(forecast.shape)}, expected {expected}: windows, "
-                "steps, targets, and with --model.loss quantile the quantiles (the net's argument num_quantiles)"
+                f"{type(self.net).__name__} returned forecasts {tuple(forecast.shape)}, expected {expected}: windows, "
+                "steps, targets, and with `loss` quantile the quantiles (the net's argument `num_quantiles`)"
             )
 
     def predict_step(self, batch: Any, batch_idx: int = 0, dataloader_idx: int = 0) -> Tensor:
-        """Scaled forecasts (B, P, C), or quantiles (B, P, C, Q)."""
+        """Predict scaled forecasts (B, P, C), or quantiles (B, P, C, Q)."""
         return self(batch[0] if isinstance(batch, (tuple, list)) else batch)
 
     def configure_optimizers(self) -> Any:
-        """The optimizer over all parameters, with the schedule."""
+        """Build the optimizer over all parameters, with the schedule."""
         optimizer = make_optimizer(self.optimizer, self.parameters(), lr=self.lr, weight_decay=self.weight_decay)
-        return with_schedule(optimizer, self.schedule, self.trainer, warm_up=self.warm_up)
+        return add_schedule(optimizer, self.schedule, self.trainer, warmup=self.warmup)
 
 
 def _rename_scale(module: nn.Module, state: dict[str, Any], prefix: str, *args: Any) -> None:
@@ -155,10 +159,10 @@ def _rename_scale(module: nn.Module, state: dict[str, Any], prefix: str, *args: 
 
 
 def check_quantiles(quantiles: Sequence[float]) -> None:
-    """Nothing, where they rise and their middle one is the median.
+    """Check that quantiles rise and that their middle one is the median.
 
     Raises:
-        ValueError: they do not.
+        ValueError: they do not, or it is not.
     """
     inside = all(0 < q < 1 for q in quantiles) and list(quantiles) == sorted(set(quantiles))
     if not inside or len(quantiles) % 2 == 0 or quantiles[len(quantiles) // 2] != 0.5:

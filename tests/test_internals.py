@@ -88,7 +88,7 @@ def test_each_function_has_its_purpose(room: str) -> None:
     for node in held:
         text = ast.get_docstring(node) or ""
         assert "\n\nPurpose: " in text, node.name
-        assert re.search(r"\. Without\s", text), node.name
+        assert re.search(r"\.\sWithout\s", text), node.name
 
 
 class Looking(pl.Callback):

@@ -26,9 +26,9 @@ class FiniteLoss(OneLightning, pl.Callback):
     """Ends a run, or skips the step, when the training loss or a gradient is NaN or infinite.
 
     The weights stay finite. Where the gradients of several batches are summed, all of them are skipped: the sum holds
-    the one that is not finite. On a GPU a run that is to end does so one step later, so that no step waits for the loss,
-    but before anything is saved. In float16 with a gradient scaler, infinite gradients are expected: the scaler skips
-    those steps itself.
+    the one that is not finite. On a GPU a run ends one step later, so that no step waits for the loss, but before
+    anything is saved. In float16 with a gradient scaler, infinite gradients are expected: the scaler skips those steps
+    itself.
 
     Args:
         on_nan: stop, with an error that names the samples; or skip, with a line.

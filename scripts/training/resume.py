@@ -11,6 +11,7 @@ from lightfit.callbacks.checkpoints.durable import LAST, PREVIOUS
 from lightfit.callbacks.checkpoints.finite_weights import find_broken_weight
 from lightfit.checkpoint import read_checkpoint
 from lightfit.errors import UsageError
+from lightfit.lightning_modules.light_model import OLD_NAMES
 
 from ..cli.keys import TOLD, flat
 from ..cli.lightning_parser import LightningArgumentParser, SaveConfigCallback
@@ -135,6 +136,11 @@ def refuse_changes(config: Mapping[str, Any], saved: Mapping[str, Any], section:
     """
     asked = flat({"class_path": config["class_path"], **config.get("init_args", {})})
     known = flat({("class_path" if name == "_class_path" else name): value for name, value in saved.items()})
+    for old, new in OLD_NAMES.items():
+        if asked.get(old) is not None and new in asked:
+            asked[new] = asked.pop(old)
+        if old in known and new in asked:
+            known[new] = known.pop(old)
     # The data tells some when it is read, which it has not been yet; how many samples and workers is the machine's.
     for name in (*TOLD, *FREE):
         asked.pop(name, None)

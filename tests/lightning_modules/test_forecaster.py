@@ -10,6 +10,7 @@ from conftest import make_series
 from torch import Tensor, nn
 from torchmetrics import MeanSquaredError
 
+from lightfit.checkpoint import read_checkpoint
 from lightfit.datamodules import SeriesColumns, SeriesDataModule
 from lightfit.lightning_modules import SeriesForecaster
 from lightfit.lightning_modules.intervals import (
@@ -136,8 +137,8 @@ def test_quantiles_that_are_none(quantiles: tuple[float, ...]) -> None:
 @pytest.mark.parametrize(
     ("model", "problem"),
     [
-        (SeriesForecaster(Last(2), loss="quantile"), r"Last gives forecasts \(1, 2, 1\), expected \(1, 2, 1, 3\)"),
-        (SeriesForecaster(Last(1)), r"Last gives forecasts \(1, 1, 1\), expected \(1, 2, 1\)"),
+        (SeriesForecaster(Last(2), loss="quantile"), r"Last returned forecasts \(1, 2, 1\), expected \(1, 2, 1, 3\)"),
+        (SeriesForecaster(Last(1)), r"Last returned forecasts \(1, 1, 1\), expected \(1, 2, 1\)"),
     ],
 )
 def test_forecasts_of_another_shape(model: SeriesForecaster, problem: str) -> None:
@@ -160,6 +161,10 @@ def test_calibration_comes_from_validation_and_goes_into_the_checkpoint(series: 
     x, _ = next(iter(data.test_dataloader()))
     assert torch.equal(SeriesForecaster.load("a.ckpt", net=net)(x), model.eval()(x))
     assert float(model.conformal_scale) > 1
+    old = read_checkpoint("a.ckpt")
+    old["state_dict"]["stretch"] = old["state_dict"].pop("conformal_scale")  # as checkpoints of format 1 have it
+    torch.save(old, "old.ckpt")
+    assert torch.equal(SeriesForecaster.load("old.ckpt", net=net).conformal_scale, model.conformal_scale)
 
 
 def trainer(epochs: int = 2) -> pl.Trainer:
