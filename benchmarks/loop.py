@@ -2,15 +2,19 @@
 
 The Trainer with everything on, a loop by hand, and the Trainer as templates have it. The same batches of 20 movie
 reviews in the same process, one thread: the cookbook's text CNN, and a net so small that what is left is the loop.
+And what each shortcut saves of a step: everything on, with it and without it, the CPU time of the median step.
 """
 
 import contextlib
+import itertools
 import logging
 import os
+import statistics
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+from unittest.mock import patch
 
 import pytorch_lightning as pl
 import torch
@@ -25,11 +29,12 @@ from benchmarks.timing import Spread, Times, alternate, difference, ratio, sprea
 from lightfit.callbacks import BestAndLast, EpochLines, FeatureMaps, FinalMetric, HistoryFiles
 from lightfit.datamodules import TextDataModule
 from lightfit.datamodules.text.corpus import TextBatches
-from lightfit.lightning_modules import TextClassifier
+from lightfit.lightning_modules import TextClassifier, epoch_log
+from lightfit.lightning_modules.lightning_internals import QuickHooks
 from lightfit.lightning_modules.nets import TextCNN
 from lightfit.scripts.training.run import spare_profiler
 
-BATCH, STEPS, ROUNDS = 20, 300, 9
+BATCH, STEPS, ROUNDS, SHORT_ROUNDS = 20, 300, 9, 21
 TEXT_CNN = "the text CNN"
 
 
@@ -74,6 +79,21 @@ class Clock(pl.Callback):
     def on_train_batch_end(self, *args: Any) -> None:
         """Read the time so far."""
         self.seconds = time.perf_counter() - self.started
+
+
+class StepClock(pl.Callback):
+    """CPU seconds of this thread from the end of a step to the end of the next, for every step of an epoch."""
+
+    def __init__(self) -> None:
+        self.ends: list[float] = []
+
+    def on_train_batch_end(self, *args: Any) -> None:
+        """Read the time."""
+        self.ends.append(time.thread_time())
+
+    def median(self) -> float:
+        """Compute the median step, which other processes of the machine disturb less than the mean."""
+        return statistics.median(end - start for start, end in itertools.pairwise(self.ends))
 
 
 class Usual(pl.LightningModule):
@@ -122,12 +142,45 @@ def by_hand(net: nn.Module, x: Tensor, y: Tensor) -> float:
 def lightfit(net: nn.Module, reviews: TextDataModule) -> float:
     """Return the seconds of an epoch with TensorBoard, bar, history, checkpoints, metrics and feature maps."""
     clock = Clock()
-    checkpointing = BestAndLast(monitor="val_loss")
-    watchers: list[pl.Callback] = [FeatureMaps(), HistoryFiles(), FinalMetric(), EpochLines(), checkpointing, clock]
-    trainer = _trainer(watchers, use_distributed_sampler=False)
+    trainer = _everything_on(clock)
     spare_profiler(trainer)
     trainer.fit(TextClassifier(net, optimizer="Adagrad", lr=0.02), datamodule=reviews)
     return clock.seconds
+
+
+SHORTCUTS = {
+    "the running hook's name set as on any object": "by nn.Module",
+    f"means of {epoch_log.PENDING} batches summed at a time": "each batch's",
+    "no profiler": "Lightning's that does nothing",
+}
+
+
+def shortened(left_out: str, batches: Sequence[tuple[Tensor, Tensor]]) -> float:
+    """CPU seconds of the median step of the tiny net with everything on, but for one of the shortcuts."""
+    hooks, means, profiler = (name != left_out for name in SHORTCUTS)
+    clock = StepClock()
+    trainer = _everything_on(clock)
+    if profiler:
+        spare_profiler(trainer)
+    data = DataLoader(batches, batch_size=None), DataLoader(batches[:1], batch_size=None)  # type: ignore[arg-type]
+    with contextlib.ExitStack() as stack:
+        if not hooks:
+            stack.enter_context(patch.object(QuickHooks, "__setattr__", nn.Module.__setattr__))
+        if not means:
+            stack.enter_context(patch.object(epoch_log, "PENDING", 1))
+        trainer.fit(TextClassifier(TinyNet(), optimizer="Adagrad", lr=0.02), *data)
+    return clock.median()
+
+
+def compare_shortcuts() -> Iterator[Figure]:
+    """How much longer a step takes without each of the shortcuts."""
+    x, y = torch.randint(0, 10_000, (STEPS, BATCH, 200)), torch.randint(0, 2, (STEPS, BATCH))
+    batches = list(zip(x, y, strict=True))
+    contenders = {name: lambda name=name: _silently(lambda: shortened(name, batches)) for name in ("", *SHORTCUTS)}
+    times = alternate(contenders, rounds=SHORT_ROUNDS)
+    for name, peer in SHORTCUTS.items():
+        more = ratio(times, name, "")
+        yield figure("loop", name, peer, more, "x the CPU time of a step", rounds=SHORT_ROUNDS, target=">= 1.03")
 
 
 def usual(net: nn.Module, x: Tensor, y: Tensor) -> float:
@@ -135,6 +188,12 @@ def usual(net: nn.Module, x: Tensor, y: Tensor) -> float:
     clock = Clock()
     _trainer([clock]).fit(Usual(net), DataLoader(TensorDataset(x, y), batch_size=BATCH, shuffle=True))
     return clock.seconds
+
+
+def _everything_on(clock: pl.Callback) -> pl.Trainer:
+    checkpoint = BestAndLast(monitor="val_loss")
+    watchers: list[pl.Callback] = [FeatureMaps(), HistoryFiles(), FinalMetric(), EpochLines(), checkpoint, clock]
+    return _trainer(watchers, use_distributed_sampler=False)
 
 
 def _trainer(callbacks: list[pl.Callback], **rest: Any) -> pl.Trainer:
@@ -161,6 +220,7 @@ def measure() -> Iterator[Figure]:
         if name == TEXT_CNN:
             contenders |= {"cookbook": lambda: by_hand(CookbookCNN(), x, y)}
         yield from compare(name, alternate(contenders, rounds=ROUNDS))
+    yield from compare_shortcuts()
 
 
 def compare(name: str, times: Times) -> Iterator[Figure]:

@@ -11,44 +11,47 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
-from torch.utils.data._utils.signal_handling import _remove_worker_pids
 
 from lightfit.errors import DataError
 
-START_S = 30.0  # a process is there within a second, where it is at all
+from .lightning_internals import kill_workers, set_batches_done
+
+START_S = 30.0  # a worker starts within a second, where it starts at all
 TRIES = 4
 
 
 def start_workers(loader: DataLoader, begin: Callable[[], Iterator[Any]]) -> Iterator[Any]:
-    """The loader's iterator, once all its workers have begun; those that have not are ended, and begun again.
+    """Start a loader's iterator and wait for all its workers; where one is stuck, kill them and start again.
 
-    A process that is forked while those of a run exchange gradients is stuck at times, one in some hundred, before it
-    runs a line: a lock of a library was taken at that moment. The run would wait for it for ever.
+    A process that is forked while the ranks of a run exchange gradients is stuck at times, one in some hundred, before
+    it runs a line: a lock of a library was taken at that moment. The run would wait for it forever.
 
     Args:
         loader: the loader.
-        begin: makes the iterator, as `DataLoader.__iter__`.
+        begin: returns the iterator, as `DataLoader.__iter__`.
 
     Raises:
-        RuntimeError: it was so every time.
+        RuntimeError: workers were stuck every time.
     """
-    state = torch.get_rng_state()  # to begin draws a number, and a run is the same however often that was
+    # Workers of a forkserver would not be stuck, but cost more. Measured on 2 cores with 2 workers and a dataset with a
+    # tensor of 64 MB, torch 2.14: time to the first batch 0.1 s forked; 8 to 15 s from a forkserver; 10 s, and 0.1 s in
+    # later epochs, from one that has imported torch and LightFit. Memory of the workers: 380, 1120 and 590 MB, as each
+    # gets a copy of the dataset. Where the main process is killed (SIGKILL), forked workers end within 5 s; those of a
+    # forkserver never do: each of them waits for its end, and it for theirs.
+    state = torch.get_rng_state()  # each start draws a number, and a run is the same however many there were
     for _ in range(TRIES):
         begun = multiprocessing.Semaphore(0)
         loader.worker_init_fn = partial(_begin_work, begun)
         iterator: Any = begin()
         if all(begun.acquire(timeout=START_S) for _ in range(loader.num_workers)):
             return iterator
-        _remove_worker_pids(id(iterator))  # torch takes the death of a worker that it knows for an error
-        iterator._worker_pids_set = False
-        for worker in iterator._workers:
-            worker.kill()
+        kill_workers(iterator)
         torch.set_rng_state(state)
     raise RuntimeError(f"DataLoader worker (pid unknown) did not start within {START_S:.0f} s, {TRIES} times")
 
 
 def _begin_work(begun: Any, worker: int) -> None:
-    """Lets a worker go on after a first signal to end, which often goes to all processes: the training step needs it.
+    """Ignore a first signal to end in a worker: it often goes to all processes, and the training step needs the batch.
 
     A second one ends it, and so does the end of the process that it works for.
     """
@@ -57,25 +60,25 @@ def _begin_work(begun: Any, worker: int) -> None:
     begun.release()
 
 
-def _end_next_time(number: int, frame: Any) -> None:
-    signal.signal(number, lambda number, _: os._exit(128 + number))
+def _end_next_time(signum: int, frame: Any) -> None:
+    signal.signal(signum, lambda signum, _: os._exit(128 + signum))
 
 
 class BatchSampler(DistributedSampler):
     """Yields the indices of whole batches; the order depends on (seed, epoch, rank) and on nothing else.
 
-    No sample is repeated or left out. In training every process gets as many batches as the others, so that none waits
-    for another: together they are those of one process with `world_size` times the batch size, and the last one may be
-    empty in some. It is a DistributedSampler by name, so that Lightning leaves it in place on several devices.
+    No sample is repeated or left out. In training every rank gets as many batches as the others, so that none waits for
+    another: together they are those of one process with `world_size` times the batch size, and the last one may be
+    empty on some. It is a DistributedSampler by name, so that Lightning leaves it in place on several devices.
 
     Args:
         num_samples: number of samples in the data.
-        batch_size: number of samples in a batch, on each process.
-        shuffle: a new order each epoch; otherwise the order of the data, on all epochs.
+        batch_size: number of samples in a batch, on each rank.
+        shuffle: a new order each epoch; otherwise the order of the data, in all epochs.
         seed: seed of the order.
-        rank: this process, in [0, world_size).
+        rank: of this process, in [0, world_size).
         world_size: number of processes.
-        start: a function that tells, when an epoch begins, its number and how many of its batches are done already.
+        start: a function that returns, when an epoch begins, its index and how many of its batches are done already.
         lengths: a length for every sample, (num_samples,); batches are then made of samples of similar lengths.
         weights: how often each sample is drawn, in proportion, (num_samples,); an epoch has as many samples as before,
             some of them more than once.
@@ -85,7 +88,7 @@ class BatchSampler(DistributedSampler):
         DataError: there are fewer samples than processes.
     """
 
-    # How many batches are sorted by length together: more gives less padding, fewer more chance.
+    # How many batches are sorted by length together: more gives less padding, fewer a more random order.
     POOL = 100
 
     def __init__(  # the parent's constructor is not called: its attributes are for padding and dropping
@@ -104,13 +107,13 @@ class BatchSampler(DistributedSampler):
     ) -> None:
         if num_samples < world_size:
             raise DataError(
-                f"expected at least a sample for each of {world_size} processes, received {num_samples} in this part "
-                "of the data: use fewer devices, or more data"
+                f"expected at least a sample for each of {world_size} processes, received {num_samples} in this split: "
+                "use fewer devices, or more data"
             )
         self.num_samples = num_samples
         self.batch_size = batch_size
         self.global_batch_size = batch_size * world_size
-        self._left_out = (-1, 0)  # epoch, and how many of its samples other batches than these held before
+        self._left_out = (-1, 0)  # epoch, and how many of its samples batches of another size have held
         self.shuffle = shuffle
         self.seed = seed
         self.rank = rank
@@ -121,26 +124,26 @@ class BatchSampler(DistributedSampler):
         self.with_epoch = with_epoch
 
     def __len__(self) -> int:
-        """The number of batches in a whole epoch, on this process."""
+        """Return the number of batches in a whole epoch, on this rank."""
         if self.shuffle:
             return math.ceil(self.num_samples / self.global_batch_size)
         return math.ceil(len(range(self.num_samples)[self._own()]) / self.batch_size)
 
     def __iter__(self) -> Iterator[Any]:
-        """Index tensors (at most batch_size,) int64, perhaps each with the epoch: from the first that is not done."""
+        """Yield index tensors (at most batch_size,) int64, with the epoch if asked, from the first that is not done."""
         epoch, done = self.start()
         batches = self._batches(epoch)
-        done -= len(self) - len(batches)  # what other batches than these held before
+        done -= len(self) - len(batches)  # what batches of another size have held
         for batch in batches[done % max(len(batches), 1) :]:
             yield (epoch, batch) if self.with_epoch else batch
 
-    def batch_at(self, epoch: int, number: int) -> Tensor:
-        """The samples of a batch of an epoch, (at most batch_size,) int64."""
+    def batch_at(self, epoch: int, index: int) -> Tensor:
+        """Return the samples of a batch of an epoch, (at most batch_size,) int64."""
         batches = self._batches(epoch)
-        return batches[number - (len(self) - len(batches))]
+        return batches[index - (len(self) - len(batches))]
 
-    def go_on_after(self, global_batch_size: int) -> int:
-        """Leaves out what batches of another size have held of the epoch so far; returns how many are left of these.
+    def skip_done(self, global_batch_size: int) -> int:
+        """Skip what batches of another size have held of the epoch; return how many batches of this size are left.
 
         Args:
             global_batch_size: number of samples in those, on all processes together.
@@ -150,10 +153,10 @@ class BatchSampler(DistributedSampler):
         return math.ceil((self.num_samples - self._left_out[1]) / self.global_batch_size)
 
     def set_epoch(self, epoch: int) -> None:
-        """Does nothing: Lightning calls it after the epoch's iterator was made, hence `start`."""
+        """Do nothing: Lightning calls it after the epoch's iterator is created, hence `start`."""
 
     def _batches(self, epoch: int) -> tuple[Tensor, ...]:
-        """Those of this process; of an epoch that other batches have begun, the ones that are left."""
+        """Return the batches of this rank; of an epoch that batches of another size have begun, those that are left."""
         if not self.shuffle:
             return torch.arange(self.num_samples)[self._own()].split(self.batch_size)
         batches = self._global_batches(epoch)
@@ -165,7 +168,7 @@ class BatchSampler(DistributedSampler):
         return slice(self.rank, None, self.world_size)
 
     def _generator(self, epoch: int, stream: int) -> torch.Generator:
-        # One generator per use: torch mixes the seed, so neighbouring numbers give unrelated orders.
+        # One generator per use: torch mixes the seed, so that neighbouring seeds give unrelated orders.
         return torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) * 2 + stream)
 
     def _global_batches(self, epoch: int) -> tuple[Tensor, ...]:
@@ -188,32 +191,28 @@ class BatchSampler(DistributedSampler):
 
 
 class ResumableLoader(DataLoader):
-    """A loader whose sampler knows where to go on within an epoch, and tells Lightning so."""
+    """A loader whose sampler resumes within an epoch, and which has a state for Lightning."""
 
     sampler: BatchSampler
-    progress: Any = None  # the trainer's count of training batches, for a loader of these
+    progress: Any = None  # the trainer's count of training batches, for a loader of training batches
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        """The batches; without workers straight from the data, which answers with whole batches.
+        """Yield the batches; without workers straight from the data, which returns whole batches.
 
-        Begun when the first one is asked for: a trainer makes the iterator before it knows where a run goes on.
+        Started when the first one is asked for: a trainer creates the iterator before it knows where a run resumes.
         """
         if self.num_workers:
             yield from start_workers(self, super().__iter__)
         else:
-            super().__iter__()  # it draws a random number, and a run is the same with workers
+            super().__iter__()  # draws a random number: a run is the same with workers
             yield from map(self.dataset.__getitem__, self.sampler)
 
     def state_dict(self) -> dict[str, Any]:
-        """Number of samples in a batch, on all processes; the position is the trainer's, the order the epoch's."""
+        """Return the number of samples in a batch, on all ranks; the trainer has the position, the epoch the order."""
         return {"global_batch_size": self.sampler.global_batch_size}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Where the batches were of another size, counts those that are done in batches of this one."""
+        """Count the batches that are done in batches of this size, where the checkpoint's were of another."""
         former = state_dict.get("global_batch_size", self.sampler.global_batch_size)
         if former != self.sampler.global_batch_size and self.progress is not None:
-            left = self.sampler.go_on_after(former)
-            current = self.progress.current
-            change = len(self.sampler) - left - current.processed
-            for name in ("ready", "started", "processed", "completed"):
-                setattr(current, name, getattr(current, name) + change)
+            set_batches_done(self.progress, len(self.sampler) - self.sampler.skip_done(former))

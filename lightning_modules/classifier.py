@@ -9,11 +9,18 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 from typing_extensions import Self
 
-from .finetuning import FineTuning, backbone_parameters, hold_still, load_pretrained, parameter_groups, pretrained_state
+from .finetuning import (
+    FineTuning,
+    freeze_modules,
+    group_parameters,
+    list_backbone_parameters,
+    load_pretrained,
+    read_pretrained_state,
+)
 from .light_model import LightModel
 from .losses import classification_loss
 from .metrics import accuracy, probabilities
-from .optimizers import make_optimizer, optimizer_class, with_schedule
+from .optimizers import add_schedule, choose_warmup, find_optimizer_class, make_optimizer
 
 log = logging.getLogger(__name__)
 
@@ -22,17 +29,18 @@ class Classifier(LightModel):
     """A net that gives logits per class, or one logit for two classes.
 
     Args:
-        net: what is in a batch to logits (B, num_classes), or (B, 1) for two classes.
+        net: the `x` of a batch to logits (B, num_classes), or (B, 1) for two classes.
         lr: learning rate, the highest of the schedule.
         optimizer: name of a class of torch.optim: Adam, AdamW, SGD, Adagrad, ...
         weight_decay: L2 penalty (decoupled in AdamW); not with nets of sparse gradients, such as NaiveBayesBag.
         momentum: Nesterov's, for SGD.
         schedule: constant, cosine (down to 0), or one_cycle (straight up for a quarter of the steps, then down).
-        warm_up: part of all steps in which the rate rises from 0 before a constant or cosine schedule.
-        label_smoothing: part of the target that is spread over all classes, in [0, 1).
-        loss_weights: what an error counts, by class; the data tells it (--data.class_weights).
-        finetune: weights to begin from, and how long to hold them still.
+        warmup: fraction of all steps in which the rate rises from 0 before a constant or cosine schedule.
+        label_smoothing: fraction of the target that is spread over all classes, in [0, 1).
+        loss_weights: weight of an error, by class; the data sets it (`class_weights`).
+        finetune: pretrained weights, and how long to freeze them.
         metrics: torchmetrics by name, for what is no mean of batches: they see probabilities and labels.
+        warm_up: the old name of `warmup`, which still works.
     """
 
     net: nn.Module
@@ -47,31 +55,32 @@ class Classifier(LightModel):
         weight_decay: float = 0.0,
         momentum: float = 0.0,
         schedule: Literal["constant", "cosine", "one_cycle"] = "constant",
-        warm_up: float = 0.0,
+        warmup: float = 0.0,
         label_smoothing: float = 0.0,
         loss_weights: list[float] | None = None,
         finetune: FineTuning = FineTuning(),
         metrics: dict[str, Metric] | None = None,
+        warm_up: float | None = None,
     ) -> None:
         super().__init__(net, metrics=metrics)
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"expected label_smoothing in [0, 1), received {label_smoothing}")
         self.lr = lr
-        self.optimizer = optimizer_class(optimizer)
+        self.optimizer = find_optimizer_class(optimizer)
         self.weight_decay = weight_decay
         self.momentum = momentum
         self.schedule = schedule
-        self.warm_up = warm_up
+        self.warmup = choose_warmup(warmup, warm_up)
         self.label_smoothing = label_smoothing
-        # A dict where it comes from the plain data of a checkpoint, around a net of one's own.
+        # A dict where it comes from the plain data of a checkpoint, around a custom net.
         self.finetune = FineTuning(**finetune) if isinstance(finetune, dict) else finetune
-        self._backbone = backbone_parameters(net) if self.finetune.freeze_epochs else []
+        self._backbone = list_backbone_parameters(net) if self.finetune.freeze_epochs else []
         self._frozen = False
         weights = None if loss_weights is None else torch.tensor(loss_weights)
         self.register_buffer("loss_weights", weights, persistent=False)
 
     def shared_step(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
-        """`loss` and `accuracy`; in evaluation also the probabilities and labels, which the metrics take."""
+        """Compute `loss` and `accuracy`; in evaluation also the probabilities and labels for the metrics."""
         x, y = batch
         logits = self(x)
         smoothing = self.label_smoothing if self.training else 0.0
@@ -83,33 +92,34 @@ class Classifier(LightModel):
         return scores | {"preds": preds[:, 1] if logits.shape[1] == 1 else preds, "target": y.reshape(-1).long()}
 
     def predict_step(self, batch: Any, batch_idx: int = 0, dataloader_idx: int = 0) -> Tensor:
-        """Probabilities (B, num_classes) float32."""
+        """Predict probabilities (B, num_classes) float32."""
         return probabilities(self(batch[0] if isinstance(batch, (tuple, list)) else batch))
 
-    def on_fit_start(self) -> None:
-        """Loads the weights to begin from, unless the run goes on from a checkpoint; the log says what was loaded."""
+    def _at_fit_start(self) -> None:
+        """Load pretrained weights, unless the run resumes from a checkpoint; the log names them."""
+        super()._at_fit_start()
         weights = self.finetune.weights
         if weights is None or self.trainer.ckpt_path:
             return
         started = time.monotonic()
-        state = pretrained_state(weights, self.net) if self.trainer.local_rank == 0 else None
+        state = read_pretrained_state(weights, self.net) if self.trainer.local_rank == 0 else None
         self.trainer.strategy.barrier()  # one process of a machine downloads, the others find it done
         loaded = load_pretrained(
-            self.net, state or pretrained_state(weights, self.net), rewrites=self.finetune.rewrites
+            self.net, state or read_pretrained_state(weights, self.net), rewrites=self.finetune.rewrites
         )
         log.info("weights from %s, in %.1f s\n%s", weights, time.monotonic() - started, loaded)
 
-    def on_train_start(self) -> None:
-        """Holds the backbone still where it is to be; here too, as a run that goes on may not see its epoch begin."""
-        super().on_train_start()
-        self._hold_backbone()
+    def _at_train_start(self) -> None:
+        """Freeze the backbone where it is to be; here too, as a resumed run may not see its epoch begin."""
+        super()._at_train_start()
+        self._freeze_backbone()
 
-    def on_train_epoch_start(self) -> None:
-        """Opens the epoch's means; lets the backbone learn when its time has come."""
-        super().on_train_epoch_start()
-        self._hold_backbone()
+    def _at_train_epoch_start(self) -> None:
+        """Unfreeze the backbone when its time has come."""
+        super()._at_train_epoch_start()
+        self._freeze_backbone()
 
-    def _hold_backbone(self) -> None:
+    def _freeze_backbone(self) -> None:
         if self.finetune.freeze_epochs:
             self._frozen = self.current_epoch < self.finetune.freeze_epochs
             for parameter in self._backbone:
@@ -117,21 +127,21 @@ class Classifier(LightModel):
             self.train(self.training)
 
     def train(self, mode: bool = True) -> Self:
-        """As of any module; a backbone that is held still stays in evaluation mode."""
+        """Set the mode as of any module; a frozen backbone stays in evaluation mode."""
         super().train(mode)
         if mode and self._frozen:
-            hold_still(self.net)
+            freeze_modules(self.net)
         return self
 
     def configure_optimizers(self) -> Any:
-        """The optimizer over all parameters, with the schedule."""
+        """Build the optimizer over all parameters, with the schedule."""
         parameters: Any = self.parameters()
         if self.finetune.backbone_lr != 1:
-            parameters = parameter_groups(self.net, lr=self.lr, backbone_lr=self.finetune.backbone_lr)
+            parameters = group_parameters(self.net, lr=self.lr, backbone_lr=self.finetune.backbone_lr)
         optimizer = make_optimizer(
             self.optimizer, parameters, lr=self.lr, weight_decay=self.weight_decay, momentum=self.momentum
         )
-        return with_schedule(optimizer, self.schedule, self.trainer, warm_up=self.warm_up)
+        return add_schedule(optimizer, self.schedule, self.trainer, warmup=self.warmup)
 
 
 class ImageClassifier(Classifier):

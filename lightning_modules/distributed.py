@@ -1,4 +1,4 @@
-"""What several processes tell each other."""
+"""Exchange between the processes of a run."""
 
 import copy
 from collections.abc import Iterable, Iterator
@@ -10,52 +10,53 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 
-def num_processes() -> int:
-    """Number of processes that train together."""
+def get_world_size() -> int:
+    """Return the number of processes that train together."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
-def own_rank() -> int:
-    """This one among them."""
-    return dist.get_rank() if num_processes() > 1 else 0
+def get_rank() -> int:
+    """Return this process's rank; 0 where there is one process."""
+    return dist.get_rank() if get_world_size() > 1 else 0
 
 
-def of_all_processes(item: Any) -> list[Any]:
-    """What each process has, in order, on all of them; they call this together."""
-    if num_processes() == 1:
+def gather_from_ranks(item: Any) -> list[Any]:
+    """Gather each rank's item, in the order of the ranks, on all of them; they call this together."""
+    if get_world_size() == 1:
         return [item]
-    received: list[Any] = [None] * num_processes()
+    received: list[Any] = [None] * get_world_size()
     dist.all_gather_object(received, item)
     return received
 
 
-def weight_of_batch(num_samples: int, device: torch.device) -> Tensor:
-    """What a process's mean loss counts, (), so that the mean of all processes' gradients is that of all samples.
+def weigh_batch(num_samples: int, device: torch.device) -> Tensor:
+    """Compute the factor of a rank's mean loss, (), with which the mean of all gradients is that over all samples.
 
-    Exactly 1 where all have the same number.
+    Exactly 1 where all ranks have the same number of samples.
 
     Args:
-        num_samples: in this process's batch.
+        num_samples: in this rank's batch.
         device: where the loss is.
     """
     total = torch.tensor(float(num_samples), device=device)
     dist.all_reduce(total)
-    return num_samples * num_processes() / total
+    return num_samples * get_world_size() / total
 
 
-def equalise_buffers(module: nn.Module) -> None:
-    """Gives all processes the first one's buffers: each has its own statistics of batch norm after a training step."""
-    if num_processes() > 1:
+def broadcast_buffers(module: nn.Module) -> None:
+    """Give all ranks the buffers of rank 0: each has its own statistics of batch norm after a training step."""
+    if get_world_size() > 1:
         for buffer in module.buffers():
             dist.broadcast(buffer, src=0)
 
 
-def batches_of_all_processes(batches: Iterable[Any]) -> Iterator[Any]:
-    """The batches of every process, in one order on all of them; a loader's own iterator is left alone."""
-    if isinstance(batches, DataLoader):
-        loader: Any = copy.copy(batches)
-        loader._iterator = None  # with persistent workers it is the one that the training loop has begun on
-        batches = loader
+def gather_batches(batches: Iterable[Any]) -> Iterator[Any]:
+    """Yield the batches of every rank, in the same order on all of them; a loader's own iterator stays untouched."""
+    if isinstance(batches, DataLoader) and batches.persistent_workers:
+        batches = copy.copy(batches)
+        # The training loop has begun on the iterator that persistent workers share. `vars`, as a DataLoader allows no
+        # assignment of this argument after its construction.
+        vars(batches)["persistent_workers"] = False
     own = iter(batches)
-    while received := [batch for batch in of_all_processes(next(own, None)) if batch is not None]:
+    while received := [batch for batch in gather_from_ranks(next(own, None)) if batch is not None]:
         yield from received

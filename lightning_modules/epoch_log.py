@@ -9,30 +9,16 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from lightfit.checkpoint import WRITTEN_BY
-from lightfit.lightning import OneLightning, pl
+from lightfit.lightning import pl
 
-from .distributed import equalise_buffers, num_processes, of_all_processes, own_rank
-
-
-class QuickHooks(OneLightning, pl.LightningModule):
-    """Takes note of the running hook as any object does.
-
-    Lightning notes it about fifty times a step, and an nn.Module looks each time whether it was given a parameter: a
-    tenth of what the Trainer costs a step.
-    """
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name == "_current_fx_name":
-            object.__setattr__(self, name, value)
-        else:
-            super().__setattr__(name, value)
-
+from .distributed import broadcast_buffers, gather_from_ranks, get_rank, get_world_size
+from .lightning_internals import QuickHooks
 
 PENDING = 64  # scalars that are kept as they are before they are summed: a step then costs no arithmetic
 
 
 class SampleMean(Metric):
-    """The mean of a scalar over samples: a batch counts for the samples it holds, on every process.
+    """The mean of a scalar over samples: a batch counts for the samples it holds, on every rank.
 
     float64 where the device has it, so that a long epoch loses no digits.
     """
@@ -50,52 +36,56 @@ class SampleMean(Metric):
         self._pending_samples = 0  # of each of them
 
     def add(self, value: Tensor, num_samples: int) -> None:
-        """Adds a batch's mean `value` (scalar) over `num_samples` samples, at the latest when the mean is read."""
+        """Add a batch's mean `value`, (), over `num_samples` samples; it is summed when the mean is read, or before."""
         if num_samples != self._pending_samples or len(self._pending) == PENDING:
             self._sum_up()
             self._pending_samples = num_samples
         self._pending.append(value.detach())
 
-    def take_back(self) -> None:
-        """Takes back what was added last; right after it was."""
+    def remove_last(self) -> None:
+        """Remove the value that was added last; call it right after `add`."""
         self._pending = self._pending[:-1]
 
     def update(self, values: Tensor, num_samples: int) -> None:
-        """Adds means (K,) of batches of `num_samples` samples each."""
+        """Add means (K,) of K batches of `num_samples` samples each."""
         self.total += values.to(self.total).sum() * num_samples
         self.num_samples += len(values) * num_samples
 
     def compute(self) -> Tensor:
-        """The mean so far, float64 (float32 on Apple's GPUs); nan before the first batch."""
+        """Return the mean so far, () float64 (float32 on Apple's GPUs); NaN before the first batch."""
         return self.total / self.num_samples
 
     def sync(self, *args: Any, **kwargs: Any) -> None:
-        """As of any metric, with all that was added; torchmetrics calls it before every `compute`."""
+        """Sync as any metric does, with all that was added; torchmetrics calls it before every `compute`."""
         self._sum_up()
         super().sync(*args, **kwargs)
 
     def reset(self) -> None:
-        """Forgets what was added."""
+        """Forget what was added."""
         self._pending = []
         super().reset()
 
     @property
     def update_called(self) -> bool:
-        """Whether anything was added."""
+        """Return whether anything was added."""
         return bool(self._pending) or super().update_called
 
-    def so_far(self) -> dict[str, Tensor]:
-        """All that was added, on the CPU; pending scalars as they are, since to sum them now would round otherwise."""
+    def dump(self) -> dict[str, Tensor]:
+        """Return all that was added, on the CPU; pending scalars unsummed, as summing them now would round otherwise.
+
+        Returns:
+            `total` and `num_samples`, () float64, `pending`, (K,) with K at most 64, and `pending_samples`, () int64.
+        """
         pending = torch.stack(self._pending).cpu() if self._pending else torch.empty(0)
         counts = {"total": self.total.cpu(), "num_samples": self.num_samples.cpu()}
         return {**counts, "pending": pending, "pending_samples": torch.tensor(self._pending_samples)}
 
-    def take_up(self, states: Sequence[Mapping[str, Tensor]], rank: int, world_size: int) -> None:
-        """Goes on from what `so_far` told in each process of a run; all of it in the first one, if they were others.
+    def restore(self, states: Sequence[Mapping[str, Tensor]], rank: int, world_size: int) -> None:
+        """Resume from what `dump` returned on each rank of a run; with another world size rank 0 takes it all.
 
         Args:
-            states: what each process had.
-            rank: this process.
+            states: what each rank had.
+            rank: of this process.
             world_size: number of processes now.
         """
         if len(states) == world_size:
@@ -116,7 +106,7 @@ class SampleMean(Metric):
 
 
 def count_samples(batch: Any) -> int:
-    """The number of samples in a batch: the first dimension of the first tensor found in it.
+    """Count the samples in a batch: the first dimension of the first tensor found in it.
 
     Raises:
         ValueError: the batch holds no tensor with a first dimension.
@@ -139,30 +129,135 @@ def count_samples(batch: Any) -> int:
 MEAN = "mean_"  # before the names in `means`: an nn.ModuleDict takes none that is an attribute, such as `items`
 
 
-def module_key(name: str) -> str:
-    """What stands for a logged name in an nn.ModuleDict, whose keys have no dots."""
+def encode_key(name: str) -> str:
+    """Encode a logged name as a key of an nn.ModuleDict, which must not contain dots."""
     return name.replace("%", "%25").replace(".", "%2E")
 
 
-def logged_name(key: str) -> str:
-    """The name that `module_key` made the key of."""
+def decode_key(key: str) -> str:
+    """Decode a key of `encode_key` to the logged name."""
     return key.replace("%2E", ".").replace("%25", "%")
 
 
+class BeforeCallbacks(pl.Callback):
+    """First of a trainer's callbacks: completes rows of the history with all that the hooks before have logged."""
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Store the validation's metrics for the epoch's row."""
+        if isinstance(pl_module, EpochLog) and trainer.state.fn == "fit" and not trainer.sanity_checking:
+            pl_module._store_val_metrics()
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Complete the row of the epoch before."""
+        if isinstance(pl_module, EpochLog):
+            pl_module._close_row()
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Complete the last row."""
+        if isinstance(pl_module, EpochLog):
+            pl_module._close_row()
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Leave the list, in which users look for their own first callback."""
+        self._leave(trainer)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Leave the list."""
+        self._leave(trainer)
+
+    def _leave(self, trainer: Any) -> None:
+        trainer.callbacks = [item for item in trainer.callbacks if item is not self]  # the old list is in use
+
+
+class AfterCallbacks(pl.Callback):
+    """Last of a trainer's callbacks: the model's own work at each event, right before the module's hook.
+
+    In a callback, not in the module's hooks: users override those without `super()`, as Lightning's documentation
+    shows.
+    """
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Prepare the model for training."""
+        if isinstance(pl_module, EpochLog):
+            pl_module._at_fit_start()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Restore an epoch that has begun, before its first step."""
+        if isinstance(pl_module, EpochLog):
+            pl_module._at_train_start()
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the epoch's means."""
+        if isinstance(pl_module, EpochLog):
+            pl_module._at_train_epoch_start()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Append the epoch's row to the history."""
+        if isinstance(pl_module, EpochLog):
+            pl_module._open_row()
+
+    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the validation's means."""
+        if isinstance(pl_module, EpochLog):
+            pl_module._at_validation_epoch_start()
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Conclude the validation."""
+        if isinstance(pl_module, EpochLog):
+            pl_module._at_validation_epoch_end()
+
+    def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the test's means."""
+        if isinstance(pl_module, EpochLog):
+            pl_module._at_test_epoch_start()
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Save the history."""
+        if isinstance(pl_module, EpochLog):
+            pl_module._save_log(checkpoint)
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Load the history."""
+        if isinstance(pl_module, EpochLog):
+            pl_module._load_log(checkpoint)
+
+
 class EpochLog(QuickHooks):
-    """A module that logs every scalar as its mean over the samples of an epoch, and keeps a row for each epoch."""
+    """A module that logs every scalar as its mean over the samples of an epoch, and keeps a row for each epoch.
+
+    None of its own work is done in hooks, which a subclass may override without `super()`: two callbacks call it, which
+    a trainer gets when the module is attached to it.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.means = nn.ModuleDict()
         self._logged: set[str] = set()
         self._rows: list[dict[str, float]] = []
+        self._row_is_open = False  # whether hooks may still log metrics for the last row
         self._val_row: dict[str, float] = {}
-        self._so_far: dict[str, Any] | None = None
+        self._resumed_epoch: dict[str, Any] | None = None
         self._of_batch: list[SampleMean] = []  # to which the last training batch was added
+        self._is_attached = False
+
+    def _attach(self, trainer: Any) -> None:
+        """Attach a trainer as Lightning does at the beginning of every fit, validation, test or prediction."""
+        cast(Any, pl.LightningModule.trainer).fset(self, trainer)
+        self._row_is_open, self._val_row = False, {}  # of a run that an error ended
+        self._is_attached = isinstance(trainer, pl.Trainer)
+        if self._is_attached:
+            attached: Any = trainer
+            others = [item for item in attached.callbacks if not isinstance(item, (BeforeCallbacks, AfterCallbacks))]
+            attached.callbacks = [BeforeCallbacks(), *others, AfterCallbacks()]
+
+    trainer = cast(Any, pl.LightningModule.trainer).setter(_attach)
 
     def _mean(self, name: str) -> SampleMean:
-        key = MEAN + module_key(name)
+        key = MEAN + encode_key(name)
         if key not in self.means:
             self.means[key] = SampleMean().to(self.device)
         mean = cast(SampleMean, self.means[key])
@@ -177,72 +272,90 @@ class EpochLog(QuickHooks):
             self.log(name, metric, on_step=False, on_epoch=True, add_dataloader_idx=False, metric_attribute=attribute)
 
     def forget_batch(self) -> None:
-        """Takes the last training batch out of the means."""
+        """Remove the last training batch from the means."""
         for mean in self._of_batch:
-            mean.take_back()
+            mean.remove_last()
         self._of_batch.clear()
-
-    def _train_means(self) -> dict[str, SampleMean]:
-        means = {logged_name(key[len(MEAN) :]): cast(SampleMean, mean) for key, mean in self.means.items()}
-        return {name: mean for name, mean in means.items() if not name.startswith(("val_", "test_"))}
-
-    def on_train_epoch_start(self) -> None:
-        """Opens the epoch's means."""
-        self._logged = {name for name in self._logged if name.startswith(("val_", "test_"))}
-
-    def on_validation_epoch_start(self) -> None:
-        """Opens the validation's means, of one model in all processes."""
-        equalise_buffers(self)
-        self._logged = {name for name in self._logged if not name.startswith("val_")}
-
-    def on_test_epoch_start(self) -> None:
-        """Opens the test's means."""
-        self._logged = {name for name in self._logged if not name.startswith("test_")}
-
-    def on_validation_epoch_end(self) -> None:
-        """Keeps the validation's metrics for the epoch's row of the history."""
-        if not self.trainer.sanity_checking:
-            self._val_row = {n: v for n, v in _floats(self.trainer.callback_metrics).items() if n.startswith("val_")}
-
-    def on_train_epoch_end(self) -> None:
-        """Adds the epoch's row to the history."""
-        metrics = _floats(self.trainer.callback_metrics)
-        train = {name: value for name, value in metrics.items() if not name.startswith(("val_", "test_"))}
-        self._rows.append({"epoch": self.current_epoch, **train, **self._val_row})
-        self._val_row = {}
 
     @property
     def history(self) -> pd.DataFrame:
-        """A row an epoch: `epoch, loss, accuracy, val_loss, val_accuracy, ...`; goes on where a checkpoint ended."""
+        """Return a row for each epoch: `epoch, loss, accuracy, val_loss, val_accuracy, ...`; a resumed run appends."""
         return pd.DataFrame(self._rows)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Puts the history, an epoch that is not finished, and the version of LightFit into the checkpoint."""
-        checkpoint |= {"history": [dict(row) for row in self._rows], "lightfit": WRITTEN_BY}
-        epochs: Any = self.trainer.fit_loop.epoch_progress.current if self._trainer is not None else None
-        if epochs is not None and epochs.processed < epochs.ready:
-            means = of_all_processes({name: mean.so_far() for name, mean in self._train_means().items()})
-            checkpoint["epoch_so_far"] = {"means": means, "val_row": dict(self._val_row)}
+        """Save the history where callbacks save nothing: in a checkpoint of the weights alone."""
+        if "history" not in checkpoint:
+            self._save_log(checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Takes the history up again."""
-        self._rows = [dict(row) for row in checkpoint.get("history", [])]
-        self._so_far = checkpoint.get("epoch_so_far")
+        """Load the history where callbacks load nothing: without a fit."""
+        self._load_log(checkpoint)
 
-    def on_train_start(self) -> None:
-        """Takes up the epoch within which a checkpoint was saved, where a run goes on from one."""
-        so_far, self._so_far = self._so_far, None
-        if so_far is None or not self.trainer.ckpt_path:
+    def _at_fit_start(self) -> None:
+        """Prepare for training; the trainer is attached, no step is done."""
+
+    def _at_train_start(self) -> None:
+        """Restore the means of the epoch within which a checkpoint was saved, where a run resumes from one."""
+        resumed, self._resumed_epoch = self._resumed_epoch, None
+        if resumed is None or not self.trainer.ckpt_path:
             return
-        self._val_row = dict(so_far["val_row"])
+        self._val_row = dict(resumed["val_row"])
         # Before the means are logged: the trainer would read them now, and not again.
         self.trainer.callback_metrics.update({name: torch.tensor(value) for name, value in self._val_row.items()})
-        # As the training step would: without one there is no mean to read, where validation alone was still to come.
-        self._current_fx_name = "training_step"
-        for name in dict.fromkeys(name for means in so_far["means"] for name in means):
-            states = [means[name] for means in so_far["means"] if name in means]
-            self._mean(name).take_up(states, own_rank(), num_processes())
-        self._current_fx_name = None
+        # They are logged here, as no training step follows where validation alone is still to come.
+        for name in dict.fromkeys(name for means in resumed["means"] for name in means):
+            states = [means[name] for means in resumed["means"] if name in means]
+            self._mean(name).restore(states, get_rank(), get_world_size())
+
+    def _at_train_epoch_start(self) -> None:
+        self._logged = {name for name in self._logged if name.startswith(("val_", "test_"))}
+
+    def _at_validation_epoch_start(self) -> None:
+        broadcast_buffers(self)  # one model on all ranks
+        self._logged = {name for name in self._logged if not name.startswith("val_")}
+
+    def _at_validation_epoch_end(self) -> None:
+        """Conclude a validation, or a sanity check."""
+
+    def _at_test_epoch_start(self) -> None:
+        self._logged = {name for name in self._logged if not name.startswith("test_")}
+
+    def _store_val_metrics(self) -> None:
+        self._val_row = {n: v for n, v in _floats(self.trainer.callback_metrics).items() if n.startswith("val_")}
+
+    def _open_row(self) -> None:
+        self._rows.append({"epoch": self.current_epoch})
+        self._row_is_open = True
+        self._fill_row()
+
+    def _fill_row(self) -> None:
+        metrics = _floats(self.trainer.callback_metrics)
+        train = {name: value for name, value in metrics.items() if not name.startswith(("val_", "test_"))}
+        self._rows[-1] = {"epoch": self._rows[-1]["epoch"], **train, **self._val_row}
+
+    def _close_row(self) -> None:
+        if self._row_is_open:
+            self._fill_row()
+            self._row_is_open, self._val_row = False, {}
+
+    def _train_means(self) -> dict[str, SampleMean]:
+        means = {decode_key(key[len(MEAN) :]): cast(SampleMean, mean) for key, mean in self.means.items()}
+        return {name: mean for name, mean in means.items() if not name.startswith(("val_", "test_"))}
+
+    def _save_log(self, checkpoint: dict[str, Any]) -> None:
+        """Put the history, an epoch that is not finished, and the version of LightFit into a checkpoint."""
+        if self._row_is_open:
+            self._fill_row()
+        checkpoint |= {"history": [dict(row) for row in self._rows], "lightfit": WRITTEN_BY}
+        epochs: Any = self.trainer.fit_loop.epoch_progress.current if self._is_attached else None
+        if epochs is not None and epochs.processed < epochs.ready:
+            means = gather_from_ranks({name: mean.dump() for name, mean in self._train_means().items()})
+            checkpoint["epoch_so_far"] = {"means": means, "val_row": dict(self._val_row)}
+
+    def _load_log(self, checkpoint: Mapping[str, Any]) -> None:
+        self._rows = [dict(row) for row in checkpoint.get("history", [])]
+        self._row_is_open, self._val_row = False, {}
+        self._resumed_epoch = checkpoint.get("epoch_so_far")
 
 
 def _floats(metrics: Mapping[str, Tensor]) -> dict[str, float]:

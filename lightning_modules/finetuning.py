@@ -1,4 +1,4 @@
-"""Training that begins from pretrained weights: loading them, and how long to freeze the backbone."""
+"""Training from pretrained weights: loading them, and how long to freeze the backbone."""
 
 import difflib
 import re
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .nets.torchvision_net import TorchvisionNet, quirks
+from .nets.torchvision_net import TorchvisionNet, find_quirks
 from .weights import read_weights
 
 State = dict[str, Tensor]
@@ -36,7 +36,7 @@ class Loaded(NamedTuple):
 def load_pretrained(
     net: nn.Module, state: Mapping[str, Tensor], *, rewrites: Mapping[str, str] | None = None
 ) -> Loaded:
-    """Loads weights into a net, all but those of a head for other classes.
+    """Load weights into a net, all but those of a head for other classes.
 
     Args:
         net: the net; of a TorchvisionNet the net within.
@@ -50,7 +50,7 @@ def load_pretrained(
     """
     target = _inner(net).state_dict()
     source = _renamed(state, rewrites or {}, set(target))
-    head = head_name(_inner(net))
+    head = find_head(_inner(net))
     in_head = {key for key in target if key.rpartition(".")[0] == head}
     for key in source:
         if key not in target:
@@ -74,20 +74,20 @@ def load_pretrained(
 HINT = ". Rename keys by rewrites (regular expression: replacement), or take weights that were made for this net"
 
 
-def head_name(net: nn.Module) -> str:
-    """The name of the classifier: the last linear or convolutional layer.
+def find_head(net: nn.Module) -> str:
+    """Find the name of the head: the last linear or convolutional layer.
 
     Raises:
         ValueError: the net has neither.
     """
     names = [name for name, module in net.named_modules() if isinstance(module, (nn.Linear, nn.Conv1d, nn.Conv2d))]
     if not names:
-        raise ValueError(f"{type(net).__name__} has no linear or convolutional layer, so nothing to be its head")
+        raise ValueError(f"{type(net).__name__} has no linear or convolutional layer, so nothing that can be its head")
     return names[-1]
 
 
-def pretrained_state(weights: str, net: nn.Module) -> State:
-    """Weights by name or from a file, on the CPU.
+def read_pretrained_state(weights: str, net: nn.Module) -> State:
+    """Read pretrained weights by name or from a file, on the CPU.
 
     Args:
         weights: a file (.ckpt, .pt, .pth, .safetensors), or the name of weights that torchvision publishes for the net:
@@ -97,7 +97,7 @@ def pretrained_state(weights: str, net: nn.Module) -> State:
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the file holds no weights, or torchvision has none of this name.
-        ConnectionError: they cannot be downloaded; says where to put the file by hand.
+        ConnectionError: they cannot be downloaded; the message names where to put the file by hand.
     """
     if Path(weights).suffix in (".ckpt", ".pt", ".pth", ".safetensors", ".bin"):
         return read_weights(weights)[0]
@@ -114,12 +114,12 @@ def pretrained_state(weights: str, net: nn.Module) -> State:
         raise ValueError(f"torchvision has no weights '{weights}' for {net.name}; it has: {names}")
     chosen = known[weights]
     try:
-        return torchvision.models.get_model(net.name, weights=chosen, **quirks(net.name)).state_dict()
-    except (OSError, RuntimeError) as error:  # RuntimeError: what came has another checksum
+        return torchvision.models.get_model(net.name, weights=chosen, **find_quirks(net.name)).state_dict()
+    except (OSError, RuntimeError) as error:  # RuntimeError: the download has another checksum
         place = Path(torch.hub.get_dir()) / "checkpoints" / Path(chosen.url).name
         raise ConnectionError(
             f"could not download {chosen.url} ({getattr(error, 'reason', error)}). Without a network, put the file at "
-            f"'{place}' by hand and run the command again, or train from scratch with --model.finetune.weights null"
+            f"'{place}' by hand and try again, or train from scratch with `finetune.weights` null"
         ) from error
 
 
@@ -152,7 +152,7 @@ def _near(key: str, known: Mapping[str, Tensor]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class FineTuning:
-    """How training begins from weights that were trained before.
+    """Fine-tuning from pretrained weights.
 
     Args:
         weights: a file (.ckpt, .pt, .pth, .safetensors) with a state dict or a checkpoint, or the name of weights that
@@ -174,28 +174,28 @@ class FineTuning:
             raise ValueError(f"expected finetune.backbone_lr above 0, received {self.backbone_lr}")
 
 
-def parameter_groups(net: nn.Module, *, lr: float, backbone_lr: float) -> list[dict[str, Any]]:
-    """The head's parameters and all others, for an optimizer.
+def group_parameters(net: nn.Module, *, lr: float, backbone_lr: float) -> list[dict[str, Any]]:
+    """Group the head's parameters and all others, for an optimizer.
 
     Args:
         net: the net.
         lr: learning rate of the head.
         backbone_lr: that of the others, as a factor of it.
     """
-    head = dict.fromkeys(net.get_submodule(head_name(net)).parameters())  # a set in order
+    head = dict.fromkeys(net.get_submodule(find_head(net)).parameters())  # a set in order
     backbone = [parameter for parameter in net.parameters() if parameter not in head]
     return [{"params": list(head), "lr": lr}, {"params": backbone, "lr": lr * backbone_lr}]
 
 
-def backbone_parameters(net: nn.Module) -> list[nn.Parameter]:
-    """All parameters that learn, but the head's."""
-    head = set(net.get_submodule(head_name(net)).parameters())
+def list_backbone_parameters(net: nn.Module) -> list[nn.Parameter]:
+    """List all parameters that learn, but the head's."""
+    head = set(net.get_submodule(find_head(net)).parameters())
     return [parameter for parameter in net.parameters() if parameter.requires_grad and parameter not in head]
 
 
-def hold_still(net: nn.Module) -> None:
-    """Puts all modules but the head into evaluation mode: no dropout, and norms keep their statistics."""
-    head = net.get_submodule(head_name(net))
+def freeze_modules(net: nn.Module) -> None:
+    """Put all modules but the head into evaluation mode: no dropout, and norms keep their statistics."""
+    head = net.get_submodule(find_head(net))
     for module in net.modules():
         if module is not head:
             module.training = False

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from .distributed import batches_of_all_processes
-from .intervals import calibrate_stretch, coverage_and_width, stretch_needed, stretched
+from .distributed import gather_batches
+from .intervals import compute_conformal_scale, compute_conformity_scores, compute_coverage_and_width, scale_quantiles
 from .light_model import LightModel
 from .losses import forecast_loss, quantile_loss, window_mean
 from .metrics import absolute_percentage_error
-from .optimizers import make_optimizer, optimizer_class, with_schedule
+from .optimizers import add_schedule, choose_warmup, find_optimizer_class, make_optimizer
 
 
 class SeriesForecaster(LightModel):
@@ -25,19 +25,20 @@ class SeriesForecaster(LightModel):
         weight_decay: L2 penalty (decoupled in AdamW).
         schedule: constant, cosine (down to 0), one_cycle (straight up for a quarter of the steps, then down), or
             halving (to a half after each epoch).
-        warm_up: part of all steps in which the rate rises from 0 before a constant or cosine schedule.
+        warmup: fraction of all steps in which the rate rises from 0 before a constant or cosine schedule.
         loss: mse, mae, huber, mspe (the cookbook's squared percentage), or quantile (the pinball loss, for intervals).
         quantiles: levels of the quantiles, rising, their middle one 0.5; used with the quantile loss.
-        calibrate: after each validation of a fit, stretch the intervals that tests and predictions get, so that they
-            would have covered as much of the validation part as they should.
+        calibrate: after each validation of a fit, compute the conformal scale of the intervals that tests and
+            predictions get: with it they would have covered as much of the validation split as they should.
         units: of each target `mean` and `std`, which undo its scaling, and `naive_error`, by which MASE divides; the
-            data tells them.
+            data sets them.
         metrics: torchmetrics by name: they see the forecasts and the truth, as far as it is known.
+        warm_up: the old name of `warmup`, which still works.
     """
 
     net: nn.Module
     scales: Tensor | None
-    stretch: Tensor
+    conformal_scale: Tensor  # of each pair of quantiles, the outermost first, (Q // 2,)
 
     def __init__(
         self,
@@ -47,31 +48,33 @@ class SeriesForecaster(LightModel):
         optimizer: str = "Adam",
         weight_decay: float = 0.0,
         schedule: Literal["constant", "cosine", "one_cycle", "halving"] = "constant",
-        warm_up: float = 0.0,
+        warmup: float = 0.0,
         loss: Literal["mse", "mae", "huber", "mspe", "quantile"] = "mse",
         quantiles: tuple[float, ...] = (0.1, 0.5, 0.9),
         calibrate: bool = False,
         units: dict[str, list[float]] | None = None,
         metrics: dict[str, Metric] | None = None,
+        warm_up: float | None = None,
     ) -> None:
         super().__init__(net, metrics=metrics)
         check_quantiles(quantiles)
         self.lr = lr
-        self.optimizer = optimizer_class(optimizer)
+        self.optimizer = find_optimizer_class(optimizer)
         self.weight_decay = weight_decay
         self.schedule = schedule
-        self.warm_up = warm_up
+        self.warmup = choose_warmup(warmup, warm_up)
         self.loss = loss
         self.quantiles = tuple(quantiles) if loss == "quantile" else ()
         self.calibrate = calibrate
-        self._needed: list[Tensor] | None = None  # in a validation of a fit, by the batch
-        self.register_buffer("stretch", torch.ones(len(self.quantiles) // 2))
+        self._conformity: list[Tensor] | None = None  # scores in a validation of a fit, by the batch
+        self.register_buffer("conformal_scale", torch.ones(len(self.quantiles) // 2))
+        self.register_load_state_dict_pre_hook(_rename_scale)
         scales = None if units is None else torch.tensor([units[name] for name in ("mean", "std", "naive_error")])
         self._is_scaled = units is not None and (any(units["mean"]) or any(std != 1 for std in units["std"]))
         self.register_buffer("scales", scales, persistent=False)
 
     def shared_step(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
-        """`loss` and `mae`; in evaluation all scores, and the `forecast` itself."""
+        """Compute `loss` and `mae`; in evaluation all scores, and the `forecast` itself."""
         x, y = batch
         forecast = self(x)
         self._check_shape(forecast, y)
@@ -80,15 +83,15 @@ class SeriesForecaster(LightModel):
         scores = {"loss": loss, "mae": window_mean((point - y).abs(), y)}
         if self.training:
             return scores
-        if self._needed is not None:
-            self._needed.append(stretch_needed(forecast, y))
+        if self._conformity is not None:
+            self._conformity.append(compute_conformity_scores(forecast, y))
         if self.stage_metrics:
             known = ~y.isnan()
             scores |= {"preds": point[known], "target": y[known]}
         return scores | self._scores(forecast, point, y) | {"forecast": forecast}
 
     def _scores(self, forecast: Tensor, point: Tensor, y: Tensor) -> dict[str, Tensor]:
-        """Scores in scaled units and, where these differ from them, in original ones."""
+        """Compute scores in scaled units and, where these differ from them, in original ones."""
         error = point - y
         scores = {"mse": window_mean(error.square(), y)}
         if self.scales is None:
@@ -101,55 +104,65 @@ class SeriesForecaster(LightModel):
                 scores["mae_original"] = window_mean(error.abs() * std, y)
                 scores["mse_original"] = window_mean((error * std).square(), y)
         if self.quantiles:
-            scores["coverage"], scores["width"] = coverage_and_width(forecast, y)
+            scores["coverage"], scores["width"] = compute_coverage_and_width(forecast, y)
         return scores
 
     def forward(self, *args: Any, **kwargs: Any) -> Tensor:
-        """The net's forecasts; quantiles in rising order. Source: Chernozhukov et al. 2010, "Quantile and Probability
-        Curves Without Crossing", section 2."""
+        """Forecast with the net; quantiles in rising order.
+
+        Source: Chernozhukov et al. 2010, "Quantile and Probability Curves Without Crossing", section 2.
+        """
         forecast = super().forward(*args, **kwargs)
         if not self.quantiles:
             return forecast
         forecast = forecast.sort(-1).values
-        return forecast if self.training or self._needed is not None else stretched(forecast, self.stretch)
+        if self.training or self._conformity is not None:
+            return forecast
+        return scale_quantiles(forecast, self.conformal_scale)
 
-    def on_validation_epoch_start(self) -> None:
-        """Begins to look how wide the intervals should be."""
-        super().on_validation_epoch_start()
+    def _at_validation_epoch_start(self) -> None:
+        """Collect conformity scores from here on, in a validation of a fit."""
+        super()._at_validation_epoch_start()
         fitting = self.trainer.state.fn == "fit" and not self.trainer.sanity_checking
-        self._needed = [] if self.calibrate and self.quantiles and fitting else None
+        self._conformity = [] if self.calibrate and self.quantiles and fitting else None
 
-    def on_validation_epoch_end(self) -> None:
-        """Takes the factors that the validation part asks for."""
-        super().on_validation_epoch_end()
-        if self._needed is not None:
-            needed = torch.cat(list(batches_of_all_processes(self._needed)))
-            self.stretch = calibrate_stretch(needed.to(self.device), self.quantiles)
-            self._needed = None
+    def _at_validation_epoch_end(self) -> None:
+        """Compute the conformal scale from the validation's conformity scores."""
+        super()._at_validation_epoch_end()
+        if self._conformity is not None:
+            scores = torch.cat(list(gather_batches(self._conformity)))
+            self.conformal_scale = compute_conformal_scale(scores.to(self.device), self.quantiles)
+            self._conformity = None
 
     def _check_shape(self, forecast: Tensor, y: Tensor) -> None:
         expected = (*y.shape, len(self.quantiles)) if self.quantiles else tuple(y.shape)
         if forecast.shape != expected:
             raise ValueError(
-                f"{type(self.net).__name__} gives forecasts {tuple(forecast.shape)}, expected {expected}: windows, "
-                "steps, targets, and with --model.loss quantile the quantiles (the net's argument num_quantiles)"
+                f"{type(self.net).__name__} returned forecasts {tuple(forecast.shape)}, expected {expected}: windows, "
+                "steps, targets, and with `loss` quantile the quantiles (the net's argument `num_quantiles`)"
             )
 
     def predict_step(self, batch: Any, batch_idx: int = 0, dataloader_idx: int = 0) -> Tensor:
-        """Scaled forecasts (B, P, C), or quantiles (B, P, C, Q)."""
+        """Predict scaled forecasts (B, P, C), or quantiles (B, P, C, Q)."""
         return self(batch[0] if isinstance(batch, (tuple, list)) else batch)
 
     def configure_optimizers(self) -> Any:
-        """The optimizer over all parameters, with the schedule."""
+        """Build the optimizer over all parameters, with the schedule."""
         optimizer = make_optimizer(self.optimizer, self.parameters(), lr=self.lr, weight_decay=self.weight_decay)
-        return with_schedule(optimizer, self.schedule, self.trainer, warm_up=self.warm_up)
+        return add_schedule(optimizer, self.schedule, self.trainer, warmup=self.warmup)
+
+
+def _rename_scale(module: nn.Module, state: dict[str, Any], prefix: str, *args: Any) -> None:
+    """Rename the conformal scale of a checkpoint of format 1, which calls it `stretch`."""
+    if f"{prefix}stretch" in state:
+        state[f"{prefix}conformal_scale"] = state.pop(f"{prefix}stretch")
 
 
 def check_quantiles(quantiles: Sequence[float]) -> None:
-    """Nothing, where they rise and their middle one is the median.
+    """Check that quantiles rise and that their middle one is the median.
 
     Raises:
-        ValueError: they do not.
+        ValueError: they do not, or it is not.
     """
     inside = all(0 < q < 1 for q in quantiles) and list(quantiles) == sorted(set(quantiles))
     if not inside or len(quantiles) % 2 == 0 or quantiles[len(quantiles) // 2] != 0.5:

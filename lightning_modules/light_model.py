@@ -3,6 +3,7 @@
 import inspect
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
@@ -15,19 +16,29 @@ from lightfit.checkpoint import check_size, is_plain, read_checkpoint
 from lightfit.errors import CheckpointError
 from lightfit.trust import build, check_trusted, only_trusted, own_module
 
-from .distributed import batches_of_all_processes, num_processes, weight_of_batch
-from .epoch_log import EpochLog, count_samples, logged_name, module_key
+from .distributed import gather_batches, get_world_size, weigh_batch
+from .epoch_log import EpochLog, count_samples, decode_key, encode_key
 
 
 @runtime_checkable
 class Adaptive(Protocol):
-    """A net that takes something from the training data before its first step."""
+    """A net that learns something from the training data before its first step."""
 
     def adapt(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
-        """Sees every training batch `(x, y)` once, on the net's device; runs once, never on resume."""
+        """Adapt to every training batch `(x, y)`, on the net's device; called once, and never in a resumed run."""
 
 
 Model = TypeVar("Model", bound=nn.Module)
+OLD_NAMES = {"warm_up": "warmup"}  # of arguments, to their present names
+
+
+@contextmanager
+def _old_names_allowed() -> Iterator[None]:
+    """Suppress the warnings about old names of arguments: they are a checkpoint's, and nobody has typed them."""
+    with warnings.catch_warnings():
+        for name in OLD_NAMES:
+            warnings.filterwarnings("ignore", f"`{name}` is called", FutureWarning)
+        yield
 
 
 def rebuild(
@@ -44,20 +55,21 @@ def rebuild(
         cls: the class that is expected, or a parent of it.
         saved: the checkpoint's hyper-parameters.
         state: the checkpoint's weights: nothing that is far larger than these is built.
-        net: the net, where the checkpoint does not say how to build it.
+        net: the net, where the checkpoint does not describe how to build it.
         trust: packages whose classes may be built, beside the known ones and that of `cls`.
 
     Raises:
         UntrustedNameError: it names a class or function that is not known and not trusted.
-        CheckpointError: neither is a net given nor does the checkpoint say, or the model is of another class.
+        CheckpointError: no net is given and the checkpoint describes none, or the model is of another class.
     """
     arguments = {name: value for name, value in saved.items() if not name.startswith("_")}
     if net is not None:
         arguments.pop("net", None)  # how to build the one that was trained, where it was trained by a command
-        return cls(net, **arguments)
+        with _old_names_allowed():
+            return cls(net, **arguments)
     if "_class_path" not in saved:
         raise CheckpointError(
-            f"the checkpoint does not say how its net was built, since the model was made in Python as "
+            f"the checkpoint does not describe how its net was built, since the model was made in Python as "
             f"{cls.__name__}(net): expected {cls.__name__}.load(path, net=the_net)"
         )
     trust = (*trust, *own_module(cls))
@@ -65,7 +77,7 @@ def rebuild(
     path = str(saved["_class_path"])
 
     def make() -> Any:
-        with only_trusted(trust):
+        with only_trusted(trust), _old_names_allowed():
             return build(path, arguments)
 
     try:
@@ -111,12 +123,17 @@ class LightModel(EpochLog):
             # Lightning advises ignore=["net"], with which a net given by class path could not be built again.
             warnings.filterwarnings("ignore", message="Attribute .* is an instance of `nn.Module`")
             self.save_hyperparameters()
-        self._keep_plain_hparams()
+        if names := self._list_unsaved_hparams():
+            old_names = {old: new for old, new in OLD_NAMES.items() if old in names and self.hparams[old] is not None}
+            renamed = {new: self.hparams[old] for old, new in old_names.items()}
+            self.hparams.clear()
+            self.save_hyperparameters(ignore=names)  # here, as it reads the arguments of the function that calls it
+            self.hparams.update(renamed)
         self.net = net
-        self._batch_before: Any = None  # of this process, where there are several
+        self._batch_before: Any = None  # of this rank, where there are several
         self.stage_metrics = nn.ModuleDict(
             {
-                module_key(f"{stage}_{name}"): metric.clone()
+                encode_key(f"{stage}_{name}"): metric.clone()
                 for stage in ("val", "test")
                 for name, metric in (metrics or {}).items()
             }
@@ -125,47 +142,44 @@ class LightModel(EpochLog):
         # By logged name. No modules of the model, as its checkpoint must not depend on the number of loaders.
         self._later_metrics: dict[str, Metric] = {}
 
-    def _keep_plain_hparams(self) -> None:
-        """Drops what is no plain data, and the arguments of parent classes that this class does not take."""
-        taken = inspect.signature(type(self)).parameters
-        for hparams in (cast(dict[str, Any], self._hparams), cast(dict[str, Any], self._hparams_initial)):
-            for name in list(hparams):
-                if not is_plain(hparams[name]) or not (name in taken or name.startswith("_")):
-                    del hparams[name]
+    def _list_unsaved_hparams(self) -> list[str]:
+        """List the arguments that are not plain data, old names, and those of parents that this class does not take."""
+        taken, hparams = inspect.signature(type(self)).parameters, cast(dict[str, Any], self.hparams)
+        old = [name for name, new in OLD_NAMES.items() if name in hparams and new in taken]
+        return old + [n for n in hparams if not is_plain(hparams[n]) or not (n in taken or n.startswith("_"))]
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """What the net returns."""
+        """Call the net."""
         if self.net is None:
             raise TypeError(f"{type(self).__name__} has no net: build it as {type(self).__name__}(net)")
         return self.net(*args, **kwargs)
 
     def shared_step(self, batch: Any) -> Mapping[str, Any]:
-        """A batch to a dict of scalars; `"loss"` is required and is what training minimises."""
+        """Compute a dict of scalars for a batch; `"loss"` is required, and training minimises it."""
         raise NotImplementedError(f"{type(self).__name__} must define shared_step(batch) and return {{'loss': ...}}")
 
     def training_step(self, batch: Any, batch_idx: int) -> dict[str, Any]:
-        """`shared_step`, logged under its own names.
+        """Run `shared_step`, and log its scalars under their own names.
 
-        Among several processes the loss counts for the samples of the batch: a step is then that of one process with
-        all their samples. A process that has none at the end of an epoch takes part with the batch it had before, which
-        counts nothing.
+        With several ranks the loss is weighed by the samples of the batch: a step is then that of one process with all
+        their samples. A rank that has none at the end of an epoch repeats its batch before, with weight 0.
         """
         self._of_batch.clear()
-        if num_processes() == 1:
+        if get_world_size() == 1:
             return self._step(batch, "")
         num_samples = count_samples(batch)
-        weight = weight_of_batch(num_samples, self.device)
+        weight = weigh_batch(num_samples, self.device)
         if num_samples:
             self._batch_before = batch
         outputs = self._step(batch, "") if num_samples else dict(self.shared_step(self._batch_before))
         return outputs | {"loss": outputs["loss"] * weight}
 
     def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Any]:
-        """`shared_step`, logged with `val_` before its names; a second loader's end in `_1`, and so on."""
+        """Run `shared_step`, and log its scalars with `val_` before their names; a second loader's end in `_1`."""
         return self._step(batch, "val_", dataloader_idx)
 
     def test_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Any]:
-        """`shared_step`, logged with `test_` before its names; a second loader's end in `_1`, and so on."""
+        """Run `shared_step`, and log its scalars with `test_` before their names; a second loader's end in `_1`."""
         return self._step(batch, "test_", dataloader_idx)
 
     def _step(self, batch: Any, prefix: str, dataloader_idx: int = 0) -> dict[str, Any]:
@@ -194,7 +208,7 @@ class LightModel(EpochLog):
                 f"missing: {sorted(missing)}"
             )
         for key, module in self.stage_metrics.items():
-            name, metric = logged_name(key), cast(Metric, module)
+            name, metric = decode_key(key), cast(Metric, module)
             if name.startswith(prefix):
                 name += suffix
                 if suffix:
@@ -203,33 +217,33 @@ class LightModel(EpochLog):
                 self._log_once(name, metric, f"stage_metrics.{key}")
 
     def _metric_of_loader(self, name: str, first: Metric) -> Metric:
-        """The metric of a loader behind the first one, which has `first`; made when the loader is first seen."""
+        """Return the metric of a loader after the first one, whose metric is `first`; created at its first batch."""
         if name not in self._later_metrics:
             self._later_metrics[name] = first.clone()
-            self._later_metrics[name].reset()  # of what the first loader gave
+            self._later_metrics[name].reset()  # of the first loader's samples
         metric = self._later_metrics[name]
         return metric if metric.device == first.device else metric.to(first.device)
 
-    def on_train_start(self) -> None:
-        """Lets an adaptive net see the training data, unless it comes from a checkpoint."""
-        super().on_train_start()
+    def _at_train_start(self) -> None:
+        """Show an adaptive net the training data, unless the run resumes from a checkpoint."""
+        super()._at_train_start()
         if isinstance(self.net, Adaptive) and not self.trainer.ckpt_path:
             with torch.no_grad(), torch.random.fork_rng(devices=[]):
                 self.net.adapt(self._training_batches())
 
     def _training_batches(self) -> Iterator[Any]:
-        for batch in batches_of_all_processes(cast(Any, self.trainer.train_dataloader)):
+        for batch in gather_batches(cast(Any, self.trainer.train_dataloader)):
             yield self.transfer_batch_to_device(batch, self.device, 0)
 
     @classmethod
     def load(cls, path: str | Path, *, net: nn.Module | None = None, trust: Collection[str] = ()) -> Self:
-        """The model of a checkpoint, of the class that was trained, with its net, on the CPU in evaluation mode.
+        """Load the model of a checkpoint, of the class that was trained, with its net, on the CPU in evaluation mode.
 
         Args:
             path: the checkpoint's file.
-            net: the net, for a model that was built in Python around a net of one's own: such a net is code, which a
+            net: the net, for a model that was built in Python around a custom net: such a net is code, which a
                 checkpoint does not hold.
-            trust: packages of one's own whose classes the checkpoint may name, beside that of this class.
+            trust: your own packages whose classes the checkpoint may name, beside that of this class.
 
         Raises:
             FileNotFoundError: there is no such file.
@@ -241,13 +255,14 @@ class LightModel(EpochLog):
     def from_checkpoint(
         cls, checkpoint: Mapping[str, Any], *, net: nn.Module | None = None, trust: Collection[str] = ()
     ) -> Self:
-        """As `load`, from a checkpoint that is already read."""
+        """Load the model of a checkpoint that is already read; as `load`."""
         state = checkpoint["state_dict"]
         model = rebuild(cls, checkpoint.get("hyper_parameters", {}), state, net=net, trust=trust)
         try:
             model.load_state_dict(state)
         except RuntimeError as error:
             raise CheckpointError(f"the checkpoint's weights do not fit {type(model.net).__name__}: {error}") from error
+        model._load_log(checkpoint)
         model.on_load_checkpoint(dict(checkpoint))
         return model.eval()
 
@@ -261,8 +276,10 @@ class LightModel(EpochLog):
         checkpoint = read_checkpoint(checkpoint_path)
         hparams = checkpoint.get("hyper_parameters", {})
         if not {"_class_path", "_instantiator"} & set(hparams):  # made in Python: nothing is named
-            with only_trusted((*trust, *own_module(cls))):
-                return super().load_from_checkpoint(checkpoint_path, *args, **{"weights_only": True, **kwargs})
+            with only_trusted((*trust, *own_module(cls))), _old_names_allowed():
+                model = super().load_from_checkpoint(checkpoint_path, *args, **{"weights_only": True, **kwargs})
+            model._load_log(checkpoint)
+            return model
         taken = set(inspect.signature(super().load_from_checkpoint).parameters)
         own = {name: value for name, value in kwargs.items() if name not in taken and name != "net"}
         return cls.from_checkpoint(

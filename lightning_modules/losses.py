@@ -10,12 +10,12 @@ from torch import Tensor
 def classification_loss(
     logits: Tensor, y: Tensor, *, label_smoothing: float = 0.0, class_weights: Tensor | None = None
 ) -> Tensor:
-    """Cross-entropy, mean over the batch (scalar); binary cross-entropy where there is one logit.
+    """Compute the cross-entropy, mean over the batch, (); binary cross-entropy where there is one logit.
 
     Args:
         logits: (B, num_classes), or (B, 1) for two classes.
-        y: labels (B,) int64, or (B, 1) float32 in {0, 1} with one logit; or parts of each class (B, num_classes).
-        label_smoothing: part of the target that is spread over all classes, in [0, 1).
+        y: labels (B,) int64, or (B, 1) float32 in {0, 1} with one logit; or soft labels (B, num_classes).
+        label_smoothing: fraction of the target that is spread over all classes, in [0, 1).
         class_weights: what a sample of each class counts, (num_classes,); the mean is over samples, not over weights,
             so that means of batches add up.
     """
@@ -33,7 +33,7 @@ def classification_loss(
 
 
 def is_soft(y: Tensor) -> bool:
-    """Whether labels are parts of each class, (B, num_classes), as mixed samples have them."""
+    """Return whether labels are soft, (B, num_classes), as those of mixed samples."""
     return y.ndim == 2 and y.shape[1] > 1
 
 
@@ -58,7 +58,7 @@ LOSSES = {
 
 
 def window_mean(values: Tensor, y: Tensor) -> Tensor:
-    """The mean over windows of each window's mean over what is known of it, scalar.
+    """Compute the mean over windows of each window's mean over its known values, ().
 
     So every window counts alike, and means of batches add up, however much is missing.
 
@@ -73,7 +73,7 @@ def window_mean(values: Tensor, y: Tensor) -> Tensor:
 
 
 def forecast_loss(forecast: Tensor, y: Tensor, loss: str) -> Tensor:
-    """The loss of forecasts, mean over the windows (scalar).
+    """Compute the loss of forecasts, mean over the windows, ().
 
     Args:
         forecast: (B, P, C).
@@ -84,7 +84,7 @@ def forecast_loss(forecast: Tensor, y: Tensor, loss: str) -> Tensor:
 
 
 def quantile_loss(forecast: Tensor, y: Tensor, quantiles: Sequence[float]) -> Tensor:
-    """The pinball loss, mean over windows and quantiles (scalar).
+    """Compute the pinball loss, mean over windows and quantiles, ().
 
     Source: Koenker and Bassett 1978, "Regression Quantiles", equation 2.1.
 

@@ -12,14 +12,14 @@ from .losses import is_soft
 
 
 def accuracy(logits: Tensor, y: Tensor) -> Tensor:
-    """The fraction of samples whose most probable class is the label, or the largest part of one (scalar)."""
+    """Compute the fraction of samples whose most probable class is the label, or the largest of soft labels, ()."""
     y = y.argmax(1) if is_soft(y) else y
     preds = logits[:, 0] > 0 if logits.shape[1] == 1 else logits.argmax(1)
     return (preds == y.reshape(-1)).float().mean()
 
 
 def probabilities(logits: Tensor) -> Tensor:
-    """(B, num_classes) float32; two columns from one logit."""
+    """Compute probabilities (B, num_classes) float32; two columns from one logit."""
     logits = logits.float()
     if logits.shape[1] == 1:
         positive = logits.sigmoid()
@@ -31,7 +31,7 @@ TINY = 1.17e-6  # the least that a percentage is taken of, as in torchmetrics
 
 
 def absolute_percentage_error(forecast: Tensor, y: Tensor) -> Tensor:
-    """|forecast - y| as a part of |y|, (B, P, C); of a tiny number where y is 0, as in torchmetrics, which the cookbook
+    """Compute |forecast - y| / |y|, (B, P, C); with a tiny divisor where y is 0, as in torchmetrics, which the cookbook
     takes it from."""
     return (forecast - y).abs() / y.abs().clamp(min=TINY)
 
@@ -43,7 +43,7 @@ Labels = NDArray[np.int64]
 
 
 def classification_scores(probabilities: Floats, labels: Labels) -> dict[str, float]:
-    """Scores over samples, each between 0 and 1 but for `log_loss`, nats, and `brier`, from 0 to 2.
+    """Compute scores over samples, each between 0 and 1 but for `log_loss`, nats, and `brier`, from 0 to 2.
 
     `balanced_accuracy` and `f1_macro` are means over the classes that occur, `auroc` one class against the rest, left
     out where a class does not occur; `ece` as in `calibration_table`; `top_5_accuracy` where there are more classes.
@@ -80,7 +80,7 @@ def classification_scores(probabilities: Floats, labels: Labels) -> dict[str, fl
 
 
 def class_table(probabilities: Floats, labels: Labels, names: Sequence[str]) -> pd.DataFrame:
-    """A row for each class: `class`, `precision`, `recall`, `f1` (nan where there is nothing to divide by), `support`.
+    """Tabulate each class: `class`, `precision`, `recall`, `f1` (NaN where there is nothing to divide by), `support`.
 
     Args:
         probabilities: (N, num_classes).
@@ -89,15 +89,15 @@ def class_table(probabilities: Floats, labels: Labels, names: Sequence[str]) -> 
     """
     from sklearn.metrics import precision_recall_fscore_support
 
-    numbers = range(len(names))
+    classes = range(len(names))
     precision, recall, f1, support = precision_recall_fscore_support(
-        labels, probabilities.argmax(1), labels=numbers, zero_division=np.nan
+        labels, probabilities.argmax(1), labels=classes, zero_division=np.nan
     )
     return pd.DataFrame({"class": names, "precision": precision, "recall": recall, "f1": f1, "support": support})
 
 
 def calibration_table(probabilities: Floats, labels: Labels, *, num_bins: int = NUM_BINS) -> pd.DataFrame:
-    """How often the most probable class was right, by how probable it was said to be: a row for each bin that is used.
+    """Tabulate how often the most probable class was right, by its probability: a row for each bin that is used.
 
     Columns: `confidence` and `accuracy`, means over the bin, and `samples`.
 
@@ -113,8 +113,9 @@ def calibration_table(probabilities: Floats, labels: Labels, *, num_bins: int = 
 
 
 def expected_calibration_error(table: pd.DataFrame) -> float:
-    """The mean difference of confidence and accuracy, weighted by samples. Source: Guo et al. 2017, "On Calibration of
-    Modern Neural Networks", equation 3.
+    """Compute the mean difference of confidence and accuracy, weighted by samples.
+
+    Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", equation 3.
 
     Args:
         table: a `calibration_table`.
@@ -124,14 +125,14 @@ def expected_calibration_error(table: pd.DataFrame) -> float:
 
 
 def bootstrap_interval(values: Floats, *, block: int = 1, seed: int = 0) -> tuple[float, float]:
-    """The 95 % interval of a mean over samples: percentiles over 2,000 resamples; nan of fewer than two blocks.
+    """Compute the 95 % interval of a mean over samples: percentiles over 2,000 resamples; NaN for under two blocks.
 
     Samples are drawn in blocks of neighbours, which keeps what overlapping windows of a series have in common. Source:
     Künsch 1989, "The Jackknife and the Bootstrap for General Stationary Observations", section 2.4; with blocks of one
     it is Efron's of 1979.
 
     Args:
-        values: what the mean is taken of, (N,).
+        values: whose mean it is, (N,).
         block: number of samples in a block.
         seed: seed of the draw.
     """
@@ -139,10 +140,10 @@ def bootstrap_interval(values: Floats, *, block: int = 1, seed: int = 0) -> tupl
         return float("nan"), float("nan")
     sums = np.concatenate([[0.0], np.cumsum(values)])
     starts_possible, num_blocks = len(values) - block + 1, -(-len(values) // block)
-    chance = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     means = np.empty(NUM_RESAMPLES)
-    for number in range(NUM_RESAMPLES):  # one at a time: all at once would take gigabytes for a large part
-        starts = chance.integers(0, starts_possible, num_blocks)
-        means[number] = (sums[starts + block] - sums[starts]).sum() / (num_blocks * block)
+    for resample in range(NUM_RESAMPLES):  # one at a time: all at once would take gigabytes for a large split
+        starts = rng.integers(0, starts_possible, num_blocks)
+        means[resample] = (sums[starts + block] - sums[starts]).sum() / (num_blocks * block)
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)

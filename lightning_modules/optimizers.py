@@ -3,6 +3,7 @@
 import difflib
 import inspect
 import math
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -10,11 +11,11 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, StepLR
 
-WARM_UP, START, END = 0.23, 0.2, 0.07  # of one_cycle: part of the steps that go up, and the rates at both ends
+WARMUP, START, END = 0.23, 0.2, 0.07  # of one_cycle: fraction of the steps that rise, and the rates at both ends
 
 
-def optimizer_class(name: str) -> type[Optimizer]:
-    """An optimizer's class in torch.optim by its name.
+def find_optimizer_class(name: str) -> type[Optimizer]:
+    """Find an optimizer's class in torch.optim by its name.
 
     Raises:
         ValueError: torch.optim has no optimizer of that name.
@@ -29,17 +30,17 @@ def optimizer_class(name: str) -> type[Optimizer]:
 def make_optimizer(
     chosen: type[Optimizer], parameters: Iterable[Any], *, lr: float, weight_decay: float = 0.0, momentum: float = 0.0
 ) -> Optimizer:
-    """The optimizer over parameters, or groups of them; its other arguments keep torch's defaults.
+    """Build the optimizer over parameters, or groups of them; its other arguments keep torch's defaults.
 
     Args:
-        chosen: its class.
+        chosen: class of the optimizer.
         parameters: parameters, or dicts of `params` and what else holds for them.
         lr: learning rate.
         weight_decay: L2 penalty.
-        momentum: Nesterov's.
+        momentum: Nesterov's momentum.
 
     Raises:
-        ValueError: it takes no weight decay or no momentum, and one was given.
+        ValueError: the class has no such argument, and a value was given.
     """
     arguments: dict[str, Any] = {"lr": lr}
     taken = inspect.signature(chosen).parameters
@@ -54,37 +55,51 @@ def make_optimizer(
     return build(parameters, **arguments)
 
 
-def with_schedule(optimizer: Optimizer, name: str, trainer: Any, *, warm_up: float = 0.0) -> Any:
-    """What `configure_optimizers` returns for a schedule by its name.
+def choose_warmup(warmup: float, warm_up: float | None) -> float:
+    """Choose between an argument and its old name, with a warning where the old name is used.
+
+    Raises:
+        ValueError: both are given, with different values.
+    """
+    if warm_up is None:
+        return warmup
+    if warmup not in (0, warm_up):
+        raise ValueError(f"expected `warmup` alone, received `warmup` {warmup} and `warm_up` {warm_up}, its old name")
+    warnings.warn(f"`warm_up` is called `warmup` now, and will be removed: give `warmup` {warm_up}", FutureWarning, 3)
+    return warm_up
+
+
+def add_schedule(optimizer: Optimizer, name: str, trainer: Any, *, warmup: float = 0.0) -> Any:
+    """Add a schedule by its name to an optimizer; return what `configure_optimizers` returns.
 
     Args:
         optimizer: the optimizer.
         name: constant; halving, to a half after each epoch (Zhou et al. 2021, "Informer", arXiv 2012.07436, section
             5.1, and those who followed it); or one of `make_schedule`.
-        trainer: Lightning's, which knows the number of steps.
-        warm_up: part of all steps in which the rate rises from 0 before a constant or cosine schedule.
+        trainer: Lightning's trainer, which knows the number of steps.
+        warmup: fraction of all steps in which the rate rises from 0 before a constant or cosine schedule.
 
     Raises:
-        ValueError: warm_up is not within [0, 1), or the schedule has a rise of its own, or none.
+        ValueError: warmup is not within [0, 1), or the schedule rises by itself, or has no steps to rise in.
     """
-    if not 0 <= warm_up < 1 or (warm_up and name not in ("constant", "cosine")):
+    if not 0 <= warmup < 1 or (warmup and name not in ("constant", "cosine")):
         raise ValueError(
-            f"expected warm_up in [0, 1), before the schedule constant or cosine, received {warm_up} before {name}"
+            f"expected warmup in [0, 1), before the schedule constant or cosine, received {warmup} before {name}"
         )
-    if name == "constant" and not warm_up:
+    if name == "constant" and not warmup:
         return optimizer
     if name == "halving":
         return [optimizer], [{"scheduler": StepLR(optimizer, step_size=1, gamma=0.5), "interval": "epoch"}]
     num_steps = int(trainer.estimated_stepping_batches)
-    if warm_up:
-        scheduler: LRScheduler = LambdaLR(optimizer, warm_scale(name, num_steps, warm_up))
+    if warmup:
+        scheduler: LRScheduler = LambdaLR(optimizer, make_warmup_scale(name, num_steps, warmup))
     else:
         scheduler = make_schedule(name, optimizer, num_steps)
     return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
 
 
-def warm_scale(name: str, num_steps: int, warm_up: float) -> Callable[[int], float]:
-    """What the learning rate is multiplied by at a step: straight up from near 0, then constant or a half cosine to 0.
+def make_warmup_scale(name: str, num_steps: int, warmup: float) -> Callable[[int], float]:
+    """Make the factor of the learning rate at a step: straight up from near 0, then constant or half a cosine to 0.
 
     Source: Loshchilov and Hutter 2017, "SGDR", equation 5, without restarts; the rise as in Goyal et al. 2017,
     "Accurate, Large Minibatch SGD", section 2.2.
@@ -92,9 +107,9 @@ def warm_scale(name: str, num_steps: int, warm_up: float) -> Callable[[int], flo
     Args:
         name: constant or cosine.
         num_steps: number of steps in the whole of the training.
-        warm_up: part of them that rises.
+        warmup: fraction of them in which the rate rises.
     """
-    rising = max(round(warm_up * num_steps), 1)
+    rising = max(round(warmup * num_steps), 1)
 
     def scale(step: int) -> float:
         if step < rising:
@@ -107,17 +122,17 @@ def warm_scale(name: str, num_steps: int, warm_up: float) -> Callable[[int], flo
 
 
 def make_schedule(name: str, optimizer: Optimizer, num_steps: int) -> LRScheduler:
-    """A schedule of the learning rate by the step.
+    """Build a schedule of the learning rate by the step.
 
     Args:
         name: `cosine`, half a period down to 0 (Loshchilov and Hutter 2017, "SGDR", equation 5), or `one_cycle`, a
             straight line up from a fifth and one down to near 0 (the triangle of Jordan 2024, arXiv 2404.00498).
-        optimizer: whose rates it scales.
+        optimizer: the optimizer whose rates it scales.
         num_steps: number of steps in the whole of the training.
     """
     if name == "cosine":
         return CosineAnnealingLR(optimizer, T_max=max(num_steps, 1))
-    top = max(round(WARM_UP * num_steps), 1)
+    top = max(round(WARMUP * num_steps), 1)
 
     def scale(step: int) -> float:
         if step < top:

@@ -1,4 +1,4 @@
-"""A net's weights in a file of their own: a plain state dict, with what is known of them."""
+"""A net's weights in a file: a plain state dict, with metadata."""
 
 import json
 import pickle
@@ -18,12 +18,12 @@ NAME = "{epoch:03d}_{val_accuracy:.4f}"  # the cookbook's "%03d_%.4f"
 
 
 def save_weights(net: nn.Module, path: str | Path, **metadata: float) -> Path:
-    """Writes the state dict, on the CPU, under the final name only when it is whole and on the disk.
+    """Write the state dict, on the CPU, under the final name only when it is whole and on the disk.
 
     Args:
         net: the net.
         path: the file; `.safetensors` for that format, anything else for torch's (`.ckpt`).
-        metadata: what the cookbook keeps, `epoch`, `lr` and `val_accuracy`, or other numbers.
+        metadata: what the cookbook keeps, `epoch`, `lr` and `val_accuracy`, or other values.
 
     Returns:
         The path.
@@ -31,20 +31,20 @@ def save_weights(net: nn.Module, path: str | Path, **metadata: float) -> Path:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     state = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
-    with whole_file(path, durable=True) as part:
+    with whole_file(path, durable=True) as partial:
         if path.suffix == ".safetensors":
             # Tensors that share memory are written once each: this format knows no shared ones.
             copies = {key: value.clone() for key, value in state.items()}
-            save_file(copies, part, metadata={key: json.dumps(value) for key, value in metadata.items()})
+            save_file(copies, partial, metadata={key: json.dumps(value) for key, value in metadata.items()})
         else:
-            torch.save({"state_dict": state, **metadata}, part)
+            torch.save({"state_dict": state, **metadata}, partial)
     return path
 
 
 def load_weights(net: nn.Module, path: str | Path) -> dict[str, Any]:
-    """Loads what `save_weights` wrote into the net that it was written of; returns the metadata.
+    """Load a file of `save_weights` into the same net; return the metadata.
 
-    For another head, renamed keys or a part of the keys: `load_pretrained`.
+    For another head, renamed keys or some of the keys: `load_pretrained`.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -68,16 +68,16 @@ def save_best_weights(
     keep: int = 3,
     suffix: str = ".ckpt",
 ) -> Path | None:
-    """Writes `<epoch>_<val_accuracy>` into a folder if it is among the best, then deletes the worst beyond `keep`.
+    """Write `<epoch>_<val_accuracy>` into a folder if it is among the best, then delete the worst beyond `keep`.
 
     A file is deleted only when the new one is complete, so that there is always a good one.
 
     Args:
         net: the net.
         folder: where the files are; those of other names are left alone.
-        epoch: number of the epoch.
+        epoch: index of the epoch.
         lr: learning rate, for the record.
-        val_accuracy: what is compared, higher is better.
+        val_accuracy: the score to compare, higher is better.
         keep: number of files to keep.
         suffix: `.ckpt` or `.safetensors`.
 
@@ -98,7 +98,7 @@ def save_best_weights(
 
 
 def read_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """A state dict and what is written beside it, from torch's format or safetensors; no code is run.
+    """Read a state dict and its metadata, from torch's format or safetensors; no code is run.
 
     Takes a plain state dict, one under `state_dict` or `model`, and a checkpoint of Lightning.
 

@@ -65,8 +65,8 @@ def test_batches_with_a_nan_or_infinite_loss_are_skipped(fit: Fit, reviews: Path
     line = ("--task", "text", "--data.source", reviews, *SMALL, "--model", "faulty.InfiniteLoss", "--on_nan", "skip")
     code, out, err = fit(*line, "--trainer.max_epochs", 3)
     assert (code, err) == (0, "")
-    assert "left out, as its loss is no number: step 2 (epoch 0, batch 2), training samples " in out
-    assert "1 batches were left out" in out
+    assert "skipped, as its loss is NaN or infinite: step 2 (epoch 0, batch 2), training samples " in out
+    assert "1 batches were skipped" in out
     history = pd.read_csv("runs/text/version_0/history.csv")
     assert history.notna().all(axis=None)
     assert history["loss"].max() < 1

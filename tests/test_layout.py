@@ -25,6 +25,7 @@ COMMANDS = {"fit.py", "evaluate.py", "predict.py", "export.py", "serve.py", "tun
 KNOW_LIGHTNING = {
     "lightfit/lightning.py",
     "lightning_modules/epoch_log.py",
+    "lightning_modules/lightning_internals.py",
     "datamodules/base.py",
 }
 # What imports by a name that it is given: the one place for what files name, Lightning's choice, and the lazy names.

@@ -5,8 +5,8 @@ from typing import Any
 
 from lightfit.lightning import OneLightning, pl
 
-from .best_and_last import keeper_of
-from .loop_state import can_go_on_from
+from .best_and_last import find_best_and_last
+from .loop_state import can_resume_from
 
 
 class CheckpointEvery(OneLightning, pl.callbacks.Checkpoint):
@@ -26,18 +26,18 @@ class CheckpointEvery(OneLightning, pl.callbacks.Checkpoint):
         self._saved_step = 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begins to count."""
+        """Start to count."""
         self._saved_at, self._saved_step = time.monotonic(), trainer.global_step
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Saves where it is time, or after the next step from which a run can go on."""
+        """Save where it is time, or after the next step from which a run can resume."""
         due = bool(self.steps) and trainer.global_step // self.steps > self._saved_step // self.steps
         if self.seconds:
             due = due or time.monotonic() - self._saved_at >= self.seconds
-            # Each process has a clock of its own, and they save together.
+            # Each rank has a clock of its own, and they save together.
             due = trainer.strategy.reduce_boolean_decision(due, all=False)
-        if due and can_go_on_from(trainer) and (keeper := keeper_of(trainer)) is not None:
-            keeper.save_last_now(trainer)
+        if due and can_resume_from(trainer) and (checkpoint := find_best_and_last(trainer)) is not None:
+            checkpoint.save_last_now(trainer)
             self._saved_at, self._saved_step = time.monotonic(), trainer.global_step

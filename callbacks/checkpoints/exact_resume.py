@@ -1,4 +1,4 @@
-"""Random numbers that go on where a checkpoint was saved."""
+"""Random numbers of a resumed run: those that it would have drawn without the interruption."""
 
 import random
 from typing import Any
@@ -9,13 +9,14 @@ import torch.distributed as dist
 
 from lightfit.lightning import OneLightning, pl
 
-from .loop_state import is_within_epoch, validation_is_next
+from ..lightning_internals import load_loader_states
+from .loop_state import is_validation_next, is_within_epoch
 
-KEY = "random_states"  # in the checkpoint: of each process
+KEY = "random_states"  # in the checkpoint: of each rank
 
 
 class ExactResume(OneLightning, pl.Callback):
-    """Puts the state of all random numbers into checkpoints: a run that goes on draws those that it would have drawn.
+    """Saves the state of all random generators in checkpoints, so that a resumed run draws what it would have drawn.
 
     Dropout then leaves out the same units. The order of samples and their augmentation are the DataModule's.
     """
@@ -27,18 +28,18 @@ class ExactResume(OneLightning, pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Keeps the state for a checkpoint that is saved within the validation: that is then done anew."""
-        self._before_validation = random_state() if validation_is_next(trainer) else None
+        """Keep the state for a checkpoint that is saved within the validation, which a resumed run then repeats."""
+        self._before_validation = get_random_state() if is_validation_next(trainer) else None
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Forgets it."""
+        """Forget it."""
         self._before_validation = None
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Adds the states of all processes."""
-        own = self._before_validation or random_state()
+        """Add the states of all ranks."""
+        own = self._before_validation or get_random_state()
         states: list[Any] = [own] * trainer.world_size
         if trainer.world_size > 1:
             dist.all_gather_object(states, own)
@@ -47,30 +48,29 @@ class ExactResume(OneLightning, pl.Callback):
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Takes them, for when training starts."""
+        """Keep the states for the start of the training."""
         self._states = checkpoint.get(KEY)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Sets the state, unless steps of an epoch are to come: their iterator draws a number that was drawn before."""
-        # What the trainer has left out if a schedule has asked for the number of steps: it has the loader early then.
-        trainer.fit_loop._load_combined_loader_states()
-        if not is_within_epoch(trainer) or validation_is_next(trainer):
-            self._set_state(trainer)
+        """Set the state, unless steps of an epoch are to come: their iterator draws a number that was drawn before."""
+        load_loader_states(trainer)
+        if not is_within_epoch(trainer) or is_validation_next(trainer):
+            self._restore(trainer)
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Sets the state where it was not yet."""
-        self._set_state(trainer)
+        """Set the state where it was not set yet."""
+        self._restore(trainer)
 
-    def _set_state(self, trainer: pl.Trainer) -> None:
+    def _restore(self, trainer: pl.Trainer) -> None:
         states, self._states = self._states, None
-        if states is not None and len(states) == trainer.world_size:  # others draw anew
+        if states is not None and len(states) == trainer.world_size:  # another world size draws anew
             set_random_state(states[trainer.global_rank])
 
 
-def random_state() -> dict[str, Any]:
-    """Of torch, of the GPU that is in use, of numpy and of Python, as tensors and plain data."""
+def get_random_state() -> dict[str, Any]:
+    """Return the random state of torch, of the GPU in use, of numpy and of Python, as tensors and plain data."""
     numpy_state: Any = np.random.get_state(legacy=True)
     name, keys, *numbers = numpy_state
     state = {
@@ -82,7 +82,7 @@ def random_state() -> dict[str, Any]:
 
 
 def set_random_state(state: dict[str, Any]) -> None:
-    """Sets what `random_state` told."""
+    """Set what `get_random_state` returned."""
     torch.set_rng_state(state["torch"])
     name, keys, *numbers = state["numpy"]
     np.random.set_state((name, keys.numpy().astype(np.uint32), *numbers))

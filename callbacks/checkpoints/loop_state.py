@@ -1,43 +1,31 @@
-"""Where a training run stands, and from where one can go on as if it had never stopped."""
+"""Where a training run stands, and whether a run can resume from there as if it had never stopped."""
 
 from typing import Any
 
 from lightfit.lightning import pl
 
+from ..lightning_internals import check_val_next
+
 
 def is_within_epoch(trainer: pl.Trainer) -> bool:
-    """Whether an epoch has begun and not ended."""
+    """Return whether an epoch has begun and not ended."""
     epochs: Any = trainer.fit_loop.epoch_progress.current
     return epochs.processed < epochs.ready
 
 
-def validation_is_next(trainer: pl.Trainer) -> bool:
-    """Whether validation is under way, or comes before the next step."""
-    loop, fetcher = trainer.fit_loop.epoch_loop, trainer.fit_loop._data_fetcher
-    assert fetcher is not None
-    return trainer.validating or loop._should_check_val_fx(fetcher)
+def is_validation_next(trainer: pl.Trainer) -> bool:
+    """Return whether validation is under way, or comes before the next step."""
+    return trainer.validating or check_val_next(trainer)
 
 
-def can_go_on_from(trainer: pl.Trainer) -> bool:
-    """Whether a checkpoint that is saved after this step holds all that the next one needs.
+def can_resume_from(trainer: pl.Trainer) -> bool:
+    """Return whether a checkpoint that is saved after this step holds all that the next one needs.
 
     It does not between steps whose gradients are summed, nor after the last step of an epoch without validation: the
     epoch's end, which follows at once, would be left out.
     """
-    loop = trainer.fit_loop.epoch_loop
-    return not loop._should_accumulate() and (validation_is_next(trainer) or not loop._num_ready_batches_reached())
-
-
-def leave_validation_open(checkpoint: dict[str, Any]) -> None:
-    """Makes a checkpoint one from which the trainer goes on with validation, from its first batch.
-
-    As if it had been stopped within that batch: otherwise the trainer takes validation as done and leaves it out.
-    """
-    loops = checkpoint["loops"]["fit_loop"]
-    for steps in (loops["epoch_loop.batch_progress"]["total"], loops["epoch_loop.batch_progress"]["current"]):
-        steps["completed"] = steps["processed"]
-    loops["epoch_loop.val_loop.batch_progress"] = {
-        "total": {"ready": 1, "started": 1, "processed": 0, "completed": 0},
-        "current": {"ready": 0, "started": 0, "processed": 0, "completed": 0},
-        "is_last_batch": False,
-    }
+    num_batches = trainer.fit_loop.batch_idx + 1
+    epoch_ends = trainer.is_last_batch or num_batches == trainer.num_training_batches
+    steps_at_end = epoch_ends and not trainer.strategy.handles_gradient_accumulation
+    accumulates = num_batches % trainer.accumulate_grad_batches != 0 and not steps_at_end
+    return not accumulates and (not epoch_ends or is_validation_next(trainer))

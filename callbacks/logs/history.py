@@ -15,7 +15,7 @@ REDRAW_S = 10.0
 
 
 def plot_metric(history: pd.DataFrame, metric: str) -> "Plot":
-    """The curve of a metric in training, and in validation where the history has it, over the epochs.
+    """Plot a metric in training, and in validation where the history has it, over the epochs.
 
     Args:
         history: `LightModel.history`, or a DataFrame read from a history.csv.
@@ -35,7 +35,7 @@ def plot_metric(history: pd.DataFrame, metric: str) -> "Plot":
 
 
 def plot_history(history: pd.DataFrame) -> "Plot":
-    """The curves of all metrics, one panel each, over the epochs."""
+    """Plot all metrics, one panel each, over the epochs."""
     from ..pictures.plots import Plot
 
     names = [str(name).removeprefix("val_") for name in history.columns if name != "epoch"]
@@ -62,24 +62,25 @@ def _draw(axes: Any, history: pd.DataFrame, metric: str) -> None:
 class HistoryFiles(OneLightning, pl.Callback):
     """Writes `history.csv` and `history.png` into the run folder after every epoch.
 
-    The picture at most every ten seconds, and at the end: to draw it takes longer than many an epoch. For a module with
+    The picture at most every ten seconds, and at the end: drawing it takes longer than many an epoch. For a module with
     a `history`, as every LightModel has.
     """
 
     def __init__(self) -> None:
         self._drawn_at = -REDRAW_S
 
-    # The model adds an epoch's row after all callbacks have seen its end, so the row is written when the next begins.
+    # The model's own hooks may log after all callbacks have seen the epoch's end, so its row is written when the next
+    # one begins.
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Writes the epochs so far."""
+        """Write the epochs so far."""
         self._write(trainer, pl_module, draw=time.monotonic() - self._drawn_at >= REDRAW_S)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Writes all epochs."""
+        """Write all epochs."""
         self._write(trainer, pl_module)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Writes the epochs that were finished, unless that fails too, as on a full disk: the first error is told."""
+        """Write the epochs that were finished, unless that fails too, as on a full disk: the first error counts."""
         with suppress(OSError):
             self._write(trainer, pl_module)
 

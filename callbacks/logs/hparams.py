@@ -10,7 +10,7 @@ class FinalMetric(OneLightning, pl.Callback):
     """
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Writes the pair."""
+        """Write the pair."""
         checkpoint = trainer.checkpoint_callback
         if not trainer.is_global_zero or not isinstance(checkpoint, pl.callbacks.ModelCheckpoint):
             return

@@ -34,23 +34,23 @@ class NotebookProgress(OneLightning, pl.callbacks.ProgressBar):
         self._enabled = True
 
     def disable(self) -> None:
-        """Shows nothing from now on; Lightning calls it on all processes but the first."""
+        """Disable all output; Lightning calls it on all ranks but the first."""
         self._enabled = False
 
     def enable(self) -> None:
-        """Shows again."""
+        """Enable the output again."""
         self._enabled = True
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Opens the picture.
+        """Open the picture.
 
         Raises:
-            ValueError: the number of epochs is not known, and with it the width of the picture.
+            ValueError: the number of epochs is not known, and so the width of the picture.
         """
         if not self._enabled:
             return
         if not trainer.max_epochs or trainer.max_epochs < 1:
-            raise ValueError("NotebookProgress needs max_epochs, which is the width of its picture: give it to Trainer")
+            raise ValueError("NotebookProgress needs `max_epochs`, the width of its picture: pass it to the Trainer")
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             # On import torchkeras prints which of its optional packages are missing, and uses what torch deprecates.
             warnings.simplefilter("ignore")
@@ -61,7 +61,7 @@ class NotebookProgress(OneLightning, pl.callbacks.ProgressBar):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Writes the batch's loss below the picture, a few times a second."""
+        """Write the batch's loss below the picture, a few times a second."""
         now = time.monotonic()
         if self._log is None or now - self._refreshed < REFRESH_S:
             return
@@ -72,7 +72,7 @@ class NotebookProgress(OneLightning, pl.callbacks.ProgressBar):
             self._log.log_step({"train_loss": round(float(outputs["loss"]), 4)})
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draws the epoch."""
+        """Draw the epoch."""
         if self._log is None:
             return
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
@@ -82,7 +82,7 @@ class NotebookProgress(OneLightning, pl.callbacks.ProgressBar):
         self._log.log_epoch(named)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draws the whole run, with its best epoch."""
+        """Draw the whole run, with its best epoch."""
         if self._log is not None and self._log.history:
             self._log.log_end()
         self._log = None

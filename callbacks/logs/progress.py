@@ -1,4 +1,4 @@
-"""What a training run says: a progress bar, and torchkeras' lines below it for every epoch."""
+"""What a training run prints: a progress bar, and torchkeras' lines below it for every epoch."""
 
 import sys
 import time
@@ -18,7 +18,7 @@ class EpochLines(OneLightning, pl.callbacks.ProgressBar):
     Where standard error is no terminal there is no bar, only the lines.
 
     Args:
-        quiet: say nothing at all.
+        quiet: print nothing at all.
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
@@ -28,17 +28,17 @@ class EpochLines(OneLightning, pl.callbacks.ProgressBar):
         self._refreshed = 0.0
 
     def disable(self) -> None:
-        """Says nothing from now on; Lightning calls it on all processes but the first."""
+        """Disable all output; Lightning calls it on all ranks but the first."""
         self._enabled = False
 
     def enable(self) -> None:
-        """Speaks again."""
+        """Enable the output again."""
         self._enabled = True
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Opens the epoch's bar; here, since a run that goes on within an epoch never sees that epoch's start."""
+        """Open the epoch's bar; here, as a run that resumes within an epoch never sees that epoch's start."""
         if self._enabled and self._bar is None:
             total = self.total_train_batches
             self._bar = tqdm(
@@ -54,7 +54,7 @@ class EpochLines(OneLightning, pl.callbacks.ProgressBar):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Moves the bar, a few times a second; the loss shown is the batch's."""
+        """Move the bar, a few times a second; the loss shown is the batch's."""
         now = time.monotonic()
         if self._bar is None or self._bar.disable or now - self._refreshed < REFRESH_S:
             return
@@ -64,12 +64,12 @@ class EpochLines(OneLightning, pl.callbacks.ProgressBar):
         self._bar.update(batch_idx + 1 - self._bar.n)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Says that validation is under way."""
+        """Show that validation is under way."""
         if self._bar is not None:
             self._bar.set_postfix_str("validating")
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Closes the bar, full, and prints the epoch's lines below it."""
+        """Close the bar, full, and print the epoch's lines below it."""
         if self._bar is None:
             return
         self._bar.set_postfix_str("", refresh=False)
@@ -84,7 +84,7 @@ class EpochLines(OneLightning, pl.callbacks.ProgressBar):
         print({name: value for name, value in metrics.items() if name not in val}, flush=True)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Leaves the bar's line, so that what is printed next has its own."""
+        """Close the bar, so that the next output starts on a new line."""
         self._close()
 
     def _close(self) -> None:

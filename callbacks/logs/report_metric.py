@@ -1,4 +1,4 @@
-"""A metric for whoever decides whether a run is worth going on with."""
+"""A metric for a search that decides whether a run is worth finishing."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ class ReportMetric(OneLightning, pl.Callback):
 
     Args:
         monitor: name of the metric, such as `val_loss`.
-        report: gets its value and the epoch.
+        report: called with its value and the epoch.
     """
 
     def __init__(self, monitor: str, *, report: Callable[[float, int], None]) -> None:
@@ -18,7 +18,7 @@ class ReportMetric(OneLightning, pl.Callback):
         self.report = report
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Reports the value.
+        """Report the value.
 
         Raises:
             KeyError: no such metric is logged.

@@ -1,4 +1,4 @@
-"""What an evaluation says of each sample, in the order of the data."""
+"""The predictions of an evaluation for each sample, in the order of the data."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ from lightfit.lightning import OneLightning, pl
 
 
 class SampleOutputs(OneLightning, pl.Callback):
-    """Keeps what `test_step` returns of each sample, and the batch's truth as `y`.
+    """Keeps what `test_step` returns for each sample, and the batch's truth as `y`.
 
     Either `forecast`, or `preds`, probabilities (N, num_classes), and `target`, labels (N,).
 
-    On several processes the first one gets those of all, in the order of the data, where each took every n-th sample.
+    With several ranks the first one gets those of all, in the order of the data, where each took every n-th sample.
 
     Attributes:
         outputs: by name, each (N, ...), on the CPU; empty before a test, and for steps that return none of them.
@@ -24,7 +24,7 @@ class SampleOutputs(OneLightning, pl.Callback):
         self._batches: list[dict[str, Tensor]] = []
 
     def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begins anew."""
+        """Clear the outputs of an earlier test."""
         self._batches = []
 
     def on_test_batch_end(
@@ -36,7 +36,7 @@ class SampleOutputs(OneLightning, pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keeps a batch."""
+        """Keep a batch."""
         y = batch[1] if isinstance(batch, (tuple, list)) else None
         if not isinstance(outputs, dict) or not isinstance(y, Tensor):
             return
@@ -44,13 +44,13 @@ class SampleOutputs(OneLightning, pl.Callback):
         if "forecast" in outputs:  # its preds and target are the values that are known, for metrics
             kept["forecast"] = outputs["forecast"]
         elif {"preds", "target"} <= set(outputs):
-            from ..pictures.confusion import scores_of  # here, as it brings matplotlib
+            from ..pictures.confusion import get_scores  # here, as it brings matplotlib
 
-            kept["preds"], kept["target"] = scores_of(outputs)
+            kept["preds"], kept["target"] = get_scores(outputs)
         self._batches.append({name: rows.detach().cpu() for name, rows in kept.items()})
 
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Brings them together."""
+        """Concatenate the batches, and gather them from all ranks."""
         own = {name: torch.cat([batch[name] for batch in self._batches]) for name in (self._batches or [{}])[0]}
         self._batches = []
         if trainer.world_size == 1:
@@ -58,14 +58,14 @@ class SampleOutputs(OneLightning, pl.Callback):
             return
         received: list[Any] = [None] * trainer.world_size
         torch.distributed.all_gather_object(received, own)
-        self.outputs = in_data_order(received) if trainer.is_global_zero else {}
+        self.outputs = restore_data_order(received) if trainer.is_global_zero else {}
 
 
-def in_data_order(shares: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """The rows of all processes, of which the first has the samples 0, n, 2n, ..., the second 1, n + 1, and so on."""
-    shares = [share for share in shares if share]  # a process may have had none
+def restore_data_order(shares: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Restore the order of the data from the ranks' rows: rank 0 has samples 0, n, 2n, ..., rank 1 has 1, n + 1, ..."""
+    shares = [share for share in shares if share]  # a rank may have had none
     if not shares:
         return {}
     num_samples = sum(len(share["y"]) for share in shares)
-    place = torch.cat([torch.arange(first, num_samples, len(shares)) for first in range(len(shares))]).argsort()
-    return {name: torch.cat([share[name] for share in shares])[place] for name in shares[0]}
+    order = torch.cat([torch.arange(first, num_samples, len(shares)) for first in range(len(shares))]).argsort()
+    return {name: torch.cat([share[name] for share in shares])[order] for name in shares[0]}

@@ -1,4 +1,4 @@
-"""How good forecasts are at each step of the horizon and for each target, over every origin of the test part."""
+"""Errors of forecasts at each step of the horizon and for each target, over every origin of the test split."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lightfit.lightning import OneLightning, pl
 
-from .forecast_plot import forecast_of, point_of
+from .forecast_plot import get_forecast, get_point
 from .plots import Plot, publish, run_folder, write_csv
 from .protocols import target_names, unscaled
 
@@ -23,7 +23,7 @@ def backtest(
     names: Sequence[str] | None = None,
     unscale: Callable[[Tensor], Tensor] = lambda y: y,
 ) -> pd.DataFrame:
-    """Forecasts from every window of a loader against what came, with the origin rolling on; the model stays as it is.
+    """Compare forecasts from every window of a loader with the truth (rolling origin); the model stays unchanged.
 
     Args:
         model: windows (B, L, F) to forecasts (B, P, C), or to quantiles (B, P, C, Q), of which the middle one counts.
@@ -39,7 +39,7 @@ def backtest(
         model.eval()
         with torch.no_grad():
             for x, y in loader:
-                errors.add(unscale(point_of(model(x))), unscale(y))
+                errors.add(unscale(get_point(model(x))), unscale(y))
     finally:
         model.train(mode)
     return errors.table(names)
@@ -52,7 +52,7 @@ class ErrorTable:
         self.sums: Tensor | None = None
 
     def add(self, forecast: Tensor, y: Tensor) -> None:
-        """Counts forecasts and what came, both (B, P, C); what is not known, nan, is left out.
+        """Add forecasts and the truth, both (B, P, C); unknown values, NaN, are skipped.
 
         Raises:
             ValueError: their shapes differ.
@@ -65,7 +65,7 @@ class ErrorTable:
         self.sums = sums if self.sums is None else self.sums + sums
 
     def table(self, names: Sequence[str] | None = None) -> pd.DataFrame:
-        """A row for each step and target, then for each step, each target, and all of them.
+        """Tabulate each step and target, then each step, each target, and all of them.
 
         Columns: step (from 1, or `all`), target, mae, rmse, bias (the mean of forecast less truth), values (how many).
         """
@@ -73,13 +73,13 @@ class ErrorTable:
         sums = self.sums.cpu()
         names = list(names) if names is not None else [str(number) for number in range(sums.shape[2])]
         steps = [str(step + 1) for step in range(sums.shape[1])]
-        parts = [(sums, steps, names), (sums.sum(2, keepdim=True), steps, [ALL])]
-        parts += [(sums.sum(1, keepdim=True), [ALL], names), (sums.sum((1, 2), keepdim=True), [ALL], [ALL])]
+        views = [(sums, steps, names), (sums.sum(2, keepdim=True), steps, [ALL])]
+        views += [(sums.sum(1, keepdim=True), [ALL], names), (sums.sum((1, 2), keepdim=True), [ALL], [ALL])]
         rows = [
-            (step, name, *_scores(part[:, row, column]))
-            for part, part_steps, part_names in parts
-            for row, step in enumerate(part_steps)
-            for column, name in enumerate(part_names)
+            (step, name, *_scores(view[:, row, column]))
+            for view, view_steps, view_names in views
+            for row, step in enumerate(view_steps)
+            for column, name in enumerate(view_names)
         ]
         return pd.DataFrame(rows, columns=["step", "target", "mae", "rmse", "bias", "values"])
 
@@ -91,7 +91,7 @@ def _scores(sums: Tensor) -> tuple[float, float, float, int]:
 
 
 def plot_backtest(table: pd.DataFrame) -> Plot:
-    """The mean absolute error of each target at each step of the horizon.
+    """Plot the mean absolute error of each target at each step of the horizon.
 
     Args:
         table: what `backtest` returned.
@@ -110,7 +110,7 @@ def plot_backtest(table: pd.DataFrame) -> Plot:
 
 
 class Backtest(OneLightning, pl.Callback):
-    """The errors of the test part by step and target: `backtest.csv`, and `backtest/epoch_*.png`, also in TensorBoard.
+    """The errors of the test split by step and target: `backtest.csv`, and `backtest/epoch_*.png`, also in TensorBoard.
 
     In the units of the data. For any LightningModule whose `test_step` returns a dict with `forecast`, (B, P, C) or
     quantiles (B, P, C, Q).
@@ -120,7 +120,7 @@ class Backtest(OneLightning, pl.Callback):
         self._errors = ErrorTable()
 
     def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begins anew."""
+        """Clear the sums."""
         self._errors = ErrorTable()
 
     def on_test_batch_end(
@@ -132,15 +132,15 @@ class Backtest(OneLightning, pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Counts a batch."""
-        point = point_of(forecast_of(outputs))
+        """Add a batch."""
+        point = get_point(get_forecast(outputs))
         self._errors.add(unscaled(trainer, point.float()), unscaled(trainer, batch[1].float()))
 
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Writes the table and draws it."""
+        """Write the table and plot it."""
         if self._errors.sums is None:
             return
-        self._errors.sums = trainer.strategy.reduce(self._errors.sums, reduce_op="sum")  # of all processes
+        self._errors.sums = trainer.strategy.reduce(self._errors.sums, reduce_op="sum")  # of all ranks
         if not trainer.is_global_zero:
             return
         table = self._errors.table(target_names(trainer, self._errors.sums.shape[2]))

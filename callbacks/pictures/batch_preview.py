@@ -1,4 +1,4 @@
-"""What the net really gets: the first batch of each split, as pictures."""
+"""The net's actual input: the first batch of each split, as pictures."""
 
 from typing import Any
 
@@ -28,20 +28,20 @@ class BatchPreview(OneLightning, pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Shows the first training batch."""
+        """Show the first training batch."""
         self._show(trainer, batch, "train")
 
     def on_validation_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
-        """Shows the first validation batch."""
+        """Show the first validation batch."""
         if not trainer.sanity_checking:
             self._show(trainer, batch, "val")
 
     def on_test_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
-        """Shows the first test batch."""
+        """Show the first test batch."""
         self._show(trainer, batch, "test")
 
     def _show(self, trainer: pl.Trainer, batch: Any, split: str) -> None:
@@ -60,12 +60,12 @@ class BatchPreview(OneLightning, pl.Callback):
 
 
 def _titles(trainer: pl.Trainer, y: Tensor) -> list[str]:
-    """Names of classes (B,), or of the two that mixed images are most of, (B, num_classes)."""
+    """Name the classes of labels (B,), or the two largest of soft labels (B, num_classes)."""
     if y.ndim < 2 or y.shape[1] == 1:
         labels = y.reshape(-1).long().tolist()
         names = class_names(trainer, max(labels) + 1)
         return [names[label] for label in labels]
     names = class_names(trainer, y.shape[1])
-    parts, numbers = y.topk(2, 1)
-    pairs = zip(parts.tolist(), numbers.tolist(), strict=True)
-    return [f"{names[one]} {part:.0%}" + (f"\n{names[two]}" if rest else "") for (part, rest), (one, two) in pairs]
+    weights, classes = y.topk(2, 1)
+    pairs = zip(weights.tolist(), classes.tolist(), strict=True)
+    return [f"{names[one]} {weight:.0%}" + (f"\n{names[two]}" if rest else "") for (weight, rest), (one, two) in pairs]

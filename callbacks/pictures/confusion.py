@@ -1,4 +1,4 @@
-"""Which classes are taken for which, and whether a classifier is right as often as it says."""
+"""Which classes are confused with which, and how well a classifier is calibrated."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lightfit.lightning import OneLightning, pl
 
-from .plots import Plot, check_every, epoch_due, image_grid, publish
+from .plots import Plot, check_every, image_grid, is_epoch_due, publish
 from .protocols import class_names, pictures
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 NUMBERS_UP_TO = 20  # with more classes the cells are too small for numbers
 
 
-def scores_of(outputs: Any) -> tuple[Tensor, Tensor]:
-    """Probabilities (B, num_classes) and labels (B,) of what a validation step returned.
+def get_scores(outputs: Any) -> tuple[Tensor, Tensor]:
+    """Get probabilities (B, num_classes) and labels (B,) from the outputs of a validation step.
 
     Raises:
         ValueError: it did not return `preds` and `target`.
@@ -34,7 +34,7 @@ def scores_of(outputs: Any) -> tuple[Tensor, Tensor]:
 
 
 def plot_confusion_matrix(counts: Tensor, names: list[str]) -> Plot:
-    """Rows are true classes, columns predicted ones; colours are parts of the row, numbers are samples.
+    """Plot true classes as rows, predicted ones as columns; colours are fractions of the row, numbers are samples.
 
     Args:
         counts: (num_classes, num_classes) int64.
@@ -44,9 +44,9 @@ def plot_confusion_matrix(counts: Tensor, names: list[str]) -> Plot:
     side = min(max(0.55 * len(counts) + 1.8, 3.5), 14)
     figure = Plot(figsize=(side + 0.6, side), layout="constrained")
     axes = figure.subplots()
-    parts = counts / counts.sum(1, keepdim=True).clamp(min=1)
-    picture = axes.imshow(parts.numpy(), cmap="Blues", vmin=0, vmax=1)
-    figure.colorbar(picture, ax=axes, label="part of the true class", shrink=0.8)
+    fractions = counts / counts.sum(1, keepdim=True).clamp(min=1)
+    picture = axes.imshow(fractions.numpy(), cmap="Blues", vmin=0, vmax=1)
+    figure.colorbar(picture, ax=axes, label="fraction of the true class", shrink=0.8)
     axes.set_xticks(range(len(names)), names, rotation=90 if max(map(len, names)) > 3 else 0, fontsize=8)
     axes.set_yticks(range(len(names)), names, fontsize=8)
     axes.set_xlabel("predicted")
@@ -54,7 +54,7 @@ def plot_confusion_matrix(counts: Tensor, names: list[str]) -> Plot:
     axes.set_title(f"accuracy {counts.diag().sum() / counts.sum().clamp(min=1):.4f} of {int(counts.sum()):,}")
     if len(counts) <= NUMBERS_UP_TO:
         for row, column in (counts > 0).nonzero().tolist():
-            shade = "white" if parts[row, column] > 0.5 else "black"
+            shade = "white" if fractions[row, column] > 0.5 else "black"
             axes.text(column, row, str(int(counts[row, column])), ha="center", va="center", fontsize=8, color=shade)
     return figure
 
@@ -79,7 +79,7 @@ class ConfusionMatrix(OneLightning, pl.Callback):
         self._worst: list[tuple[float, Tensor, int, int]] = []
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begins anew."""
+        """Clear the counts."""
         self._matrix, self._worst = None, []
 
     def on_validation_batch_end(
@@ -91,10 +91,10 @@ class ConfusionMatrix(OneLightning, pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Counts a batch."""
-        if not epoch_due(trainer, self.every_n_epochs):
+        """Count a batch."""
+        if not is_epoch_due(trainer, self.every_n_epochs):
             return
-        preds, target = scores_of(outputs)
+        preds, target = get_scores(outputs)
         if self._matrix is None:
             from torchmetrics.classification import MulticlassConfusionMatrix  # here, as it takes a second
 
@@ -112,7 +112,7 @@ class ConfusionMatrix(OneLightning, pl.Callback):
         self._worst = sorted(self._worst, key=lambda item: -item[0])[: self.num_images]
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draws the epoch's."""
+        """Plot the epoch's."""
         if self._matrix is None:
             return
         counts = self._matrix.compute()  # of all processes
@@ -126,7 +126,7 @@ class ConfusionMatrix(OneLightning, pl.Callback):
 
 
 def plot_reliability(table: pd.DataFrame) -> Plot:
-    """Accuracy against confidence: on the diagonal a classifier is right as often as it says; grey bars are samples.
+    """Plot accuracy against confidence: on the diagonal a classifier is calibrated; grey bars are samples.
 
     Args:
         table: a row for each bin of confidence, with `confidence`, `accuracy` and `samples`.
@@ -139,6 +139,6 @@ def plot_reliability(table: pd.DataFrame) -> Plot:
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)
     axes.set_xlabel("confidence")
-    axes.set_ylabel("accuracy; grey: part of the samples")
+    axes.set_ylabel("accuracy; grey: fraction of the samples")
     axes.grid(alpha=0.3)
     return figure

@@ -1,4 +1,4 @@
-"""What the convolutions of a net make of one sample, as pictures."""
+"""Feature maps of one sample, as pictures."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from torch import Tensor
 from lightfit.lightning import OneLightning, pl
 
 from .layers import Recorder, choose_layers
-from .plots import Plot, check_every, epoch_due, net_of, publish
+from .plots import Plot, check_every, get_net, is_epoch_due, publish
 from .protocols import NamesPositions, find_codec, pictures
 
 MAX_TICKS = 60
@@ -21,7 +21,7 @@ def plot_feature_maps(
     image: Tensor | None = None,
     ticks: Sequence[str] | None = None,
 ) -> Plot:
-    """The first maps of each layer, a row for each layer, of the first sample.
+    """Plot the first maps of each layer, a row for each layer, of the first sample.
 
     Args:
         maps: what `feature_maps` returned.
@@ -89,22 +89,22 @@ class FeatureMaps(OneLightning, pl.Callback):
         self._recorder: Recorder | None = None
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Looks whether there are layers to show.
+        """Check that there are layers to show.
 
         Raises:
             ValueError: there are none.
         """
-        if not choose_layers(net_of(pl_module), self.layers):
+        if not choose_layers(get_net(pl_module), self.layers):
             raise ValueError(
-                f"{type(net_of(pl_module)).__name__} has no convolution to show: name layers, or leave FeatureMaps out"
+                f"{type(get_net(pl_module)).__name__} has no convolution to show: name layers, or leave FeatureMaps out"
             )
 
     def on_validation_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
-        """Begins to watch, at the first batch."""
-        if batch_idx == dataloader_idx == 0 and epoch_due(trainer, self.every_n_epochs):
-            self._recorder = Recorder(net_of(pl_module), self.layers)
+        """Start to record, at the first batch."""
+        if batch_idx == dataloader_idx == 0 and is_epoch_due(trainer, self.every_n_epochs):
+            self._recorder = Recorder(get_net(pl_module), self.layers)
 
     def on_validation_batch_end(
         self,
@@ -115,7 +115,7 @@ class FeatureMaps(OneLightning, pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Stops, and draws what was seen."""
+        """Stop, and plot what was recorded."""
         if self._recorder is None:
             return
         maps = self._close().outputs
@@ -130,7 +130,7 @@ class FeatureMaps(OneLightning, pl.Callback):
         publish(trainer, figure, "feature_maps", step=trainer.current_epoch)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Leaves no hook behind."""
+        """Remove the hooks."""
         if self._recorder is not None:
             self._close()
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lightfit.lightning import OneLightning, pl
 
-from .plots import Plot, check_every, epoch_due, publish
+from .plots import Plot, check_every, is_epoch_due, publish
 from .protocols import target_names, unscaled
 
 SEEN_PER_STEP = 3  # steps of the look-back that are shown for each step of the forecast
@@ -24,7 +24,7 @@ class Window(NamedTuple):
 
 
 def plot_forecasts(windows: dict[str, Window], names: Sequence[str]) -> Plot:
-    """A row for each window and a column for each target: history, truth, forecast, and its interval if it has one.
+    """Plot a row for each window and a column for each target: history, truth, forecast, and interval if there is one.
 
     Args:
         windows: by title, in the units to show.
@@ -75,7 +75,7 @@ class ForecastPlot(OneLightning, pl.Callback):
         self._kept: list[Window] = []
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begins anew."""
+        """Clear the windows."""
         self._errors, self._kept = [], []
 
     def on_validation_batch_end(
@@ -87,20 +87,20 @@ class ForecastPlot(OneLightning, pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keeps the worst, the median and the best window of a batch."""
-        if not epoch_due(trainer, self.every_n_epochs):
+        """Keep the worst, the median and the best window of a batch."""
+        if not is_epoch_due(trainer, self.every_n_epochs):
             return
         x, y = batch
-        forecast = forecast_of(outputs)
-        errors = (point_of(forecast) - y).abs().nanmean((1, 2))
+        forecast = get_forecast(outputs)
+        errors = (get_point(forecast) - y).abs().nanmean((1, 2))
         self._errors.append(errors)
         order = errors.argsort()
-        for number in {int(order[0]), int(order[len(order) // 2]), int(order[-1])}:
-            past = x[number, :, : y.shape[2]]
-            self._kept.append(Window(float(errors[number]), past.clone(), y[number].clone(), forecast[number].clone()))
+        for index in {int(order[0]), int(order[len(order) // 2]), int(order[-1])}:
+            past = x[index, :, : y.shape[2]]
+            self._kept.append(Window(float(errors[index]), past.clone(), y[index].clone(), forecast[index].clone()))
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draws the epoch's."""
+        """Plot the epoch's."""
         if self._kept and trainer.is_global_zero:
             median = float(torch.cat(self._errors).median())
             chosen = {
@@ -120,13 +120,13 @@ def _in_units(trainer: pl.Trainer, window: Window) -> Window:
     return Window(window.error, past, truth, forecast)
 
 
-def point_of(forecast: Tensor) -> Tensor:
-    """The middle one of quantiles (B, P, C, Q); forecasts (B, P, C) as they are."""
+def get_point(forecast: Tensor) -> Tensor:
+    """Return the middle one of quantiles (B, P, C, Q); forecasts (B, P, C) unchanged."""
     return forecast if forecast.ndim == 3 else forecast[..., forecast.shape[3] // 2]
 
 
-def forecast_of(outputs: Any) -> Tensor:
-    """The forecasts that an evaluation step returned, (B, P, C, Q) with Q at least 1.
+def get_forecast(outputs: Any) -> Tensor:
+    """Get the forecasts from the outputs of an evaluation step, (B, P, C, Q) with Q at least 1.
 
     Raises:
         ValueError: it did not return `forecast`.

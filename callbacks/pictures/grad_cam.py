@@ -9,14 +9,14 @@ from torch import Tensor, nn
 
 from lightfit.lightning import OneLightning, pl
 
-from .confusion import scores_of
+from .confusion import get_scores
 from .layers import choose_layers
-from .plots import Plot, check_every, epoch_due, image_grid, net_of, publish
+from .plots import Plot, check_every, get_net, image_grid, is_epoch_due, publish
 from .protocols import class_names, pictures
 
 
 def grad_cam(net: nn.Module, x: Tensor, target: Tensor, *, layer: str | None = None) -> Tensor:
-    """How much each place of the images spoke for a class, (B, H, W) float32 in [0, 1].
+    """Compute how much each position of the images contributed to a class, (B, H, W) float32 in [0, 1].
 
     A copy of the net runs, in evaluation mode, so that the net itself and its gradients stay as they are.
     Source: Selvaraju et al. 2017, "Grad-CAM", equations 1 and 2, by captum's LayerGradCam.
@@ -42,7 +42,7 @@ def grad_cam(net: nn.Module, x: Tensor, target: Tensor, *, layer: str | None = N
 
 
 def overlay(images: Tensor, maps: Tensor) -> Tensor:
-    """Images with their maps over them: cold where nothing spoke for the class, hot where most did, (B, H, W, 3).
+    """Lay the maps over the images: cold where nothing contributed to the class, hot where most did, (B, H, W, 3).
 
     Args:
         images: colours in [0, 1], (B, H, W, 3).
@@ -67,7 +67,7 @@ def _layer(net: nn.Module, name: str | None) -> nn.Module:
 
 
 class GradCAM(OneLightning, pl.Callback):
-    """Grad-CAM of the validation images that were wrong with the most confidence: what spoke for the wrong class.
+    """Grad-CAM of the validation images that were wrong with the most confidence: what contributed to the wrong class.
 
     In TensorBoard and as `grad_cam/epoch_*.png`: each image, and beside it the same with the map over it. Gradients
     need a pass of their own, which a copy of the net makes.
@@ -87,15 +87,15 @@ class GradCAM(OneLightning, pl.Callback):
         self._wrong: list[tuple[Tensor, int, int, float]] = []  # image, class, class it was taken for, how surely
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Looks whether there is a layer.
+        """Check that there is a layer.
 
         Raises:
             ValueError: there is none.
         """
-        _layer(net_of(pl_module), self.layer)
+        _layer(get_net(pl_module), self.layer)
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begins anew."""
+        """Clear the images."""
         self._wrong = []
 
     def on_validation_batch_end(
@@ -107,10 +107,10 @@ class GradCAM(OneLightning, pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keeps the images that are wrong with the most confidence."""
-        if not epoch_due(trainer, self.every_n_epochs):
+        """Keep the images that are wrong with the most confidence."""
+        if not is_epoch_due(trainer, self.every_n_epochs):
             return
-        preds, target = scores_of(outputs)
+        preds, target = get_scores(outputs)
         sure, label = preds.max(1)
         wrong = (label != target).nonzero()[:, 0]
         for number in wrong[sure[wrong].argsort(descending=True)[: self.num_images]].tolist():
@@ -118,7 +118,7 @@ class GradCAM(OneLightning, pl.Callback):
         self._wrong = sorted(self._wrong, key=lambda item: -item[3])[: self.num_images]
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draws the epoch's."""
+        """Plot the epoch's."""
         if self._wrong and trainer.is_global_zero:
             publish(trainer, self._draw(trainer, pl_module), "grad_cam", step=trainer.current_epoch)
         self._wrong = []
@@ -126,7 +126,7 @@ class GradCAM(OneLightning, pl.Callback):
     def _draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> Plot:
         x = torch.stack([image for image, _, _, _ in self._wrong])
         label = torch.tensor([label for _, _, label, _ in self._wrong], device=x.device)
-        maps = grad_cam(net_of(pl_module), x, label, layer=self.layer)
+        maps = grad_cam(get_net(pl_module), x, label, layer=self.layer)
         images = pictures(trainer, x)
         names = class_names(trainer, int(max(max(true, label) for _, true, label, _ in self._wrong)) + 1)
         titles = [

@@ -1,4 +1,4 @@
-"""Layers by name, and what they return for a batch."""
+"""Layers by name, and their outputs for a batch."""
 
 import difflib
 from collections.abc import Iterable, Sequence
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 def feature_maps(net: nn.Module, x: Tensor, layers: Sequence[str] | None = None) -> dict[str, Tensor]:
-    """The outputs of a net's layers for a batch, in the order in which they are called.
+    """Compute the outputs of a net's layers for a batch, in the order in which they are called.
 
     The net runs once, in evaluation mode without gradients, and is left as it was.
 
@@ -37,7 +37,7 @@ def feature_maps(net: nn.Module, x: Tensor, layers: Sequence[str] | None = None)
 
 
 def choose_layers(net: nn.Module, layers: Iterable[str] | None) -> dict[str, nn.Module]:
-    """Layers by name: those that the patterns match, or every convolution.
+    """Choose layers by name: those that the patterns match, or every convolution.
 
     Raises:
         ValueError: a pattern matches none; the nearest names are given.
@@ -53,7 +53,7 @@ def choose_layers(net: nn.Module, layers: Iterable[str] | None) -> dict[str, nn.
 
 
 class Recorder(AbstractContextManager["Recorder"]):
-    """Keeps what layers return while it is open.
+    """Keeps the outputs of layers while it is open.
 
     Args:
         net: the net.

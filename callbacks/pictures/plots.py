@@ -25,17 +25,17 @@ class Plot(Figure):
         return picture.getvalue()
 
     def pixels(self) -> NDArray[np.uint8]:
-        """The figure as a picture, (H, W, 3) uint8."""
+        """Render the figure as a picture, (H, W, 3) uint8."""
         canvas = FigureCanvasAgg(self)
         canvas.draw()
         pixels = np.asarray(canvas.buffer_rgba())[..., :3].copy()
-        # Figure and canvas hold each other: what they have drawn on would stay till Python looks for such circles.
+        # Figure and canvas hold each other: what they have drawn on would stay until Python collects such cycles.
         del canvas.renderer
         return pixels
 
 
 def publish(trainer: pl.Trainer, figure: Plot, name: str, *, step: int) -> None:
-    """Writes a figure to `<run folder>/<name>/<step>.png` and to TensorBoard; drawn once, in the first process.
+    """Write a figure to `<run folder>/<name>/<step>.png` and to TensorBoard; drawn once, on the first rank.
 
     Args:
         trainer: the run's.
@@ -55,19 +55,19 @@ def publish(trainer: pl.Trainer, figure: Plot, name: str, *, step: int) -> None:
 
 
 def write_png(pixels: NDArray[np.uint8], path: Path) -> None:
-    """Writes a picture (H, W, 3), under its final name only when it is whole."""
-    with whole_file(path) as part:
-        Image.fromarray(pixels).save(part, format="png")
+    """Write a picture (H, W, 3), under its final name only when it is whole."""
+    with whole_file(path) as partial:
+        Image.fromarray(pixels).save(partial, format="png")
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
-    """Writes a table, under its final name only when it is whole."""
-    with whole_file(path) as part:
-        table.to_csv(part, index=False)
+    """Write a table, under its final name only when it is whole."""
+    with whole_file(path) as partial:
+        table.to_csv(partial, index=False)
 
 
 def run_folder(trainer: pl.Trainer) -> Path:
-    """The folder that a run writes into."""
+    """Return the folder that a run writes into."""
     # As trainer.log_dir, which all processes would have to ask for at once.
     logger = trainer.logger
     folder = logger.log_dir if isinstance(logger, pl.loggers.TensorBoardLogger | pl.loggers.CSVLogger) else None
@@ -75,7 +75,7 @@ def run_folder(trainer: pl.Trainer) -> Path:
 
 
 def image_grid(images: Tensor, titles: list[str], *, columns: int = 8) -> Plot:
-    """Images in rows, each with a title.
+    """Draw images in rows, each with a title.
 
     Args:
         images: colours in [0, 1], (N, H, W, 3).
@@ -93,8 +93,8 @@ def image_grid(images: Tensor, titles: list[str], *, columns: int = 8) -> Plot:
     return figure
 
 
-def epoch_due(trainer: pl.Trainer, every_n_epochs: int) -> bool:
-    """Whether this epoch is one of every n, or the last; never in the sanity check."""
+def is_epoch_due(trainer: pl.Trainer, every_n_epochs: int) -> bool:
+    """Return whether this epoch is one of every n, or the last; never in the sanity check."""
     if trainer.sanity_checking:
         return False
     last = trainer.max_epochs is not None and trainer.current_epoch + 1 == trainer.max_epochs
@@ -102,7 +102,7 @@ def epoch_due(trainer: pl.Trainer, every_n_epochs: int) -> bool:
 
 
 def check_every(every_n_epochs: int) -> int:
-    """The number itself.
+    """Check the argument and return it.
 
     Raises:
         ValueError: it is not at least 1.
@@ -112,7 +112,7 @@ def check_every(every_n_epochs: int) -> int:
     return every_n_epochs
 
 
-def net_of(module: torch.nn.Module) -> torch.nn.Module:
-    """The net that a LightningModule wraps as `net`; the module itself where it has none."""
+def get_net(module: torch.nn.Module) -> torch.nn.Module:
+    """Return the net that a LightningModule wraps as `net`; the module itself where it has none."""
     net = getattr(module, "net", None)
     return net if isinstance(net, torch.nn.Module) else module

@@ -1,4 +1,4 @@
-"""Which batches and samples a training is at, in words."""
+"""Which batches and samples a training is at, for messages."""
 
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -6,15 +6,15 @@ from torch import Tensor
 
 from lightfit.lightning import pl
 
-SHOWN = 20  # sample numbers in a message
+SHOWN = 20  # indices of samples in a message
 
 
 @runtime_checkable
-class Numbered(Protocol):
-    """A sampler that tells which samples a batch holds."""
+class Indexed(Protocol):
+    """A sampler that knows which samples a batch holds."""
 
-    def batch_at(self, epoch: int, number: int) -> Tensor:
-        """Their numbers in the training part, (B,) int64."""
+    def batch_at(self, epoch: int, index: int) -> Tensor:
+        """Return their indices in the training split, (B,) int64."""
 
 
 class Place(NamedTuple):
@@ -23,28 +23,28 @@ class Place(NamedTuple):
     step: int
     epoch: int
     batch_idx: int
-    num_batches: int = 1  # up to that one
+    num_batches: int = 1  # up to and with that one
 
     @classmethod
     def now(cls, trainer: pl.Trainer) -> "Place":
-        """That of the batch that is computed."""
+        """Return the place of the batch that is computed."""
         return cls(trainer.global_step, trainer.current_epoch, trainer.fit_loop.batch_idx)
 
     @classmethod
     def of_step(cls, trainer: pl.Trainer) -> "Place":
-        """That of all batches of the step that is computed."""
+        """Return the place of all batches of the step that is computed."""
         place = cls.now(trainer)
         # As Lightning counts: it zeroes the gradients at the multiples, so that an epoch's last step may have fewer.
         return place._replace(num_batches=place.batch_idx % trainer.accumulate_grad_batches + 1)
 
-    def in_words(self, trainer: pl.Trainer) -> str:
-        """With the numbers of its samples, which take a look at the whole epoch's order."""
+    def describe(self, trainer: pl.Trainer) -> str:
+        """Describe the place with the indices of its samples, which cost the order of the whole epoch."""
         batches = range(self.batch_idx - self.num_batches + 1, self.batch_idx + 1)
         named = f"batch {batches[-1]}" if len(batches) == 1 else f"batches {batches[0]} to {batches[-1]}"
         place = f"step {self.step} (epoch {self.epoch}, {named})"
         sampler = getattr(trainer.train_dataloader, "sampler", None)
-        if not isinstance(sampler, Numbered):
+        if not isinstance(sampler, Indexed):
             return place
-        numbers = [number for batch in batches for number in sampler.batch_at(self.epoch, batch).tolist()]
-        more = f" and {len(numbers) - SHOWN} more" if len(numbers) > SHOWN else ""
-        return f"{place}, training samples {', '.join(map(str, numbers[:SHOWN]))}{more}"
+        indices = [index for batch in batches for index in sampler.batch_at(self.epoch, batch).tolist()]
+        more = f" and {len(indices) - SHOWN} more" if len(indices) > SHOWN else ""
+        return f"{place}, training samples {', '.join(map(str, indices[:SHOWN]))}{more}"

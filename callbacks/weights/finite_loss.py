@@ -10,6 +10,7 @@ from torch.nn.utils import get_total_norm
 from lightfit.errors import NonFiniteGradients, NonFiniteLoss
 from lightfit.lightning import OneLightning, pl
 
+from ..lightning_internals import get_stored_values, scales_gradients
 from .batch_place import Place
 
 
@@ -18,19 +19,19 @@ class Forgetful(Protocol):
     """A model that keeps means of an epoch, from which a batch can be taken."""
 
     def forget_batch(self) -> None:
-        """Takes the last training batch out of them."""
+        """Remove the last training batch from them."""
 
 
 class FiniteLoss(OneLightning, pl.Callback):
-    """Ends a run, or leaves the step out, when the training loss or a gradient is NaN or infinite.
+    """Ends a run, or skips the step, when the training loss or a gradient is NaN or infinite.
 
-    The weights stay finite. Where the gradients of several batches are summed, all of them are left out: those of the
-    one are in the sum. On a GPU a run that is to end does so one step later, so that no step waits for the loss, but
-    before anything is saved. In float16 with a scaler of the loss, infinite gradients are part of the training: the
-    scaler leaves those steps out itself.
+    The weights stay finite. Where the gradients of several batches are summed, all of them are skipped: the sum holds
+    the one that is not finite. On a GPU a run ends one step later, so that no step waits for the loss, but before
+    anything is saved. In float16 with a gradient scaler, infinite gradients are expected: the scaler skips those steps
+    itself.
 
     Args:
-        on_nan: stop, with an error that says which samples; or skip, with a line.
+        on_nan: stop, with an error that names the samples; or skip, with a line.
 
     Raises:
         NonFiniteLoss, NonFiniteGradients: in training.
@@ -41,143 +42,145 @@ class FiniteLoss(OneLightning, pl.Callback):
             raise ValueError(f"expected on_nan as stop or skip, received {on_nan}")
         self.on_nan = on_nan
         self.num_skipped = 0
-        self._skips = False  # the step that is under way
+        self._skips = False  # whether the step that is under way is skipped
         self._finite: Tensor | None = None  # the last loss that was
         # On a GPU: their event, the loss or the largest gradient, and where that was.
         self._waiting: tuple[Any, Tensor, Place] | None = None
         self._waiting_gradients: tuple[Any, Tensor, Place] | None = None
 
     def on_before_zero_grad(self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Any) -> None:
-        """Begins a step: no gradient of a batch before is in it."""
+        """Begin a step: no gradient of an earlier batch is in it."""
         self._skips = False
 
     def on_before_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor) -> None:
-        """Looks at the loss."""
+        """Check the loss."""
         loss = loss.detach()
-        if self._looks_late(loss):
-            self._look_back(trainer)
-            self._waiting = *_copied(loss), Place.now(trainer)
+        if self._checks_late(loss):
+            self._check_waiting_loss(trainer)
+            self._waiting = *_start_copy(loss), Place.now(trainer)
             return
         finite = bool(torch.isfinite(loss))
         if self.on_nan == "skip":
             self._skip_batch(trainer, pl_module, finite)
         elif not finite:
-            raise NonFiniteLoss(self._of_loss(trainer, loss, Place.now(trainer)))
+            raise NonFiniteLoss(self._explain_loss(trainer, loss, Place.now(trainer)))
         self._finite = loss if finite else self._finite
 
     def on_before_optimizer_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Any) -> None:
-        """Looks at the gradients, and takes those of a step that is left out from the optimizer: it changes nothing."""
+        """Check the gradients, and remove those of a skipped step: the optimizer then changes nothing."""
         scaler = getattr(trainer.precision_plugin, "scaler", None)
         if scaler is None and not self._skips:
-            self._look_at_gradients(trainer, optimizer)
+            self._check_gradients(trainer, optimizer)
         if self._skips:
             self._skips = False
             self.num_skipped += Place.of_step(trainer).num_batches
             # A fused optimizer has the scaler look at them within its step, which then finds that they are not finite.
-            if scaler is None or not getattr(optimizer, "_step_supports_amp_scaling", False):
+            if scaler is None or not scales_gradients(optimizer):
                 for parameter in pl_module.parameters():
                     parameter.grad = None
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Looks at the last step before it is validated."""
-        self._look_back_at_all(trainer)
+        """Check the last step before it is validated."""
+        self._check_all_waiting(trainer)
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Looks at the last step before it is saved."""
-        self._look_back_at_all(trainer)
+        """Check the last step before it is saved."""
+        self._check_all_waiting(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Looks at the last step, and says how many batches were left out."""
-        self._look_back_at_all(trainer)
+        """Check the last step, and print how many batches were skipped."""
+        self._check_all_waiting(trainer)
         if self.num_skipped and trainer.is_global_zero:
-            print(f"{self.num_skipped} batches were left out, as their loss or its gradients were no numbers")
+            print(f"{self.num_skipped} batches were skipped, as their loss or its gradients were NaN or infinite")
 
-    def _looks_late(self, tensor: Tensor) -> bool:
+    def _checks_late(self, tensor: Tensor) -> bool:
         return tensor.device.type == "cuda" and self.on_nan == "stop"
 
     def _skip_batch(self, trainer: pl.Trainer, pl_module: Any, finite: bool) -> None:
-        if trainer.strategy.reduce_boolean_decision(finite):  # the gradients of one process are in those of all
+        if trainer.strategy.reduce_boolean_decision(finite):  # the gradients of one rank are in those of all
             return
         self._skips = True
         if isinstance(pl_module, Forgetful):
             pl_module.forget_batch()
         if trainer.is_global_zero:
-            print(f"left out, as its loss is no number: {Place.now(trainer).in_words(trainer)}")
+            print(f"skipped, as its loss is NaN or infinite: {Place.now(trainer).describe(trainer)}")
 
-    def _look_at_gradients(self, trainer: pl.Trainer, optimizer: Any) -> None:
-        gradients = _gradients(optimizer)
-        if gradients and all(map(self._looks_late, gradients)):
-            self._look_back_at_gradients(trainer)
+    def _check_gradients(self, trainer: pl.Trainer, optimizer: Any) -> None:
+        gradients = _list_gradients(optimizer)
+        if gradients and all(map(self._checks_late, gradients)):
+            self._check_waiting_gradients(trainer)
             # The largest one, not the root of the squares: those overflow in float16 where nothing is infinite.
-            self._waiting_gradients = *_copied(get_total_norm(gradients, math.inf)), Place.of_step(trainer)
+            self._waiting_gradients = *_start_copy(get_total_norm(gradients, math.inf)), Place.of_step(trainer)
             return
         # The root of the squares is five times as fast on the CPU; where it overflowed, each gradient tells.
         finite = bool(torch.isfinite(get_total_norm(gradients))) or all(
             bool(torch.isfinite(gradient).all()) for gradient in gradients
         )
         if self.on_nan == "skip":
-            self._skips = not trainer.strategy.reduce_boolean_decision(finite)  # a process may have a part of them
+            self._skips = not trainer.strategy.reduce_boolean_decision(finite)  # a rank may have some of them
             if self._skips and trainer.is_global_zero:
-                words = Place.of_step(trainer).in_words(trainer)
-                print(f"left out, as its gradients are NaN or infinite, though its loss is finite: {words}")
+                place = Place.of_step(trainer).describe(trainer)
+                print(f"skipped, as its gradients are NaN or infinite, though its loss is finite: {place}")
         elif not finite:
-            self._look_back(trainer)  # the loss may be why
-            raise NonFiniteGradients(_of_gradients(Place.of_step(trainer).in_words(trainer)))
+            self._check_waiting_loss(trainer)  # the loss may be why
+            raise NonFiniteGradients(_explain_gradients(Place.of_step(trainer).describe(trainer)))
 
-    def _look_back_at_all(self, trainer: pl.Trainer) -> None:
-        self._look_back(trainer)
-        self._look_back_at_gradients(trainer)
+    def _check_all_waiting(self, trainer: pl.Trainer) -> None:
+        self._check_waiting_loss(trainer)
+        self._check_waiting_gradients(trainer)
 
-    def _look_back(self, trainer: pl.Trainer) -> None:
+    def _check_waiting_loss(self, trainer: pl.Trainer) -> None:
         if self._waiting is not None:
             event, loss, place = self._waiting
             self._waiting = None
             event.synchronize()
             if not torch.isfinite(loss):
-                raise NonFiniteLoss(self._of_loss(trainer, loss, place))
+                raise NonFiniteLoss(self._explain_loss(trainer, loss, place))
             self._finite = loss
 
-    def _look_back_at_gradients(self, trainer: pl.Trainer) -> None:
+    def _check_waiting_gradients(self, trainer: pl.Trainer) -> None:
         if self._waiting_gradients is not None:
             event, largest, place = self._waiting_gradients
             self._waiting_gradients = None
             event.synchronize()
             if not torch.isfinite(largest):
-                raise NonFiniteGradients(_of_gradients(place.in_words(trainer)))
+                raise NonFiniteGradients(_explain_gradients(place.describe(trainer)))
 
-    def _of_loss(self, trainer: pl.Trainer, loss: Tensor, place: Place) -> str:
+    def _explain_loss(self, trainer: pl.Trainer, loss: Tensor, place: Place) -> str:
         last = "there was no finite one"
         if self._finite is not None:
             scaler = getattr(trainer.precision_plugin, "scaler", None)  # Lightning shows the loss as it scaled it
             scale = 1.0 if scaler is None else scaler.get_scale()
             last = f"the last finite one was {float(self._finite) / scale:.4g}"
         return (
-            f"the training loss became {float(loss)} at {place.in_words(trainer)}; {last}. Look at these samples, "
-            "try a smaller --model.lr or --trainer.gradient_clip_val 1, or leave such batches out by --on_nan skip"
+            f"the training loss became {float(loss)} at {place.describe(trainer)}; {last}. Look at these samples, "
+            "try a smaller `lr` or `gradient_clip_val` 1, or skip such batches with `on_nan` skip"
         )
 
 
-def _of_gradients(place: str) -> str:
+def _explain_gradients(place: str) -> str:
     # Clipping is no advice here: it divides by the norm, which is NaN or infinite too.
     return (
         f"the gradients became NaN or infinite at {place}, though the loss was finite. Look at these samples, and in "
         "net and loss for functions with an infinite slope (a square root or a power at 0, a logarithm near 0): "
-        "add a small number within them; try a smaller --model.lr, or leave such steps out by --on_nan skip"
+        "add a small constant within them; try a smaller `lr`, or skip such steps with `on_nan` skip"
     )
 
 
-def _gradients(optimizer: Any) -> list[Tensor]:
-    """Those that an optimizer is about to take; of sparse ones what is stored."""
+def _list_gradients(optimizer: Any) -> list[Tensor]:
+    """Return the gradients that an optimizer is about to use; of sparse ones the stored values."""
     parameters = (parameter for group in optimizer.param_groups for parameter in group["params"])
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    stored = [gradient._values() if gradient.layout == torch.sparse_coo else gradient for gradient in gradients]
+    stored = [
+        get_stored_values(gradient) if gradient.layout == torch.sparse_coo else gradient for gradient in gradients
+    ]
     return [gradient for gradient in stored if gradient.numel()]  # an empty one has no largest value
 
 
-def _copied(value: Tensor) -> tuple[torch.cuda.Event, Tensor]:
-    """An event and a copy on the CPU, which is there once that has come."""
+def _start_copy(value: Tensor) -> tuple[torch.cuda.Event, Tensor]:
+    """Start a copy to the CPU; return an event, after which it is complete, and the copy."""
     event = torch.cuda.Event()
     copied = value.to("cpu", non_blocking=True)
     event.record()

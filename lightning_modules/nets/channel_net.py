@@ -49,14 +49,14 @@ class ChannelNet(nn.Module):
         self.build()
 
     def build(self) -> None:
-        """Makes the layers; what the constructor took is there by its name."""
+        """Build the layers; the constructor's arguments are attributes by then."""
 
     def forecast(self, x: Tensor) -> Tensor:
-        """Windows (B, C, L) to (B, C, P * Q)."""
+        """Map windows (B, C, L) to (B, C, P * Q)."""
         raise NotImplementedError(f"{type(self).__name__} must define forecast(x)")
 
     def forward(self, x: Tensor) -> Tensor:
-        """Windows (B, L, F) float32 to forecasts (B, P, C), or quantiles (B, P, C, Q) where there are several.
+        """Map windows (B, L, F) float32 to forecasts (B, P, C), or quantiles (B, P, C, Q) where there are several.
 
         Raises:
             ValueError: the windows have another length.
@@ -89,12 +89,12 @@ class CovariateEffect(nn.Module):
         nn.init.zeros_(self.mix.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, L, covariates) to (B, C, P)."""
+        """Map (B, L, covariates) to (B, C, P)."""
         return self.mix(self.time(x.transpose(1, 2)).transpose(1, 2)).transpose(1, 2)
 
 
 def moving_average(x: Tensor, size: int) -> Tensor:
-    """The mean of `size` steps around each, (..., L); the ends are repeated outwards."""
+    """Average `size` steps around each, (..., L); the ends are repeated outwards."""
     before = x[..., :1].expand(*x.shape[:-1], (size - 1) // 2)
     after = x[..., -1:].expand(*x.shape[:-1], size // 2)
     return torch.cat([before, x, after], -1).unfold(-1, size, 1).mean(-1)

@@ -21,7 +21,7 @@ class FastResNet(nn.Module):
     first step (`adapt`) and stay. Convolutions begin as the identity as far as they can, norms learn a bias alone and
     learn it fast, activations are GELU, and the logits come from the largest value of every channel.
     Source: Jordan 2024, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU" (arXiv 2404.00498): sections 3.1 to 3.4 for
-    these ideas, of which table 3 tells what each is worth.
+    these ideas, whose contributions are in table 3.
 
     Args:
         num_classes: number of classes.
@@ -60,13 +60,13 @@ class FastResNet(nn.Module):
         self.to(memory_format=torch.channels_last)  # convolutions on a CPU are half as fast again
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images (B, 3, H, W) float32, of the image size or larger, to logits (B, num_classes)."""
+        """Map images (B, 3, H, W) float32, of the image size or larger, to logits (B, num_classes)."""
         if self.views == 1 or self.training:
             return self._logits(x)
         return self._logits(self._several(x)).unflatten(0, (self.views, -1)).mean(0)
 
     def _several(self, x: Tensor) -> Tensor:
-        """The views, (views * B, 3, H, W), the images as they are first."""
+        """Build the TTA views, (views * B, 3, H, W), the unchanged images first."""
         x = torch.cat([x, x.flip(3)])
         if self.views == 2:
             return x
@@ -79,7 +79,7 @@ class FastResNet(nn.Module):
         return self.head(x.amax((2, 3))) / 9  # the paper's scale, with which its rates go
 
     def adapt(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
-        """Computes the whitening filters from the training images."""
+        """Compute the whitening filters from the training images."""
         self.whitening.adapt(x for x, _ in batches)
 
 
@@ -95,7 +95,7 @@ class Whitening(nn.Conv2d):
         self.weight.requires_grad_(False)
 
     def adapt(self, images: Iterable[Tensor]) -> None:
-        """Takes the eigenvectors of the patches' covariance, each scaled to variance 1."""
+        """Set the filters to the eigenvectors of the patches' covariance, each scaled to variance 1."""
         covariance, num_patches = torch.zeros(1, dtype=torch.float64), 0
         for x in images:
             patches = F.unfold(x.float(), PATCH).transpose(1, 2).flatten(0, 1)  # (B * (H - 1) * (W - 1), 12)
@@ -126,7 +126,7 @@ class ResidualBlock(nn.Module):
             nn.init.dirac_(conv.weight[: conv.in_channels])
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, in_channels, H, W) to (B, out_channels, H // 2, W // 2), or of the same size without pooling."""
+        """Map (B, in_channels, H, W) to (B, out_channels, H // 2, W // 2), or of the same size without pooling."""
         x = F.gelu(self.norm1(self.pool(self.conv1(x))))
         return x + F.gelu(self.norm2(self.conv2(x)))
 
@@ -139,7 +139,7 @@ class BiasNorm(nn.BatchNorm2d):
         self.shift = nn.Parameter(torch.zeros(num_features))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, num_features, H, W) to the same."""
+        """Normalise (B, num_features, H, W); the shape stays."""
         if self.training and x.numel() == self.num_features:  # one value a channel, which has no variance
             x = F.batch_norm(x, self.running_mean, self.running_var, eps=self.eps)
         else:

@@ -38,7 +38,7 @@ class GrowthLSTM(nn.Module):
         self.linear = nn.Linear(num_targets, num_targets)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Windows (B, L, F) float32 to forecasts (B, 1, C)."""
+        """Map windows (B, L, F) float32 to forecasts (B, 1, C)."""
         seen = x.sign() * x.abs().log1p() if self.log_counts else x
         growth = self.linear(self.lstm(seen)[0][:, -1:])  # (B, 1, C)
         return ((1 + growth) * x[:, -1:, : self.num_targets]).clamp(min=0)

@@ -32,7 +32,7 @@ class ImageCNN(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images (B, 3, H, W) to logits (B, num_classes), or (B, 1) for two classes.
+        """Map images (B, 3, H, W) to logits (B, num_classes), or (B, 1) for two classes.
 
         Raises:
             ValueError: the images are too small for two convolutions with pooling.
@@ -46,7 +46,7 @@ class ImageCNN(nn.Module):
 
 
 def sequential_cnn(*, num_classes: int = 2) -> nn.Sequential:
-    """`ImageCNN` as one Sequential: shortest, for a net that is a plain chain."""
+    """Build `ImageCNN` as one Sequential: shortest, for a net that is a plain chain."""
     return nn.Sequential(
         nn.Conv2d(3, 32, kernel_size=3),
         nn.MaxPool2d(2),
@@ -80,7 +80,7 @@ class LayeredCNN(nn.Module):
         self.linear2 = nn.Linear(32, num_classes if num_classes > 2 else 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images (B, 3, H, W) of at least 14 x 14 to logits (B, num_classes), or (B, 1) for two classes."""
+        """Map images (B, 3, H, W) of at least 14 x 14 to logits (B, num_classes), or (B, 1) for two classes."""
         x = self.pool(self.conv1(x))  # (B, 32, H1, W1)
         x = self.pool(self.conv2(x))  # (B, 64, H2, W2)
         x = self.adaptive_pool(self.dropout(x)).flatten(1)  # (B, 64)

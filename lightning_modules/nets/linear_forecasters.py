@@ -15,12 +15,12 @@ class DLinear(ChannelNet):
     """
 
     def build(self) -> None:
-        """Two linear layers."""
+        """Build two linear layers."""
         self.trend = nn.Linear(self.lookback, self.horizon * self.num_quantiles)
         self.rest = nn.Linear(self.lookback, self.horizon * self.num_quantiles)
 
     def forecast(self, x: Tensor) -> Tensor:
-        """(B, C, L) to (B, C, P * Q)."""
+        """Map (B, C, L) to (B, C, P * Q)."""
         trend = moving_average(x, TREND_STEPS)
         return self.trend(trend) + self.rest(x - trend)
 
@@ -32,12 +32,12 @@ class NLinear(ChannelNet):
     """
 
     def build(self) -> None:
-        """One linear layer, of zeros."""
+        """Build one linear layer, of zeros."""
         self.linear = nn.Linear(self.lookback, self.horizon * self.num_quantiles)
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
 
     def forecast(self, x: Tensor) -> Tensor:
-        """(B, C, L) to (B, C, P * Q)."""
+        """Map (B, C, L) to (B, C, P * Q)."""
         last = x[..., -1:]
         return self.linear(x - last) + last

@@ -21,7 +21,7 @@ class NaiveBayesBag(nn.Module):
         vocab_size: number of words, the specials included.
         num_classes: number of classes; two classes share one logit.
         num_buckets: number of hash buckets for the word pairs.
-        smoothing: what is added to every count before the ratio is taken.
+        smoothing: count that is added to every count before the ratio is computed.
     """
 
     log_count_ratio: Tensor
@@ -40,12 +40,12 @@ class NaiveBayesBag(nn.Module):
         nn.init.zeros_(self.weight.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Word ids (B, T) int64 to logits (B, num_classes), or (B, 1) for two classes."""
+        """Map word ids (B, T) int64 to logits (B, num_classes), or (B, 1) for two classes."""
         ids = self.ngrams(x)  # (B, 2T - 1)
         return (self.weight(ids) * self.log_count_ratio[ids]).sum(1) + self.bias
 
     def ngrams(self, x: Tensor) -> Tensor:
-        """The ids (B, 2T - 1) int64 of the words and pairs of every text, sorted; repeats and padding are `<pad>`."""
+        """Return sorted ids (B, 2T - 1) int64 of the words and pairs of each text; repeats and padding are `<pad>`."""
         ids = self._with_pairs(x).sort(1).values
         repeats = torch.zeros_like(ids, dtype=torch.bool)
         repeats[:, 1:] = ids[:, 1:] == ids[:, :-1]
@@ -56,7 +56,7 @@ class NaiveBayesBag(nn.Module):
         return torch.cat([x, pairs.masked_fill(x[:, 1:] == PAD, PAD)], 1)
 
     def adapt(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
-        """Count the n-grams of every class, then take the log ratio; n-grams never seen, and padding, weigh 0."""
+        """Count the n-grams of every class and set the log ratios; unseen n-grams, and padding, weigh 0."""
         num_rows, num_logits = self.log_count_ratio.shape
         counts = self.log_count_ratio.new_zeros(max(num_logits, 2), num_rows)
         for x, y in batches:
@@ -73,7 +73,7 @@ class NaiveBayesBag(nn.Module):
 
 
 def hash_pairs(first: Tensor, second: Tensor, num_buckets: int) -> Tensor:
-    """A bucket in [0, num_buckets) for every pair of ids, int64; the constants are those of MurmurHash3's mixer."""
+    """Hash every pair of ids to a bucket in [0, num_buckets), int64; the constants are those of MurmurHash3's mixer."""
     mixed = (first * 0x85EBCA6B + second) * 0xC2B2AE35
     return (mixed >> 13) % num_buckets
 

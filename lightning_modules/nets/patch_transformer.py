@@ -20,7 +20,7 @@ class PatchTransformer(ChannelNet):
         width: number of channels of a patch's embedding.
         num_heads: number of attention heads.
         num_layers: number of layers.
-        dropout: part of the values that is left out in training, in [0, 1).
+        dropout: fraction of the values that is set to 0 in training, in [0, 1).
         lookback, horizon, num_targets, num_features, num_quantiles, instance_norm: as in `ChannelNet`.
     """
 
@@ -57,7 +57,7 @@ class PatchTransformer(ChannelNet):
         )
 
     def build(self) -> None:
-        """Embedding of patches and places, encoder, head."""
+        """Build the embeddings of patches and positions, the encoder and the head."""
         num_patches = (self.lookback - self.patch_len) // self.patch_stride + 2
         self.embed = nn.Conv1d(1, self.width, self.patch_len, stride=self.patch_stride)
         self.place = nn.Parameter(torch.empty(num_patches, self.width).uniform_(-0.02, 0.02))
@@ -68,9 +68,9 @@ class PatchTransformer(ChannelNet):
         self.head = nn.Linear(num_patches * self.width, self.horizon * self.num_quantiles)
 
     def forecast(self, x: Tensor) -> Tensor:
-        """(B, C, L) to (B, C, P * Q)."""
+        """Map (B, C, L) to (B, C, P * Q)."""
         batch_size = len(x)
         x = x.flatten(0, 1)[:, None]  # (B * C, 1, L)
-        x = torch.cat([x, x[..., -1:].expand(-1, -1, self.patch_stride)], 2)  # the last patch goes on as it ended
+        x = torch.cat([x, x[..., -1:].expand(-1, -1, self.patch_stride)], 2)  # the last patch repeats its last value
         x = self.encoder(self.embed(x).mT + self.place)  # (B * C, patches, width)
         return self.head(x.flatten(1)).unflatten(0, (batch_size, -1))

@@ -25,7 +25,7 @@ class MatmulConv1d(nn.Conv1d):
         super().__init__(in_channels, out_channels, kernel_size)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, in_channels, T) to (B, out_channels, T - kernel_size + 1), a transposed view."""
+        """Map (B, in_channels, T) to (B, out_channels, T - kernel_size + 1), a transposed view."""
         if _as_torch_does(x):
             return super().forward(x)
         size = self.kernel_size[0]
@@ -43,7 +43,7 @@ class PairMaxPool1d(nn.MaxPool1d):
         super().__init__(2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, T) to (B, C, T // 2)."""
+        """Map (B, C, T) to (B, C, T // 2)."""
         return super().forward(x) if _as_torch_does(x) else _PairMax.apply(x)
 
 
@@ -72,5 +72,5 @@ class _PairMax(torch.autograd.Function):
 
 
 def _as_torch_does(x: Tensor) -> bool:
-    """On other devices, and where the net is written down for elsewhere: torch's own layers are known there."""
+    """Return whether to use torch's own layers: on other devices, and in an export, where these are known."""
     return not x.is_cpu or torch.compiler.is_compiling() or torch.jit.is_tracing()

@@ -45,14 +45,14 @@ class SparseTSF(ChannelNet):
         )
 
     def build(self) -> None:
-        """The convolution and the linear layer, neither with a bias."""
+        """Build the convolution and the linear layer, neither with a bias."""
         self.seasons_back, self.seasons_ahead = self.lookback // self.season, -(-self.horizon // self.season)
         half = self.season // 2
         self.conv = nn.Conv1d(1, 1, kernel_size=1 + 2 * half, padding=half, bias=False)
         self.linear = nn.Linear(self.seasons_back, self.seasons_ahead * self.num_quantiles, bias=False)
 
     def forecast(self, x: Tensor) -> Tensor:
-        """(B, C, L) to (B, C, P * Q)."""
+        """Map (B, C, L) to (B, C, P * Q)."""
         mean = x.mean(2, keepdim=True)
         x = (x - mean).flatten(0, 1)[:, None]  # (B * C, 1, L)
         x = (x + self.conv(x))[..., -self.seasons_back * self.season :]

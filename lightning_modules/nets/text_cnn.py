@@ -38,7 +38,7 @@ class TextCNN(nn.Module):
         self.dense = nn.Sequential(nn.Flatten(), nn.Linear(128 * positions, num_classes if num_classes > 2 else 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Word ids (B, max_len) int64 to logits (B, num_classes), or (B, 1) for two classes.
+        """Map word ids (B, max_len) int64 to logits (B, num_classes), or (B, 1) for two classes.
 
         Raises:
             ValueError: the texts have another length.

@@ -38,14 +38,14 @@ class TorchvisionNet(nn.Module):
         elif name.startswith("maxvit"):
             sizes = {"input_size": tuple(image_size)}
         self.model: nn.Module = torchvision.models.get_model(
-            name, weights=None, num_classes=num_classes, **sizes, **quirks(name)
+            name, weights=None, num_classes=num_classes, **sizes, **find_quirks(name)
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images (B, 3, H, W) float32 to logits (B, num_classes)."""
+        """Map images (B, 3, H, W) float32 to logits (B, num_classes)."""
         return self.model(x)
 
 
-def quirks(name: str) -> dict[str, bool]:
-    """What must be said to torchvision of a net that is built without its second head."""
+def find_quirks(name: str) -> dict[str, bool]:
+    """Find the arguments with which torchvision builds a net without its second head."""
     return {"aux_logits": False, "init_weights": True} if name in TWO_HEADED else {}

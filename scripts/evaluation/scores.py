@@ -12,7 +12,7 @@ from torch import Tensor
 from lightfit.callbacks.logs.sample_outputs import SampleOutputs
 from lightfit.callbacks.pictures.backtest import ALL, ErrorTable, plot_backtest
 from lightfit.callbacks.pictures.confusion import plot_confusion_matrix, plot_reliability
-from lightfit.callbacks.pictures.forecast_plot import Window, forecast_of, plot_forecasts, point_of
+from lightfit.callbacks.pictures.forecast_plot import Window, get_forecast, get_point, plot_forecasts
 from lightfit.callbacks.pictures.plots import Plot
 from lightfit.datamodules import Codec, DataModule, LabelCodec
 from lightfit.datamodules.samples import Batches
@@ -160,10 +160,10 @@ def _of_classes(evaluation: Evaluation, outputs: dict[str, Tensor], names: list[
 def _of_forecasts(
     evaluation: Evaluation, outputs: dict[str, Tensor], codec: "SeriesCodec", batches: Batches
 ) -> Evaluation:
-    forecast, y = forecast_of(outputs).float(), outputs["y"].float()
-    errors = (point_of(forecast) - y).abs().double().nanmean((1, 2))
+    forecast, y = get_forecast(outputs).float(), outputs["y"].float()
+    errors = (get_point(forecast) - y).abs().double().nanmean((1, 2))
     table = ErrorTable()
-    table.add(codec.unscale(point_of(forecast)), codec.unscale(y))
+    table.add(codec.unscale(get_point(forecast)), codec.unscale(y))
     backtest = table.table(codec.target_names)
     known = errors[~errors.isnan()].numpy()
     return evaluation._replace(

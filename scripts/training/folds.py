@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from torch import Tensor
 
-from lightfit.callbacks.pictures.forecast_plot import forecast_of, point_of
+from lightfit.callbacks.pictures.forecast_plot import get_forecast, get_point
 from lightfit.callbacks.pictures.plots import run_folder, write_csv
 from lightfit.datamodules import Codec, DataModule, LabelCodec, SeriesCodec
 from lightfit.errors import UsageError
@@ -87,7 +87,7 @@ def tabulate(outputs: Mapping[str, Tensor], codec: Codec) -> pd.DataFrame:
         columns = {title: [names[index] for index in column.tolist()] for title, column in indices.items()}
         return pd.DataFrame(columns).join(pd.DataFrame(probabilities.numpy(), columns=names).add_prefix("probability_"))
     if isinstance(codec, SeriesCodec) and "forecast" in outputs:
-        point = codec.unscale(point_of(forecast_of(outputs).float()))
+        point = codec.unscale(get_point(get_forecast(outputs).float()))
         names = [f"{target}_{step + 1}" for step in range(codec.horizon) for target in codec.target_names]
         return pd.DataFrame(point.flatten(1).numpy(), columns=names)
     kept = {"prediction": outputs.get("preds"), "target": outputs.get("target")}

@@ -8,9 +8,10 @@ from typing import Any
 from jsonargparse import Namespace
 
 from lightfit.callbacks.checkpoints.durable import LAST, PREVIOUS
-from lightfit.callbacks.checkpoints.finite_weights import broken_weight
+from lightfit.callbacks.checkpoints.finite_weights import find_broken_weight
 from lightfit.checkpoint import read_checkpoint
 from lightfit.errors import UsageError
+from lightfit.lightning_modules.light_model import OLD_NAMES
 
 from ..cli.keys import MODEL_LINKS, flatten_keys
 from ..cli.lightning_parser import LightningArgumentParser, SaveConfigCallback
@@ -77,7 +78,7 @@ def read_usable(path: Path) -> tuple[Path, dict[str, Any], str]:
 
 def _read_finite(path: Path) -> dict[str, Any]:
     checkpoint = read_checkpoint(path)
-    if (name := broken_weight(checkpoint)) is not None:
+    if (name := find_broken_weight(checkpoint)) is not None:
         raise ValueError(
             f"'{path}' holds weights that are NaN or infinite ('{name}' first), so training cannot resume from it: "
             "use an earlier checkpoint from its folder"
@@ -138,6 +139,11 @@ def refuse_changes(config: Mapping[str, Any], saved: Mapping[str, Any], section:
     """
     asked = flatten_keys({"class_path": config["class_path"], **config.get("init_args", {})})
     known = flatten_keys({("class_path" if name == "_class_path" else name): value for name, value in saved.items()})
+    for old, new in OLD_NAMES.items():
+        if asked.get(old) is not None and new in asked:
+            asked[new] = asked.pop(old)
+        if old in known and new in asked:
+            known[new] = known.pop(old)
     # MODEL_LINKS is known only after the data is read; FREE depends on the machine.
     for name in (*MODEL_LINKS, *FREE):
         asked.pop(name, None)

@@ -159,18 +159,18 @@ def test_a_batch_that_added_nothing_takes_nothing_back() -> None:
     model = Regressor()
     train(model, loader(), max_epochs=1)
     mean: Any = model.means["mean_loss"]
-    before = str(mean.so_far())
+    before = str(mean.dump())
     mean.add(torch.tensor(1.0), 10)
     model._of_batch.clear()  # as in a process that has no sample of a batch
     model.forget_batch()
-    assert str(mean.so_far()) != before
+    assert str(mean.dump()) != before
 
 
 def test_any_lightning_module_leaves_batches_out(capsys: pytest.CaptureFixture[str]) -> None:
     model = Foreign()
     train(model, loader(nan=[33]), FiniteLoss("skip"))
     assert are_finite(model)
-    assert "left out, as its loss is no number: step 3 (epoch 0, batch 3)\n" in capsys.readouterr().out
+    assert "skipped, as its loss is NaN or infinite: step 3 (epoch 0, batch 3)\n" in capsys.readouterr().out
 
 
 def test_a_gradient_that_is_not_finite_ends_the_run_before_the_step() -> None:
@@ -178,7 +178,7 @@ def test_a_gradient_that_is_not_finite_ends_the_run_before_the_step() -> None:
     with pytest.raises(NonFiniteGradients) as caught:
         train(model, loader(infinite_slope=[33]), took, FiniteLoss())
     assert "the gradients became NaN or infinite at step 3 (epoch 0, batch 3), though the loss was" in str(caught.value)
-    assert "--on_nan skip" in str(caught.value)
+    assert "`on_nan` skip" in str(caught.value)
     assert took.after == [0, 1, 2]
     assert are_finite(model)
 
@@ -190,7 +190,7 @@ def test_a_step_with_a_gradient_that_is_not_finite_is_left_out(capsys: pytest.Ca
     assert are_finite(model)
     out = capsys.readouterr().out
     assert "gradients are NaN or infinite, though its loss is finite: step 1 (epoch 0, batches 3 to 5)" in out
-    assert "3 batches were left out" in out
+    assert "3 batches were skipped" in out
     assert model.history["loss"].notna().all()
 
 
@@ -211,18 +211,18 @@ def test_on_a_gpu_the_loss_and_the_gradients_are_looked_at_one_step_later() -> N
 def test_on_a_gpu_it_is_looked_at_before_a_step_is_validated_or_saved(
     hook: str, data: DataLoader, error: type[Exception], tmp_path: Path
 ) -> None:
-    reached = []
+    reached, late = [], Late()
 
     class After(pl.Callback):
         def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
             if hook == "on_save_checkpoint":
                 trainer.save_checkpoint(tmp_path / "a.ckpt")
             else:
-                trainer.callbacks[0].on_validation_start(trainer, pl_module)  # type: ignore[attr-defined]
+                late.on_validation_start(trainer, pl_module)
             reached.append(True)
 
     with pytest.raises(error, match="batch 7"):
-        train(Regressor(), data, Late(), After())
+        train(Regressor(), data, late, After())
     assert reached == []
     assert list(tmp_path.iterdir()) == []
 

@@ -10,9 +10,15 @@ from conftest import make_series
 from torch import Tensor, nn
 from torchmetrics import MeanSquaredError
 
+from lightfit.checkpoint import read_checkpoint
 from lightfit.datamodules import SeriesColumns, SeriesDataModule
 from lightfit.lightning_modules import SeriesForecaster
-from lightfit.lightning_modules.intervals import calibrate_stretch, coverage_and_width, stretch_needed, stretched
+from lightfit.lightning_modules.intervals import (
+    compute_conformal_scale,
+    compute_conformity_scores,
+    compute_coverage_and_width,
+    scale_quantiles,
+)
 from lightfit.lightning_modules.losses import forecast_loss, quantile_loss, window_mean
 from lightfit.lightning_modules.metrics import absolute_percentage_error
 from lightfit.lightning_modules.nets import GrowthLSTM, NLinear
@@ -60,21 +66,21 @@ def test_each_window_counts_alike_whatever_is_missing() -> None:
 
 def test_coverage_and_width() -> None:
     forecast = torch.tensor([[[[0.0, 1.0, 2.0]], [[0.0, 1.0, 4.0]]]])
-    coverage, width = coverage_and_width(forecast, torch.tensor([[[2.0], [5.0]]]))
+    coverage, width = compute_coverage_and_width(forecast, torch.tensor([[[2.0], [5.0]]]))
     assert (float(coverage), float(width)) == (0.5, 3.0)
 
 
-def test_intervals_are_stretched_to_cover_what_they_should() -> None:
+def test_conformal_intervals_cover_what_they_should() -> None:
     forecast = torch.tensor([-2.0, -1.0, 0.0, 1.0, 4.0]).expand(1, 9, 1, 5)
     y = torch.tensor([0.0, 0.5, -0.5, 1.0, 2.0, -2.0, 4.0, 8.0, NAN])[None, :, None]
-    needed = stretch_needed(forecast, y)
-    assert needed[:, 0].tolist() == [0, 0.125, 0.25, 0.25, 0.5, 1, 1, 2]
-    assert needed[:, 1].tolist() == [0, 0.5, 0.5, 1, 2, 2, 4, 8]
-    factors = calibrate_stretch(needed, (0.1, 0.25, 0.5, 0.75, 0.9))
+    scores = compute_conformity_scores(forecast, y)
+    assert scores[:, 0].tolist() == [0, 0.125, 0.25, 0.25, 0.5, 1, 1, 2]
+    assert scores[:, 1].tolist() == [0, 0.5, 0.5, 1, 2, 2, 4, 8]
+    factors = compute_conformal_scale(scores, (0.1, 0.25, 0.5, 0.75, 0.9))
     assert factors.tolist() == [2, 2]  # the 8th of 8 for 80 %, the 5th for 50 %
-    wider = stretched(forecast, factors)
+    wider = scale_quantiles(forecast, factors)
     assert wider[0, 0, 0].tolist() == [-4, -2, 0, 2, 8]
-    coverage, _ = coverage_and_width(wider, y)
+    coverage, _ = compute_coverage_and_width(wider, y)
     assert float(coverage) == 1
 
 
@@ -131,8 +137,8 @@ def test_quantiles_that_are_none(quantiles: tuple[float, ...]) -> None:
 @pytest.mark.parametrize(
     ("model", "problem"),
     [
-        (SeriesForecaster(Last(2), loss="quantile"), r"Last gives forecasts \(1, 2, 1\), expected \(1, 2, 1, 3\)"),
-        (SeriesForecaster(Last(1)), r"Last gives forecasts \(1, 1, 1\), expected \(1, 2, 1\)"),
+        (SeriesForecaster(Last(2), loss="quantile"), r"Last returned forecasts \(1, 2, 1\), expected \(1, 2, 1, 3\)"),
+        (SeriesForecaster(Last(1)), r"Last returned forecasts \(1, 1, 1\), expected \(1, 2, 1\)"),
     ],
 )
 def test_forecasts_of_another_shape(model: SeriesForecaster, problem: str) -> None:
@@ -154,7 +160,11 @@ def test_calibration_comes_from_validation_and_goes_into_the_checkpoint(series: 
     run.save_checkpoint("a.ckpt")
     x, _ = next(iter(data.test_dataloader()))
     assert torch.equal(SeriesForecaster.load("a.ckpt", net=net)(x), model.eval()(x))
-    assert float(model.stretch) > 1
+    assert float(model.conformal_scale) > 1
+    old = read_checkpoint("a.ckpt")
+    old["state_dict"]["stretch"] = old["state_dict"].pop("conformal_scale")  # as checkpoints of format 1 have it
+    torch.save(old, "old.ckpt")
+    assert torch.equal(SeriesForecaster.load("old.ckpt", net=net).conformal_scale, model.conformal_scale)
 
 
 def trainer(epochs: int = 2) -> pl.Trainer:

@@ -1,5 +1,6 @@
 """LightModel's contract: two methods, weighted means, history, checkpoints."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -410,3 +411,39 @@ def test_no_step_waits_for_a_number(tmp_path: Path) -> None:
             trainer.fit(model, loader, loader)
         reads.append(count.reads)
     assert reads[0] == reads[1], "as many for an epoch of 20 steps as for one of 80"
+
+
+def test_the_old_name_of_warmup_still_works(tmp_path: Path) -> None:
+    with pytest.warns(FutureWarning, match="`warm_up` is called `warmup` now, and will be removed: give `warmup` 0.1"):
+        model = TextClassifier(TextCNN(10, max_len=10), warm_up=0.1)
+    assert model.warmup == 0.1
+    assert model.hparams["warmup"] == 0.1
+    assert "warm_up" not in model.hparams
+    with pytest.raises(ValueError, match="expected `warmup` alone, received `warmup` 0.2 and `warm_up` 0.1"):
+        TextClassifier(TextCNN(10, max_len=10), warmup=0.2, warm_up=0.1)
+    run = trainer()
+    run.validate(model, DataLoader(TensorDataset(torch.zeros(20, 10).long(), torch.zeros(20).long())), verbose=False)
+    run.save_checkpoint(tmp_path / "a.ckpt")
+    checkpoint = read_checkpoint(tmp_path / "a.ckpt")
+    hparams = {"warm_up": 0.3, **{name: v for name, v in checkpoint["hyper_parameters"].items() if name != "warmup"}}
+    torch.save({**checkpoint, "hyper_parameters": hparams}, tmp_path / "old.ckpt")
+    assert TextClassifier.load(tmp_path / "old.ckpt", net=model.net).warmup == 0.3
+    assert TextClassifier.load_from_checkpoint(tmp_path / "old.ckpt", net=model.net).warmup == 0.3
+
+
+def test_a_flag_of_the_old_name_still_works(fit: Callable[..., tuple[int, str, str]], reviews: Path) -> None:
+    line = ("--task", "text", "--data.source", reviews, "--model.net.num_buckets", 1000, "--quiet")
+    line += ("--model.schedule", "cosine", "--trainer.max_epochs")
+    assert fit(*line, 2, "--model.warmup", 0.5)[0] == 0
+    with pytest.warns(FutureWarning, match="`warm_up` is called `warmup` now"):
+        assert fit(*line, 2, "--model.warm_up", 0.5)[0] == 0
+    histories = [Path(f"runs/text/version_{version}/history.csv").read_bytes() for version in (0, 1)]
+    assert histories[0] == histories[1]
+    last = Path("runs/text/version_1/checkpoints/last.ckpt")
+    checkpoint = read_checkpoint(last)
+    hparams = checkpoint["hyper_parameters"]
+    assert hparams.pop("warmup") == 0.5
+    torch.save({**checkpoint, "hyper_parameters": {**hparams, "warm_up": 0.5}}, last)
+    code, _, err = fit(*line, 3, "--model.warmup", 0.4, "--resume", "runs/text/version_1")
+    assert (code, "--model.warmup 0.4, the checkpoint has 0.5" in err) == (2, True)
+    assert fit(*line, 3, "--model.warmup", 0.5, "--resume", "runs/text/version_1")[0] == 0

@@ -23,7 +23,7 @@ from lightfit.lightning_modules import (
     save_best_weights,
     save_weights,
 )
-from lightfit.lightning_modules.finetuning import head_name, pretrained_state
+from lightfit.lightning_modules.finetuning import find_head, read_pretrained_state
 from lightfit.lightning_modules.nets import TorchvisionNet
 from lightfit.lightning_modules.weights import read_weights
 
@@ -111,7 +111,7 @@ def test_counters_of_old_files_may_be_missing() -> None:
 def test_head_of_torchvisions_nets(name: str) -> None:
     with torch.device("meta"):
         own, peer = TorchvisionNet(name, num_classes=7), torchvision.models.get_model(name, weights=None)
-    head = head_name(own.model)
+    head = find_head(own.model)
     differing = {
         key.rpartition(".")[0]
         for key, value in own.model.state_dict().items()
@@ -139,17 +139,17 @@ def published(server: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_weights_of_torchvision_by_name(published: Path, tmp_path: Path) -> None:
     target = TorchvisionNet("resnet18", num_classes=3)
-    loaded = load_pretrained(target, pretrained_state("DEFAULT", target))
+    loaded = load_pretrained(target, read_pretrained_state("DEFAULT", target))
     assert loaded.left == ["fc.weight", "fc.bias"]
     assert torch.equal(target.model.state_dict()["conv1.weight"], torch.load(published)["conv1.weight"])
     published.unlink()
-    assert pretrained_state("IMAGENET1K_V1", target), "kept, not downloaded again"
+    assert read_pretrained_state("IMAGENET1K_V1", target), "kept, not downloaded again"
 
 
 def test_weights_that_are_damaged_on_the_way(published: Path) -> None:
     published.write_bytes(published.read_bytes()[:-10] + b"0123456789")
     with pytest.raises(ConnectionError, match="invalid hash value"):
-        pretrained_state("DEFAULT", TorchvisionNet("resnet18", num_classes=3))
+        read_pretrained_state("DEFAULT", TorchvisionNet("resnet18", num_classes=3))
 
 
 def test_without_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,18 +157,18 @@ def test_without_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(
         ConnectionError, match=rf"download.pytorch.org/models/resnet18-.*put the file at '{tmp_path}/hub/"
     ):
-        pretrained_state("DEFAULT", TorchvisionNet("resnet18", num_classes=3))
+        read_pretrained_state("DEFAULT", TorchvisionNet("resnet18", num_classes=3))
 
 
 def test_names_that_are_none() -> None:
     with pytest.raises(ValueError, match="no weights 'IMAGENET2' for resnet18; it has: IMAGENET1K_V1"):
-        pretrained_state("IMAGENET2", TorchvisionNet("resnet18", num_classes=3))
+        read_pretrained_state("IMAGENET2", TorchvisionNet("resnet18", num_classes=3))
     with pytest.raises(ValueError, match="torchvision has no weights for Sequential: expected a file"):
-        pretrained_state("DEFAULT", net())
+        read_pretrained_state("DEFAULT", net())
     with pytest.raises(FileNotFoundError, match="no weights at 'nope.pth'"):
-        pretrained_state("nope.pth", net())
+        read_pretrained_state("nope.pth", net())
     with pytest.raises(ValueError, match="no linear or convolutional layer"):
-        head_name(nn.ReLU())
+        find_head(nn.ReLU())
 
 
 # Weights in files.

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from lightfit.callbacks.logs.sample_outputs import in_data_order
+from lightfit.callbacks.logs.sample_outputs import restore_data_order
 from lightfit.lightning_modules.metrics import (
     bootstrap_interval,
     calibration_table,
@@ -74,7 +74,7 @@ def test_blocks_widen_the_interval_of_what_goes_together() -> None:
 
 def test_samples_of_all_processes_in_the_order_of_the_data() -> None:
     shares = [{"y": torch.arange(7)[rank::3], "preds": 10 * torch.arange(7)[rank::3]} for rank in range(3)]
-    assert in_data_order(shares)["y"].tolist() == list(range(7))
-    assert in_data_order(shares)["preds"].tolist() == list(range(0, 70, 10))
-    assert in_data_order([{"y": torch.tensor([5])}, {}])["y"].tolist() == [5]
-    assert in_data_order([{}, {}]) == {}
+    assert restore_data_order(shares)["y"].tolist() == list(range(7))
+    assert restore_data_order(shares)["preds"].tolist() == list(range(0, 70, 10))
+    assert restore_data_order([{"y": torch.tensor([5])}, {}])["y"].tolist() == [5]
+    assert restore_data_order([{}, {}]) == {}

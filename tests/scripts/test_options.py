@@ -13,7 +13,7 @@ from torch import nn
 from lightfit.datamodules.images.mixing import mix_images
 from lightfit.lightning_modules.losses import classification_loss
 from lightfit.lightning_modules.metrics import accuracy
-from lightfit.lightning_modules.optimizers import warm_scale, with_schedule
+from lightfit.lightning_modules.optimizers import add_schedule, make_warmup_scale
 from lightfit.scripts.cli.devices import has_bfloat16
 from lightfit.scripts.fit import main
 from lightfit.scripts.inference.trained import load_trained
@@ -122,19 +122,19 @@ def test_clipping_and_accumulation_and_precision(fit: Fit, series: Path) -> None
     assert (losses["half"] != losses["plain"]) == has_bfloat16("cpu")
 
 
-def test_warm_up_by_hand() -> None:
-    scale = warm_scale("cosine", 100, 0.1)
+def test_warmup_by_hand() -> None:
+    scale = make_warmup_scale("cosine", 100, 0.1)
     assert [scale(step) for step in (0, 4, 9, 10, 55, 100)] == pytest.approx([0.1, 0.5, 1, 1, 0.5, 0])
-    assert [warm_scale("constant", 100, 0.1)(step) for step in (0, 50)] == [0.1, 1.0]
+    assert [make_warmup_scale("constant", 100, 0.1)(step) for step in (0, 50)] == [0.1, 1.0]
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1)
     with pytest.raises(ValueError, match="before the schedule constant or cosine, received 0.1 before one_cycle"):
-        with_schedule(optimizer, "one_cycle", None, warm_up=0.1)
-    with pytest.raises(ValueError, match="warm_up in .0, 1."):
-        with_schedule(optimizer, "cosine", None, warm_up=1.0)
+        add_schedule(optimizer, "one_cycle", None, warmup=0.1)
+    with pytest.raises(ValueError, match="warmup in .0, 1."):
+        add_schedule(optimizer, "cosine", None, warmup=1.0)
 
 
-def test_warm_up_changes_the_first_epoch(fit: Fit, reviews: Path) -> None:
-    for extra in ((), ("--model.warm_up", 0.5, "--model.schedule", "cosine")):
+def test_warmup_changes_the_first_epoch(fit: Fit, reviews: Path) -> None:
+    for extra in ((), ("--model.warmup", 0.5, "--model.schedule", "cosine")):
         assert fit(*TEXT, "--quiet", *extra)[0] == 0
     assert history("text", 1)["loss"][0] > history("text")["loss"][0]  # it learns less at first
 
@@ -240,7 +240,7 @@ def test_other_loggers(package: str, fit: Fit, reviews: Path, monkeypatch: pytes
         (["--folds", "3", "--find_lr"], "give one of them"),
         (["--folds", "3", "--ckpt_path", "a.ckpt"], "--folds begins anew"),
         (["--data.fold", "6/5"], "fold as a number of a number, such as 2/5, received '6/5'"),
-        (["--model.warm_up", "2"], "warm_up in .0, 1."),
+        (["--model.warmup", "2"], "warmup in .0, 1."),
     ],
 )
 def test_what_goes_wrong(args: list[str], problem: str, reviews: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,118 @@
+"""Private names of Lightning and torch that the callbacks use; `tests/test_internals.py` checks that they exist.
+
+Each function uses one of them: what for, and what breaks without it.
+"""
+
+from typing import Any
+
+from torch import Tensor
+
+from lightfit.lightning import pl
+
+
+def check_val_next(trainer: pl.Trainer) -> bool:
+    """Return whether the trainer validates before its next step.
+
+    Purpose: a checkpoint that is saved between a step and its validation must have the validation done when a run
+    resumes from it. `_TrainingEpochLoop._should_check_val_fx` knows all of check_val_every_n_epoch, val_check_interval
+    (fractions, steps, times), iterable datasets and early stopping; to repeat that here would be wrong sooner. Without
+    it CheckpointEvery, StopOnSignal and ExactResume fail at their first step.
+    """
+    loop, fetcher = trainer.fit_loop.epoch_loop, trainer.fit_loop._data_fetcher
+    assert fetcher is not None
+    return loop._should_check_val_fx(fetcher)
+
+
+def load_loader_states(trainer: pl.Trainer) -> None:
+    """Load the states of the training loaders from the checkpoint that the run resumes from, if that is still to do.
+
+    Purpose: a schedule that asks for the number of steps makes the trainer set up its loaders before it has read where
+    the run resumes, and `_FitLoop._load_combined_loader_states` is then not called again. Without it a run that resumes
+    within an epoch with another batch size repeats or leaves out samples.
+    """
+    trainer.fit_loop._load_combined_loader_states()
+
+
+def leave_validation_open(checkpoint: dict[str, Any]) -> None:
+    """Edit the loop's state in a checkpoint so that a run which resumes from it begins with validation.
+
+    Purpose: the trainer takes the validation after the last step of a checkpoint as done, leaves it out, and with it
+    the end of the epoch. There is no public way: a validation runs in the midst of a fit only where the loop itself
+    starts it. The state is set as if the run had been stopped within the first batch of the validation. Without these
+    keys a KeyError is raised when such a checkpoint is saved.
+    """
+    loops = checkpoint["loops"]["fit_loop"]
+    for steps in (loops["epoch_loop.batch_progress"]["total"], loops["epoch_loop.batch_progress"]["current"]):
+        steps["completed"] = steps["processed"]
+    if "epoch_loop.val_loop.batch_progress" not in loops:
+        raise KeyError("epoch_loop.val_loop.batch_progress")
+    loops["epoch_loop.val_loop.batch_progress"] = {
+        "total": {"ready": 1, "started": 1, "processed": 0, "completed": 0},
+        "current": {"ready": 0, "started": 0, "processed": 0, "completed": 0},
+        "is_last_batch": False,
+    }
+
+
+def saves_at_epoch_end(checkpoint: Any, trainer: pl.Trainer) -> bool:
+    """Return whether a ModelCheckpoint saves at the ends of training epochs, and not after validations.
+
+    Purpose: `ModelCheckpoint._should_save_on_train_epoch_end` decides by the argument, which is stored under a private
+    name alone, and by the trainer's validation. Without it BestAndLast fails at the end of the first epoch.
+    """
+    return bool(checkpoint._should_save_on_train_epoch_end(trainer))
+
+
+def counts_versions(checkpoint: Any) -> bool:
+    """Return whether a ModelCheckpoint adds `-v1` to the name of a file that exists.
+
+    Purpose: BestAndLast names last.ckpt as ModelCheckpoint does, whose argument enable_version_counter is stored as
+    `_enable_version_counter` alone. Without it BestAndLast fails where it saves the last epoch.
+    """
+    return bool(checkpoint._enable_version_counter)
+
+
+def find_cluster(trainer: pl.Trainer) -> Any:
+    """Return the trainer's cluster environment, such as SLURM's.
+
+    Purpose: whether the job is queued again after its signal; strategies for one device have no public
+    `cluster_environment`. Without `Trainer._accelerator_connector` StopOnSignal fails when a fit begins.
+    """
+    return trainer._accelerator_connector.cluster_environment
+
+
+def requeue_job(trainer: pl.Trainer, signum: int) -> None:
+    """Save Lightning's own checkpoint for SLURM and queue the job again.
+
+    Purpose: the trainer of the queued job finds that checkpoint without being told its path. The name of the file and
+    the handler, `_SignalConnector._slurm_sigusr_handler_fn`, are Lightning's alone. Without it a run under SLURM ends
+    at the signal with an AttributeError, after last.ckpt is saved.
+    """
+    handler: Any = trainer._signal_connector._slurm_sigusr_handler_fn
+    handler(signum, None)
+
+
+def get_average_model(averaging: Any) -> Any:
+    """Return the `AveragedModel` of a WeightAveraging callback; None before `setup`.
+
+    Purpose: whether any weights are in the mean yet (`n_averaged`). WeightAveraging keeps it as `_average_model` alone.
+    Without it StochasticWeightAverage fails at the first validation.
+    """
+    return averaging._average_model
+
+
+def get_stored_values(tensor: Tensor) -> Tensor:
+    """Return the values that a sparse tensor stores, duplicates apart.
+
+    Purpose: to look for NaN in gradients of embeddings. The public `values` wants a coalesced tensor, and to coalesce
+    sorts the indices at every step. Without `Tensor._values` nets with sparse gradients cannot be trained.
+    """
+    return tensor._values()
+
+
+def scales_gradients(optimizer: Any) -> bool:
+    """Return whether an optimizer unscales the gradients itself, as a fused one under a gradient scaler does.
+
+    Purpose: such an optimizer must keep its gradients, as the scaler looks at them within the step. Without torch's
+    `_step_supports_amp_scaling` fused optimizers in float16 fail after a step with infinite gradients.
+    """
+    return bool(getattr(optimizer, "_step_supports_amp_scaling", False))
