@@ -76,12 +76,12 @@ def evaluate(options: argparse.Namespace, rest: list[str]) -> None:
 
 def report(evaluation: "Evaluation", trained: "Trained", chosen: "ChosenSplit", folder: Path) -> None:
     """Print the scores and write both files."""
-    from lightfit.scripts.evaluation.page import as_plain, metric_table, report_page
+    from lightfit.scripts.evaluation.page import as_plain, render_report, tabulate_metrics
     from lightfit.version import VERSION
 
     what = f"{chosen.title} of {chosen.source}, {evaluation.num_samples:,} samples"
     print(f"{trained.path}\n{what}\n")
-    print(metric_table(evaluation).to_string(index=False, na_rep="", float_format="{:.4f}".format))
+    print(tabulate_metrics(evaluation).to_string(index=False, na_rep="", float_format="{:.4f}".format))
     for name, table in evaluation.tables.items():
         if len(table) <= 24 and table.shape[1] <= 12:
             print(f"\n{name}\n{table.to_string(index=False, na_rep='', float_format='{:.4f}'.format)}")
@@ -95,7 +95,7 @@ def report(evaluation: "Evaluation", trained: "Trained", chosen: "ChosenSplit", 
     with output_file(folder / FILES[1]) as path:
         title = f"{type(trained.model.net).__name__} on {chosen.source}"
         subtitle = f"{what}; checkpoint {trained.path}, by LightFit {trained.version}"
-        page = report_page(evaluation, title=title, subtitle=subtitle, configuration=trained.configuration)
+        page = render_report(evaluation, title=title, subtitle=subtitle, configuration=trained.configuration)
         path.write_text(page, encoding="utf-8")
     print(f"\nwritten: {folder / FILES[0]}, {folder / FILES[1]}")
 

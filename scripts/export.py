@@ -63,11 +63,11 @@ def export(options: argparse.Namespace) -> None:
 
     hush()
     trained = load_trained(checkpoint, options.trust)
-    x, where = samples_of(trained, options.input)
+    x, where = choose_samples(trained, options.input)
     write = {"onnx": exporting.write_onnx, "pt2": exporting.write_pt2, "safetensors": exporting.write_safetensors}
     with output_file(output) as part:
         runtime = write[options.format](trained, part)
-        difference = exporting.largest_difference(runtime, trained.model, x)
+        difference = exporting.measure_difference(runtime, trained.model, x)
         if not difference <= TOLERANCE:
             raise ValueError(
                 f"the {options.format} file predicts otherwise than the checkpoint, by up to {difference:.2g} on "
@@ -77,7 +77,7 @@ def export(options: argparse.Namespace) -> None:
     print(f"written: {output} ({output.stat().st_size / 2**20:.1f} MiB)")
 
 
-def samples_of(trained: "Trained", inputs: list[str] | None) -> tuple["Tensor", str]:
+def choose_samples(trained: "Trained", inputs: list[str] | None) -> tuple["Tensor", str]:
     """Return samples to compare on, as the net gets them, and a description of them.
 
     Raises:
@@ -86,10 +86,10 @@ def samples_of(trained: "Trained", inputs: list[str] | None) -> tuple["Tensor", 
     import torch
 
     from lightfit.scripts.evaluation.data import choose_split
-    from lightfit.scripts.inference.inputs import inputs_for
+    from lightfit.scripts.inference.inputs import choose_inputs
 
     if inputs:
-        samples = inputs_for(trained).read(inputs)[:NUM_SAMPLES]
+        samples = choose_inputs(trained).read(inputs)[:NUM_SAMPLES]
         return trained.codec.encode(samples), f"{len(samples)} samples of {', '.join(inputs)}"
     try:
         chosen = choose_split(trained, [], "val")

@@ -48,13 +48,13 @@ def draw(options: argparse.Namespace) -> None:
     from lightfit.callbacks import feature_maps, plot_feature_maps
     from lightfit.callbacks.pictures.plots import write_png
     from lightfit.callbacks.pictures.protocols import Denormalises, NamesPositions
-    from lightfit.scripts.inference.inputs import inputs_for
+    from lightfit.scripts.inference.inputs import choose_inputs
     from lightfit.scripts.inference.trained import load_trained
 
     hush()
     trained = load_trained(options.checkpoint, options.trust)
     codec, model = trained.codec, trained.model
-    x = codec.encode(inputs_for(trained).read([options.input])[:1])
+    x = codec.encode(choose_inputs(trained).read([options.input])[:1])
     assert model.net is not None
     maps = feature_maps(model.net, x, options.layers)
     if not maps:

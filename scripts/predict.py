@@ -59,8 +59,8 @@ def predict(options: argparse.Namespace) -> None:
     if options.output is not None:
         check_output(options.output, overwrite=options.overwrite, suffixes=(".csv",))
     # Torch and Lightning, imported after what needs neither.
-    from lightfit.scripts.inference.inputs import inputs_for
-    from lightfit.scripts.inference.predictor import Predictor, devices_of
+    from lightfit.scripts.inference.inputs import choose_inputs
+    from lightfit.scripts.inference.predictor import Predictor, choose_devices
     from lightfit.scripts.inference.rows import check_top, predict_rows
     from lightfit.scripts.inference.trained import load_trained
 
@@ -69,13 +69,13 @@ def predict(options: argparse.Namespace) -> None:
     check_top(options.top, trained.codec)
     register_flags({"text_column": "--column"})
     column = int(options.column) if (options.column or "").isdecimal() else options.column
-    predictor = Predictor(trained.model, trained.codec, devices_of(options.gpus))
-    inputs = inputs_for(trained).stream(options.inputs, column)
+    predictor = Predictor(trained.model, trained.codec, choose_devices(options.gpus))
+    inputs = choose_inputs(trained).stream(options.inputs, column)
     problems: list[str] = []
     rows = predict_rows(predictor, inputs, batch_size=options.batch_size, top=options.top)
     texts = ["input"] if trained.codec.domain == "text" else []  # may be long: their row's number identifies them
     total = None if trained.codec.domain == "series" else estimate(options.inputs)  # tables hold any number of series
-    num_inputs = write(with_bar(rows, problems, total), options.output, without=texts)
+    num_inputs = write(track_progress(rows, problems, total), options.output, without=texts)
     if problems:
         raise DataError(
             f"{len(problems)} of {num_inputs} inputs could not be predicted, as their rows say; the first: "
@@ -99,7 +99,7 @@ def estimate(inputs: list[str]) -> int | None:
     return total
 
 
-def with_bar(rows: Iterable[Any], problems: list[str], total: int | None) -> Iterator[Any]:
+def track_progress(rows: Iterable[Any], problems: list[str], total: int | None) -> Iterator[Any]:
     """Yield the tables of `predict_rows` with their number of inputs; move a progress bar and collect the problems.
 
     Args:

@@ -57,12 +57,12 @@ def serve(options: argparse.Namespace) -> None:
             from lightfit.scripts.serving.app import Limits, make_app
         except ImportError as error:
             raise MissingPackageError(f"serving needs {error.name}: pip install 'lightfit[serve]'") from error
-        from lightfit.scripts.inference.predictor import Predictor, devices_of
+        from lightfit.scripts.inference.predictor import Predictor, choose_devices
         from lightfit.scripts.inference.trained import load_trained
 
         hush()
         trained = load_trained(options.checkpoint, options.trust)
-        predictor = Predictor(trained.model, trained.codec, devices_of(options.gpus))
+        predictor = Predictor(trained.model, trained.codec, choose_devices(options.gpus))
         predictor(trained.codec.dummy_batch())  # the first call allocates, and would keep a client waiting
         limits = Limits(options.max_batch_size, options.wait_ms / 1000, options.max_bytes, options.max_inputs)
         app = make_app(trained, predictor, limits)

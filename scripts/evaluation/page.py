@@ -14,7 +14,7 @@ from .scores import Evaluation
 PAGES = Path(__file__).resolve().parent
 
 
-def report_page(evaluation: Evaluation, *, title: str, subtitle: str, configuration: dict[str, Any]) -> str:
+def render_report(evaluation: Evaluation, *, title: str, subtitle: str, configuration: dict[str, Any]) -> str:
     """The page as HTML, with its pictures within it.
 
     Args:
@@ -23,7 +23,7 @@ def report_page(evaluation: Evaluation, *, title: str, subtitle: str, configurat
         subtitle: a line below it.
         configuration: plain data of the model and its data.
     """
-    tables = {"scores": metric_table(evaluation)} | evaluation.tables
+    tables = {"scores": tabulate_metrics(evaluation)} | evaluation.tables
     template = jinja2.Environment(
         loader=jinja2.FileSystemLoader(PAGES), autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined
     ).get_template("report.html")
@@ -31,13 +31,13 @@ def report_page(evaluation: Evaluation, *, title: str, subtitle: str, configurat
         title=title,
         subtitle=subtitle,
         headline=evaluation.format_headline() if evaluation.headline else "",
-        tables={name: {"columns": list(table), "rows": _cells(table)} for name, table in tables.items()},
+        tables={name: {"columns": list(table), "rows": _format_cells(table)} for name, table in tables.items()},
         plots={name: base64.b64encode(draw()._repr_png_()).decode() for name, draw in evaluation.plots.items()},
         configuration=yaml.safe_dump(configuration, sort_keys=False, allow_unicode=True),
     )
 
 
-def metric_table(evaluation: Evaluation) -> pd.DataFrame:
+def tabulate_metrics(evaluation: Evaluation) -> pd.DataFrame:
     """A row for each score: its value, the number of samples, and its interval where it has one."""
     rows = []
     for name, value in evaluation.metrics.items():
@@ -54,25 +54,25 @@ def as_plain(evaluation: Evaluation) -> dict[str, Any]:
     return {
         "num_samples": evaluation.num_samples,
         "headline": evaluation.headline or None,
-        "metrics": _records(metric_table(evaluation)),
-        "tables": {name: _records(table) for name, table in evaluation.tables.items()},
+        "metrics": _to_records(tabulate_metrics(evaluation)),
+        "tables": {name: _to_records(table) for name, table in evaluation.tables.items()},
     }
 
 
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+def _to_records(table: pd.DataFrame) -> list[dict[str, Any]]:
     rows = table.astype(object).where(table.notna(), None).to_dict("records")
-    return [{str(name): _rounded(value) for name, value in row.items()} for row in rows]
+    return [{str(name): _round(value) for name, value in row.items()} for row in rows]
 
 
-def _rounded(value: Any) -> Any:
+def _round(value: Any) -> Any:
     return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
-def _cells(table: pd.DataFrame) -> list[list[str]]:
-    return [[_cell(value) for value in row] for row in table.itertuples(index=False)]
+def _format_cells(table: pd.DataFrame) -> list[list[str]]:
+    return [[_format_cell(value) for value in row] for row in table.itertuples(index=False)]
 
 
-def _cell(value: Any) -> str:
+def _format_cell(value: Any) -> str:
     if isinstance(value, float):
         return "" if np.isnan(value) else f"{value:.4g}" if abs(value) >= 10 else f"{value:.4f}"
     return f"{value:,}" if isinstance(value, int | np.integer) else str(value)

@@ -137,13 +137,13 @@ def evaluate_split(
     num_samples = len(batches) if batches is not None else len(next(iter(outputs.values()), ()))
     evaluation = Evaluation(num_samples, metrics, "", (np.nan, np.nan), {}, {}, tuple(metrics), outputs)
     if "forecast" in outputs and codec is not None and codec.domain == "series" and batches is not None:
-        return _of_forecasts(evaluation, outputs, codec, batches)
+        return _score_forecasts(evaluation, outputs, codec, batches)
     if {"preds", "target"} <= set(outputs) and isinstance(codec, LabelCodec):
-        return _of_classes(evaluation, outputs, codec.class_names)
+        return _score_classes(evaluation, outputs, codec.class_names)
     return evaluation
 
 
-def _of_classes(evaluation: Evaluation, outputs: dict[str, Tensor], names: list[str]) -> Evaluation:
+def _score_classes(evaluation: Evaluation, outputs: dict[str, Tensor], names: list[str]) -> Evaluation:
     probabilities, labels = outputs["preds"].double().numpy(), outputs["target"].numpy()
     right = (probabilities.argmax(1) == labels).astype(float)
     counts = np.zeros((len(names), len(names)), np.int64)
@@ -165,7 +165,7 @@ def _of_classes(evaluation: Evaluation, outputs: dict[str, Tensor], names: list[
     )
 
 
-def _of_forecasts(
+def _score_forecasts(
     evaluation: Evaluation, outputs: dict[str, Tensor], codec: "SeriesCodec", batches: Batches
 ) -> Evaluation:
     forecast, y = forecast_of(outputs).float(), outputs["y"].float()
@@ -179,7 +179,7 @@ def _of_forecasts(
         headline="mae",
         # Windows that begin within a horizon of each other forecast the same values in part: neighbours stay together.
         interval=bootstrap_interval(known, block=max(codec.horizon, codec.season)),
-        tables=_backtest_tables(backtest),
+        tables=_split_backtest(backtest),
         plots={
             "errors by step": lambda: plot_backtest(backtest),
             "forecasts": lambda: _plot_windows(errors, forecast, y, codec, batches),
@@ -187,7 +187,7 @@ def _of_forecasts(
     )
 
 
-def _backtest_tables(backtest: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def _split_backtest(backtest: pd.DataFrame) -> dict[str, pd.DataFrame]:
     over_steps, over_targets = backtest["step"] == ALL, backtest["target"] == ALL
     tables = {"by target": backtest[over_steps], "by step": backtest[~over_steps & over_targets]}
     if backtest["target"].nunique() > 2:  # else that is the same table again

@@ -35,7 +35,7 @@ class Predictions(nn.Module):
         return self.model.predict_step(x, 0)
 
 
-def traced(model: LightModel, x: Tensor) -> ExportedProgram:
+def trace(model: LightModel, x: Tensor) -> ExportedProgram:
     """The model as a graph, for any batch size, and any length where x is of texts and the net allows it.
 
     Raises:
@@ -47,7 +47,7 @@ def traced(model: LightModel, x: Tensor) -> ExportedProgram:
             warnings.simplefilter("ignore")  # the tracer's, about its own workings
             return torch.export.export(Predictions(model).eval(), (x,), dynamic_shapes=(shapes,))
     except Exception as error:  # whatever code the net runs
-        raise ValueError(f"{type(model.net).__name__} cannot be exported: {_culprit(error)}") from error
+        raise ValueError(f"{type(model.net).__name__} cannot be exported: {_find_culprit(error)}") from error
 
 
 def write_onnx(trained: Trained, path: Path) -> Runtime:
@@ -63,7 +63,7 @@ def write_onnx(trained: Trained, path: Path) -> Runtime:
     except ImportError as error:
         raise MissingPackageError(f"--format onnx needs {error.name}: pip install 'lightfit[export]'") from error
     written = to_onnx(trained.model, trained.codec.dummy_batch())
-    written.model.metadata_props[KEY] = json.dumps(metadata_of(trained))
+    written.model.metadata_props[KEY] = json.dumps(collect_metadata(trained))
     written.save(str(path))
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return lambda x: torch.from_numpy(session.run(None, {"x": x.numpy()})[0])
@@ -75,13 +75,13 @@ def to_onnx(model: LightModel, x: Tensor) -> Any:
     Raises:
         ValueError: an operation of the net cannot be exported; it is named.
     """
-    program = traced(model, x)
+    program = trace(model, x)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the exporter's, about its own workings
             return torch.onnx.export(program, dynamo=True, verbose=False, input_names=["x"], output_names=["y"])
     except Exception as error:  # whatever operation it has no translation for
-        raise ValueError(f"{type(model.net).__name__} cannot be exported to ONNX: {_culprit(error)}") from error
+        raise ValueError(f"{type(model.net).__name__} cannot be exported to ONNX: {_find_culprit(error)}") from error
 
 
 def write_pt2(trained: Trained, path: Path) -> Runtime:
@@ -90,10 +90,10 @@ def write_pt2(trained: Trained, path: Path) -> Runtime:
     Raises:
         ValueError: an operation of the net cannot be exported; it is named.
     """
-    program = traced(trained.model, trained.codec.dummy_batch())
+    program = trace(trained.model, trained.codec.dummy_batch())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of weights on other devices, and of buffers that nobody writes to
-        torch.export.save(program, path, extra_files={f"{KEY}.json": json.dumps(metadata_of(trained))})
+        torch.export.save(program, path, extra_files={f"{KEY}.json": json.dumps(collect_metadata(trained))})
         return torch.export.load(path).module()
 
 
@@ -101,7 +101,7 @@ def write_safetensors(trained: Trained, path: Path) -> Runtime:
     """Writes weights with the configuration that builds their net, and returns what a net built from it predicts."""
     weights = {name: value.contiguous().clone() for name, value in trained.checkpoint["state_dict"].items()}
     hparams = trained.checkpoint["hyper_parameters"]
-    save_file(weights, path, metadata={KEY: json.dumps(metadata_of(trained) | {"hyper_parameters": hparams})})
+    save_file(weights, path, metadata={KEY: json.dumps(collect_metadata(trained) | {"hyper_parameters": hparams})})
     with safe_open(path, framework="pt") as file:
         held = json.loads(file.metadata()[KEY])
     again = LightModel.from_checkpoint(
@@ -110,7 +110,7 @@ def write_safetensors(trained: Trained, path: Path) -> Runtime:
     return Predictions(again).eval()
 
 
-def metadata_of(trained: Trained) -> dict[str, Any]:
+def collect_metadata(trained: Trained) -> dict[str, Any]:
     """What a runtime must know, as plain data: `domain`, what the data says, and `quantiles`, levels of a forecast."""
     return trained.codec.metadata() | {
         "quantiles": list(trained.model.quantiles),
@@ -119,7 +119,7 @@ def metadata_of(trained: Trained) -> dict[str, Any]:
     }
 
 
-def largest_difference(runtime: Runtime, model: LightModel, x: Tensor) -> float:
+def measure_difference(runtime: Runtime, model: LightModel, x: Tensor) -> float:
     """The largest difference of two predictions, absolute up to 1 and relative above, for several batch sizes.
 
     Args:
@@ -136,7 +136,7 @@ def largest_difference(runtime: Runtime, model: LightModel, x: Tensor) -> float:
     return worst
 
 
-def _culprit(error: BaseException) -> str:
+def _find_culprit(error: BaseException) -> str:
     """The operation that an exporter's error is about, and the line of the net where it stands, as far as it tells."""
     texts, place = [], ""
     cause: BaseException | None = error

@@ -57,7 +57,7 @@ class Predictor:
         finally:
             self._free.put(model)
 
-    def in_order(self, function: Callable[[Given], Made], items: Iterable[Given]) -> Iterator[Made]:
+    def map_in_order(self, function: Callable[[Given], Made], items: Iterable[Given]) -> Iterator[Made]:
         """Yield what a function makes of items, in order, a thread for each replica; read one item ahead for each."""
         waiting: deque[Future[Made]] = deque()
         with ThreadPoolExecutor(self.num_replicas) as pool:
@@ -69,7 +69,7 @@ class Predictor:
                 yield waiting.popleft().result()
 
 
-def devices_of(gpus: str) -> list[torch.device]:
+def choose_devices(gpus: str) -> list[torch.device]:
     """Return the devices that `--gpus` names, as in `accelerator_and_devices`; auto is one, the best there is."""
     accelerator, devices = accelerator_and_devices(gpus, torch.cuda.device_count())
     if accelerator == "gpu":
@@ -80,7 +80,7 @@ def devices_of(gpus: str) -> list[torch.device]:
     return [torch.device("cpu")]
 
 
-def chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+def split_chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
     """Yield items in lists of `size`, the last one perhaps shorter; read no further than that."""
     stream = iter(items)
     while chunk := list(islice(stream, size)):

@@ -8,7 +8,7 @@ import pandas as pd
 from lightfit.datamodules import Codec, LabelCodec
 from lightfit.errors import BadInput, DataError, UsageError
 
-from .predictor import Predictor, chunks
+from .predictor import Predictor, split_chunks
 
 
 def check_top(top: int, codec: Codec) -> None:
@@ -37,8 +37,8 @@ def predict_rows(predictor: Predictor, inputs: Iterable[Any], *, batch_size: int
     """
     first, columns = 1, None
     waiting: list[tuple[pd.DataFrame, int, list[str]]] = []  # at the beginning, until a prediction tells the columns
-    for table, num_inputs, problems in predictor.in_order(
-        lambda chunk: _rows(predictor, chunk, top), chunks(inputs, batch_size)
+    for table, num_inputs, problems in predictor.map_in_order(
+        lambda chunk: _tabulate(predictor, chunk, top), split_chunks(inputs, batch_size)
     ):
         if predictor.codec.domain != "series":  # whose rows are steps
             table.insert(0, "row", range(first, first + num_inputs))
@@ -64,16 +64,16 @@ def predict_records(predictor: Predictor, samples: list[Any], *, top: int = 1) -
     return [rows[start : start + each] for start in range(0, len(rows), each)]
 
 
-def _rows(predictor: Predictor, chunk: list[Any], top: int) -> tuple[pd.DataFrame, int, list[str]]:
+def _tabulate(predictor: Predictor, chunk: list[Any], top: int) -> tuple[pd.DataFrame, int, list[str]]:
     try:
-        tables = [_predict(predictor, good, top)] if (good := _good(chunk)) else []
+        tables = [_predict(predictor, good, top)] if (good := _drop_bad(chunk)) else []
     except (DataError, OSError):  # one of them: look which
-        chunk = [_checked(predictor, sample) for sample in chunk]
-        tables = [_predict(predictor, good, top)] if (good := _good(chunk)) else []
+        chunk = [_check(predictor, sample) for sample in chunk]
+        tables = [_predict(predictor, good, top)] if (good := _drop_bad(chunk)) else []
     problems = [item.problem for item in chunk if isinstance(item, BadInput)]
     table = tables[0] if tables else pd.DataFrame()
     table["prediction_error" if "error" in table else "error"] = ""  # a target of series may have any name
-    return (_with_bad(table, chunk) if problems else table), len(chunk), problems
+    return (_insert_bad(table, chunk) if problems else table), len(chunk), problems
 
 
 def _predict(predictor: Predictor, samples: list[Any], top: int) -> pd.DataFrame:
@@ -86,11 +86,11 @@ def _predict(predictor: Predictor, samples: list[Any], top: int) -> pd.DataFrame
     return codec.decode(samples, predictions)
 
 
-def _good(chunk: list[Any]) -> list[Any]:
+def _drop_bad(chunk: list[Any]) -> list[Any]:
     return [item for item in chunk if not isinstance(item, BadInput)]
 
 
-def _checked(predictor: Predictor, sample: Any) -> Any:
+def _check(predictor: Predictor, sample: Any) -> Any:
     if not isinstance(sample, BadInput):
         try:
             predictor.encode([sample])
@@ -99,9 +99,9 @@ def _checked(predictor: Predictor, sample: Any) -> Any:
     return sample
 
 
-def _with_bad(table: pd.DataFrame, chunk: list[Any]) -> pd.DataFrame:
+def _insert_bad(table: pd.DataFrame, chunk: list[Any]) -> pd.DataFrame:
     """Insert a row for each bad input where it stands among the good ones."""
-    each = len(table) // max(len(_good(chunk)), 1)  # rows of a good one
+    each = len(table) // max(len(_drop_bad(chunk)), 1)  # rows of a good one
     parts, row = [], 0
     for item in chunk:
         if isinstance(item, BadInput):

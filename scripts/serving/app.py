@@ -14,7 +14,7 @@ from lightfit.datamodules import LabelCodec
 from lightfit.errors import BadInput, DataError
 from lightfit.version import VERSION
 
-from ..inference.inputs import inputs_for
+from ..inference.inputs import choose_inputs
 from ..inference.predictor import Predictor
 from ..inference.rows import predict_records
 from ..inference.trained import Trained
@@ -50,8 +50,8 @@ class Service:
     """
 
     def __init__(self, trained: Trained, predictor: Predictor, limits: Limits) -> None:
-        self.inputs = inputs_for(trained)
-        self.about = about(trained)
+        self.inputs = choose_inputs(trained)
+        self.model_info = describe_model(trained)
         self.max_inputs = limits.max_inputs
         self.num_classes = trained.codec.num_classes if isinstance(trained.codec, LabelCodec) else 1
         self.batcher = Batcher(
@@ -74,7 +74,7 @@ class Service:
 
     async def info(self) -> dict[str, Any]:
         """What is served: domain, classes, input, version."""
-        return self.about
+        return self.model_info
 
     async def page(self) -> str:
         """A page to try it."""
@@ -105,15 +105,15 @@ def make_app(trained: Trained, predictor: Predictor, limits: Limits) -> FastAPI:
     service = Service(trained, predictor, limits)
     app = FastAPIOffline(title="LightFit", version=VERSION, lifespan=service.running, redoc_url=None)
     app.add_middleware(LimitBody, max_bytes=limits.max_bytes)
-    app.add_exception_handler(RequestValidationError, explain)
+    app.add_exception_handler(RequestValidationError, answer_invalid)
     app.get("/health")(service.health)
     app.get("/info")(service.info)
     app.get("/", response_class=HTMLResponse, include_in_schema=False)(service.page)
-    app.post("/predict", openapi_extra={"requestBody": _request_body(inputs_for(trained).schema)})(service.predict)
+    app.post("/predict", openapi_extra={"requestBody": _request_body(choose_inputs(trained).schema)})(service.predict)
     return app
 
 
-def about(trained: Trained) -> dict[str, Any]:
+def describe_model(trained: Trained) -> dict[str, Any]:
     """What a server says of its model."""
     known = trained.codec.metadata()
     run, shape = trained.path.absolute().parent.parent, trained.codec.dummy_batch().shape
@@ -125,7 +125,7 @@ def about(trained: Trained) -> dict[str, Any]:
         "classes": known.get("class_names"),
         "columns": known.get("roles"),
         "input_shape": [None, *([known["width"]] if known["domain"] == "text" else shape[1:])],
-        "request": inputs_for(trained).schema,
+        "request": choose_inputs(trained).schema,
         "checkpoint": trained.path.name,
         "trained_by": trained.version,
         "version": VERSION,
@@ -149,7 +149,7 @@ def _request_body(schema: dict[str, Any]) -> dict[str, Any]:
     return {"required": True, "content": content}
 
 
-async def explain(request: Request, error: Exception) -> JSONResponse:
+async def answer_invalid(request: Request, error: Exception) -> JSONResponse:
     """A parameter that is none, in a sentence."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]

@@ -40,50 +40,50 @@ def write_card(cli: LightFitCLI, evaluations: Mapping[str, Evaluation], *, task:
         f"# {task}: {type(cli.model.net).__name__}",
         "",
         f"Trained by LightFit {VERSION} on {datetime.now():%Y-%m-%d %H:%M}.",
-        *("", "## Data", "", *_data(cli.datamodule)),
-        *("", "## Training", "", *_training(cli.trainer, cli.model, str(cli.config.seed_everything), seconds)),
-        *("", "## Results", "", *_results(evaluations)),
-        *("", "## Not meant for", "", *(f"- {sentence}" for sentence in _limits(cli.datamodule))),
+        *("", "## Data", "", *_describe_data(cli.datamodule)),
+        *("", "## Training", "", *_describe_training(cli.trainer, cli.model, str(cli.config.seed_everything), seconds)),
+        *("", "## Results", "", *_describe_results(evaluations)),
+        *("", "## Not meant for", "", *(f"- {sentence}" for sentence in _list_limits(cli.datamodule))),
     ]
     with output_file(run_folder(cli.trainer) / "card.md") as path:
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _data(data: pl.LightningDataModule) -> Iterator[str]:
+def _describe_data(data: pl.LightningDataModule) -> Iterator[str]:
     yield f"- {describe(data)}"
     if not isinstance(data, DataModule):
         return
     raw = data.raw_path()
-    yield f"- sha256 `{digest(raw)}` of `{raw}`" if raw.exists() else f"- `{raw}` is no longer there"
+    yield f"- sha256 `{hash_files(raw)}` of `{raw}`" if raw.exists() else f"- `{raw}` is no longer there"
 
 
-def digest(path: Path) -> str:
+def hash_files(path: Path) -> str:
     """Return the sha256 of a file, or that of `sha256sum`'s list of all files below a folder, sorted by name."""
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.is_file())
-        listed = "".join(f"{digest(file)}  {file.relative_to(path).as_posix()}\n" for file in files)
+        listed = "".join(f"{hash_files(file)}  {file.relative_to(path).as_posix()}\n" for file in files)
         return hashlib.sha256(listed.encode()).hexdigest()
     return sha256_of(path)
 
 
-def _training(trainer: pl.Trainer, model: LightModel, seed: str, seconds: float) -> Iterator[str]:
+def _describe_training(trainer: pl.Trainer, model: LightModel, seed: str, seconds: float) -> Iterator[str]:
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
     yield f"- {type(model).__name__} around {type(model.net).__name__}, {num_parameters:,} parameters"
     yield f"- {trainer.current_epoch} epochs, {trainer.global_step} steps, {seconds:.1f} s; seed {seed}"
-    yield f"- {hardware(trainer)}; precision {trainer.precision}"
+    yield f"- {describe_hardware(trainer)}; precision {trainer.precision}"
     versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
     yield f"- Python {platform.python_version()}, {versions}"
     yield "- the whole configuration: `config.yaml` beside this card; the epochs: `history.csv`"
 
 
-def hardware(trainer: pl.Trainer) -> str:
+def describe_hardware(trainer: pl.Trainer) -> str:
     """Describe the devices that a trainer works on."""
     if trainer.strategy.root_device.type == "cuda":
         return f"{trainer.world_size} x {torch.cuda.get_device_name(trainer.strategy.root_device)}"
-    return f"{trainer.world_size} process on {os.cpu_count()} cores of {_processor()}"
+    return f"{trainer.world_size} process on {os.cpu_count()} cores of {_name_processor()}"
 
 
-def _processor() -> str:
+def _name_processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
@@ -91,7 +91,7 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
 
 
-def _results(evaluations: Mapping[str, Evaluation]) -> Iterator[str]:
+def _describe_results(evaluations: Mapping[str, Evaluation]) -> Iterator[str]:
     if not evaluations:
         yield "No checkpoint was kept, so nothing was measured."
         return
@@ -107,7 +107,7 @@ def _results(evaluations: Mapping[str, Evaluation]) -> Iterator[str]:
             yield f"| {split} | {evaluation.num_samples:,} | {name} | {shown} |"
 
 
-def _limits(data: pl.LightningDataModule) -> Iterator[str]:
+def _list_limits(data: pl.LightningDataModule) -> Iterator[str]:
     codec = getattr(data, "codec", None)
     if isinstance(codec, LabelCodec):
         yield f"Anything but these {codec.num_classes} classes: every input gets one of them, even where none fits."

@@ -47,23 +47,23 @@ def cross_validate(task: str, args: list[str], folds: int, *, gpus: str, quiet: 
         if run.trainer.is_global_zero:
             folder = run_folder(run.trainer).parent
             scores.append({"fold": str(fold)} | run.evaluations["val"].metrics)
-            predictions.append(out_of_fold(run).assign(fold=fold))
+            predictions.append(collect_out_of_fold(run).assign(fold=fold))
     if scores:
-        table = with_mean(pd.DataFrame(scores))
+        table = add_mean(pd.DataFrame(scores))
         write_csv(table, folder / "folds.csv")
         write_csv(pd.concat(predictions, ignore_index=True), folder / "out_of_fold.csv")
         print(f"\n{table.to_string(index=False, float_format='{:.4f}'.format)}")
         print(f"\nwritten: {from_here(folder / 'folds.csv')}, {from_here(folder / 'out_of_fold.csv')}")
 
 
-def with_mean(scores: pd.DataFrame) -> pd.DataFrame:
+def add_mean(scores: pd.DataFrame) -> pd.DataFrame:
     """Return the scores of the folds with two more rows: their mean, and their standard deviation over the folds."""
     values = scores.drop(columns="fold")
     summary = pd.DataFrame([{"fold": "mean"} | values.mean().to_dict(), {"fold": "std"} | values.std().to_dict()])
     return pd.concat([scores, summary], ignore_index=True)
 
 
-def out_of_fold(run: Run) -> pd.DataFrame:
+def collect_out_of_fold(run: Run) -> pd.DataFrame:
     """Return what a fold's best checkpoint predicts for its validation samples, and where each stands in the data."""
     assert isinstance(run.data, DataModule)  # another one takes no `fold`
     outputs = run.evaluations["val"].outputs

@@ -49,7 +49,7 @@ CHECKPOINT = {
 }
 
 
-def trainer_defaults(task: str, extras: Extras, *, quiet: bool) -> dict[str, Any]:
+def build_trainer_defaults(task: str, extras: Extras, *, quiet: bool) -> dict[str, Any]:
     """Return the arguments of the Trainer that the configuration may override."""
     every = extras.checkpoint_every
     savers = [CheckpointEvery(steps=every[0], seconds=every[1])] if every else []
@@ -96,20 +96,20 @@ class LightFitCLI(LightningCLI):
                 args=spell_nulls(args),
                 seed_everything_default=0,
                 auto_configure_optimizers=False,
-                trainer_defaults=trainer_defaults(task, extras, quiet=quiet),
+                trainer_defaults=build_trainer_defaults(task, extras, quiet=quiet),
                 save_config_callback=RunConfig,
                 save_config_kwargs={"overwrite": True},  # a resumed run writes into its own folder again
                 parser_kwargs={"exit_on_error": False, "allow_abbrev": False, "description": HELP, "usage": USAGE},
             )
         except ArgumentError as error:
-            raise UsageError(explain(str(error), self._options())) from error
+            raise UsageError(explain(str(error), self._list_options())) from error
         except part("utilities.exceptions").MisconfigurationException as error:
             raise UsageError(str(error)) from error
         except (TypeError, ValueError) as error:
             cause = unwrap(error)
             if isinstance(cause, (DataError, UsageError)) or not isinstance(cause, (TypeError, ValueError)):
                 raise cause from None
-            raise UsageError(explain(str(cause), self._options())) from error
+            raise UsageError(explain(str(cause), self._list_options())) from error
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add `--checkpoint.*` and `--ckpt_path`, and link what comes from the data and the seed."""
@@ -121,12 +121,12 @@ class LightFitCLI(LightningCLI):
             parser.link_arguments(
                 "data",
                 f"model.init_args.net.init_args.{size}",
-                partial(tell_net, name=size, taken=self._taken),
+                partial(find_net_size, name=size, taken=self._taken),
                 apply_on="instantiate",
             )
         for name in TOLD:
             parser.link_arguments(
-                "data", f"model.init_args.{name}", partial(tell_model, name=name), apply_on="instantiate"
+                "data", f"model.init_args.{name}", partial(find_model_argument, name=name), apply_on="instantiate"
             )
         parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
         parser.link_arguments(
@@ -144,10 +144,10 @@ class LightFitCLI(LightningCLI):
         # Lightning notes the sizes that the data tells the net here, and fails where there is no place for them.
         arguments = self.config_dump["model"].setdefault("init_args", {})
         arguments["net"] = {"init_args": {}} | (arguments.get("net") or {})
-        self._go_on()
+        self._resume()
         self._add_extras()
 
-    def _go_on(self) -> None:
+    def _resume(self) -> None:
         """Where a run is to go on: finds its checkpoint, and refuses other values than the checkpoint's."""
         config = self.config
         if self.extras.resume:
@@ -155,9 +155,9 @@ class LightFitCLI(LightningCLI):
                 raise UsageError("--resume and --ckpt_path both say what to go on from: give one of them")
             config.ckpt_path = checkpoint_of(self.extras.resume, config)
             if config.ckpt_path is None:
-                self._say("no run to go on with: a new one begins, as --resume auto says")
+                self._print("no run to go on with: a new one begins, as --resume auto says")
         if self.init == "auto" and config.ckpt_path and not Path(config.ckpt_path).exists():
-            self._say(f"no checkpoint at '{config.ckpt_path}': training from scratch, as --init auto says")
+            self._print(f"no checkpoint at '{config.ckpt_path}': training from scratch, as --init auto says")
             config.ckpt_path = None
         if not config.ckpt_path:
             return
@@ -167,11 +167,11 @@ class LightFitCLI(LightningCLI):
         go_on_in(path, config)
         if trouble:
             say(trouble)
-        self._say(going_on(self.checkpoint, config.ckpt_path, time.monotonic() - started))
+        self._print(going_on(self.checkpoint, config.ckpt_path, time.monotonic() - started))
         refuse_changes(self.config_dump["model"], self.checkpoint.get("hyper_parameters", {}), "model")
         refuse_changes(self.config_dump["data"], self.checkpoint.get("datamodule_hyper_parameters", {}), "data")
 
-    def _say(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         if not self.quiet:
             say(line)
 
@@ -192,7 +192,7 @@ class LightFitCLI(LightningCLI):
     def _avoid_bfloat16(self) -> None:
         trainer = self.config.trainer
         if str(trainer.precision).startswith("bf16") and not has_bfloat16(trainer.accelerator):
-            self._say(
+            self._print(
                 f"this device does not compute in bfloat16 (precision {trainer.precision}): float32 instead, slower"
             )
             trainer.precision = "32-true"
@@ -226,7 +226,7 @@ class LightFitCLI(LightningCLI):
             if "num_quantiles" in taken:  # linked within the model, which jsonargparse does not note
                 arguments["num_quantiles"] = max(len(self.model.quantiles), 1)
 
-    def _options(self) -> list[str]:
+    def _list_options(self) -> list[str]:
         return [action.dest for action in self.parser._actions if "." in action.dest] + flag_names()
 
 
@@ -247,13 +247,13 @@ def find_known(data: pl.LightningDataModule, name: str) -> Any:
     return next((getattr(holder, name) for holder in holders if hasattr(holder, name)), MISSING)
 
 
-def tell_model(data: pl.LightningDataModule, *, name: str) -> Any:
+def find_model_argument(data: pl.LightningDataModule, *, name: str) -> Any:
     """Return what the data knows of the loss, such as the weights of its classes; None where it knows nothing."""
     known = find_known(data, name)
     return None if known is MISSING else known
 
 
-def tell_net(data: pl.LightningDataModule, *, name: str, taken: Mapping[str, inspect.Parameter]) -> Any:
+def find_net_size(data: pl.LightningDataModule, *, name: str, taken: Mapping[str, inspect.Parameter]) -> Any:
     """Return a size of the data for the net.
 
     Args:

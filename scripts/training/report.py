@@ -25,7 +25,7 @@ def report(
 ) -> None:
     """Print the best scores, remarks on the data, where everything is, and the next commands."""
     print(f"trained to epoch {trainer.current_epoch}, {trainer.global_step} steps, in {seconds:.1f} s")
-    epoch, val_scores = best_epoch(trainer, model.history)
+    epoch, val_scores = find_best_epoch(trainer, model.history)
     if val_scores:
         print(f"best epoch {epoch}: {_format_scores(val_scores)}")
     if test_scores:
@@ -51,11 +51,11 @@ def report(
     codec = type(data.codec)
     custom = [*untrusted_names(named), f"{codec.__module__}.{codec.__qualname__}", *data.imported_names]
     trust = "".join(f" --trust {name}" for name in packages_of([name for name in custom if not is_known(name)]))
-    for script, words in (("evaluate", ""), ("predict", f" {shlex.quote(example_input(data))}")):
+    for script, words in (("evaluate", ""), ("predict", f" {shlex.quote(choose_example(data))}")):
         print(f"  {how_to_run(script)} {shlex.quote(str(path))}{words}{trust}")
 
 
-def best_epoch(trainer: pl.Trainer, history: pd.DataFrame) -> tuple[int, dict[str, float]]:
+def find_best_epoch(trainer: pl.Trainer, history: pd.DataFrame) -> tuple[int, dict[str, float]]:
     """Return the epoch of the best checkpoint and its validation scores; 0 and nothing where there is none."""
     checkpoint = trainer.checkpoint_callback
     if not isinstance(checkpoint, pl.callbacks.ModelCheckpoint) or checkpoint.monitor not in history:
@@ -72,7 +72,7 @@ def describe(data: pl.LightningDataModule) -> str:
     return f"{type(data).__module__}.{type(data).__name__}"
 
 
-def example_input(data: DataModule) -> str:
+def choose_example(data: DataModule) -> str:
     """Return an input for predict: of the data where that is a file, otherwise one to replace."""
     if data.codec.domain == "text":
         return "A text of your choice"
@@ -107,11 +107,11 @@ def describe_stop(
         return f"{stopped}; nothing was saved yet"
     if not command:  # one of a search or of a cross-validation, which train it again
         return f"{stopped}; saved in {from_here(Path(last))}"
-    words = shlex.join([*_without_resuming(command), "--resume", str(from_here(Path(last).parents[1]))])
+    words = shlex.join([*_drop_resume_flags(command), "--resume", str(from_here(Path(last).parents[1]))])
     return f"{stopped}; saved in {from_here(Path(last))}. To resume:\n  {how_to_run('fit')} {words}"
 
 
-def _without_resuming(command: Sequence[str]) -> list[str]:
+def _drop_resume_flags(command: Sequence[str]) -> list[str]:
     words, skipped = [], False
     for word in command:
         resumes = word.split("=")[0] in ("--resume", "--ckpt_path", "--init")

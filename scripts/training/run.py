@@ -73,7 +73,7 @@ def build(
     hush()
     if not quiet:
         speak()
-    cli = LightFitCLI([*args, *_placed(gpus, extras)], task=task, quiet=quiet, init=init, extras=extras)
+    cli = LightFitCLI([*args, *_build_device_args(gpus, extras)], task=task, quiet=quiet, init=init, extras=extras)
     if extras.compile:
         check_compiler(cli.trainer.strategy.root_device.type)
     if is_child(cli.trainer):
@@ -107,7 +107,7 @@ def take_example(data: pl.LightningDataModule) -> Tensor | None:
     return x[:2] if isinstance(x, Tensor) else None
 
 
-def _placed(gpus: str, extras: Extras) -> list[str]:
+def _build_device_args(gpus: str, extras: Extras) -> list[str]:
     args = [f"--trainer.strategy={extras.strategy}"] if extras.strategy else []
     if gpus != "auto":
         accelerator, devices = accelerator_and_devices(gpus, torch.cuda.device_count())
@@ -151,7 +151,7 @@ def _train(task: str, cli: LightFitCLI, watchers: Sequence[pl.Callback]) -> Run:
         with terminable():
             evaluations = evaluate_best(trainer, model, data)
     if trainer.is_global_zero:
-        report(trainer, model, data, seconds=seconds, test_scores=_scores(evaluations.get("test"), "test"))
+        report(trainer, model, data, seconds=seconds, test_scores=_prefix_scores(evaluations.get("test"), "test"))
         write_card(cli, evaluations, task=task, seconds=seconds)
     return Run(trainer, model, data, evaluations)
 
@@ -178,5 +178,5 @@ def evaluate_best(trainer: pl.Trainer, model: LightModel, data: pl.LightningData
     return {split: evaluation for split, evaluation in evaluations.items() if evaluation is not None}
 
 
-def _scores(evaluation: Evaluation | None, split: str) -> dict[str, float]:
+def _prefix_scores(evaluation: Evaluation | None, split: str) -> dict[str, float]:
     return {} if evaluation is None else {f"{split}_{name}": evaluation.metrics[name] for name in evaluation.logged}

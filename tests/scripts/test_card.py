@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from lightfit.datamodules.images.sources import source_path
-from lightfit.scripts.training.card import digest
+from lightfit.scripts.training.card import hash_files
 
 Fit = Callable[..., tuple[int, str, str]]
 
@@ -47,10 +47,10 @@ def test_digest_of_a_folder_changes_with_its_files_and_their_names(tmp_path: Pat
     (folder / "a").write_text("1")
     (folder / "b").write_text("2")
     lines = "".join(f"{hashlib.sha256(text).hexdigest()}  {name}\n" for name, text in (("a", b"1"), ("b", b"2")))
-    assert digest(folder) == hashlib.sha256(lines.encode()).hexdigest()
-    before = digest(folder)
+    assert hash_files(folder) == hashlib.sha256(lines.encode()).hexdigest()
+    before = hash_files(folder)
     (folder / "b").rename(folder / "c")
-    assert digest(folder) != before
+    assert hash_files(folder) != before
 
 
 def test_digits_have_a_file() -> None:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from lightfit.lightning_modules import LightModel
 from lightfit.scripts.cli.presets import TASKS
 from lightfit.scripts.export import main
-from lightfit.scripts.exporting.formats import to_onnx, traced
+from lightfit.scripts.exporting.formats import to_onnx, trace
 from lightfit.scripts.predict import main as predict
 
 Trained = Callable[[str], str]
@@ -147,8 +147,8 @@ class Model(LightModel):
 
 def test_what_cannot_be_exported_is_named() -> None:
     with pytest.raises(ValueError, match=r"Branching cannot be exported: .*test_export.py line \d+: return x if"):
-        traced(Model(Branching()), torch.randn(2, 3, 3))
-    traced(Model(Eigen()), torch.randn(2, 3, 3))
+        trace(Model(Branching()), torch.randn(2, 3, 3))
+    trace(Model(Eigen()), torch.randn(2, 3, 3))
     with pytest.raises(ValueError, match=r"Eigen cannot be exported to ONNX: the operation aten.linalg_eig"):
         to_onnx(Model(Eigen()), torch.randn(2, 3, 3))
 
@@ -163,7 +163,7 @@ def test_what_goes_wrong(trained: Trained, capsys: pytest.CaptureFixture[str], m
     ):
         assert main(args) == code
         assert problem in capsys.readouterr().err
-    monkeypatch.setattr("lightfit.scripts.exporting.formats.largest_difference", lambda *args: 0.5)
+    monkeypatch.setattr("lightfit.scripts.exporting.formats.measure_difference", lambda *args: 0.5)
     assert main([checkpoint, "--format", "safetensors", "-o", "a.safetensors"]) == 1
     assert "predicts otherwise than the checkpoint, by up to 0.5" in capsys.readouterr().err
     assert not list(Path().glob("*a.safetensors"))

@@ -152,7 +152,7 @@ REVIEWS = (*TEXT, "--data.source", "reviews.csv")
         (("--task", "nope.yaml"), "no preset at 'nope.yaml'"),
         ((), "which task? --task NAME, one of:"),
         (("--task", "imdb", "--gpus", "99"), "--gpus 99 asks for a GPU that is not there"),
-        (TEXT, "which texts? --data.source takes"),
+        (TEXT, "which texts? set --data.source to"),
         ((*TEXT, "--data.source", "nope.csv"), "no file or folder at 'nope.csv'"),
         ((*TEXT, "--model.lrr", "1"), "unknown key 'model.lrr'; the nearest: model.lr"),
         ((*TEXT, "--data.sorce", "a"), "unknown key 'data.sorce'; the nearest: data.source"),
@@ -171,7 +171,7 @@ REVIEWS = (*TEXT, "--data.source", "reviews.csv")
         ((*TEXT, "--data.tokenizer", "a.b"), "no tokenizer at 'a.b'"),
         ((*REVIEWS, "--data.text_column", "txt"), "no column 'txt'"),
         ((*REVIEWS, "--ckpt_path", "no.ckpt"), "no checkpoint at 'no.ckpt'"),
-        ((*REVIEWS, "--data.val_fraction", "2"), "val_fraction between 0 and 1"),
+        ((*REVIEWS, "--data.val_fraction", "2"), "expected --data.val_fraction between 0 and 1"),
     ],
 )
 def test_what_is_typed_wrong(args: tuple[str, ...], problem: str, fit: Fit, reviews: Path) -> None:

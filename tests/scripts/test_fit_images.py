@@ -70,7 +70,7 @@ def test_skipped_images_are_listed_at_the_end(fit: Fit, images: Path) -> None:
             "unknown key 'data.transforms.sise'; the nearest: data.transforms.size",
         ),
         (["--data.transforms.size", "3.5"], 2, "data.transforms.size: expected int or 'auto' or null, received 3.5"),
-        (["--data.transforms.size", "null"], 1, "images of different sizes, and no size is set"),
+        (["--data.transforms.size", "null"], 1, "expected images of one size, since no size is set"),
         (["--model.finetune.weights=null", "--data.transforms.resize=null", "--data.root=no"], 2, "zip at 'no'"),
         (["--data.transforms.flip", "3"], 2, r"transforms.flip in \[0, 1\], received 3"),
         (["--model.loss_weights", "[1,2]"], 2, "model.loss_weights comes from --data.class_weights: leave it out"),

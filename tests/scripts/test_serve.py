@@ -126,7 +126,7 @@ SLIPS: dict[str, list[tuple[dict[str, Any], int, str]]] = {
     "images": [
         ({"json": {"images": ["no base64!"]}}, 422, "image 1: not base64"),
         ({"json": {"images": "a"}}, 422, "a list of at least one image file"),
-        ({"files": {"file": ("a.png", b"no image")}}, 422, "a.png: no image, or one that is cut off"),
+        ({"files": {"file": ("a.png", b"no image")}}, 422, "a.png: not an image, or cut off"),
         ({"content": b"", "headers": {"content-type": "image/png"}}, 422, "the file is empty"),
     ],
     "series": [
@@ -134,7 +134,7 @@ SLIPS: dict[str, list[tuple[dict[str, Any], int, str]]] = {
         ({"json": {"rows": [1]}}, 422, 'expected {"rows"'),
         ({"json": {"rows": [{"date": "2024-01-01", "load": {}}]}}, 422, ""),
         ({"json": {"rows": [{"date": [], "load": 1}]}}, 422, ""),
-        ({"json": {"rows": [{"date": "2024-01-01", "load": 1}]}}, 422, "1 rows, and a forecast needs 48"),
+        ({"json": {"rows": [{"date": "2024-01-01", "load": 1}]}}, 422, "expected at least 48 rows"),
         ({"files": {"file": ("a.csv", b"\xff")}}, 422, "not UTF-8"),
         ({"files": {"file": ("a.csv", b"")}}, 422, "cannot be read as a table"),
     ],

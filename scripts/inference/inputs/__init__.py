@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from .protocol import Inputs
 
 
-def inputs_for(trained: Trained) -> "Inputs":
+def choose_inputs(trained: Trained) -> "Inputs":
     """Return what reads inputs for a checkpoint, by the domain of its codec; imports that domain alone."""
     if trained.codec.domain == "text":
         from .texts import TextInputs

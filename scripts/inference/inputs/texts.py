@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from lightfit.datamodules.tables.rows import SUFFIXES, Row, cell, check_text, open_text, parse_rows, table_rows
+from lightfit.datamodules.tables.rows import SUFFIXES, Row, check_text, get_cell, open_text, parse_rows, read_rows
 from lightfit.datamodules.text.sources import read_text
 from lightfit.errors import BadInput, DataError
 
@@ -53,7 +53,7 @@ def stream_texts(arguments: Sequence[str], column: str | int) -> Iterator[str | 
 
     Args:
         arguments: the arguments.
-        column: the texts' column in a table, as in `rows.table_rows`.
+        column: the texts' column in a table, as in `rows.read_rows`.
 
     Raises:
         FileNotFoundError: an argument looks like a file and there is none.
@@ -62,11 +62,11 @@ def stream_texts(arguments: Sequence[str], column: str | int) -> Iterator[str | 
     """
     for item in arguments:  # before the first is predicted: a typo in the last costs nothing then
         if _suffix(item) in SUFFIXES:
-            place, row = next(table_rows(Path(item), column), ("", None))
+            place, row = next(read_rows(Path(item), column), ("", None))
             if not place:
                 raise DataError(f"'{item}' holds no rows; expected at least one text")
             if not isinstance(row, DataError):
-                cell(row, column, place)
+                get_cell(row, column, place)
         elif _suffix(item) in TEXT_FILES:
             open_text(Path(item)).close()
     return _stream(arguments, column)
@@ -81,7 +81,7 @@ def _stream(arguments: Iterable[str], column: str | int) -> Iterator[str | BadIn
         if item == "-":
             yield from _lines(sys.stdin, "standard input")
         elif _suffix(item) in SUFFIXES:
-            yield from _cells(table_rows(Path(item), column), column)
+            yield from _cells(read_rows(Path(item), column), column)
         elif _suffix(item) in TEXT_FILES:
             with open_text(Path(item)) as file:
                 yield from _lines(file, item)
@@ -127,7 +127,7 @@ def check_texts(texts: Any) -> list[str | BadInput]:
 def _cells(rows: Iterable[Row], column: str | int) -> Iterator[str | BadInput]:
     for place, row in rows:
         try:
-            yield check_text(cell(row, column, place), place)
+            yield check_text(get_cell(row, column, place), place)
         except (DataError, LookupError) as error:
             yield BadInput(str(error))
 
