@@ -135,9 +135,7 @@ def tokenise(splits: Mapping[str, Iterable[Text]], tokenizer: Tokenizer, grow: G
             columns["length"].append(lengths)
             columns["label"] += [labels[item.label] for item in chunk]
             columns["part"] += [SPLITS.index(split)] * len(chunk)
-            columns["hash"] += [
-                hash(item.text) for item in chunk
-            ]  # 64 bits, to compare texts without them
+            columns["hash"] += [hash(item.text) for item in chunk]  # 64 bits, to compare texts without them
             columns["place"] += [item.place for item in chunk]
     words = pa.array(ids.words, pa.string())
     return {

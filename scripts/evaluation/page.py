@@ -1,4 +1,4 @@
-"""An evaluation as one page that needs nothing else, and as plain data."""
+"""An evaluation as a self-contained HTML page, and as plain data."""
 
 import base64
 from pathlib import Path
@@ -15,13 +15,13 @@ PAGES = Path(__file__).resolve().parent
 
 
 def render_report(evaluation: Evaluation, *, title: str, subtitle: str, configuration: dict[str, Any]) -> str:
-    """The page as HTML, with its pictures within it.
+    """Render an evaluation as an HTML page with embedded pictures.
 
     Args:
-        evaluation: what to show.
+        evaluation: the evaluation.
         title: heading of the page.
-        subtitle: a line below it.
-        configuration: plain data of the model and its data.
+        subtitle: line below the heading.
+        configuration: configuration of the model and its data, as plain data.
     """
     tables = {"scores": tabulate_metrics(evaluation)} | evaluation.tables
     template = jinja2.Environment(
@@ -38,7 +38,7 @@ def render_report(evaluation: Evaluation, *, title: str, subtitle: str, configur
 
 
 def tabulate_metrics(evaluation: Evaluation) -> pd.DataFrame:
-    """A row for each score: its value, the number of samples, and its interval where it has one."""
+    """Return a table with a row for each metric: value, number of samples, and interval if there is one."""
     rows = []
     for name, value in evaluation.metrics.items():
         low, high = evaluation.interval if name == evaluation.headline else (np.nan, np.nan)
@@ -47,9 +47,9 @@ def tabulate_metrics(evaluation: Evaluation) -> pd.DataFrame:
 
 
 def as_plain(evaluation: Evaluation) -> dict[str, Any]:
-    """The scores and tables as plain data, to six digits, all that float32 has; what is not defined is None.
+    """Return scores and tables as plain data, rounded to six digits, the precision of float32; None if undefined.
 
-    To more digits, they would depend on how samples come together in batches, and so on the number of devices.
+    Further digits would depend on the batching of the samples, and so on the number of devices.
     """
     return {
         "num_samples": evaluation.num_samples,

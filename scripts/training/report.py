@@ -1,4 +1,4 @@
-"""What is printed at the end of a run, and of one that a signal stops."""
+"""The report that is printed at the end of a run, and of a run stopped by a signal."""
 
 import shlex
 import signal
@@ -23,7 +23,7 @@ def report(
     seconds: float,
     test_scores: dict[str, float],
 ) -> None:
-    """Print the best scores, remarks on the data, where everything is, and the next commands."""
+    """Print the best scores, remarks on the data, paths of the results, and the next commands."""
     print(f"trained to epoch {trainer.current_epoch}, {trainer.global_step} steps, in {seconds:.1f} s")
     epoch, val_scores = find_best_epoch(trainer, model.history)
     if val_scores:
@@ -44,7 +44,7 @@ def report(
     if not isinstance(data, DataModule):
         print(
             f"  {type(data).__name__} has no codec, so predict, evaluate, export and serve cannot encode raw inputs: "
-            "make it a lightfit.DataModule with read() and fit_codec()"
+            "derive it from lightfit.DataModule, and define read() and fit_codec()"
         )
         return
     # Custom classes and functions.
@@ -56,7 +56,7 @@ def report(
 
 
 def find_best_epoch(trainer: pl.Trainer, history: pd.DataFrame) -> tuple[int, dict[str, float]]:
-    """Return the epoch of the best checkpoint and its validation scores; 0 and nothing where there is none."""
+    """Return the epoch of the best checkpoint and its validation scores; 0 and no scores without a checkpoint."""
     checkpoint = trainer.checkpoint_callback
     if not isinstance(checkpoint, pl.callbacks.ModelCheckpoint) or checkpoint.monitor not in history:
         return 0, {}
@@ -66,18 +66,18 @@ def find_best_epoch(trainer: pl.Trainer, history: pd.DataFrame) -> tuple[int, di
 
 
 def describe(data: pl.LightningDataModule) -> str:
-    """Return what was found in the data, on one line."""
+    """Return a summary of the data on one line."""
     if isinstance(data, DataModule):
         return data.describe()
     return f"{type(data).__module__}.{type(data).__name__}"
 
 
 def choose_example(data: DataModule) -> str:
-    """Return an input for predict: of the data where that is a file, otherwise one to replace."""
+    """Return an example input for the predict command: from the data if it has files, else a placeholder."""
     if data.codec.domain == "text":
         return "A text of your choice"
     if data.codec.domain == "series":
-        return str(data.raw_path())  # what comes after its end
+        return str(data.raw_path())  # to forecast the steps after its end
     split = "test" if "test" in data.splits else "val"
     place = (data.find_places(split) or [""])[-1]
     paths = (Path(data.source) / place, Path(place))
@@ -92,20 +92,20 @@ def _format_scores(scores: Mapping[str, float]) -> str:
 def describe_stop(
     trainer: pl.Trainer, checkpoint: pl.callbacks.Checkpoint | None, command: Sequence[str], signal_number: int
 ) -> str:
-    """Describe a run that a signal stopped: where it stopped, and the command that resumes it.
+    """Return a message on a run stopped by a signal: where it stopped, and the command that resumes it.
 
     Args:
         trainer: the trainer.
         checkpoint: the checkpoint callback.
-        command: what was typed.
-        signal_number: the signal.
+        command: the command line of the run.
+        signal_number: number of the signal, as in the module `signal`.
     """
     name = signal.Signals(signal_number).name
     stopped = f"stopped by {name} in epoch {trainer.current_epoch}, after step {trainer.global_step}"
     last = checkpoint.last_model_path if isinstance(checkpoint, pl.callbacks.ModelCheckpoint) else ""
     if not last or not Path(last).is_file():
         return f"{stopped}; nothing was saved yet"
-    if not command:  # one of a search or of a cross-validation, which train it again
+    if not command:  # a run of a search or a cross-validation, which would train it again
         return f"{stopped}; saved in {from_here(Path(last))}"
     words = shlex.join([*_drop_resume_flags(command), "--resume", str(from_here(Path(last).parents[1]))])
     return f"{stopped}; saved in {from_here(Path(last))}. To resume:\n  {how_to_run('fit')} {words}"
@@ -117,5 +117,5 @@ def _drop_resume_flags(command: Sequence[str]) -> list[str]:
         resumes = word.split("=")[0] in ("--resume", "--ckpt_path", "--init")
         if not skipped and not resumes:
             words.append(word)
-        skipped = resumes and "=" not in word  # what follows is its value
+        skipped = resumes and "=" not in word  # the next word is its value
     return words

@@ -1,4 +1,4 @@
-"""A training run: what was found in the data, the net, the epochs, the result, and the next commands."""
+"""A training run: build trainer, model and data, train, and evaluate the best checkpoint."""
 
 import gc
 import time
@@ -32,21 +32,21 @@ NO_ACTION = nullcontext()
 
 
 class NoProfiler(pl.profilers.PassThroughProfiler):
-    """Does nothing, as Lightning's own, but without a generator for each of the hundred actions of a step."""
+    """A profiler that does nothing, like Lightning's, but without a generator for each of a hundred actions a step."""
 
     def profile(self, action_name: str) -> Any:
-        """Measures nothing."""
+        """Return a context manager that does nothing."""
         return NO_ACTION
 
 
 def spare_profiler(trainer: Any) -> None:
-    """Gives a trainer that is not to profile the cheaper way of not doing so."""
+    """Replace the profiler of a trainer without profiling by a cheaper one."""
     if type(trainer.profiler) is pl.profilers.PassThroughProfiler:
         trainer.profiler = NoProfiler()
 
 
 class Run(NamedTuple):
-    """A run that has ended, and the scores of the best checkpoint by split; no scores on ranks above 0."""
+    """A finished run, with the evaluations of the best checkpoint by split; empty on ranks above 0."""
 
     trainer: pl.Trainer
     model: LightModel
@@ -61,14 +61,14 @@ def build(
 
     Args:
         task: name of the task, for the run folder.
-        args: LightningCLI's.
+        args: arguments of LightningCLI.
         gpus: as in `accelerator_and_devices`.
-        quiet: print the result alone.
-        init: what to do where the checkpoint to resume from is missing: strict, raise; auto, train from scratch.
-        extras: what LightFit's own flags add.
+        quiet: print only the result.
+        init: what to do if the checkpoint to resume from is missing: strict, raise; auto, train from scratch.
+        extras: what the flags of LightFit add to the configuration.
 
     Raises:
-        UsageError: what was typed cannot be done.
+        UsageError: the arguments are invalid.
     """
     hush()
     if not quiet:
@@ -97,9 +97,9 @@ def build(
 
 
 def take_example(data: pl.LightningDataModule) -> Tensor | None:
-    """Return two samples as the net takes them: of the first validation batch, or the first training batch.
+    """Return two encoded samples of the first validation batch, or of the first training batch without val.
 
-    None where the batches are not `(x, y)` with a tensor x.
+    None if the batches are not `(x, y)` with a tensor x.
     """
     loader: Any = data.val_dataloader() if has_split(data, "val") else data.train_dataloader()
     batch = next(iter(loader), None)
@@ -121,9 +121,9 @@ def train(task: str, cli: LightFitCLI, *, watchers: Sequence[pl.Callback] = ()) 
     Args:
         task: name of the task.
         cli: trainer, model and data.
-        watchers: callbacks beside the configuration's.
+        watchers: further callbacks, beside those of the configuration.
     """
-    # What is there by now stays: Python then looks through what the run makes alone, and often enough for flat memory.
+    # Existing objects live as long as the run, so the garbage collector only needs to visit new ones.
     gc.freeze()
     try:
         with claimed(cli.trainer, new=not cli.config.ckpt_path):
@@ -157,21 +157,21 @@ def _train(task: str, cli: LightFitCLI, watchers: Sequence[pl.Callback]) -> Run:
 
 
 def evaluate_best(trainer: pl.Trainer, model: LightModel, data: pl.LightningDataModule) -> dict[str, Evaluation]:
-    """Evaluate the best checkpoint on val and test, where the data has them; without a checkpoint, nothing."""
+    """Evaluate the best checkpoint on the val and test splits that exist; return nothing without a checkpoint."""
     checkpoint = trainer.checkpoint_callback
     if not isinstance(checkpoint, pl.callbacks.ModelCheckpoint) or not checkpoint.best_model_path:
         return {}
-    # Not ckpt_path: Lightning's WeightAveraging would then test the weights that were not averaged.
+    # With ckpt_path, Lightning's WeightAveraging would test the weights before averaging.
     model.load_state_dict(read_checkpoint(checkpoint.best_model_path)["state_dict"])
     callbacks, loggers = trainer.callbacks, trainer.loggers  # type: ignore[attr-defined]
     evaluations: dict[str, Evaluation | None] = {}
     if has_split(data, "test"):
         if not isinstance(data, DataModule):
-            data.setup("test")  # ours reads all splits at once
+            data.setup("test")  # LightFit's DataModules read all splits at once
         trainer.callbacks = [*callbacks, SampleOutputs()]  # type: ignore[attr-defined]
         evaluations["test"] = evaluate_split(trainer, model, data, "test")
     if has_split(data, "val"):
-        # Of val nothing is drawn or logged: the run has done so at the end of the epoch.
+        # Nothing is drawn or logged for val, as this was done at the end of the epoch.
         trainer.callbacks, trainer.loggers = [SampleOutputs()], []  # type: ignore[attr-defined]
         evaluations["val"] = evaluate_split(trainer, model, data, "val")
     trainer.callbacks, trainer.loggers = callbacks, loggers  # type: ignore[attr-defined]

@@ -22,17 +22,17 @@ def test_card_of_texts(fit: Fit, reviews: Path) -> None:
     assert re.search(r"3 epochs, \d+ steps, \d+\.\d s; seed 7", card)
     assert re.search(r"\| val \| 16 \| accuracy \| [01]\.\d+ \(95 % interval", card)
     assert re.search(r"torch \d+\.\d+", card)
-    assert "Anything but these 2 classes" in card
+    assert "Inputs outside these 2 classes" in card
 
 
-def test_card_of_series_has_both_parts(fit: Fit, series: Path) -> None:
+def test_card_of_series_has_both_splits(fit: Fit, series: Path) -> None:
     fit("--task", "series", "--data.path", "series.csv", "--data.target", "load", "--trainer.max_epochs", 1, "--quiet")
     card = Path("runs/series/version_0/card.md").read_text()
     assert "| test | 25 | mae |" in card
     assert re.search(r"\| val \| \d+ \| coverage \|", card)
     assert "More than 24 steps ahead" in card
     backtest = pd.read_csv("runs/series/version_0/backtest.csv")
-    assert backtest["values"].max() == 25 * 24  # of the test part, not of val, which the card is about too
+    assert backtest["values"].max() == 25 * 24  # of the test split, not of val, which the card reports too
 
 
 def test_a_dry_run_has_no_card(fit: Fit, reviews: Path) -> None:

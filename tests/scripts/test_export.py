@@ -121,7 +121,7 @@ def test_without_the_data(trained: Trained, capsys: pytest.CaptureFixture[str]) 
     Path("reviews.csv").unlink()
     capsys.readouterr()
     assert main([checkpoint, "--format", "pt2"]) == 0
-    assert "comparing on a dummy batch of two samples, or give some by --input" in capsys.readouterr().out
+    assert "comparing on a dummy batch of two samples; set --input for others" in capsys.readouterr().out
     assert main([checkpoint, "--format", "onnx", "--input", "a good film", "bad"]) == 0
     assert "on 2 samples of a good film, bad" in capsys.readouterr().out
 
@@ -165,5 +165,5 @@ def test_what_goes_wrong(trained: Trained, capsys: pytest.CaptureFixture[str], m
         assert problem in capsys.readouterr().err
     monkeypatch.setattr("lightfit.scripts.exporting.formats.measure_difference", lambda *args: 0.5)
     assert main([checkpoint, "--format", "safetensors", "-o", "a.safetensors"]) == 1
-    assert "predicts otherwise than the checkpoint, by up to 0.5" in capsys.readouterr().err
+    assert "differ from the checkpoint's by up to 0.5" in capsys.readouterr().err
     assert not list(Path().glob("*a.safetensors"))

@@ -90,7 +90,7 @@ def test_slips(args: list[str], code: int, problem: str, fit: Fit, images: Path)
 def test_begin_anew_where_the_checkpoint_is_missing(fit: Fit) -> None:
     code, out, _ = fit(*DIGITS, "--ckpt_path", "last.ckpt", "--init", "auto")
     assert code == 0
-    assert "no checkpoint at 'last.ckpt': training from scratch, as --init auto says" in out
+    assert "no checkpoint at 'last.ckpt': training from scratch, because of --init auto" in out
     last = "runs/digits/version_0/checkpoints/last.ckpt"
     code, out, _ = fit(*DIGITS, "--ckpt_path", last, "--init", "auto", "--trainer.max_epochs", 3)
     assert code == 0
@@ -169,7 +169,7 @@ def test_bfloat16_only_where_the_device_has_it(
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
     code, out, err = fit(*DIGITS, "--trainer.precision", "bf16-mixed")
     assert (code, err) == (0, "")
-    assert ("does not compute in bfloat16 (precision bf16-mixed): float32 instead" in out) == (precision == "32-true")
+    assert ("does not support bfloat16 (precision bf16-mixed): using float32" in out) == (precision == "32-true")
     assert yaml.safe_load(Path("runs/digits/version_0/config.yaml").read_text())["trainer"]["precision"] == precision
 
 
