@@ -1,4 +1,4 @@
-"""DataModule: reads raw data, fits a codec on the training rows, and batches. The only file here with Lightning."""
+"""The base class of the DataModules. Of this package, only this file and `sampler` import Lightning."""
 
 import inspect
 import json
@@ -28,24 +28,24 @@ DATA_DIR = Path("data")  # against the working directory, when it is used
 
 
 class DataModule(OneLightning, pl.LightningDataModule):
-    """Raw data as `(x, y)` batches, in an order that depends on (seed, epoch, rank) alone.
+    """Read raw data, fit a codec on the training split, and serve batches `(x, y)`.
 
-    For a custom raw format, write `read` and `fit_codec`. The codec goes into checkpoints, which then predict without
-    the data.
+    The order of the samples depends on (seed, epoch, rank) alone. For a custom raw format, write `read` and
+    `fit_codec`. Checkpoints store the codec, so that they predict without the data.
 
     Args:
         source: the file or folder of the raw data.
         batch_size: number of samples in a batch, on each device.
-        val_fraction: fraction of train that becomes val, where the data has no val.
-        fold: a fold of a cross-validation, such as 2/5: val is that fold of all but the test split.
-        seed: seed of the order of samples, and of the split into train and val.
+        val_fraction: fraction of train to hold out as val, where the data has no val split.
+        fold: a fold of a cross-validation, such as 2/5: val is that fold of all samples outside the test split.
+        seed: seed of the order of the samples, and of the split into train and val.
     """
 
-    source_argument = "source"  # name of the argument that says where the raw data is
-    reading_arguments: tuple[str, ...] = ("batch_size",)  # that may differ where a checkpoint reads another source
-    imported_names: tuple[str, ...] = ()  # dotted paths that arguments name, beside classes, such as a tokenizer's
-    augments = False  # whether the training data asks for the epoch, to change its samples at random
-    loader_workers = 0  # processes that make the batches
+    source_argument = "source"  # name of the argument that holds the path of the raw data
+    reading_arguments: tuple[str, ...] = ("batch_size",)  # may change when a checkpoint is evaluated on another source
+    imported_names: tuple[str, ...] = ()  # dotted paths in the arguments, other than classes, such as a tokenizer
+    augments = False  # whether the training batches need the epoch, for random augmentation
+    loader_workers = 0  # worker processes of the loaders
 
     def __init__(
         self,
@@ -70,14 +70,14 @@ class DataModule(OneLightning, pl.LightningDataModule):
         self._loaded: Loaded | None = None
 
     def read(self, source: str) -> Samples:
-        """Read raw data; pure, and without anything learned.
+        """Read the raw data, without learning anything from it.
 
         Raises:
             DataError: the data is not as expected.
         """
         raise NotImplementedError(
-            f"{type(self).__name__} must define read(source) and return Samples(inputs, targets=...); one with "
-            "dataloaders of its own is a pl.LightningDataModule"
+            f"{type(self).__name__} must define read(source) and return Samples(inputs, targets=...); to write custom "
+            "dataloaders instead, derive from pl.LightningDataModule"
         )
 
     def fit_codec(self, train: Samples) -> Codec:
@@ -89,7 +89,7 @@ class DataModule(OneLightning, pl.LightningDataModule):
 
         Args:
             source: the file or folder.
-            codec: one from a checkpoint: nothing is then learned, and nothing held out.
+            codec: the codec of a checkpoint: nothing is then fitted, and no val split is held out.
 
         Raises:
             DataError: the data is not as expected, or does not fit the codec.
@@ -121,10 +121,10 @@ class DataModule(OneLightning, pl.LightningDataModule):
 
     @property
     def codec(self) -> Codec:
-        """Return the codec: fitted by `setup`, or a checkpoint's.
+        """Return the codec, fitted by `setup` or loaded from a checkpoint.
 
         Raises:
-            NotSetUpError: there is none yet.
+            NotSetUpError: there is no codec yet.
         """
         if self._codec is None:
             raise NotSetUpError(f"{type(self).__name__} has no codec before it has read its data: call setup() first")
@@ -132,10 +132,10 @@ class DataModule(OneLightning, pl.LightningDataModule):
 
     @property
     def loaded(self) -> Loaded:
-        """Return what `setup` has read.
+        """Return the data that `setup` read.
 
         Raises:
-            NotSetUpError: it has read nothing yet.
+            NotSetUpError: `setup` was not called.
         """
         if self._loaded is None:
             raise NotSetUpError(f"{type(self).__name__} has not read its data: call setup() first")
@@ -163,11 +163,11 @@ class DataModule(OneLightning, pl.LightningDataModule):
 
     @property
     def loss_weights(self) -> list[float] | None:
-        """Return the weight of each class in the loss; None where all weigh 1."""
+        """Return the weight of each class in the loss; None if all are 1."""
         return self.loaded.loss_weights
 
     def describe(self) -> str:
-        """Return what was found in the data, on one line."""
+        """Return a summary of the data on one line."""
         found = "not read yet" if self._loaded is None else self._loaded.description
         return f"{self.source or type(self).__name__}: {found}"
 
@@ -176,22 +176,22 @@ class DataModule(OneLightning, pl.LightningDataModule):
         return Path(self.source)
 
     def find_places(self, split: str) -> list[str]:
-        """Return where each sample of a split stands in the raw data, in order."""
+        """Return the place of each sample of a split in the raw data, such as a file name or a line, in order."""
         return self.loaded.find_places(split)
 
     def remarks(self, scores: Mapping[str, float]) -> list[str]:
-        """Return lines about the data for the end of a run.
+        """Return lines about the data to print at the end of a run.
 
         Args:
-            scores: those of the best epoch, such as `val_loss`, and of the test split, such as `test_loss`.
+            scores: scores of the best epoch, such as `val_loss`, and of the test split, such as `test_loss`.
         """
         return []
 
     def setup(self, stage: str | None = None) -> None:
-        """Read the data and fit the codec, the first time.
+        """Read the data and fit the codec; later calls do nothing.
 
         Raises:
-            DataError: there is a codec already, as from a checkpoint, and this data gives another one.
+            DataError: a codec was loaded from a checkpoint, and the codec fitted on this data differs from it.
         """
         if self._loaded is not None:
             return
@@ -205,10 +205,10 @@ class DataModule(OneLightning, pl.LightningDataModule):
         self._codec, self._loaded = loaded.codec, loaded
 
     def load_splits(self) -> Mapping[str, Batches]:
-        """Read the source for an evaluation: its splits as they are, encoded by the codec of a checkpoint.
+        """Read the source for an evaluation, with its own splits, encoded by the codec of a checkpoint.
 
         Raises:
-            DataError: the data does not fit the codec, such as a class that it does not know.
+            DataError: the data does not fit the codec, for example because of an unknown class.
         """
         self.prepare_data()
         self._loaded = self.load(self.source, self.codec)
@@ -217,20 +217,20 @@ class DataModule(OneLightning, pl.LightningDataModule):
     def _check_same(self, held: Mapping[str, Any], codec: Codec) -> None:
         if held["state"] != codec.to_dict():
             raise ChangedDataError(
-                f"'{self.source}' is no longer what the model was trained on: what is learned from its training split "
+                f"'{self.source}' is no longer what the model was trained on: the codec fitted on its training split "
                 "differs from the checkpoint's. Restore the data, or train again"
             )
 
     def train_dataloader(self) -> DataLoader:
-        """Return training batches, in a new order each epoch."""
+        """Return the training batches, in a new order each epoch."""
         return self.dataloader("train")
 
     def val_dataloader(self) -> DataLoader:
-        """Return validation batches: every sample once."""
+        """Return the validation batches, each sample once."""
         return self.dataloader("val")
 
     def test_dataloader(self) -> DataLoader:
-        """Return test batches: every sample once.
+        """Return the test batches, each sample once.
 
         Raises:
             ValueError: the data has no test split.
@@ -242,7 +242,7 @@ class DataModule(OneLightning, pl.LightningDataModule):
 
         Args:
             split: `train`, `val` or `test`.
-            shuffle: whether in another order each epoch; by default for train alone.
+            shuffle: whether to reorder the samples each epoch; by default only for train.
 
         Raises:
             ValueError: the data has no such split.
@@ -266,7 +266,7 @@ class DataModule(OneLightning, pl.LightningDataModule):
         loader = ResumableLoader(
             data,  # type: ignore[arg-type]
             sampler=sampler,
-            batch_size=None,  # the sampler yields whole batches, and the data answers with whole batches
+            batch_size=None,  # the sampler yields the indices of a whole batch, and the data returns whole batches
             collate_fn=pass_batch,
             num_workers=self.loader_workers,
             pin_memory=self.loader_workers > 0 and torch.cuda.is_available(),
@@ -276,7 +276,7 @@ class DataModule(OneLightning, pl.LightningDataModule):
         return loader
 
     def _start(self) -> tuple[int, int]:
-        """The epoch that begins, and how many of its batches a resumed run has done."""
+        """Return the epoch to start, and the number of its batches that a resumed run has already trained on."""
         if self.trainer is None:
             return 0, 0
         loop: Any = self.trainer.fit_loop
@@ -285,14 +285,14 @@ class DataModule(OneLightning, pl.LightningDataModule):
         return epoch, loop.epoch_loop.batch_progress.current.processed if loop.restarting else 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the codec as plain data for a checkpoint."""
+        """Return the codec as plain data, for a checkpoint."""
         return {} if self._codec is None else {"codec": save_codec(self._codec)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the codec from a checkpoint; where the data is read already, check that it gives the same one.
+        """Load the codec from a checkpoint; if the data was already read, check that its codec is the same.
 
         Raises:
-            DataError: the data has changed since.
+            DataError: the data has changed since the checkpoint was written.
             CheckpointError: the codec cannot be built.
         """
         held = state_dict.get("codec") or upgrade_codec(type(self).__name__, self.hparams, state_dict)
@@ -305,12 +305,12 @@ class DataModule(OneLightning, pl.LightningDataModule):
     def from_checkpoint(
         cls, checkpoint: Mapping[str, Any], *, trust: Collection[str] = (), changes: Mapping[str, Any] = {}
     ) -> Self:
-        """Build the DataModule of a checkpoint that is read, with its codec, but no data.
+        """Build the DataModule of a checkpoint, with its codec but without data.
 
         Args:
-            checkpoint: what is in the file.
-            trust: packages whose classes it may name.
-            changes: arguments in the place of the checkpoint's, such as another source.
+            checkpoint: content of the checkpoint file.
+            trust: packages whose classes the checkpoint may name.
+            changes: arguments that replace the checkpoint's, such as another source.
 
         Raises:
             ValueError: as `rebuild`.
@@ -319,7 +319,7 @@ class DataModule(OneLightning, pl.LightningDataModule):
 
     @classmethod
     def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, trust: Collection[str] = (), **kwargs: Any) -> Self:
-        """Load a DataModule as Lightning does, but build no more than `from_checkpoint` would of what the file names.
+        """Load a DataModule as Lightning does, but import only the classes that `from_checkpoint` allows.
 
         Raises:
             ValueError: as `rebuild`.
@@ -335,12 +335,12 @@ class DataModule(OneLightning, pl.LightningDataModule):
 
 
 def pass_batch(batch: Any) -> Any:
-    """Return the batch: in place of a loader's collation, and by name, as workers need it."""
+    """Return the batch unchanged, as collate function of a loader; importable by name, as workers require."""
     return batch
 
 
 def keep_plain(module: Any) -> None:
-    """Drop the hyper-parameters that are no plain data: a checkpoint holds nothing else."""
+    """Drop the hyper-parameters that are not plain data, since a checkpoint stores nothing else."""
     for hparams in (module._hparams, module._hparams_initial):
         for name in list(hparams):
             try:
@@ -350,7 +350,7 @@ def keep_plain(module: Any) -> None:
 
 
 def find_codec(checkpoint: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return what a checkpoint holds of the codec, in the format of today; None where it has none.
+    """Return the codec of a checkpoint as plain data in the current format; None if it has none.
 
     Lightning stores a DataModule's state under the name of its class.
     """
@@ -364,23 +364,23 @@ def find_codec(checkpoint: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def load_codec(checkpoint: Mapping[str, Any], trust: Collection[str] = ()) -> Codec:
-    """Return the codec of a checkpoint that is read.
+    """Return the codec of a checkpoint.
 
     Args:
-        checkpoint: what is in the file.
-        trust: packages whose classes it may name, beside the known ones.
+        checkpoint: content of the checkpoint file.
+        trust: packages whose classes the checkpoint may name, beside the known ones.
 
     Raises:
-        UntrustedNameError: it names a class or function that is neither known nor trusted.
-        CheckpointError: it has no codec, or one that cannot be built.
+        UntrustedNameError: the checkpoint names a class or function that is neither known nor trusted.
+        CheckpointError: the checkpoint has no codec, or the codec cannot be built.
     """
     held = find_codec(checkpoint)
     if held is None:
         path = checkpoint.get("datamodule_hyper_parameters", {}).get("_class_path")
         raise CheckpointError(
-            f"the checkpoint has no codec, so raw inputs cannot be encoded: it was trained with {path or 'data'} that "
-            "is no lightfit.DataModule. Make it one, with read() and fit_codec(), and train again; or predict from "
-            "tensors in Python: Model.load(path, net=the_net)"
+            "the checkpoint has no codec, so raw inputs cannot be encoded: expected data of a lightfit.DataModule, "
+            f"received {path or 'data of a custom kind'}. Derive it from lightfit.DataModule, with read() and "
+            "fit_codec(), and train again; or predict from tensors in Python: Model.load(path, net=the_net)"
         )
     codec = restore_codec(held, trust)
     hparams, state = checkpoint.get("datamodule_hyper_parameters", {}), held["state"]
@@ -396,25 +396,24 @@ def load_codec(checkpoint: Mapping[str, Any], trust: Collection[str] = ()) -> Co
 def rebuild(
     cls: type[Module], checkpoint: Mapping[str, Any], trust: Collection[str], changes: Mapping[str, Any] = {}
 ) -> Module:
-    """Build the DataModule of a checkpoint, with its codec, but no data.
+    """Build the DataModule of a checkpoint, with its codec but without data.
 
     Args:
-        cls: the class that is expected, or a parent of it.
-        checkpoint: what is in the file.
-        trust: packages whose classes may be built, beside the known ones and that of `cls`.
-        changes: arguments in the place of the checkpoint's, such as another source.
+        cls: the expected class, or a parent of it.
+        checkpoint: content of the checkpoint file.
+        trust: packages whose classes may be built, beside the known ones and the package of `cls`.
+        changes: arguments that replace the checkpoint's, such as another source.
 
     Raises:
-        UntrustedNameError: it names a class or function that is not known and not trusted.
-        CheckpointError: the checkpoint does not say which, as one of another project or of a model that was trained in
-            Python, or it names a class that cannot be built here.
+        UntrustedNameError: the checkpoint names a class or function that is neither known nor trusted.
+        CheckpointError: the checkpoint names no DataModule, because another project wrote it or the model was trained
+            in Python; or the class cannot be built here.
     """
     hparams = dict(checkpoint.get("datamodule_hyper_parameters", {}))
     if "_class_path" not in hparams:
         raise CheckpointError(
-            "the checkpoint does not say which DataModule read its data: expected one that `lightfit fit` wrote, not "
-            "one of another project or of a model trained in Python, which predicts there: Model.load(path, "
-            "net=the_net)"
+            "the checkpoint does not name its DataModule: expected a checkpoint of a run from a preset or a command "
+            "line, not one of another project. A model trained in Python predicts there: Model.load(path, net=the_net)"
         )
     trust = (*trust, *own_module(cls))
     check_trusted(hparams, trust)
@@ -425,12 +424,12 @@ def rebuild(
             module = build(path, {**arguments, **changes})
     except CheckpointError:
         raise
-    except Exception as error:  # a class of another project, or of another version, fails in any way
+    except Exception as error:  # the class of another project or version may raise anything
         if changes:
             raise
         raise CheckpointError(
-            f"the checkpoint's data is of {path}, which cannot be built here: expected a class of this version of "
-            f"LightFit, or one that can be imported. The cause: {' '.join(str(error).split())}"
+            f"the checkpoint's DataModule {path} cannot be built here: expected a class of this version of LightFit, "
+            f"or one that can be imported. The cause: {' '.join(str(error).split())}"
         ) from error
     if not isinstance(module, cls):
         raise CheckpointError(f"expected a checkpoint of {cls.__name__}, received one of {type(module).__name__}")

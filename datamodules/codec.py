@@ -1,4 +1,4 @@
-"""The codec: from raw samples to what the net takes, and from predictions back to a table. It knows no Lightning."""
+"""Codecs: encode raw samples for the net, and decode its predictions as a table. This file imports no Lightning."""
 
 import inspect
 from abc import ABC, abstractmethod
@@ -19,15 +19,14 @@ from .samples import Batches, EncodedBatches, Samples
 
 
 class Codec(ABC):
-    """Encode raw samples and decode predictions, by what was learned from the training rows; frozen once fitted.
+    """Encode raw samples and decode predictions; fitted on the training rows, immutable afterwards.
 
-    For a custom raw format, write `encode` and `decode`. What the constructor takes is what a checkpoint stores, so
-    each argument is plain data and kept under its own name, as in scikit-learn; otherwise write `to_dict` and
-    `from_dict` as well.
+    For a custom raw format, write `encode` and `decode`. A checkpoint stores the constructor's arguments, so each must
+    be plain data and an attribute of the same name, as in scikit-learn; otherwise write `to_dict` and `from_dict` too.
     """
 
-    domain: ClassVar[str] = "files"  # how commands read inputs: a sample is a file, unless it is text, images or series
-    input_shape: tuple[int, ...] | None = None  # of one encoded sample, as the DataModule saw it
+    domain: ClassVar[str] = "files"  # how commands read inputs: text, images, series, or files of any other format
+    input_shape: tuple[int, ...] | None = None  # of one encoded sample, noted by the DataModule
     input_dtype: str = "float32"
 
     @abstractmethod
@@ -36,46 +35,46 @@ class Codec(ABC):
 
     @abstractmethod
     def decode(self, samples: Sequence[Any], predictions: Tensor) -> pd.DataFrame:
-        """Decode the predictions for raw samples as a table, with the same number of rows for each sample, in order.
+        """Decode predictions as a table, in the order of the samples, with equally many rows for each sample.
 
         Args:
-            samples: what was encoded.
-            predictions: what `predict_step` returned for them, (B, ...).
+            samples: the raw samples that were encoded.
+            predictions: return value of `predict_step`, (B, ...).
         """
 
     def batches(self, samples: Samples) -> Batches:
-        """Return samples as data that encodes a batch when it is asked for one."""
+        """Return samples as batches that are encoded on access."""
         return EncodedBatches(self.encode, samples)
 
     def dummy_batch(self) -> Tensor:
-        """Return two samples as the net gets them, of zeros: to trace the net, or to run it once.
+        """Return a batch of two encoded samples, all zeros, to trace the net or to run it once.
 
         Raises:
-            NotImplementedError: no batch was seen yet, so the shape is not known.
+            NotImplementedError: the shape of a sample is unknown, as no batch was encoded yet.
         """
         if self.input_shape is None:
-            raise NotImplementedError(f"{type(self).__name__} has seen no batch: define dummy_batch()")
+            raise NotImplementedError(f"{type(self).__name__} has encoded no batch yet: define dummy_batch()")
         return torch.zeros(2, *self.input_shape, dtype=getattr(torch, self.input_dtype))
 
     def metadata(self) -> dict[str, Any]:
-        """Return what it takes to encode samples and to read predictions without LightFit, as plain data."""
+        """Return plain data by which other programs encode samples and read predictions without LightFit."""
         return {"domain": self.domain, **self.to_dict()}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the state as plain data: by default the constructor's arguments."""
+        """Return the state as plain data, by default the constructor's arguments."""
         return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> Self:
-        """Return the codec that `to_dict` describes."""
+        """Build a codec from the return value of `to_dict`."""
         return cls(**state)
 
 
-SHOWN_CHARS = 60  # of an input, beside its label
+SHOWN_CHARS = 60  # number of characters of an input to show beside its label
 
 
 class LabelCodec(Codec):
-    """A codec whose samples have one class each."""
+    """A codec for classification, with one class for each sample."""
 
     class_names: list[str]  # in the order of the net's outputs
 
@@ -85,12 +84,14 @@ class LabelCodec(Codec):
         return len(self.class_names)
 
     def decode(self, samples: Sequence[Any], predictions: Tensor, *, top: int = 1) -> pd.DataFrame:
-        """Decode as a row for each sample: `label`, `probability`, `label_2` and so on, and the `file` or the `input`.
+        """Decode probabilities as a row for each sample.
+
+        The columns are `label`, `probability`, `label_2` and so on, and `file` or `input`.
 
         Args:
-            samples: what was encoded.
+            samples: the raw samples that were encoded.
             predictions: probabilities, (B, num_classes).
-            top: number of most probable classes to name.
+            top: number of most probable classes to list.
         """
         probabilities, indices = predictions.topk(top, 1)
         columns: dict[str, list[Any]] = {}
@@ -106,22 +107,22 @@ def _name_inputs(samples: Sequence[Any]) -> dict[str, list[Any]]:
         return {"file": [str(sample) for sample in samples]}
     texts = [sample for sample in samples if isinstance(sample, str)]
     if len(texts) < len(samples):
-        return {}  # decoded images have no name
+        return {}  # decoded images have no names
     return {"input": [text if len(text) <= SHOWN_CHARS else f"{text[: SHOWN_CHARS - 3]}..." for text in texts]}
 
 
 def save_codec(codec: Codec) -> dict[str, Any]:
-    """Return a codec as plain data for a checkpoint.
+    """Return a codec as plain data, for a checkpoint.
 
     Raises:
-        TypeError: its state holds something else; the key is named.
+        TypeError: `to_dict` returned something else; the message names the key.
     """
     cls, state = type(codec), codec.to_dict()
     for key, value in state.items():
         if not is_plain(value):
             raise TypeError(
                 f"{cls.__name__}.to_dict() returned {type(value).__name__} under '{key}': expected plain data, that is "
-                "numbers, strings, None, and lists and dicts of them, as a checkpoint holds nothing else"
+                "numbers, strings, None, and lists and dicts of them, since a checkpoint stores nothing else"
             )
     held: dict[str, Any] = {"class_path": _public_path(cls), "state": state}
     if codec.input_shape is not None:
@@ -130,15 +131,15 @@ def save_codec(codec: Codec) -> dict[str, Any]:
 
 
 def restore_codec(held: Mapping[str, Any], trust: Collection[str] = ()) -> Codec:
-    """Return the codec that `save_codec` wrote.
+    """Build a codec from the return value of `save_codec`.
 
     Args:
         held: plain data.
-        trust: packages whose classes it may name, beside the known ones.
+        trust: packages whose classes the data may name, beside the known ones.
 
     Raises:
-        UntrustedNameError: it names a class or function that is neither known nor trusted.
-        CheckpointError: it cannot be built.
+        UntrustedNameError: the data names a class or function that is neither known nor trusted.
+        CheckpointError: the codec cannot be built.
     """
     try:
         path, state = str(held["class_path"]), held["state"]
@@ -153,14 +154,14 @@ def restore_codec(held: Mapping[str, Any], trust: Collection[str] = ()) -> Codec
         return codec
     except CheckpointError:
         raise
-    except Exception as error:  # a class of another project or version fails in any way
+    except Exception as error:  # the class of another project or version may raise anything
         raise CheckpointError(
             f"the checkpoint's codec cannot be built here: {' '.join(str(error).split()) or type(error).__name__}. "
-            "Expected one of this version of LightFit, or a class that can be imported"
+            "Expected a codec of this version of LightFit, or a class that can be imported"
         ) from error
 
 
-MOST_VALUES = 50_000_000  # of one encoded sample: what a checkpoint states must not fill the memory
+MOST_VALUES = 50_000_000  # in one encoded sample: a forged checkpoint must not fill the memory
 DTYPES = ("float32", "float64", "float16", "bfloat16", "int64", "int32", "uint8", "bool")
 
 
@@ -168,7 +169,7 @@ def set_input(codec: Codec, shape: Sequence[int], dtype: str) -> None:
     """Note the shape and the dtype of an encoded sample.
 
     Raises:
-        CheckpointError: no net takes such a sample.
+        CheckpointError: the sample is too large, or its dtype unknown.
     """
     sizes = tuple(map(int, shape))
     if any(size < 0 for size in sizes) or torch.Size(sizes).numel() > MOST_VALUES or dtype not in DTYPES:
@@ -178,7 +179,7 @@ def set_input(codec: Codec, shape: Sequence[int], dtype: str) -> None:
 
 
 def _public_path(cls: type) -> str:
-    """The path that is documented, where the class is one of ours: files may move."""
+    """Return the documented path of a class of LightFit, which stays valid when files move; else the real path."""
     if cls.__module__.partition(".")[0] == "lightfit":
         import lightfit
 

@@ -1,4 +1,4 @@
-"""Codecs of checkpoints of format 1, in which a DataModule stored what it had learned apart from its arguments."""
+"""Conversion of codecs from checkpoint format 1, where DataModules stored their fitted state themselves."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,15 +10,15 @@ TOKENIZER = "lightfit.datamodules.text.tokenize"
 
 
 def upgrade_codec(name: str, hparams: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a codec in the format of today.
+    """Convert the state of a DataModule from format 1 to a codec in the current format.
 
     Args:
-        name: the DataModule's class, for the message.
+        name: name of the DataModule's class, for the message.
         hparams: its arguments.
-        state: what it had learned.
+        state: its fitted state.
 
     Raises:
-        CheckpointError: it is of a custom DataModule, whose state only its own class could read.
+        CheckpointError: the DataModule is a custom one, whose state only its own class could read.
     """
     if {"vocabulary", "class_names"} <= set(state):
         arguments = {
@@ -37,6 +37,6 @@ def upgrade_codec(name: str, hparams: Mapping[str, Any], state: Mapping[str, Any
         arguments = {"fill": hparams.get("fill", "error"), "diff": hparams.get("diff", 0)}
         return {"class_path": "lightfit.SeriesCodec", "state": {**state, **arguments}}
     raise CheckpointError(
-        f"the checkpoint's data is of {name or 'a custom DataModule'} without a codec: expected one whose DataModule "
-        "defines read() and fit_codec(), as since checkpoints of format 2; train again with it"
+        f"the checkpoint's DataModule, {name or 'a custom one'}, has no codec: expected a DataModule that defines "
+        "read() and fit_codec(), as from checkpoint format 2 on; define them, and train again"
     )

@@ -1,4 +1,4 @@
-"""Class indices from labels."""
+"""Class indices of labels, and weights of classes."""
 
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
@@ -9,29 +9,31 @@ from numpy.typing import NDArray
 from lightfit.errors import DataError, NotFoundError
 
 
-def number_classes(
+def index_classes(
     label: NDArray[np.int64], names: list[str], *, train: NDArray[np.int64], places: Callable[[], list[str]]
 ) -> tuple[NDArray[np.int64], list[str]]:
-    """Number the classes of the training split: in the order of their names, or of their values if all are integers.
+    """Assign an index to each class of the training split.
+
+    Classes are sorted by name, or by value if all names are integers.
 
     Args:
-        label: index in `names` of every sample's label, (N,).
+        label: index in `names` of the label of each sample, (N,).
         names: the distinct labels.
         train: indices of the training samples.
-        places: returns where each sample stands, for the message; called only if something is wrong.
+        places: returns the place of each sample, for the message; only called in case of an error.
 
     Returns:
-        The class of every sample, (N,) int64, and the names of the classes.
+        The class index of each sample, (N,) int64, and the names of the classes.
 
     Raises:
-        DataError: the training split has one class only, or a sample has a label that it lacks.
+        DataError: the training split has only one class, or a sample has a label that is not in it.
     """
     known = [names[index] for index in np.unique(label[train])]
     order = sorted(known, key=int) if all(map(_is_int, known)) else sorted(known)
     if len(order) < 2:
         raise DataError(
             f"expected at least two classes in the training split, received one: '{order[0]}' in all {len(train)} "
-            "samples; are the labels the right ones?"
+            "samples; check that the labels are the right ones"
         )
     return find_classes(label, names, known=order, places=places), order
 
@@ -39,54 +41,54 @@ def number_classes(
 def find_classes(
     label: NDArray[np.int64], names: list[str], *, known: list[str], places: Callable[[], list[str]]
 ) -> NDArray[np.int64]:
-    """Return the class of every sample, (N,) int64.
+    """Return the class index of each sample, (N,) int64, with known classes.
 
     Args:
-        label: index in `names` of every sample's label, (N,).
+        label: index in `names` of the label of each sample, (N,).
         names: the distinct labels.
-        places: returns where each sample stands, for the message; called only if something is wrong.
+        places: returns the place of each sample, for the message; only called in case of an error.
         known: names of the classes, in the order of their indices.
 
     Raises:
-        DataError: a sample has a label that is none of them.
+        DataError: a sample has a label that is not among the known classes.
     """
     unseen = np.flatnonzero(np.isin(label, [index for index, name in enumerate(names) if name not in known]))
     if len(unseen):
         raise DataError(
             f"{places()[unseen[0]]}: the label '{names[label[unseen[0]]]}' was never seen in training; "
-            f"the training split has: {', '.join(known)}"
+            f"the training split has: {', '.join(known)}. Correct the label, or add it to the training data"
         )
     return np.array([known.index(name) if name in known else -1 for name in names], np.int64)[label]
 
 
 def check_classes(labels: NDArray[np.int64], names: list[str], *, split: str, hint: str) -> None:
-    """Check that every class has a sample in a split.
+    """Check that each class has a sample in a split.
 
     Args:
-        labels: class of every sample of the split, (N,).
+        labels: class index of each sample of the split, (N,).
         names: names of all classes.
         split: name of the split, for the message.
-        hint: what to do about a class that is missing.
+        hint: what to do about a missing class, for the message.
 
     Raises:
-        DataError: a class has none.
+        DataError: a class has no sample.
     """
     if len(missing := np.setdiff1d(np.arange(len(names)), labels)):
         raise DataError(f"class '{names[missing[0]]}' has no sample in {split}, so it cannot be evaluated: {hint}")
 
 
 def weigh_classes(choice: str | Mapping[str, float], labels: NDArray[np.int64], names: list[str]) -> list[float] | None:
-    """Return the weight of each class in the loss, 1 on the average of the training samples; None if all are 1.
+    """Return the weight of each class in the loss, scaled to a mean of 1 over the training samples; None if all are 1.
 
     Args:
-        choice: `none`, `balanced` (in inverse proportion to how often the class occurs), or a weight by class name, 1
-            where there is none.
-        labels: class of every training sample, (N,).
+        choice: `none`, `balanced` (inversely proportional to the class frequency), or weights by class name, 1 for the
+            classes left out.
+        labels: class index of each training sample, (N,).
         names: names of the classes.
 
     Raises:
-        LookupError: a weight is given to a class that does not exist.
-        ValueError: a weight is not above 0.
+        LookupError: a weight is given for a class that does not exist.
+        ValueError: a weight is not positive.
     """
     if choice == "none":
         return None
@@ -95,22 +97,22 @@ def weigh_classes(choice: str | Mapping[str, float], labels: NDArray[np.int64], 
         return (len(labels) / (len(names) * counts)).tolist()
     check_names(choice, names, "class_weights")
     if low := [name for name, weight in choice.items() if not weight > 0]:
-        raise ValueError(f"expected class weights above 0, received {choice[low[0]]} for '{low[0]}'")
+        raise ValueError(f"expected `class_weights` above 0, received {choice[low[0]]} for '{low[0]}'")
     weights = np.array([choice.get(name, 1.0) for name in names])
     return (weights * len(labels) / (weights * counts).sum()).tolist()
 
 
 def check_names(asked: Iterable[str], names: list[str], argument: str) -> None:
-    """Check that all names that an argument holds are those of classes.
+    """Check that an argument names only classes that exist.
 
     Raises:
-        LookupError: one is not; the nearest are named.
+        LookupError: a class does not exist; the message names similar ones.
     """
     for name in asked:
         if name not in names:
             near = get_close_matches(name, names, n=3, cutoff=0.4) or names[:10]
             raise NotFoundError(
-                f"`{argument}` names the class '{name}', which does not exist; there is: {', '.join(near)}"
+                f"`{argument}` names the class '{name}', which does not exist; expected one of: {', '.join(near)}"
             )
 
 

@@ -1,4 +1,4 @@
-"""What is read from raw data, and data that hands out whole batches."""
+"""Samples as read from raw data, and batches of them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Batches(Protocol):
-    """Data that returns a whole batch for a tensor of indices, or for the epoch and one."""
+    """Data that is indexed by a whole batch: a tensor of indices, or a tuple of the epoch and such a tensor."""
 
     def __len__(self) -> int: ...
 
@@ -27,16 +27,16 @@ class Batches(Protocol):
 
 @dataclass(frozen=True)
 class Samples:
-    """Samples of a custom raw format, a row each.
+    """Samples of a custom raw format, one in each row.
 
     Args:
         inputs: the raw inputs, as `Codec.encode` takes them.
-        targets: what to predict: class indices (N,) integers, or numbers (N,) or (N, K).
-        splits: `train`, `val` or `test` for each sample; None: all are for training, and val is held out of them.
-        places: where each sample stands in the raw data, for tables and messages; the inputs by default.
+        targets: class indices (N,) of an integer dtype, or values (N,) or (N, K) of a float dtype.
+        splits: `train`, `val` or `test` for each sample; None: all are train, and val is held out from them.
+        places: the place of each sample in the raw data, for tables and messages; by default the input itself.
 
     Raises:
-        DataError: there are no samples, or not as many of each, or a split has another name.
+        DataError: there are no samples, the lengths differ, or a split has another name.
     """
 
     inputs: Sequence[Any]
@@ -59,7 +59,7 @@ class Samples:
         return len(self.inputs)
 
     def take(self, rows: NDArray[np.int64]) -> "Samples":
-        """Return some of the samples, by their row."""
+        """Return the samples of some rows."""
         own = rows.tolist()
         return Samples(
             [self.inputs[row] for row in own],
@@ -69,22 +69,22 @@ class Samples:
         )
 
     def name_place(self, row: int) -> str:
-        """Return where a sample stands in the raw data."""
+        """Return the place of a sample in the raw data."""
         return str(self.inputs[row] if self.places is None else self.places[row])
 
     def target_tensor(self) -> Tensor:
-        """Return the targets: class indices (N,) int64, or numbers (N, K) float32."""
-        targets = torch.from_numpy(np.array(self.targets))  # a copy, which torch may write to
+        """Return the targets as a tensor: class indices (N,) int64, or values (N, K) float32."""
+        targets = torch.from_numpy(np.array(self.targets))  # a copy, since torch requires writable memory
         if not targets.is_floating_point():
             return targets.long()
         return (targets[:, None] if targets.ndim == 1 else targets).float()
 
 
 class EncodedBatches:
-    """Samples that are encoded a batch at a time, when the batch is asked for.
+    """Samples that are encoded batch by batch, on access.
 
     Args:
-        encode: raw inputs to a batch for the net.
+        encode: function from raw inputs to a batch for the net.
         samples: the samples of a split.
     """
 
@@ -97,22 +97,22 @@ class EncodedBatches:
         return len(self.inputs)
 
     def __getitem__(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Return samples (B,) as the net gets them, (B, ...), and their targets (B,) or (B, K)."""
+        """Return the encoded samples (B, ...) of the indices (B,), and their targets (B,) or (B, K)."""
         return self.encode([self.inputs[row] for row in index.tolist()]), self.targets[index]
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a DataModule has read: a fitted codec, and each split as batches.
+    """The data of a DataModule after `setup`: a fitted codec, and the batches of each split.
 
     Args:
-        codec: fitted on the training rows, or taken from a checkpoint.
-        batches: the samples of each split that has any.
-        description: what was found, for one line.
-        find_places: where each sample of a split stands in the raw data.
-        lengths: number of steps of each training sample, to make batches of similar lengths; None: at random.
-        sample_weights: how often each training sample is drawn, relative to the others; None: once an epoch.
-        loss_weights: weight of each class in the loss; None: 1.
+        codec: the codec, fitted on the training rows or loaded from a checkpoint.
+        batches: the samples of each split that is not empty.
+        description: a summary of the data, on one line.
+        find_places: returns the place of each sample of a split in the raw data.
+        lengths: length of each training sample, to batch samples of similar lengths; None: batch at random.
+        sample_weights: relative frequency with which each training sample is drawn; None: each once in an epoch.
+        loss_weights: weight of each class in the loss; None: all 1.
         skipped: samples that could not be read, with the reason.
     """
 

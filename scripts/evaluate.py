@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if __name__ == "__main__":  # run as a file: classes of your own come from the working directory, ours from this clone
+if __name__ == "__main__":  # run as a file: custom classes come from the working directory, LightFit's from this clone
     sys.path[:1] = [str(Path.cwd()), str(Path(__file__).resolve().parents[1])]
 
 from lightfit.errors import UsageError
@@ -31,36 +31,46 @@ def main(args: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         program("evaluate"),
         description="Evaluate a checkpoint on the test or val split of its data, or on other data.",
-        epilog="--data.* name other data and how it is read, such as --data.source reviews.csv, --data.root photos or "
-        "--data.path sales.csv; classes, vocabulary and scaling stay the checkpoint's.",
+        epilog="Set --data.* to evaluate on other data, such as --data.source reviews.csv, --data.root photos or "
+        "--data.path sales.csv; classes, vocabulary and scaling are those of the checkpoint.",
         allow_abbrev=False,
     )
     parser.add_argument("checkpoint", help="a .ckpt file of a run")
-    parser.add_argument("--split", choices=("test", "val"), help="the split (default: test if there is one, else val)")
-    parser.add_argument("-o", "--output", type=Path, help="a folder (default: evaluation, in the run's folder)")
-    parser.add_argument("--overwrite", action="store_true", help="replace what is there")
-    parser.add_argument("--gpus", default="auto", help="auto (default), 0 the CPU, N that many, or ids such as 1,")
+    parser.add_argument(
+        "--split", choices=("test", "val"), help="split to evaluate on (default: test if there is one, else val)"
+    )
+    parser.add_argument("-o", "--output", type=Path, help="output folder (default: evaluation, in the run folder)")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing files")
+    parser.add_argument(
+        "--gpus", default="auto", help="auto (default), 0 for the CPU, a number of GPUs, or ids such as 1,"
+    )
     add_trust(parser)
-    parser.add_argument("--debug", action="store_true", help="errors with their traceback")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of errors")
     options, rest = parser.parse_known_args(args)
     return exit_code(lambda: evaluate(options, rest), debug=options.debug)
 
 
 def evaluate(options: argparse.Namespace, rest: list[str]) -> None:
-    """Evaluate, print the scores, and write `evaluation.json` and `report.html`; `rest` are the `--data.*`.
+    """Evaluate a checkpoint, print the scores, and write `evaluation.json` and `report.html`.
+
+    Args:
+        options: the flags.
+        rest: arguments `--data.*`.
 
     Raises:
-        UsageError: what was typed cannot be done.
+        UsageError: the arguments are invalid.
     """
     if strange := [word for word in rest if word.startswith("-") and not word.startswith("--data.")]:
-        raise UsageError(f"unknown option {strange[0]}; --help lists them, and --data.* name other data")
+        raise UsageError(f"unknown option {strange[0]}: see --help; --data.* select other data")
     folder = options.output or find_run(Path(options.checkpoint)) / "evaluation"
     if folder.is_file() or not folder.absolute().parent.is_dir():
-        raise UsageError(f"expected --output as a folder to write into or to make, received '{folder}'")
+        raise UsageError(
+            f"expected --output as an existing folder, or a new one in an existing folder, received '{folder}'"
+        )
     for name in FILES:
         if folder.is_dir():
             check_output(folder / name, overwrite=options.overwrite)
-    # Torch and Lightning, imported after what needs neither.
+    # Torch and Lightning are imported after all that needs neither.
     from lightfit.callbacks.logs.sample_outputs import SampleOutputs
     from lightfit.scripts.evaluation.data import choose_split
     from lightfit.scripts.evaluation.scores import evaluate_split, quiet_trainer
@@ -76,13 +86,13 @@ def evaluate(options: argparse.Namespace, rest: list[str]) -> None:
 
 
 def report(evaluation: "Evaluation", trained: "Trained", chosen: "ChosenSplit", folder: Path) -> None:
-    """Print the scores and write both files."""
-    from lightfit.scripts.evaluation.page import as_plain, metric_table, report_page
+    """Print the scores and write the output files."""
+    from lightfit.scripts.evaluation.page import as_plain, render_report, tabulate_metrics
     from lightfit.version import VERSION
 
     what = f"{chosen.title} of {chosen.source}, {evaluation.num_samples:,} samples"
     print(f"{trained.path}\n{what}\n")
-    print(metric_table(evaluation).to_string(index=False, na_rep="", float_format="{:.4f}".format))
+    print(tabulate_metrics(evaluation).to_string(index=False, na_rep="", float_format="{:.4f}".format))
     for name, table in evaluation.tables.items():
         if len(table) <= 24 and table.shape[1] <= 12:
             print(f"\n{name}\n{table.to_string(index=False, na_rep='', float_format='{:.4f}'.format)}")
@@ -96,7 +106,7 @@ def report(evaluation: "Evaluation", trained: "Trained", chosen: "ChosenSplit", 
     with output_file(folder / FILES[1]) as path:
         title = f"{type(trained.model.net).__name__} on {chosen.source}"
         subtitle = f"{what}; checkpoint {trained.path}, by LightFit {trained.version}"
-        page = report_page(evaluation, title=title, subtitle=subtitle, configuration=trained.configuration)
+        page = render_report(evaluation, title=title, subtitle=subtitle, configuration=trained.configuration)
         path.write_text(page, encoding="utf-8")
     print(f"\nwritten: {folder / FILES[0]}, {folder / FILES[1]}")
 

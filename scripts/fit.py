@@ -1,4 +1,4 @@
-"""Train: `python scripts/fit.py --task imdb --gpus 1`."""
+"""Train a model: `python scripts/fit.py --task imdb --gpus 1`."""
 
 import argparse
 import sys
@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if __name__ == "__main__":  # run as a file: classes of your own come from the working directory, ours from this clone
+if __name__ == "__main__":  # run as a file: custom classes come from the working directory, LightFit's from this clone
     sys.path[:1] = [str(Path.cwd()), str(Path(__file__).resolve().parents[1])]
 
 from lightfit.errors import UsageError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def main(args: list[str] | None = None) -> int:
-    """The command; returns its exit code."""
+    """Run the command and return its exit code."""
     own = argparse.ArgumentParser(program("fit"), add_help=False, allow_abbrev=False)
     own.add_argument("--task")
     own.add_argument("--gpus", default="auto")
@@ -42,19 +42,24 @@ def main(args: list[str] | None = None) -> int:
 
 
 def show_help(options: argparse.Namespace) -> None:
-    """Prints the flags, and what the preset sets.
+    """Print the flags, and the values of the preset.
 
     Raises:
-        UsageError: there is no such preset.
+        UsageError: the preset does not exist.
     """
     print(short_help(preset_path(options.task) if options.task else None))
 
 
 def fit(options: argparse.Namespace, rest: list[str], typed: list[str]) -> None:
-    """Trains as the options say and prints the result; `rest` of what was typed is LightningCLI's.
+    """Train a model and print the result.
+
+    Args:
+        options: the flags of LightFit.
+        rest: all other arguments, for LightningCLI.
+        typed: the whole command line, to print the command that resumes the run.
 
     Raises:
-        UsageError: what was typed cannot be done.
+        UsageError: the arguments are invalid.
     """
     name, preset = "fit", []
     if options.help_all:
@@ -64,10 +69,10 @@ def fit(options: argparse.Namespace, rest: list[str], typed: list[str]) -> None:
         name, preset = path.stem, ["--config", str(path)]
     elif not any(item.split("=")[0] in ("-c", "--config") or "help" in item for item in rest):
         near = [flag for item in rest for flag in get_close_matches(item, ["--task", "--gpus"], cutoff=0.7)]
-        meant = f" ({near[0]} was not among what was typed, though something like it)" if near else ""
-        raise UsageError(f"which task?{meant} --task NAME, one of:\n{list_tasks()}")
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise UsageError(f"expected --task NAME{hint}, one of:\n{list_tasks()}")
     extras, args = parse_extras(options, name), [*preset, *rest]
-    # After what needs neither torch nor Lightning.
+    # Torch and Lightning are imported after all that needs neither.
     if options.folds is not None:
         from lightfit.scripts.training.folds import cross_validate
 
@@ -85,8 +90,8 @@ def fit(options: argparse.Namespace, rest: list[str], typed: list[str]) -> None:
         from lightfit.scripts.tuning.find import find_batch_size, find_lr
 
         (find_lr if options.find_lr else find_batch_size)(built(args, extras))
-    elif (rest_of_them := drop_auto(args)) is not None:
-        train_halving(name, rest_of_them, extras, built)
+    elif (fixed := drop_auto(args)) is not None:
+        train_halving(name, fixed, extras, built)
     else:
         train(name, built(args, extras))
 

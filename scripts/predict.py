@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-if __name__ == "__main__":  # run as a file: classes of your own come from the working directory, ours from this clone
+if __name__ == "__main__":  # run as a file: custom classes come from the working directory, LightFit's from this clone
     sys.path[:1] = [str(Path.cwd()), str(Path(__file__).resolve().parents[1])]
 
 from lightfit.errors import DataError, UsageError
@@ -19,7 +19,7 @@ from lightfit.scripts.cli.outputs import check_output, output_file
 from lightfit.scripts.cli.postponed import postpone
 from lightfit.scripts.cli.quiet import hush
 
-LINES = (".txt", ".csv", ".tsv", ".jsonl", ".json")  # files with about an input on each line
+LINES = (".txt", ".csv", ".tsv", ".jsonl", ".json")  # suffixes of files with about one input on each line
 READ_BYTES = 2**20
 
 
@@ -32,36 +32,39 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument(
         "inputs",
         nargs="+",
-        help="images or folders of them; texts, lines (.txt), tables (.csv, .tsv, .jsonl); tables of series; files "
-        "of a custom format; or - for "
-        "standard input: lines of text, names of images, or a CSV of series",
+        help="images or folders of images; texts, files of lines (.txt), tables (.csv, .tsv, .jsonl); tables of "
+        "series; files of a custom format; or - for standard input: lines of text, names of files, or a CSV of series",
     )
-    parser.add_argument("--column", help="the texts' column of a table: a name, or a position from 0 without a header")
-    parser.add_argument("--top", type=int, default=1, help="number of classes to name, the most probable (default: 1)")
+    parser.add_argument(
+        "--column", help="column of the texts in a table: a name, or a position from 0 without a header"
+    )
+    parser.add_argument("--top", type=int, default=1, help="number of most probable classes to list (default: 1)")
     parser.add_argument("-o", "--output", type=Path, help="write a CSV instead of printing a table")
     parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
     parser.add_argument("--batch_size", type=int, default=256, help="number of inputs in a batch (default: 256)")
-    parser.add_argument("--gpus", default="auto", help="auto (default), 0 the CPU, N that many, or ids such as 1,")
+    parser.add_argument(
+        "--gpus", default="auto", help="auto (default), 0 for the CPU, a number of GPUs, or ids such as 1,"
+    )
     add_trust(parser)
-    parser.add_argument("--debug", action="store_true", help="errors with their traceback")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of errors")
     options = parser.parse_args(args)
     return exit_code(lambda: predict(options), debug=options.debug)
 
 
 def predict(options: argparse.Namespace) -> None:
-    """Read the checkpoint, then the inputs batch by batch, and write a row for each, in order.
+    """Load a checkpoint, read the inputs batch by batch, and write a row for each, in order.
 
     Raises:
-        UsageError: what was typed cannot be done.
-        DataError: all is written, and an input could not be predicted.
+        UsageError: the arguments are invalid.
+        DataError: an input could not be predicted; raised after all rows are written.
     """
     if options.batch_size < 1:
         raise UsageError(f"expected --batch_size of at least 1, received {options.batch_size}")
     if options.output is not None:
         check_output(options.output, overwrite=options.overwrite, suffixes=(".csv",))
-    # Torch and Lightning, imported after what needs neither.
-    from lightfit.scripts.inference.inputs import inputs_for
-    from lightfit.scripts.inference.predictor import Predictor, devices_of
+    # Torch and Lightning are imported after all that needs neither.
+    from lightfit.scripts.inference.inputs import choose_inputs
+    from lightfit.scripts.inference.predictor import Predictor, choose_devices
     from lightfit.scripts.inference.rows import check_top, predict_rows
     from lightfit.scripts.inference.trained import load_trained
 
@@ -70,27 +73,27 @@ def predict(options: argparse.Namespace) -> None:
     check_top(options.top, trained.codec)
     register_flags({"text_column": "--column"})
     column = int(options.column) if (options.column or "").isdecimal() else options.column
-    predictor = Predictor(trained.model, trained.codec, devices_of(options.gpus))
-    inputs = inputs_for(trained).stream(options.inputs, column)
+    predictor = Predictor(trained.model, trained.codec, choose_devices(options.gpus))
+    inputs = choose_inputs(trained).stream(options.inputs, column)
     problems: list[str] = []
     rows = predict_rows(predictor, inputs, batch_size=options.batch_size, top=options.top)
-    texts = ["input"] if trained.codec.domain == "text" else []  # may be long: their row's number identifies them
+    texts = ["input"] if trained.codec.domain == "text" else []  # texts may be long, and the row number identifies them
     total = None if trained.codec.domain == "series" else estimate(options.inputs)  # tables hold any number of series
-    num_inputs = write(with_bar(rows, problems, total), options.output, without=texts)
+    num_inputs = write(track_progress(rows, problems, total), options.output, without=texts)
     if problems:
         raise DataError(
-            f"{len(problems)} of {num_inputs} inputs could not be predicted, as their rows say; the first: "
+            f"{len(problems)} of {num_inputs} inputs could not be predicted, see the column error; the first: "
             f"{problems[0]}"
         )
 
 
 def estimate(inputs: list[str]) -> int | None:
-    """Estimate the number of inputs: lines of files, files of folders; None where standard input is among them."""
+    """Estimate the number of inputs, from lines of files and files of folders; None for standard input."""
     total = 0
     for path in map(Path, inputs):
         if str(path) == "-":
             return None
-        if os.path.isdir(path):  # Path's own fails on a text that is too long for a name
+        if os.path.isdir(path):  # Path.is_dir fails on a text that is too long for a file name
             total += sum(1 for file in path.rglob("*") if file.is_file())
         elif path.suffix.lower() in LINES and os.path.isfile(path):
             with path.open("rb") as file:
@@ -100,17 +103,17 @@ def estimate(inputs: list[str]) -> int | None:
     return total
 
 
-def with_bar(rows: Iterable[Any], problems: list[str], total: int | None) -> Iterator[Any]:
-    """Yield the tables of `predict_rows` with their number of inputs; move a progress bar and collect the problems.
+def track_progress(rows: Iterable[Any], problems: list[str], total: int | None) -> Iterator[Any]:
+    """Yield the tables of `predict_rows` with their numbers of inputs, show a progress bar, and collect the problems.
 
     Args:
-        rows: what `predict_rows` yields.
-        problems: gets those of the inputs.
-        total: about how many inputs there are, for the bar.
+        rows: items of `predict_rows`.
+        problems: receives the problems of the inputs.
+        total: estimated number of inputs, for the progress bar.
     """
     from tqdm import tqdm
 
-    # A bar only for a wait that is felt, and never where standard error is no terminal.
+    # The bar appears after 1 s, and only if standard error is a terminal.
     with tqdm(desc="predicting", total=total, unit=" inputs", delay=1, disable=None, leave=False) as bar:
         for table, num_inputs, bad in rows:
             problems += bad
@@ -119,7 +122,7 @@ def with_bar(rows: Iterable[Any], problems: list[str], total: int | None) -> Ite
 
 
 def write(tables: Iterable[Any], output: Path | None, *, without: list[str]) -> int:
-    """Write tables as one CSV, without some columns, or print them; return the number of inputs."""
+    """Write tables to one CSV, without some columns, or print them; return the number of inputs."""
     num_inputs = num_rows = 0
     if output is None:
         for table, num in tables:
@@ -127,7 +130,7 @@ def write(tables: Iterable[Any], output: Path | None, *, without: list[str]) -> 
             print(shown.to_string(index=False, header=num_inputs == 0, na_rep=""))
             num_inputs += num
         return num_inputs
-    with output_file(output) as part, part.open("w", encoding="utf-8", newline="") as file:
+    with output_file(output) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         for table, num in tables:
             table.drop(columns=without).to_csv(file, index=False, header=num_rows == 0)
             num_rows += len(table)

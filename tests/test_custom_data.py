@@ -124,7 +124,7 @@ def test_a_net_that_needs_a_size_that_the_data_does_not_know(fit: Fit) -> None:
     Path("sized.py").write_text(source)
     code, _, err = fit("--task", "waves.yaml", "--model.net", "sized.Net", "--quiet")
     assert code == 2
-    assert "the net takes `num_classes`, which WaveDataModule does not know" in err
+    assert "the net requires `num_classes`, which WaveDataModule does not define" in err
 
 
 class Numbers(Codec):

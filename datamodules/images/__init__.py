@@ -1,1 +1,1 @@
-"""Labelled images: layouts, decoding, augmentation, and batches of pixels."""
+"""Labelled images: file layouts, decoding, augmentation and batches."""

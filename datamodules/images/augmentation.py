@@ -1,4 +1,4 @@
-"""Random crops, shifts and flips of a whole batch, each image with parameters of its own."""
+"""Random crops, shifts and flips of a whole batch, with separate parameters for each image."""
 
 import math
 
@@ -11,17 +11,17 @@ TRIES = 10  # as in torchvision's RandomResizedCrop
 Bits = NDArray[np.uint64]
 
 
-def uniform(seed: int, epoch: int, index: Tensor, count: int) -> Tensor:
-    """Random numbers that depend on (seed, epoch, sample) alone, (B, count) float64 in [0, 1).
+def draw_uniform(seed: int, epoch: int, index: Tensor, count: int) -> Tensor:
+    """Return uniform random numbers that depend on (seed, epoch, sample) alone, (B, count) float64 in [0, 1).
 
-    Each is the finaliser of SplitMix64 (Steele, Lea and Flood 2014, "Fast Splittable Pseudorandom Number Generators",
-    figure 16) of its own counter, so that no sample's numbers depend on those of another.
+    Each applies the finaliser of SplitMix64 (Steele, Lea and Flood 2014, "Fast Splittable Pseudorandom Number
+    Generators", figure 16) to a separate counter, so that the numbers of a sample do not depend on its batch.
 
     Args:
-        seed: any number.
-        epoch: number of the epoch.
-        index: numbers of the samples, (B,) int64.
-        count: how many numbers for each sample.
+        seed: seed, any integer.
+        epoch: index of the epoch.
+        index: indices of the samples, (B,) int64.
+        count: number of random numbers for each sample.
     """
     epoch_key = _mix(_mix(np.array([seed % 2**64], np.uint64)) + np.uint64(epoch))
     keys = _mix(epoch_key + index.numpy().astype(np.uint64))[:, None]
@@ -35,27 +35,30 @@ def _mix(z: Bits) -> Bits:
     return z ^ (z >> np.uint64(31))
 
 
-def random_flips(seed: int, epoch: int, index: Tensor, probability: float) -> Tensor:
-    """Whether each image is flipped, (B,) bool.
+def draw_flips(seed: int, epoch: int, index: Tensor, probability: float) -> Tensor:
+    """Return whether to flip each image, (B,) bool.
 
-    Over the epochs every image is flipped in exactly its share of them, to the nearest epoch; with probability 0.5,
-    every other one. Source: Jordan 2024 (arXiv 2404.00498), section 3.6, alternating flip, for any probability.
+    Each image is flipped in exactly a fraction `probability` of the epochs, to the nearest epoch; for 0.5, in every
+    other epoch. Source: Jordan 2024 (arXiv 2404.00498), section 3.6, alternating flip, here for any probability.
     """
-    phase = uniform(seed, 0, index, 1)[:, 0]
+    phase = draw_uniform(seed, 0, index, 1)[:, 0]
     return (phase + epoch * probability) % 1 < probability
 
 
-def random_boxes(
+def draw_boxes(
     draws: Tensor, height: int, width: int, *, scale: tuple[float, float], ratio: tuple[float, float]
 ) -> Tensor:
-    """Random crops as torchvision's RandomResizedCrop chooses them: top, left, height, width, (B, 4) float64.
+    """Return random crops with the distribution of torchvision's RandomResizedCrop.
 
     Args:
         draws: random numbers in [0, 1), (B, 2 * TRIES + 2).
-        height: that of the images.
-        width: that of the images.
-        scale: smallest and largest part of the area.
+        height: height of the images, in pixels.
+        width: width of the images, in pixels.
+        scale: smallest and largest fraction of the area.
         ratio: smallest and largest width per height.
+
+    Returns:
+        Top, left, height and width of each crop, (B, 4) float64, in pixels.
     """
     area = height * width * (scale[0] + draws[:, :TRIES] * (scale[1] - scale[0]))
     log_low, log_high = math.log(ratio[0]), math.log(ratio[1])
@@ -63,7 +66,7 @@ def random_boxes(
     w, h = (area * proportion).sqrt().round(), (area / proportion).sqrt().round()
     fits = (w > 0) & (w <= width) & (h > 0) & (h <= height)
     first = fits.float().argmax(1, keepdim=True)
-    # Where no try fits: the largest box in the centre that keeps the proportions within their limits.
+    # If no try fits: the largest central box whose aspect ratio is within the limits.
     whole_h = min(height, round(width / ratio[0])) if width / height < ratio[0] else height
     whole_w = min(width, round(height * ratio[1])) if width / height > ratio[1] else width
     any_fits = fits.any(1)
@@ -76,25 +79,25 @@ def random_boxes(
 
 
 def resample(x: Tensor, boxes: Tensor, size: tuple[int, int], *, flips: Tensor, shifts: Tensor) -> Tensor:
-    """Cuts a box out of every image, scales it to one size, then flips and shifts it; (B, C, h, w) float32.
+    """Crop a box from each image, resize it, then flip and shift it; return (B, C, h, w) float32.
 
-    Bilinear and without aliasing, as torchvision's resized_crop. Scaling, flip and shift are linear in the rows and in
-    the columns, so that each image takes two small matrix products. What a shift brings in is mirrored at the edge.
+    Bilinear with antialiasing, as torchvision's resized_crop. Resizing, flip and shift are linear in the rows and in
+    the columns, so that each image takes two small matrix products. A shift pads by reflection.
 
     Args:
         x: images, (B, C, H, W), on any device.
-        boxes: top, left, height and width, (B, 4).
-        size: height and width of the result.
+        boxes: top, left, height and width, in pixels, (B, 4).
+        size: height and width of the result, in pixels.
         flips: which images to flip left to right, (B,) bool.
         shifts: rows and columns to shift by, (B, 2) int64, within the size.
     """
     boxes, flips, shifts = boxes.to(x.device, torch.float32), flips.to(x.device), shifts.to(x.device)
-    rows = _mirrored(shifts[:, :1], size[0])
-    columns = _mirrored(shifts[:, 1:], size[1])
+    rows = _mirror(shifts[:, :1], size[0])
+    columns = _mirror(shifts[:, 1:], size[1])
     columns = torch.where(flips[:, None], size[1] - 1 - columns, columns)
-    vertical = _weights(boxes[:, 0], boxes[:, 2], x.shape[2], size[0], rows)
-    horizontal = _weights(boxes[:, 1], boxes[:, 3], x.shape[3], size[1], columns)
-    # One matrix for all channels of an image: side by side for its rows, then below each other for its columns.
+    vertical = _compute_weights(boxes[:, 0], boxes[:, 2], x.shape[2], size[0], rows)
+    horizontal = _compute_weights(boxes[:, 1], boxes[:, 3], x.shape[3], size[1], columns)
+    # One matrix for all channels of an image: side by side for the rows, then stacked for the columns.
     batch, channels, height, width = x.shape
     beside = torch.empty(batch, height, channels, width, device=x.device).copy_(x.transpose(1, 2))
     mixed = vertical @ beside.flatten(2)  # (B, h, C * W)
@@ -103,14 +106,14 @@ def resample(x: Tensor, boxes: Tensor, size: tuple[int, int], *, flips: Tensor, 
 
 
 def hide_squares(x: Tensor, draws: Tensor, *, side: int) -> Tensor:
-    """Each image with a square set to 0, which is the mean; (B, C, H, W).
+    """Set a random square of each image to 0, the mean of normalised pixels; return (B, C, H, W).
 
-    Source: DeVries and Taylor 2017, "Cutout" (arXiv 1708.04552), section 3.2; here the square is always whole.
+    Source: DeVries and Taylor 2017, "Cutout" (arXiv 1708.04552), section 3.2; here the square lies within the image.
 
     Args:
         x: normalised images, (B, C, H, W).
         draws: random numbers in [0, 1), (B, 2).
-        side: side of the square, in pixels, cut to the image's.
+        side: side of the square, in pixels; at most the image's.
     """
     inside = []
     for axis in (0, 1):
@@ -121,15 +124,17 @@ def hide_squares(x: Tensor, draws: Tensor, *, side: int) -> Tensor:
     return x.masked_fill(inside[0][:, None, :, None] & inside[1][:, None, None, :], 0)
 
 
-def _mirrored(shift: Tensor, size: int) -> Tensor:
-    """For each output position the one it is taken from, (B, size) int64."""
+def _mirror(shift: Tensor, size: int) -> Tensor:
+    """Return the input position of each output position after a shift with reflection, (B, size) int64."""
     position = (torch.arange(size, device=shift.device) + shift).abs()
     return torch.where(position < size, position, 2 * (size - 1) - position)
 
 
-def _weights(start: Tensor, length: Tensor, full: int, size: int, positions: Tensor) -> Tensor:
-    """What each of `full` pixels contributes to each of `size`, taken in the order of `positions` (B, size), as a
-    triangle as wide as a new pixel, (B, size, full)."""
+def _compute_weights(start: Tensor, length: Tensor, full: int, size: int, positions: Tensor) -> Tensor:
+    """Compute the weight of each of `full` input pixels in each output pixel, (B, size, full).
+
+    The filter is a triangle as wide as an output pixel; `positions` (B, size) orders the output pixels.
+    """
     step = (length / size)[:, None, None]
     end = (start + length)[:, None, None]
     centre = start[:, None, None] + (positions[:, :, None] + 0.5) * step

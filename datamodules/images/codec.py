@@ -1,4 +1,4 @@
-"""Images as pixels of one size, normalised, by classes that were learned from the training rows."""
+"""The codec of images: normalised pixels of one size, and classes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ from .transforms import Size, denormalise, normalise, resize_and_crop
 
 @dataclass(frozen=True, kw_only=True)
 class ImageCodec(LabelCodec):
-    """Encode images as pixels (B, 3, h, w) float32, as in evaluation.
+    """Encode images as normalised pixels (B, 3, h, w) float32, as in evaluation.
 
     Args:
         class_names: names of the classes.
-        image_size: height and width of what the net gets, in pixels.
-        border: how many times larger than `image_size` an image is resized before its centre is cropped.
-        mean: subtracted from red, green and blue, which are in [0, 1].
-        std: what they are then divided by.
+        image_size: height and width of the net's input, in pixels.
+        border: factor by which an image is resized beyond `image_size` before its centre is cropped.
+        mean: mean of red, green and blue, in [0, 1], to subtract.
+        std: standard deviation of red, green and blue, to divide by.
     """
 
     domain: ClassVar[str] = "images"
@@ -39,25 +39,25 @@ class ImageCodec(LabelCodec):
         """Encode image files, or decoded images (3, H, W) uint8, as pixels (B, 3, h, w) float32.
 
         Raises:
-            FileNotFoundError: there is no such file.
-            DataError: a file is no image.
+            FileNotFoundError: a file does not exist.
+            DataError: a file is not an image.
         """
         decoded = (decode_file(sample) if isinstance(sample, Path) else sample for sample in samples)
         images = [resize_and_crop(pixels, self.image_size, border=self.border) for pixels in decoded]
         return normalise(torch.stack(images), self.mean, self.std)
 
     def dummy_batch(self) -> Tensor:
-        """Return pixels (2, 3, h, w) float32, at random."""
+        """Return two random images (2, 3, h, w) float32."""
         return torch.randn(2, 3, *self.image_size, generator=torch.Generator().manual_seed(0))
 
     def denormalise(self, x: Tensor) -> Tensor:
-        """Return what the net gets, (B, 3, h, w), as colours in [0, 1]."""
+        """Return encoded images (B, 3, h, w) as colours in [0, 1]."""
         return denormalise(x, self.mean, self.std)
 
     def metadata(self) -> dict[str, Any]:
-        """Return classes, size and normalisation of colours in [0, 1].
+        """Return classes, size, and the normalisation of colours in [0, 1].
 
-        An image is resized to just cover `border` times the size, and its centre is cropped.
+        An image is resized so that it just covers `border` times the size, and its centre is cropped.
         """
         height, width = self.image_size
         return {
@@ -82,15 +82,16 @@ class ImageCodec(LabelCodec):
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> Self:
-        """Return the codec that `to_dict` describes.
+        """Build a codec from the return value of `to_dict`.
 
         Raises:
-            CheckpointError: its images are larger than any that are decoded.
+            CheckpointError: the image size exceeds `MAX_PIXELS`.
         """
         height, width = state["image_size"]
         if height * width > MAX_PIXELS:
             raise CheckpointError(
-                f"the checkpoint's images have {height:,} x {width:,} pixels: it is damaged or forged"
+                f"the checkpoint's images have {height:,} x {width:,} pixels, more than {MAX_PIXELS:,}: it is damaged "
+                "or forged"
             )
         own = {"image_size": (height, width), "mean": tuple(state["mean"]), "std": tuple(state["std"])}
         return cls(**{**state, **own})

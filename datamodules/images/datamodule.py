@@ -1,4 +1,4 @@
-"""Labelled images as batches of pixels."""
+"""The DataModule of labelled images."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from ..base import DATA_DIR, DataModule
 from ..codec import Codec
-from ..labels import check_classes, check_names, find_classes, number_classes, weigh_classes
+from ..labels import check_classes, check_names, find_classes, index_classes, weigh_classes
 from ..samples import Loaded
 from ..splits import SPLITS, hold_out, rows_by_split
 from .batches import ImageBatches, SingleBatches, StackedBatches
@@ -28,40 +28,42 @@ class Division(NamedTuple):
     """The images of each split, and the classes."""
 
     rows: dict[str, NDArray[np.int64]]  # indices of the images of train, val and test
-    labels: NDArray[np.int64]  # class of every image, -1 for those that are left out
-    names: list[str]  # of the classes
+    labels: NDArray[np.int64]  # class index of each image, -1 if the image is left out
+    names: list[str]  # names of the classes
 
     @property
     def used(self) -> NDArray[np.int64]:
-        """Return the indices of the images of all splits."""
+        """Return the indices of the images in any split."""
         return np.concatenate(list(self.rows.values()))
 
 
 def divide(
     found: ImageSet, classes: list[str] | None, *, val_fraction: float, fold: str | None = None, seed: int
 ) -> Division:
-    """Divide images into train, val and test; where there is no val, a stratified fraction of train is held out.
+    """Divide images into train, val and test; without a val split, hold out a stratified fraction of train.
 
     Args:
         found: the images.
-        classes: names of the classes to keep; None keeps all.
-        val_fraction: fraction of train that becomes val.
-        fold: as in `stratified_fold`, of all images but the test split; None for no cross-validation.
-        seed: seed of the choice.
+        classes: names of the classes to keep; None: all.
+        val_fraction: fraction of train to hold out as val.
+        fold: fold of a cross-validation over all images outside the test split, as in `stratified_fold`; None: no
+            cross-validation.
+        seed: seed of the random split.
 
     Raises:
         LookupError: a class to keep is not in the data.
-        DataError: there are fewer than two classes, val lacks one, or val or test have one that train lacks.
+        DataError: there are fewer than two classes, a class is missing in val, or val or test have a class that is
+            missing in train.
     """
-    label, names, used = _kept(found, classes)
+    label, names, used = _select(found, classes)
     labels = np.full(len(label), -1)
-    labels[used], class_names = number_classes(
+    labels[used], class_names = index_classes(
         label[used],
         names,
-        train=np.flatnonzero(found.parts[used] == SPLITS.index("train")),
+        train=np.flatnonzero(found.splits[used] == SPLITS.index("train")),
         places=lambda: [found.places[row] for row in used],
     )
-    rows = {split: used[own] for split, own in rows_by_split(found.parts[used]).items()}
+    rows = {split: used[own] for split, own in rows_by_split(found.splits[used]).items()}
     train, hint = rows["train"] if fold is None else np.union1d(rows["train"], rows["val"]), "add images of it there"
     if fold is not None or not len(rows["val"]):
         kept, held_out = hold_out(
@@ -74,7 +76,7 @@ def divide(
 
 
 def divide_known(found: ImageSet, classes: list[str] | None, known: list[str]) -> Division:
-    """Divide images into the splits that the source has, with known classes.
+    """Divide images into the splits of their source, with known classes.
 
     Args:
         found: the images.
@@ -82,16 +84,16 @@ def divide_known(found: ImageSet, classes: list[str] | None, known: list[str]) -
         known: names of the classes, in the order of the net's outputs.
 
     Raises:
-        DataError: an image is of another class.
+        DataError: an image has another class.
     """
-    label, names, used = _kept(found, classes)
+    label, names, used = _select(found, classes)
     labels = np.full(len(label), -1)
     labels[used] = find_classes(label[used], names, known=known, places=lambda: [found.places[row] for row in used])
-    return Division({split: used[own] for split, own in rows_by_split(found.parts[used]).items()}, labels, known)
+    return Division({split: used[own] for split, own in rows_by_split(found.splits[used]).items()}, labels, known)
 
 
-def _kept(found: ImageSet, classes: list[str] | None) -> tuple[NDArray[np.int64], list[str], NDArray[np.int64]]:
-    """Return of each image the index of its label among the names, those names, and the images to keep."""
+def _select(found: ImageSet, classes: list[str] | None) -> tuple[NDArray[np.int64], list[str], NDArray[np.int64]]:
+    """Return the label of each image as an index, the names of the labels, and the indices of the images to keep."""
     label, names = pd.factorize(np.array(found.labels, dtype=object))
     if classes is not None:
         check_names(classes, sorted(names), "classes")
@@ -100,7 +102,7 @@ def _kept(found: ImageSet, classes: list[str] | None) -> tuple[NDArray[np.int64]
 
 
 def describe_images(found: ImageSet, division: Division, size: Size) -> str:
-    """Describe what was found: number of images by split and class, their sizes, what was left out."""
+    """Return a summary of the images: number by split and class, sizes, and files left out."""
     counts = np.bincount(division.labels[division.rows["train"]], minlength=len(division.names)).tolist()
     classes = [f"{name} {count:,}" for name, count in zip(division.names, counts, strict=True)]
     more = [f"and {len(classes) - CLASSES_SHOWN} more"] if len(classes) > CLASSES_SHOWN else []
@@ -121,7 +123,7 @@ def describe_images(found: ImageSet, division: Division, size: Size) -> str:
 
 
 def list_skipped(skipped: list[str]) -> list[str]:
-    """Return a line for each image that was skipped, with the reason, below one with their number."""
+    """Return a line with the number of skipped images, and one for each with the reason."""
     if not skipped:
         return []
     more = [f"  and {len(skipped) - SKIPPED_SHOWN} more"] if len(skipped) > SKIPPED_SHOWN else []
@@ -132,27 +134,28 @@ MAX_WORKERS = 8
 
 
 class ImageDataModule(DataModule):
-    """Images with a class each: x (B, 3, H, W) float32, y (B,) int64.
+    """Images for classification: x (B, 3, H, W) float32, y (B,) int64.
 
-    Every image is decoded once to check it. Images that fit in memory stay decoded, kept under data/cache until the
-    folder changes; others are decoded by workers whenever they are needed.
+    Each image is decoded once to check it. Images that fit in memory stay decoded, cached under data/cache until the
+    folder changes; other images are decoded by worker processes, each time they are needed.
 
     Args:
-        root: a folder or a zip of <split>/<class>/*.jpg (splits train and perhaps val and test) or <class>/*.jpg, or a
-            published set: digits (installed with scikit-learn), cifar10, fashion_mnist (downloaded).
-        classes: names of the classes to keep; all if null.
+        root: a folder or zip of <split>/<class>/*.jpg (splits train, and optionally val and test) or <class>/*.jpg, or
+            a published set: digits (installed with scikit-learn), cifar10, fashion_mnist (downloaded).
+        classes: names of the classes to keep; null: all.
         transforms: size, augmentation and normalisation.
         batch_size: number of images in a batch, on each device.
-        val_fraction: fraction of train that becomes val, where there is no val; identical files stay together.
-        fold: a fold of a cross-validation, such as 2/5: val is that fold of all but the test split, train the rest.
-        class_weights: weight of a class in the loss: none (each sample the same), balanced (each class the same), or
-            a weight by class name, 1 where none is given.
-        balanced_sampling: draw each class as often as any other in training, with repetition.
-        cache_bytes: the most that decoded images may take in memory; small ones (64 pixels) always stay.
-        num_workers: number of processes that decode; null: the number of processors, 8 at the most, or none for images
-            that stay decoded.
+        val_fraction: fraction of train to hold out as val, if there is no val split; identical files stay together.
+        fold: a fold of a cross-validation, such as 2/5: val is that fold of all samples outside the test split, train
+            the rest.
+        class_weights: weights of the classes in the loss: none (all samples equal), balanced (all classes equal), or
+            weights by class name, 1 for the classes left out.
+        balanced_sampling: draw all classes equally often in training, with replacement.
+        cache_bytes: largest number of bytes of images to keep decoded in memory; small images (64 pixels) always are.
+        num_workers: number of worker processes that decode; null: the number of processors, at most 8, or none if the
+            images are kept decoded.
         on_error: what to do with an image that cannot be read: raise, or skip it and list it at the end.
-        seed: seed of split, order and augmentation.
+        seed: seed of the split, the order and the augmentation.
     """
 
     augments = True
@@ -186,21 +189,21 @@ class ImageDataModule(DataModule):
 
     @property
     def codec(self) -> ImageCodec:
-        """Return the codec: fitted by `setup`, or a checkpoint's."""
+        """Return the codec, fitted by `setup` or loaded from a checkpoint."""
         codec = super().codec
         assert isinstance(codec, ImageCodec)
         return codec
 
     def prepare_data(self) -> None:
-        """Download the images where they are a published set that is not here yet."""
+        """Download the images if they are a published set that is not there yet."""
         locate(self.source, DATA_DIR)
 
     def read(self, source: str) -> ImageSet:  # type: ignore[override]
-        """Read, check and, where they fit in memory, decode all images, from the cache where that is up to date."""
+        """Read and check all images; decode them if they fit in memory. Uses the cache if it is up to date."""
         return read_set(source, DATA_DIR, cache_bytes=self.cache_bytes, on_error=self.on_error)
 
     def load(self, source: str, codec: Codec | None = None) -> Loaded:
-        """Read images, learn size and classes from them, and prepare the batches of each split."""
+        """Read the images, fit the codec, and prepare the batches of each split."""
         found = self.read(source)
         if isinstance(codec, ImageCodec):
             division = divide_known(found, self.classes, codec.class_names)
@@ -228,7 +231,7 @@ class ImageDataModule(DataModule):
         )
 
     def _weigh(self, division: Division) -> dict[str, Any]:
-        """How the classes count in the loss, and how often each training image is drawn."""
+        """Return the weights of the classes in the loss, and the sampling weights of the training images."""
         train = division.labels[division.rows["train"]]
         weights: dict[str, Any] = {"loss_weights": weigh_classes(self.class_weights, train, division.names)}
         if self.balanced_sampling:
@@ -236,10 +239,10 @@ class ImageDataModule(DataModule):
         return weights
 
     def _batches(self, found: ImageSet, division: Division, size: Size) -> dict[str, ImageBatches]:
-        """The images of each split that has any; sets how many workers decode them."""
-        stacked = found.images.stacked() if isinstance(found.images, DecodedImages) else None
+        """Return the batches of each split that is not empty; set the number of workers."""
+        stacked = found.images.stack() if isinstance(found.images, DecodedImages) else None
         if self.transforms.train is not None:
-            stacked = None  # custom transforms take one image at a time
+            stacked = None  # custom transforms process one image at a time
         self.loader_workers = self._count_workers(stacked is not None)
 
         def batches(rows: NDArray[np.int64]) -> ImageBatches:
@@ -251,7 +254,7 @@ class ImageDataModule(DataModule):
         return {split: batches(rows) for split, rows in division.rows.items() if len(rows)}
 
     def dataloader(self, split: str, *, shuffle: bool | None = None) -> DataLoader:
-        """Return the batches of a split, made on the trainer's device where the images are decoded."""
+        """Return the batches of a split; decoded images of one size are augmented on the trainer's device."""
         data = self.loaded.batches.get(split)
         if isinstance(data, StackedBatches) and self.trainer is not None:
             data.place(self.trainer.strategy.root_device)
@@ -263,13 +266,13 @@ class ImageDataModule(DataModule):
         return 0 if stacked else min(num_processors(), MAX_WORKERS)
 
     def raw_path(self) -> Path:
-        """Return the file or folder that was read."""
+        """Return the file or folder of the raw images."""
         return source_path(self.source, DATA_DIR)
 
     def describe(self) -> str:
-        """Return source, number of images in each split and class, sizes, and how they are kept, on one line."""
+        """Return a summary on one line: source, number of images by split and class, sizes, decoding."""
         return f"{super().describe()}; {self.loader_workers} workers"
 
     def remarks(self, scores: Mapping[str, float]) -> list[str]:
-        """Return the images that were skipped."""
+        """Return the skipped images."""
         return list_skipped(list(self.loaded.skipped))

@@ -16,7 +16,7 @@ LAYOUT = "expected <split>/<class>/*.jpg with the splits train and perhaps val a
 
 
 class Files(Protocol):
-    """Files by name, with `/` between folders; the name of a folder ends in one."""
+    """Files by name, with `/` as separator; names of folders end in `/`."""
 
     def names(self) -> list[str]: ...
 
@@ -24,13 +24,13 @@ class Files(Protocol):
 
 
 class FolderFiles:
-    """The files below a folder; links are followed."""
+    """The files below a folder, following links."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def names(self) -> list[str]:
-        """Sorted names, relative to the root."""
+        """Return the sorted names, relative to the root."""
         found = []
         for place, folders, files in os.walk(self.root, followlinks=True):
             here = Path(place).relative_to(self.root).as_posix()
@@ -39,8 +39,8 @@ class FolderFiles:
         return sorted(found)
 
     def read(self, name: str) -> bytes:
-        """The contents of a file."""
-        with io.FileIO(f"{self.root}/{name}") as file:  # half of pathlib's time, which small images feel
+        """Return the content of a file."""
+        with io.FileIO(f"{self.root}/{name}") as file:  # takes half the time of pathlib, which matters for small images
             return file.readall()
 
 
@@ -52,14 +52,14 @@ class ZipFiles:
         self._archive: tuple[int, zipfile.ZipFile] | None = None
 
     def names(self) -> list[str]:
-        """Sorted names."""
+        """Return the sorted names."""
         return sorted(self._open().namelist())
 
     def read(self, name: str) -> bytes:
-        """The contents of a file.
+        """Return the content of a file.
 
         Raises:
-            DataError: it is damaged within the archive.
+            DataError: the file is damaged within the archive.
         """
         try:
             return self._open().read(name)
@@ -67,13 +67,13 @@ class ZipFiles:
             raise DataError(f"damaged within the archive ({error})") from error
 
     def _open(self) -> zipfile.ZipFile:
-        # Each process opens its own: a file that is shared by forked workers has one position for all of them.
+        # Each process opens the archive itself, as forked workers would share the position in an open file.
         if self._archive is None or self._archive[0] != os.getpid():
             try:
                 self._archive = os.getpid(), zipfile.ZipFile(self.path)
             except zipfile.BadZipFile as error:
                 raise DataError(
-                    f"'{self.path}' is no zip archive ({error}): expected a zip or a folder of images"
+                    f"'{self.path}' is not a zip archive ({error}): expected a zip or a folder of images"
                 ) from error
         return self._archive[1]
 
@@ -82,74 +82,74 @@ class ZipFiles:
 
 
 class Listing(NamedTuple):
-    """Images in the order of their names: the name, the part and the class of each; and what is none of them."""
+    """Name, split and class of each image, sorted by name, and the names of all other files."""
 
     names: list[str]
-    parts: list[str]
+    splits: list[str]
     labels: list[str]
     ignored: list[str]
 
 
 def open_files(path: Path) -> Files:
-    """The files of a folder or of a zip archive."""
+    """Open a folder or a zip archive."""
     return FolderFiles(path) if path.is_dir() else ZipFiles(path)
 
 
 def is_image(name: str) -> bool:
-    """Whether a file's name ends as those of images do; hidden files are none."""
+    """Return whether a file has the suffix of an image and is not hidden."""
     return name.lower().endswith(IMG_EXTENSIONS) and not name.rpartition("/")[2].startswith(".")
 
 
 def list_images(files: Files, place: str) -> Listing:
-    """The images of `<split>/<class>/**`, or of `<class>/**`, which is all train; a folder around it all is left out.
+    """List the images of `<split>/<class>/**`, or of `<class>/**`, which are all train; skip a common top folder.
 
     Args:
-        files: a folder's or an archive's.
-        place: its name, for messages.
+        files: files of a folder or archive.
+        place: name of the folder or archive, for messages.
 
     Raises:
-        DataError: there are no images in this layout, or a class has none.
+        DataError: there are no images in this layout, or a class has no image.
     """
-    names = [name for name in files.names() if not _hidden(name)]
-    prefix = _prefix(names)
+    names = [name for name in files.names() if not _is_hidden(name)]
+    prefix = _find_prefix(names)
     listing = Listing([], [], [], [])
-    split = any(name.startswith(f"{prefix}train/") for name in names)
+    has_splits = any(name.startswith(f"{prefix}train/") for name in names)
     empty = set()
     for name in names:
-        folders = _parts(name.removeprefix(prefix))
-        part, *below = folders if split else ("train", *folders)
+        folders = _split_path(name.removeprefix(prefix))
+        split, *below = folders if has_splits else ("train", *folders)
         if name.endswith("/"):
-            if len(below) == 1 and part in SPLITS:
-                empty.add((part, below[0]))
-        elif part in SPLITS and len(below) > 1 and is_image(name):
+            if len(below) == 1 and split in SPLITS:
+                empty.add((split, below[0]))
+        elif split in SPLITS and len(below) > 1 and is_image(name):
             listing.names.append(name)
-            listing.parts.append(part)
+            listing.splits.append(split)
             listing.labels.append(below[0])
         else:
             listing.ignored.append(name)
     top = sorted({name.partition("/")[0] for name in names})
-    if "train" not in listing.parts or (not split and set(top) & set(SPLITS)):
+    if "train" not in listing.splits or (not has_splits and set(top) & set(SPLITS)):
         raise DataError(f"'{place}' has no images to train on: {LAYOUT}; it holds: {', '.join(top[:8]) or 'nothing'}")
-    if empty := empty - set(zip(listing.parts, listing.labels, strict=True)):
-        part, label = min(empty)
+    if empty := empty - set(zip(listing.splits, listing.labels, strict=True)):
+        split, label = min(empty)
         raise DataError(
-            f"the class '{label}' has no image in {part} of '{place}': fill its folder or delete it; images end in "
-            f"{', '.join(IMG_EXTENSIONS)}"
+            f"the class '{label}' has no image in {split} of '{place}': add images ({', '.join(IMG_EXTENSIONS)}) to "
+            "its folder, or delete it"
         )
     return listing
 
 
-def _hidden(name: str) -> bool:
-    parts = _parts(name)
-    return not parts or any(part.startswith(".") or part == "__MACOSX" for part in parts)
+def _is_hidden(name: str) -> bool:
+    items = _split_path(name)
+    return not items or any(item.startswith(".") or item == "__MACOSX" for item in items)
 
 
-def _parts(name: str) -> list[str]:
-    return [part for part in name.split("/") if part not in ("", ".")]  # PurePosixPath takes ten times as long
+def _split_path(name: str) -> list[str]:
+    return [item for item in name.split("/") if item not in ("", ".")]  # PurePosixPath takes ten times as long
 
 
-def _prefix(names: list[str]) -> str:
-    """The folder that all of it lies in, as archives often have one around their splits."""
+def _find_prefix(names: list[str]) -> str:
+    """Return the common top folder, as archives often have one around their splits; else an empty string."""
     top = {name.partition("/")[0] for name in names}
     only = f"{top.pop()}/" if len(top) == 1 else ""
     return only if only and any(name.startswith(f"{only}train/") for name in names) else ""

@@ -1,4 +1,4 @@
-"""Published image sets by name, and folders and archives of one's own."""
+"""Sources of images: published sets by name, folders and archives."""
 
 from collections.abc import Callable
 from importlib.resources import files
@@ -28,69 +28,69 @@ PUBLISHED = {CIFAR10: datasets.CIFAR10, FASHION_MNIST: datasets.FashionMNIST}
 
 
 class ImageSet(NamedTuple):
-    """Images with what is known of them; all lists and arrays are as long."""
+    """Images with their sizes, places, labels and splits, one item for each."""
 
     images: Images
     sizes: NDArray[np.int64]  # height and width, (N, 2)
     places: list[str]  # name within the source
     labels: list[str]
-    parts: NDArray[np.int64]  # 0 train, 1 val, 2 test, (N,)
-    groups: NDArray[np.uint64]  # the same for identical images, (N,)
-    ignored: list[str]  # files that are no images by their name
+    splits: NDArray[np.int64]  # 0 train, 1 val, 2 test, (N,)
+    groups: NDArray[np.uint64]  # equal for identical images, (N,)
+    ignored: list[str]  # files without the suffix of an image
     skipped: list[str]  # images that cannot be read, with the reason
 
 
 def locate(root: str, data_dir: Path) -> None:
-    """Downloads a published set that is not here yet; looks whether a path of one's own is there.
+    """Download a published set if it is not there yet; check that any other path exists.
 
     Raises:
-        LookupError: no root is given.
-        FileNotFoundError: there is nothing at the path.
-        ConnectionError: the server cannot be reached; says where to put the file by hand.
+        LookupError: `root` is empty.
+        FileNotFoundError: the path does not exist.
+        ConnectionError: the server cannot be reached; the message names the path for a manual download.
     """
     if root in PUBLISHED:
-        _published(root, data_dir, train=True, download=True)
+        _load_published(root, data_dir, train=True, download=True)
     elif not root:
-        raise NotFoundError("which images? `root` takes a folder or a zip of <split>/<class>/*.jpg or <class>/*.jpg")
+        raise NotFoundError("which images? set `root` to a folder or a zip of <split>/<class>/*.jpg or <class>/*.jpg")
     elif root != DIGITS and not Path(root).exists():
         raise FileNotFoundError(
-            f"no folder or zip at '{root}' (looked from '{Path.cwd()}'); `root` takes a folder or a zip of "
-            f"<split>/<class>/*.jpg, or one of the names {', '.join([DIGITS, *PUBLISHED])}"
+            f"no folder or zip at '{root}' (looked from '{Path.cwd()}'); set `root` to a folder or a zip of "
+            f"<split>/<class>/*.jpg, or to one of the names {', '.join([DIGITS, *PUBLISHED])}"
         )
 
 
 def source_path(root: str, data_dir: Path) -> Path:
-    """The file or folder that the images of a source are read from."""
+    """Return the file or folder from which the images of a source are read."""
     if root == DIGITS:
         return Path(str(files("sklearn.datasets") / "data" / "digits.csv.gz"))
     return data_dir / RAW[root] if root in RAW else Path(root)
 
 
 def read_set(root: str, data_dir: Path, *, cache_bytes: int, on_error: str) -> ImageSet:
-    """The images of a source that `locate` found.
+    """Read the images of a source, after `locate`.
 
     Args:
-        root: name or path.
-        data_dir: where downloads and the cache are.
+        root: name of a published set, or a path.
+        data_dir: folder of downloads and of the cache.
         cache_bytes: as in `read_images`.
-        on_error: raise, or skip what cannot be read.
+        on_error: `raise`, or `skip` images that cannot be read.
 
     Raises:
-        DataError: a file is no image or damaged, or there are no images in the layout that is expected.
+        DataError: a file is damaged or not an image, or there are no images in the expected layout.
     """
     if root == DIGITS:
-        return _digits()
+        return _load_digits()
     if root in PUBLISHED:
-        parts = [_published(root, data_dir, train=train, download=False) for train in (True, False)]
-        images = torch.cat([_rgb(part.data) for part in parts])
-        labels = [part.classes[number] for part in parts for number in torch.as_tensor(part.targets).tolist()]
-        return whole_set(images, labels, np.repeat([0, 2], [len(part) for part in parts]))
-    return _own(Path(root), data_dir, cache_bytes=cache_bytes, on_error=on_error)
+        sets = [_load_published(root, data_dir, train=train, download=False) for train in (True, False)]
+        images = torch.cat([_to_rgb(dataset.data) for dataset in sets])
+        labels = [dataset.classes[label] for dataset in sets for label in torch.as_tensor(dataset.targets).tolist()]
+        return whole_set(images, labels, np.repeat([0, 2], [len(dataset) for dataset in sets]))
+    return _read_files(Path(root), data_dir, cache_bytes=cache_bytes, on_error=on_error)
 
 
-def _own(path: Path, data_dir: Path, *, cache_bytes: int, on_error: str) -> ImageSet:
+def _read_files(path: Path, data_dir: Path, *, cache_bytes: int, on_error: str) -> ImageSet:
     files = open_files(path)
-    names, parts, labels, ignored = list_images(files, str(path))
+    names, splits, labels, ignored = list_images(files, str(path))
     format_version = 2
     key = [format_version, str(path.absolute()), fingerprint(path), cache_bytes]
     found = cached(
@@ -101,72 +101,74 @@ def _own(path: Path, data_dir: Path, *, cache_bytes: int, on_error: str) -> Imag
     if bad and on_error == "raise":
         raise DataError(
             f"{len(bad)} of {len(names)} images in '{path}' cannot be read. The first: {bad[0]}. Correct or delete "
-            "them, or leave them out with `on_error` skip"
+            "them, or set `on_error` to skip"
         )
-    good = [number for number, problem in enumerate(problems) if not problem]
-    sizes, names = found["sizes"][good], [names[number] for number in good]
+    good = [index for index, problem in enumerate(problems) if not problem]
+    sizes, names = found["sizes"][good], [names[index] for index in good]
     kept = len(found["pixels"]) > 0
     return ImageSet(
         images=DecodedImages(torch.from_numpy(found["pixels"]), sizes) if kept else EncodedImages(files, names),
         sizes=sizes,
         places=names,
-        labels=[labels[number] for number in good],
-        parts=np.array([SPLITS.index(parts[number]) for number in good], np.int64),
+        labels=[labels[index] for index in good],
+        splits=np.array([SPLITS.index(splits[index]) for index in good], np.int64),
         groups=found["digests"][good],
         ignored=ignored,
         skipped=bad,
     )
 
 
-def _digits() -> ImageSet:
-    """The 1,797 test digits of Alpaydin and Kaynak 1998 (UCI 80, CC BY 4.0), as scikit-learn bundles them.
+def _load_digits() -> ImageSet:
+    """Load the 1,797 test digits of Alpaydin and Kaynak 1998 (UCI 80, CC BY 4.0), as bundled with scikit-learn.
 
-    They come without a split: a stratified fifth, always the same, is the test part.
+    They come without a split: the test split is a stratified fifth, always the same.
     """
-    from sklearn.datasets import load_digits  # here, as it takes a second and nothing else needs it
+    from sklearn.datasets import load_digits  # imported here, as it takes a second
 
     bunch = load_digits()
     pixels = torch.from_numpy(np.rint(bunch.images * (255 / 16)).astype(np.uint8))
     _, test = stratified_split(bunch.target, np.arange(len(pixels)), val_fraction=0.2, seed=0)
-    parts = np.zeros(len(pixels), np.int64)
-    parts[test] = SPLITS.index("test")
-    return whole_set(_rgb(pixels), [str(label) for label in bunch.target], parts)
+    splits = np.zeros(len(pixels), np.int64)
+    splits[test] = SPLITS.index("test")
+    return whole_set(_to_rgb(pixels), [str(label) for label in bunch.target], splits)
 
 
-def whole_set(images: Tensor, labels: list[str], parts: NDArray[np.int64]) -> ImageSet:
-    """Images that come as one tensor, (N, 3, H, W) uint8, each another one.
+def whole_set(images: Tensor, labels: list[str], splits: NDArray[np.int64]) -> ImageSet:
+    """Build an `ImageSet` of distinct images from one tensor.
 
     Args:
-        images: the pixels.
-        labels: name of each image's class.
-        parts: 0 train, 1 val, 2 test, (N,).
+        images: pixels, (N, 3, H, W) uint8.
+        labels: class name of each image.
+        splits: 0 train, 1 val, 2 test, (N,).
     """
     sizes = np.tile(np.array(images.shape[2:], np.int64), (len(images), 1))
     return ImageSet(
         images=DecodedImages(images.flatten(), sizes),
         sizes=sizes,
-        places=[f"image {number}" for number in range(len(images))],
+        places=[f"image {index}" for index in range(len(images))],
         labels=labels,
-        parts=parts,
+        splits=splits,
         groups=np.arange(len(images), dtype=np.uint64),
         ignored=[],
         skipped=[],
     )
 
 
-def _rgb(pixels: Tensor | NDArray[np.uint8]) -> Tensor:
-    """Grey (N, H, W) or colour (N, H, W, 3) images to (N, 3, H, W) uint8."""
+def _to_rgb(pixels: Tensor | NDArray[np.uint8]) -> Tensor:
+    """Convert grey (N, H, W) or colour (N, H, W, 3) images to (N, 3, H, W) uint8."""
     pixels = torch.as_tensor(pixels)
     return (pixels[:, None].expand(-1, 3, -1, -1) if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2)).contiguous()
 
 
-def _published(name: str, data_dir: Path, *, train: bool, download: bool) -> datasets.CIFAR10 | datasets.FashionMNIST:
+def _load_published(
+    name: str, data_dir: Path, *, train: bool, download: bool
+) -> datasets.CIFAR10 | datasets.FashionMNIST:
     build: Callable[..., datasets.CIFAR10 | datasets.FashionMNIST] = PUBLISHED[name]
     try:
         return build(data_dir, train=train, download=download)
     except (OSError, RuntimeError) as error:
         raise ConnectionError(
             f"could not download {name} ({' '.join(str(error).split())}). Without a network, put "
-            f"'{data_dir.absolute() / FILES[name]}' there by hand and run the command again, or name a folder or zip "
-            "of images by `root`"
+            f"'{data_dir.absolute() / FILES[name]}' there by hand and try again, or set `root` to a folder or zip of "
+            "images"
         ) from error

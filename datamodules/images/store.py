@@ -1,4 +1,4 @@
-"""Decoded images: checked once, kept as uint8 where they fit."""
+"""Image stores: images are checked once, and kept decoded if they fit in memory."""
 
 import hashlib
 import math
@@ -19,27 +19,27 @@ from lightfit.errors import DataError
 from .decoding import decode
 from .files import Files
 
-SMALL = 64  # images with no longer side are always kept decoded
-LOOKED_AT = 8  # images that tell whether all are large
+SMALL = 64  # longest side, in pixels, of images that are always kept decoded
+NUM_PROBED = 8  # number of images from which to decide whether all are large
 LARGE = 128 * 128  # pixels
 
 
 class Images(Protocol):
-    """Images by number, each (3, H, W) uint8."""
+    """Images by index, (3, H, W) uint8 each."""
 
-    def __getitem__(self, number: int) -> Tensor: ...
+    def __getitem__(self, index: int) -> Tensor: ...
 
-    def reduced(self, number: int, side: int) -> Tensor:
-        """An image that may be smaller, where that is quicker; its shorter side is as long as `side` at least."""
+    def reduced(self, index: int, side: int) -> Tensor:
+        """Return an image, reduced if that is faster; its shorter side stays at least `side` pixels long."""
         ...
 
 
 class DecodedImages:
-    """Images that are kept decoded, one behind the other.
+    """Decoded images, concatenated in memory.
 
     Args:
-        pixels: all of them, (num_bytes,) uint8.
-        sizes: height and width of each, (N, 2) int64.
+        pixels: pixels of all images, (num_bytes,) uint8.
+        sizes: height and width of each image, (N, 2) int64.
     """
 
     def __init__(self, pixels: Tensor, sizes: NDArray[np.int64]) -> None:
@@ -47,46 +47,46 @@ class DecodedImages:
         self.sizes = sizes
         self.starts = np.concatenate([[0], np.cumsum(3 * sizes.prod(1))])
 
-    def __getitem__(self, number: int) -> Tensor:
-        """An image, (3, H, W) uint8; a view, not a copy."""
-        return self.pixels[self.starts[number] : self.starts[number + 1]].view(3, *self.sizes[number].tolist())
+    def __getitem__(self, index: int) -> Tensor:
+        """Return a view of an image, (3, H, W) uint8."""
+        return self.pixels[self.starts[index] : self.starts[index + 1]].view(3, *self.sizes[index].tolist())
 
-    def reduced(self, number: int, side: int) -> Tensor:
-        """The image itself, as it is there already."""
-        return self[number]
+    def reduced(self, index: int, side: int) -> Tensor:
+        """Return the full image, as it is decoded already."""
+        return self[index]
 
-    def stacked(self) -> Tensor | None:
-        """All images as one tensor (N, 3, H, W) uint8, a view; None where their sizes differ."""
+    def stack(self) -> Tensor | None:
+        """Return a view of all images as one tensor (N, 3, H, W) uint8; None if their sizes differ."""
         if len(self.sizes) and (self.sizes == self.sizes[0]).all():
             return self.pixels.view(-1, 3, *self.sizes[0].tolist())
         return None
 
 
 class EncodedImages:
-    """Images that are decoded when they are asked for, by whoever asks."""
+    """Images that are decoded on access, in the calling process."""
 
     def __init__(self, files: Files, names: Sequence[str]) -> None:
         self.files = files
         self.names = names
 
-    def __getitem__(self, number: int) -> Tensor:
-        """An image, (3, H, W) uint8.
+    def __getitem__(self, index: int) -> Tensor:
+        """Return an image, (3, H, W) uint8.
 
         Raises:
-            DataError: it is no longer what it was when it was checked.
+            DataError: the file has been damaged since it was checked.
         """
-        return self.reduced(number, 0)
+        return self.reduced(index, 0)
 
-    def reduced(self, number: int, side: int) -> Tensor:
-        """An image, (3, H, W) uint8; a JPEG perhaps reduced, as in `decode`."""
+    def reduced(self, index: int, side: int) -> Tensor:
+        """Return an image, (3, H, W) uint8; a JPEG may be reduced, as in `decode`."""
         try:
-            return decode(self.files.read(self.names[number]), at_least=side)
+            return decode(self.files.read(self.names[index]), at_least=side)
         except DataError as error:
-            raise DataError(f"{self.names[number]}: {error}") from error
+            raise DataError(f"{self.names[index]}: {error}") from error
 
 
 class Checked(NamedTuple):
-    """What a file turned out to be: its size (0 and 0 where it cannot be read), a digest, the problem, the pixels."""
+    """A checked file: size of the image (0, 0 if it cannot be read), digest, problem, and pixels."""
 
     size: tuple[int, int]
     digest: int
@@ -95,23 +95,23 @@ class Checked(NamedTuple):
 
 
 def read_images(files: Files, names: Sequence[str], *, cache_bytes: int, grow: Grow) -> Arrays:
-    """Decodes every image once, to find those that cannot be; keeps the pixels of all where they fit.
+    """Decode each image once to check it; keep the pixels if they fit.
 
     Args:
-        files: where the images are.
-        names: those to read.
-        cache_bytes: the most that the pixels may take, unless all images are small (`SMALL`).
-        grow: as in `cached`; gets `pixels`, those of all images that can be read, one behind the other, uint8; empty
-            where they do not fit.
+        files: the files.
+        names: names of the images to read.
+        cache_bytes: largest number of bytes of pixels to keep, unless all images are small (`SMALL`).
+        grow: as in `cached`; receives `pixels`, uint8: the concatenated pixels of all readable images, or nothing if
+            they do not fit.
 
     Returns:
         sizes: height and width, (N, 2) int64; 0 for an image that cannot be read.
-        digests: of the files' bytes, (N,) uint64: the same for identical files.
-        problems: what is wrong with each image, empty where nothing is; JSON, uint8.
+        digests: digests of the files' bytes, (N,) uint64; equal for identical files.
+        problems: the problem of each image, empty if there is none; a list in JSON, uint8.
     """
     pixels, keep, longest, num_bytes = grow("pixels", np.uint8), True, 0, 0
     sizes, digests, problems = [], [], []
-    for size, digest, problem, image in _in_order(lambda name: _check(files, name), names):
+    for size, digest, problem, image in _check_in_order(lambda name: _check(files, name), names):
         sizes.append(size)
         digests.append(digest)
         problems.append(problem)
@@ -129,7 +129,7 @@ def read_images(files: Files, names: Sequence[str], *, cache_bytes: int, grow: G
 
 
 def num_processors() -> int:
-    """The number of processors that this process may use."""
+    """Return the number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -143,12 +143,12 @@ def _check(files: Files, name: str) -> Checked:
     return Checked((pixels.shape[1], pixels.shape[2]), digest, "", pixels)
 
 
-def _in_order(check: Callable[[str], Checked], names: Sequence[str]) -> Iterator[Checked]:
-    """The images in order, large ones decoded by threads, a few ahead; with small ones threads wait for each other."""
-    first = [check(name) for name in names[:LOOKED_AT]]
+def _check_in_order(check: Callable[[str], Checked], names: Sequence[str]) -> Iterator[Checked]:
+    """Yield the checked images in order; decode large ones in threads, which do not pay off for small ones."""
+    first = [check(name) for name in names[:NUM_PROBED]]
     yield from first
-    # A bar only for a wait that is felt, and never where standard error is no terminal.
-    rest = tqdm(names[LOOKED_AT:], "decoding images", delay=2, disable=None, leave=False)
+    # A progress bar appears after 2 s, and only if standard error is a terminal.
+    rest = tqdm(names[NUM_PROBED:], "decoding images", delay=2, disable=None, leave=False)
     if sum(math.prod(image.size) for image in first) < len(first) * LARGE:
         yield from map(check, rest)
         return

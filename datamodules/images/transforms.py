@@ -1,4 +1,4 @@
-"""What happens to an image between its file and the net."""
+"""Size, augmentation and normalisation of images."""
 
 import math
 from dataclasses import dataclass
@@ -19,31 +19,31 @@ from .store import SMALL
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-AUTO_SIZE = 96  # what "auto" takes for photographs: a compromise for training from scratch without a GPU
+AUTO_SIZE = 96  # size of photographs for "auto": a compromise for training from scratch without a GPU
 Size = tuple[int, int]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageTransforms:
-    """Sizes, augmentation and normalisation; by default the cookbook's, which are those of ImageNet.
+    """Size, augmentation and normalisation of images; by default the cookbook's, which are those of ImageNet.
 
     Args:
-        size: side of the square that the net gets, in pixels; auto: images of one small size as they are, others 96 or
-            the middle one of their shorter sides, where that is less; null: as they are, all of one size.
-        resize: length of the shorter side before the centre is cut out, in val, test and prediction; null: 256 / 224 of
-            the size.
-        crop_scale: smallest and largest part of the area that a random crop takes in training; null: no such crop.
-        crop_ratio: smallest and largest width per height of such a crop.
-        shift: the most that an image is shifted in training, in pixels of what the net gets.
-        cutout: side of a square that is hidden in training, in pixels of what the net gets.
-        flip: probability that an image is flipped left to right in training.
-        mean: what is subtracted from red, green and blue, which are in [0, 1].
-        std: what they are then divided by.
-        mix: what is made of two training images: none, mixup (one through the other), cutmix (a box of the one in the
-            other), or both, by chance; labels then are parts of each class.
-        mix_alpha: parameter of the Beta distribution of the part that is kept: the larger, the nearer to a half.
-        train: transforms of torchvision.transforms.v2, or others, in place of crop, shift and flip: they get
-            (3, H, W) uint8 and return (3, size, size).
+        size: side of the square input of the net, in pixels; auto: unchanged for images of one small size, else 96 or
+            the median of the shorter sides, whichever is less; null: unchanged, for images of one size.
+        resize: length of the shorter side before the centre is cropped, in val, test and prediction, in pixels; null:
+            256 / 224 of the size.
+        crop_scale: smallest and largest fraction of the area of a random crop in training; null: no random crop.
+        crop_ratio: smallest and largest width per height of a random crop.
+        shift: largest random shift in training, in pixels of the net's input.
+        cutout: side of a random square that is erased in training, in pixels of the net's input.
+        flip: probability of a horizontal flip in training.
+        mean: mean of red, green and blue, in [0, 1], to subtract.
+        std: standard deviation of red, green and blue, to divide by.
+        mix: mixing of two training images, with soft labels: none, mixup (blend both), cutmix (paste a box of one into
+            the other), or both (either of them, at random).
+        mix_alpha: parameter of the Beta distribution of the fraction to keep: the larger, the closer to one half.
+        train: custom transforms in place of crop, shift and flip, such as those of torchvision.transforms.v2: each
+            maps (3, H, W) uint8, the last one to (3, size, size).
     """
 
     size: int | Literal["auto"] | None = 224
@@ -61,27 +61,26 @@ class ImageTransforms:
 
     def __post_init__(self) -> None:
         if isinstance(self.size, int) and self.size < 1:
-            raise ValueError(f"expected transforms.size of at least 1, or null, received {self.size}")
+            raise ValueError(f"expected `transforms.size` of at least 1, or null, received {self.size}")
         if self.resize is not None and (not isinstance(self.size, int) or self.resize < self.size):
-            raise ValueError(f"expected transforms.resize of at least the size, {self.size}, received {self.resize}")
+            raise ValueError(f"expected `transforms.resize` of at least the size, {self.size}, received {self.resize}")
         low, high = self.crop_scale or (1.0, 1.0)
         if not 0 < low <= high <= 1:
-            raise ValueError(f"expected transforms.crop_scale as 0 < low <= high <= 1, received {self.crop_scale}")
+            raise ValueError(f"expected `transforms.crop_scale` as 0 < low <= high <= 1, received {self.crop_scale}")
         if not 0 < self.crop_ratio[0] <= self.crop_ratio[1]:
-            raise ValueError(f"expected transforms.crop_ratio as 0 < low <= high, received {self.crop_ratio}")
+            raise ValueError(f"expected `transforms.crop_ratio` as 0 < low <= high, received {self.crop_ratio}")
         if not 0 <= self.flip <= 1:
-            raise ValueError(f"expected transforms.flip in [0, 1], received {self.flip}")
-        if min(self.shift, self.cutout) < 0:
-            raise ValueError(
-                f"expected transforms.shift and cutout of at least 0, received {self.shift} and {self.cutout}"
-            )
+            raise ValueError(f"expected `transforms.flip` in [0, 1], received {self.flip}")
+        for name in ("shift", "cutout"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"expected `transforms.{name}` of at least 0, received {getattr(self, name)}")
         if self.mix_alpha <= 0:
-            raise ValueError(f"expected transforms.mix_alpha above 0, received {self.mix_alpha}")
+            raise ValueError(f"expected `transforms.mix_alpha` above 0, received {self.mix_alpha}")
         if min(self.std) <= 0:
-            raise ValueError(f"expected transforms.std above 0, received {self.std}")
+            raise ValueError(f"expected `transforms.std` above 0, received {self.std}")
 
     def in_training(self, size: Size) -> v2.Transform:
-        """One image (3, H, W) uint8 to (3, h, w) uint8, at random; draws from torch's global generator."""
+        """Return the training transform of one image, (3, H, W) uint8 to (3, h, w) uint8; uses torch's global rng."""
         if self.train is not None:
             return v2.Compose(self.train)
         steps: list[nn.Module] = [v2.Lambda(lambda x: self.in_evaluation(x, size))]
@@ -93,13 +92,13 @@ class ImageTransforms:
 
     @property
     def border(self) -> float:
-        """How many times larger than the size an image is before its centre is cut out, in evaluation."""
+        """Return the factor by which images are resized beyond the size before the centre crop, in evaluation."""
         return (self.resize or round(self.size * 256 / 224)) / self.size if isinstance(self.size, int) else 1.0
 
     def needed_side(self, size: Size) -> int:
-        """The least shorter side that an image must have for training: twice what the smallest crop is scaled to.
+        """Return the shorter side, in pixels, that an image needs for training: twice that of the smallest crop.
 
-        0, the whole image, where transforms of one's own are in place.
+        0, for the full image, with custom transforms.
         """
         if self.train is not None:
             return 0
@@ -107,34 +106,35 @@ class ImageTransforms:
         return math.ceil(2 * max(size) / smallest)
 
     def in_evaluation(self, x: Tensor, size: Size) -> Tensor:
-        """Return images (..., H, W) uint8 resized and their centre cropped, as `resize_and_crop`."""
+        """Resize images (..., H, W) uint8 and crop their centre, as `resize_and_crop`."""
         return resize_and_crop(x, size, border=self.border)
 
     def normalise(self, x: Tensor, out: Tensor | None = None) -> Tensor:
-        """Return pixels (B, 3, h, w) in [0, 255] normalised, float32; in `out` if that is given."""
+        """Normalise pixels (B, 3, h, w) in [0, 255] to float32, in `out` if given."""
         return normalise(x, self.mean, self.std, out)
 
     def denormalise(self, x: Tensor) -> Tensor:
-        """Return normalised pixels as colours in [0, 1], (B, 3, h, w) float32."""
+        """Convert normalised pixels to colours in [0, 1], (B, 3, h, w) float32."""
         return denormalise(x, self.mean, self.std)
 
 
 def resize_and_crop(x: Tensor, size: Size, *, border: float) -> Tensor:
-    """Return images (..., H, W) uint8 resized to cover `border` times the size, and their centre, (..., h, w) uint8.
+    """Resize images (..., H, W) uint8 to cover `border` times the size, and crop their centre, (..., h, w) uint8.
 
-    Unchanged where they have the size already and `border` is 1.
+    Images of that size are returned unchanged if `border` is 1.
 
     Raises:
-        DataError: the image is so narrow that it would have too many pixels.
+        DataError: the image is so narrow that the resized one would have more than `MAX_PIXELS` pixels.
     """
     height, width = x.shape[-2:]
     scale = max(size[0] / height, size[1] / width) * border
-    # The shorter side to the nearest pixel and the longer one cut, as torchvision's Resize does.
+    # The shorter side is rounded to a pixel, the longer one truncated, as in torchvision's Resize.
     scaled = [max(int(height * scale + 1e-6), size[0]), max(int(width * scale + 1e-6), size[1])]
     if scaled[0] * scaled[1] > MAX_PIXELS:
         raise DataError(
             f"an image of {width} x {height} pixels would be scaled to {scaled[1]:,} x {scaled[0]:,}, more "
-            f"than the {MAX_PIXELS:,} pixels that are worked on: too narrow, or too large a resize"
+            f"than the limit of {MAX_PIXELS:,} pixels: leave out the image, as it is too narrow, or reduce "
+            "`transforms.resize`"
         )
     if scaled != [height, width]:
         x = F.resize(x, scaled, antialias=True)
@@ -145,27 +145,27 @@ Colours = tuple[float, float, float]
 
 
 def normalise(x: Tensor, mean: Colours, std: Colours, out: Tensor | None = None) -> Tensor:
-    """Return pixels (B, 3, h, w) in [0, 255] as float32 of mean 0 and deviation 1, in `out` if that is given."""
+    """Normalise pixels (B, 3, h, w) in [0, 255] to float32 of mean 0 and standard deviation 1, in `out` if given."""
     offset, scale = (torch.tensor(values, device=x.device).view(3, 1, 1) for values in (mean, std))
     return torch.sub(x.float(), 255 * offset, out=out).div_(255 * scale)
 
 
 def denormalise(x: Tensor, mean: Colours, std: Colours) -> Tensor:
-    """Return normalised pixels as colours in [0, 1], (B, 3, h, w) float32."""
+    """Convert normalised pixels to colours in [0, 1], (B, 3, h, w) float32."""
     offset, scale = (torch.tensor(values, device=x.device).view(3, 1, 1) for values in (mean, std))
     return (x.float() * scale + offset).clamp(0, 1)
 
 
 def choose_size(size: int | Literal["auto"] | None, sizes: NDArray[np.int64], places: list[str]) -> Size:
-    """Height and width of what the net gets.
+    """Return height and width of the net's input, in pixels.
 
     Args:
         size: as in `ImageTransforms`.
-        sizes: height and width of every image, (N, 2).
-        places: their names, for the message.
+        sizes: height and width of each image, (N, 2).
+        places: names of the images, for the message.
 
     Raises:
-        DataError: images are to stay as they are, and two differ in size.
+        DataError: `size` is None, and two images differ in size.
     """
     if isinstance(size, int):
         return size, size
@@ -177,6 +177,6 @@ def choose_size(size: int | Literal["auto"] | None, sizes: NDArray[np.int64], pl
         return side, side
     (height, width), (other_height, other_width) = sizes[0].tolist(), sizes[others[0]].tolist()
     raise DataError(
-        f"images of different sizes, and no size is set: '{places[0]}' has {width} x {height} pixels, "
-        f"'{places[others[0]]}' {other_width} x {other_height}; choose one by `transforms.size`, such as 224"
+        f"expected images of one size, since no size is set: '{places[0]}' has {width} x {height} pixels, "
+        f"'{places[others[0]]}' {other_width} x {other_height}; set `transforms.size`, for example to 224"
     )

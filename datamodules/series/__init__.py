@@ -1,1 +1,1 @@
-"""Series in time: tables, calendar, scaling, and windows of the past and the future."""
+"""Time series: tables, calendar, scaling and windows."""

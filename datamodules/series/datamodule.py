@@ -1,4 +1,4 @@
-"""Series in time as windows of the past and what came after them."""
+"""The DataModule of time series."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,14 +14,14 @@ from lightfit.errors import DataError
 from ..base import DATA_DIR, DataModule
 from ..codec import Codec
 from ..samples import Loaded
-from ..splits import SPLITS, Ends, rolling_fold, split_by_time, split_sizes
-from .calendar import common_freq, fill_gaps
-from .codec import SeriesCodec, difference, known_series, until_last_target
-from .naive import naive_lines
+from ..splits import SPLITS, Ends, count_rows, rolling_fold, split_by_time
+from .calendar import fill_gaps, find_common_freq
+from .codec import SeriesCodec, cut_after_last_target, difference, select_series
+from .naive import compare_with_naive
 from .scaler import SeriesState, fit_state
 from .sources import locate
 from .table import Roles, Series, SeriesColumns, choose_roles, read_frame, split_series
-from .windows import SeriesBatches, window_starts
+from .windows import SeriesBatches, find_window_starts
 
 NAMES_SHOWN = 8
 
@@ -29,12 +29,12 @@ NAMES_SHOWN = 8
 def find_windows(
     series: list[Series], ends: list[Ends], state: SeriesState, *, stride: int
 ) -> dict[str, NDArray[np.int64]]:
-    """Return the first rows of the windows of train, val and test, of all series below each other.
+    """Return the first row of each window in train, val and test, with all series concatenated.
 
-    Windows of which no target is known are left out.
+    Windows without a known target are left out.
 
     Raises:
-        DataError: a split that is to have rows has no window.
+        DataError: a split with rows is too short for a window.
     """
     length, num_targets = state.lookback + state.horizon, len(state.roles.targets)
     splits: dict[str, list[NDArray[np.int64]]] = {split: [] for split in SPLITS}
@@ -42,7 +42,7 @@ def find_windows(
     for item, own in zip(series, ends, strict=True):
         known = np.concatenate([[0], (~np.isnan(item.values[:, :num_targets])).any(1).cumsum()])
         for split, begin, end in zip(SPLITS, (0, *own), own, strict=False):
-            starts = window_starts(
+            starts = find_window_starts(
                 (begin, end),
                 lookback=state.lookback,
                 horizon=state.horizon,
@@ -53,24 +53,24 @@ def find_windows(
         first += len(item.times)
     found = {split: np.concatenate(starts) for split, starts in splits.items()}
     for index, split in enumerate(SPLITS):
-        rows = max(split_sizes(own)[index] for own in ends)
+        rows = max(count_rows(own)[index] for own in ends)
         if rows and not len(found[split]):
             needed = length if split == "train" else state.horizon
             raise DataError(
-                f"{split} has {rows:,} rows, and a window takes {needed:,}: "
-                + (f"lookback {state.lookback} and horizon {state.horizon}" if split == "train" else "the horizon")
-                + ". Add rows, reduce `lookback` or `horizon`, or move `split`"
+                f"expected at least {needed:,} rows in {split}, "
+                + (f"lookback {state.lookback} plus horizon {state.horizon}" if split == "train" else "the horizon")
+                + f", received {rows:,}: add rows, reduce `lookback` or `horizon`, or change `split`"
             )
     return found
 
 
-def window_places(series: list[Series], starts: NDArray[np.int64], lookback: int) -> list[str]:
-    """Return the series and the time stamp of the first step to forecast, of windows.
+def find_window_places(series: list[Series], starts: NDArray[np.int64], lookback: int) -> list[str]:
+    """Return the series and the time stamp of the first step to forecast, of each window.
 
     Args:
-        series: all series, below each other.
+        series: all series, in order of concatenation.
         starts: first row of each window.
-        lookback: number of rows that the net sees.
+        lookback: number of past rows in a window.
     """
     places = [f"{item.name} {time}".strip() for item in series for time in item.times]
     return [places[start + lookback] for start in starts.tolist()]
@@ -79,53 +79,54 @@ def window_places(series: list[Series], starts: NDArray[np.int64], lookback: int
 def describe_series(
     series: list[Series], ends: list[Ends], state: SeriesState, sizes: Mapping[str, int], ignored: list[str]
 ) -> str:
-    """Describe what was found: rows, series, steps and span, columns, windows of each split, what is not used."""
+    """Return a summary of the data: rows, series, span and steps, columns, windows of each split, unused columns."""
     begin, end = min(item.times[0] for item in series), max(item.times[-1] for item in series)
-    rows = {split: sum(split_sizes(own)[index] for own in ends) for index, split in enumerate(SPLITS)}
+    rows = {split: sum(count_rows(own)[index] for own in ends) for index, split in enumerate(SPLITS)}
     roles = state.roles
     named = {"target": roles.targets, "past": roles.past, "known": roles.known}
     described = [
         f"{sum(len(item.times) for item in series):,} rows"
         + (f" of {len(series)} series" if len(series) > 1 else "")
         + f", {begin} to {end} by {state.freq}",
-        *(f"{kind}: {_few(names)}" for kind, names in named.items() if names),
+        *(f"{kind}: {_shorten(names)}" for kind, names in named.items() if names),
         f"lookback {state.lookback}, horizon {state.horizon}, season {state.season}",
         ", ".join(f"{sizes[split]:,} {split} windows on {rows[split]:,} rows" for split in SPLITS if rows[split]),
     ]
     if not rows["val"]:
-        described.append("no val, so training windows serve as validation")
+        described.append("no val split, so validation uses the training windows")
     if ignored:
-        described.append(f"not used: {_few(ignored)}")
+        described.append(f"not used: {_shorten(ignored)}")
     return "; ".join(described)
 
 
-def _few(names: Sequence[str]) -> str:
+def _shorten(names: Sequence[str]) -> str:
     return ", ".join(names[:NAMES_SHOWN]) + (
         f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
     )
 
 
 class SeriesDataModule(DataModule):
-    """Series in time: x (B, lookback, F) float32, y (B, horizon, C) float32, both scaled.
+    """Time series for forecasting: x (B, lookback, F) float32, y (B, horizon, C) float32, both scaled.
 
-    The targets are the first C columns of x. Scaling comes from the training split alone; time is split by time.
+    The targets are the first C columns of x. The scaling is fitted on the training split alone; splits are
+    chronological.
 
     Args:
         path: a table (.csv, .tsv, .parquet) with a column of time stamps, or a published series: seattle-temps
             (installed with LightFit), covid-19, etth1 (downloaded).
-        target: the columns to forecast; all columns of numbers that are for nothing else where none is named.
-        columns: what the other columns are: time, series_id, past, known.
-        lookback: number of steps that the net sees; null: the seasons that go into 336 steps and half of train.
-        horizon: number of steps to forecast; null: a season, as far as val and test are long enough.
-        stride: number of steps from one training window to the next; in evaluation every window counts.
-        split: what train, val and test have: three fractions, three numbers of rows, or two dates, the first ones of
-            val and of test. Without val, training is watched on its own windows.
-        diff: how often each target is replaced by its change from step to step; undone in predictions.
+        target: the columns to forecast; by default all numeric columns without another role.
+        columns: roles of the other columns: time, series_id, past, known.
+        lookback: number of past steps in the net's input; null: whole seasons, at most 336 steps and half of train.
+        horizon: number of steps to forecast; null: a season, or less if val or test is shorter.
+        stride: number of steps between training windows; evaluation uses all windows.
+        split: size of train, val and test: three fractions, three numbers of rows, or two dates, the first of val and
+            the first of test. Without val, validation uses the training windows.
+        diff: number of times to difference the targets; undone in predictions.
         scale: standard (mean 0 and standard deviation 1 in training) or none.
-        fill: what to do about missing values and steps: error, forward (the last value again), interpolate, or mask,
-            which leaves them out of loss and scores and tells the net.
-        freq: frequency of the steps in pandas' words, such as h or 15min; rows: each row is a step; null: found.
-        season: number of steps in a season; null: a day, a week or a year, as the frequency suggests.
+        fill: handling of missing values and steps: error, forward (repeat the last value), interpolate, or mask (ignore
+            them in loss and scores, and flag them in the net's input).
+        freq: frequency of the steps as in pandas, such as h or 15min; rows: each row is a step; null: inferred.
+        season: number of steps in a season; null: a day, a week or a year, inferred from the frequency.
         batch_size: number of windows in a batch, on each device.
         fold: a fold of a cross-validation, such as 2/5: of 6 blocks of train and val, train is the first 2 and val the
             third.
@@ -169,13 +170,13 @@ class SeriesDataModule(DataModule):
 
     @property
     def codec(self) -> SeriesCodec:
-        """Return the codec: fitted by `setup`, or a checkpoint's."""
+        """Return the codec, fitted by `setup` or loaded from a checkpoint."""
         codec = super().codec
         assert isinstance(codec, SeriesCodec)
         return codec
 
     def prepare_data(self) -> None:
-        """Download the series where it is a published one that is not here yet."""
+        """Download the series if it is a published one that is not there yet."""
         locate(self.source, DATA_DIR)
 
     def read(self, source: str) -> pd.DataFrame:  # type: ignore[override]
@@ -183,17 +184,17 @@ class SeriesDataModule(DataModule):
         return read_frame(locate(source, DATA_DIR))
 
     def load(self, source: str, codec: Codec | None = None) -> Loaded:
-        """Read series, learn columns, steps, scaling and sizes from the training rows, and make the windows.
+        """Read the series, fit columns, steps, scaling and sizes on the training rows, and build the windows.
 
-        With a codec from a checkpoint, all windows are one split, `all`: data that was never trained on needs no split.
+        With the codec of a checkpoint, all windows form one split, `all`, since the data is not trained on.
         """
         table = self.read(source)
         if isinstance(codec, SeriesCodec):
             return self._load_known(table, codec)
         roles = choose_roles(table, self.target, self.columns, source)
         found = split_series(table, time=roles.time, series_id=roles.series_id, values=roles.values, place=source)
-        found = [until_last_target(item, len(roles.targets)) for item in found]
-        freq = self.freq or common_freq(found, source)
+        found = [cut_after_last_target(item, len(roles.targets)) for item in found]
+        freq = self.freq or find_common_freq(found, source)
         series = self._fill_and_difference(found, roles, freq)
         ends = [split_by_time(item.times, self.split) for item in series]
         if self.fold is not None:
@@ -210,33 +211,38 @@ class SeriesDataModule(DataModule):
             codec,
             {split: batches[split] for split in SPLITS if split in batches},
             description=describe_series(series, ends, state, sizes, ignored),
-            find_places=lambda split: window_places(series, starts[split], state.lookback),
+            find_places=lambda split: find_window_places(series, starts[split], state.lookback),
         )
 
     def _load_known(self, table: pd.DataFrame, codec: SeriesCodec) -> Loaded:
         state = codec.state
-        found = [until_last_target(item, codec.num_targets) for item in known_series(table, state.roles, self.source)]
+        found = [
+            cut_after_last_target(item, codec.num_targets) for item in select_series(table, state.roles, self.source)
+        ]
         series = self._fill_and_difference(found, state.roles, state.freq)
         length, longest = state.lookback + state.horizon, max(len(item.times) for item in series)
         if longest < length:
-            raise DataError(f"{self.source}: {longest:,} rows, and a window takes {length:,}, look-back and horizon")
+            raise DataError(
+                f"{self.source}: expected at least {length:,} rows, lookback plus horizon, received {longest:,}: "
+                "add earlier rows"
+            )
         starts = find_windows(series, [(0, 0, len(item.times)) for item in series], state, stride=1)["test"]
         return Loaded(
             codec,
             {"all": self._windows(series, {"all": starts}, codec)["all"]},
             description=f"{len(starts):,} windows",
-            find_places=lambda split: window_places(series, starts, state.lookback),
+            find_places=lambda split: find_window_places(series, starts, state.lookback),
         )
 
     def _fill_and_difference(self, found: list[Series], roles: Roles, freq: str) -> list[Series]:
-        """The series with every step there, and their targets differenced."""
+        """Return the series with missing steps and values filled, and targets differenced."""
         filled = [fill_gaps(item, roles.values, freq, self.fill, self.source) for item in found]
         return [difference(item, len(roles.targets), self.diff) for item in filled]
 
     def _windows(
         self, series: list[Series], starts: Mapping[str, NDArray[np.int64]], codec: SeriesCodec
     ) -> dict[str, SeriesBatches]:
-        """The windows of each split that has any, on one matrix."""
+        """Return the windows of each split that is not empty, as views of one matrix."""
         state = codec.state
         scaled = [state.scale_columns(item.values) for item in series]
         inputs = torch.from_numpy(np.concatenate([state.inputs(values, mask=self.fill == "mask") for values in scaled]))
@@ -248,24 +254,24 @@ class SeriesDataModule(DataModule):
         }
 
     def raw_path(self) -> Path:
-        """Return the file or folder that was read."""
+        """Return the file of the raw data."""
         return locate(self.source, DATA_DIR)
 
     def remarks(self, scores: Mapping[str, float]) -> list[str]:
-        """Return the errors of the naive forecasts beside the net's, and whether the net is better."""
+        """Return the errors of the net and of the naive forecasts, with a warning if the net is not better."""
         return [
             line
             for split in ("val", "test")
             if isinstance(data := self.loaded.batches.get(split), SeriesBatches)
-            for line in naive_lines(data, self.codec.state, scores, split)
+            for line in compare_with_naive(data, self.codec.state, scores, split)
         ]
 
 
 def check_least(least: int, **values: int | None) -> None:
-    """Check that all values are at least so large, or None.
+    """Check that each value is None or at least `least`.
 
     Raises:
-        ValueError: one is less.
+        ValueError: a value is less.
     """
     for name, value in values.items():
         if value is not None and value < least:

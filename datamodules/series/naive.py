@@ -1,4 +1,4 @@
-"""The naive forecasts: the last value, and the season before."""
+"""Naive forecasts: the last value, and the last season."""
 
 from collections.abc import Callable, Mapping
 
@@ -9,8 +9,8 @@ from .scaler import SeriesState
 from .windows import SeriesBatches
 
 
-def last_values(x: Tensor, *, num_targets: int, horizon: int) -> Tensor:
-    """The naive forecast: the last value of each target again, (B, P, C).
+def forecast_last_value(x: Tensor, *, num_targets: int, horizon: int) -> Tensor:
+    """Forecast by repeating the last value of each target, (B, P, C).
 
     Args:
         x: windows, (B, L, F), the targets first.
@@ -20,8 +20,8 @@ def last_values(x: Tensor, *, num_targets: int, horizon: int) -> Tensor:
     return x[:, -1:, :num_targets].expand(-1, horizon, -1)
 
 
-def seasonal_values(x: Tensor, *, num_targets: int, horizon: int, season: int) -> Tensor:
-    """The seasonal naive forecast: the values of the last season, over and over, (B, P, C).
+def forecast_last_season(x: Tensor, *, num_targets: int, horizon: int, season: int) -> Tensor:
+    """Forecast by repeating the last season, the seasonal naive forecast, (B, P, C).
 
     Args:
         x: windows, (B, L, F) with L at least `season`, the targets first.
@@ -33,34 +33,34 @@ def seasonal_values(x: Tensor, *, num_targets: int, horizon: int, season: int) -
     return x[:, step, :num_targets]
 
 
-def naive_lines(data: SeriesBatches, state: SeriesState, scores: Mapping[str, float], part: str) -> list[str]:
-    """A line with the errors of the net and of the naive forecasts, and one more where the net is not better.
+def compare_with_naive(data: SeriesBatches, state: SeriesState, scores: Mapping[str, float], split: str) -> list[str]:
+    """Return a line with the errors of the net and of the naive forecasts, and a warning if the net is not better.
 
     Args:
-        data: the windows of the part.
+        data: the windows of the split.
         state: lookback, horizon, season and number of targets.
-        scores: what was logged, with `<part>_mae` and `<part>_mse` among it.
-        part: val or test.
+        scores: logged scores; without `<split>_mae` and `<split>_mse`, no line is returned.
+        split: val or test.
     """
-    if not {f"{part}_mae", f"{part}_mse"} <= set(scores):
+    if not {f"{split}_mae", f"{split}_mse"} <= set(scores):
         return []
     sizes = {"num_targets": len(state.roles.targets), "horizon": state.horizon}
-    naive = {"the last value": _errors(data, lambda x: last_values(x, **sizes))}
+    naive = {"the last value": _measure_errors(data, lambda x: forecast_last_value(x, **sizes))}
     if 1 < state.season <= state.lookback:
         name = f"the season before ({state.season} steps)"
-        naive[name] = _errors(data, lambda x: seasonal_values(x, **sizes, season=state.season))
-    net = scores[f"{part}_mae"], scores[f"{part}_mse"]
-    told = [f"{name} {mae:.4f}, {mse:.4f}" for name, (mae, mse) in {"the net": net, **naive}.items()]
-    lines = [f"{part}, mae and mse of the scaled targets: {'; '.join(told)}"]
-    for number, metric in enumerate(("mae", "mse")):
-        name, best = min(((name, errors[number]) for name, errors in naive.items()), key=lambda item: item[1])
-        if best <= net[number]:
-            lines.append(f"{part}_{metric}: the net does not beat the naive forecast by {name}")
+        naive[name] = _measure_errors(data, lambda x: forecast_last_season(x, **sizes, season=state.season))
+    net = scores[f"{split}_mae"], scores[f"{split}_mse"]
+    errors = [f"{name} {mae:.4f}, {mse:.4f}" for name, (mae, mse) in {"the net": net, **naive}.items()]
+    lines = [f"{split}, mae and mse of the scaled targets: {'; '.join(errors)}"]
+    for index, metric in enumerate(("mae", "mse")):
+        name, best = min(((name, values[index]) for name, values in naive.items()), key=lambda item: item[1])
+        if best <= net[index]:
+            lines.append(f"{split}_{metric}: the net does not beat the naive forecast by {name}")
     return lines
 
 
-def _errors(data: SeriesBatches, forecast: Callable[[Tensor], Tensor]) -> tuple[float, float]:
-    """Mean absolute and mean squared error over the windows, each by what is known of it."""
+def _measure_errors(data: SeriesBatches, forecast: Callable[[Tensor], Tensor]) -> tuple[float, float]:
+    """Return the mean absolute and the mean squared error over the windows, each over its known values."""
     totals = torch.zeros(2, dtype=torch.float64)
     for index in torch.arange(len(data)).split(1024):
         x, y = data[index]

@@ -1,4 +1,4 @@
-"""What is learned from the training rows of a series: scaling, and sizes that are not given."""
+"""The fitted state of a series codec: scaling, and sizes that are not given."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -10,24 +10,24 @@ from typing_extensions import Self
 
 from lightfit.errors import DataError
 
-from ..splits import Ends, split_sizes
-from .calendar import season_of
+from ..splits import Ends, count_rows
+from .calendar import guess_season
 from .table import Roles, Series
 from .windows import to_inputs
 
 
 @dataclass(frozen=True, kw_only=True)
 class SeriesState:
-    """Columns, steps, scaling and sizes: all that encodes a window and decodes its forecast.
+    """Columns, steps, scaling and sizes, by which windows are encoded and forecasts decoded.
 
     Args:
-        roles: the columns.
+        roles: roles of the columns.
         freq: frequency of the steps, or `rows`.
         season: number of steps in a season.
-        lookback: number of steps that the net sees.
+        lookback: number of past steps in the net's input.
         horizon: number of steps to forecast.
-        mean: what is subtracted from each column of numbers.
-        std: what it is then divided by.
+        mean: mean of each column of numbers, to subtract.
+        std: standard deviation of each column of numbers, to divide by.
         naive_error: mean absolute error of the seasonal naive forecast of each target in training, scaled.
         names: names of the series in training.
     """
@@ -43,11 +43,11 @@ class SeriesState:
     names: list[str]
 
     def scale_columns(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return columns (T, K) with the training's mean subtracted, divided by its standard deviation."""
+        """Scale columns (T, K) by mean and standard deviation of the training rows."""
         return (values - np.array(self.mean)) / np.array(self.std)
 
     def inputs(self, values: NDArray[np.float64], *, mask: bool) -> NDArray[np.float32]:
-        """Return the columns of the net's input from scaled ones of the table, as in `to_inputs`."""
+        """Return the columns of the net's input for scaled columns of the table, as in `to_inputs`."""
         return to_inputs(values, num_known=len(self.roles.known), horizon=self.horizon, mask=mask)
 
     def to_dict(self) -> dict[str, Any]:
@@ -56,14 +56,14 @@ class SeriesState:
 
     @classmethod
     def from_dict(cls, held: dict[str, Any]) -> Self:
-        """Return the state that `to_dict` describes."""
+        """Build a state from the return value of `to_dict`."""
         return cls(**held | {"roles": Roles(**held["roles"])})
 
 
 def fit_scale(
     train: list[NDArray[np.float64]], names: tuple[str, ...], scale: str
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return mean and standard deviation of each column over the training rows; 0 and 1 where nothing is scaled.
+    """Return mean and standard deviation of each column over the training rows; 0 and 1 without scaling.
 
     Args:
         train: the training rows of each series, (T, K).
@@ -71,35 +71,38 @@ def fit_scale(
         scale: `standard` or `none`.
 
     Raises:
-        DataError: a column has one value only, or none.
+        DataError: a column is constant, or has no value.
     """
     if scale == "none":
         return np.zeros(len(names)), np.ones(len(names))
     rows = np.concatenate(train)
     known = (~np.isnan(rows)).any(0)
     if not known.all():
-        raise DataError(f"the column '{names[int(known.argmin())]}' has no value in the training split: leave it out")
+        raise DataError(
+            f"the column '{names[int(known.argmin())]}' has no value in the training split: leave it out, or change "
+            "`split`"
+        )
     mean, std = np.nanmean(rows, 0), np.nanstd(rows, 0)
     for name, value, spread in zip(names, mean, std, strict=True):
         if spread <= 1e-12 * max(abs(value), 1e-300):
             raise DataError(
-                f"the column '{name}' is {value:g} in all of the training split, so that it cannot be scaled to a "
-                "standard deviation of 1: leave it out, move `split`, or set `scale` to none"
+                f"the column '{name}' is {value:g} in all rows of the training split, so it cannot be scaled to a "
+                "standard deviation of 1: leave it out, change `split`, or set `scale` to none"
             )
     return mean, std
 
 
-MOST_STEPS = 336  # of a look-back that is not given
+MOST_STEPS = 336  # largest default lookback
 
 
 def choose_horizon(season: int, ends: list[Ends]) -> int:
-    """Return the length of a season, or as much of one as val, test, and a third of train hold."""
-    train, *others = (max(sizes) for sizes in zip(*map(split_sizes, ends), strict=True))
+    """Choose a horizon of a season, or less if val, test or a third of train is shorter."""
+    train, *others = (max(sizes) for sizes in zip(*map(count_rows, ends), strict=True))
     return max(min(season, train // 3, *filter(None, others)), 1)
 
 
 def choose_lookback(season: int, horizon: int, num_train: int) -> int:
-    """Return as many whole seasons as fit into 336 steps and into half of train; as many steps, where none fits."""
+    """Choose a lookback of whole seasons, at most 336 steps and half of train; of single steps if no season fits."""
     most = max(min(MOST_STEPS, (num_train - horizon) // 2), 1)
     return most // season * season or most
 
@@ -107,19 +110,19 @@ def choose_lookback(season: int, horizon: int, num_train: int) -> int:
 def fit_state(
     series: list[Series], ends: list[Ends], roles: Roles, freq: str, *, scale: str, asked: Mapping[str, int | None]
 ) -> SeriesState:
-    """Learn from the training rows: scaling, and the sizes that are not given.
+    """Fit the scaling on the training rows, and choose the sizes that are not given.
 
     Args:
         series: all series.
-        ends: the rows at which the splits of each end.
-        roles: the columns.
+        ends: end rows of the splits of each series.
+        roles: roles of the columns.
         freq: frequency of the steps.
         scale: as in `fit_scale`.
-        asked: `season`, `horizon` and `lookback`; None for those to be found.
+        asked: `season`, `horizon` and `lookback`; None for those to choose.
     """
     train = [item.values[: own[0]] for item, own in zip(series, ends, strict=True)]
     mean, std = fit_scale(train, roles.values, scale)
-    season = asked["season"] or season_of(freq)
+    season = asked["season"] or guess_season(freq)
     horizon = asked["horizon"] or choose_horizon(season, ends)
     targets = slice(len(roles.targets))
     scaled = [(rows[:, targets] - mean[targets]) / std[targets] for rows in train]
@@ -131,15 +134,16 @@ def fit_state(
         horizon=horizon,
         mean=mean.tolist(),
         std=std.tolist(),
-        naive_error=seasonal_errors(scaled, season).tolist(),
+        naive_error=measure_seasonal_errors(scaled, season).tolist(),
         names=[item.name for item in series],
     )
 
 
-def seasonal_errors(train: Sequence[NDArray[np.float64]], season: int) -> NDArray[np.float64]:
-    """Return the mean absolute error of forecasting each row by that a season before, by column, (K,); 1 if it is 0.
+def measure_seasonal_errors(train: Sequence[NDArray[np.float64]], season: int) -> NDArray[np.float64]:
+    """Return the mean absolute error of the seasonal naive forecast for each column, (K,); 1 if it is 0.
 
-    What MASE divides by. Source: Hyndman and Koehler 2006, "Another look at measures of forecast accuracy", section 3.
+    This is the divisor of MASE. Source: Hyndman and Koehler 2006, "Another look at measures of forecast accuracy",
+    section 3.
 
     Args:
         train: the training rows of each series, (T, K).

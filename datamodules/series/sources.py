@@ -1,4 +1,4 @@
-"""Published series by name, and files of one's own."""
+"""Sources of series: published series by name, and files."""
 
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
@@ -12,7 +12,7 @@ SEATTLE_TEMPS_SHA256 = "c220666521ff4bec4ffb6f0d9acfdc5c1056564b1aad6f78d3b06aa0
 
 
 class Published(NamedTuple):
-    """Where a series is published."""
+    """A published series: address, file name, checksum and size."""
 
     url: str
     file: str
@@ -37,33 +37,33 @@ DOWNLOADS = {
 
 
 def locate(path: str, data_dir: Path) -> Path:
-    """The file of a series: a name, downloaded where that is needed, or a path of one's own.
+    """Return the file of a series, downloading it if it is a published one that is not there yet.
 
     Raises:
-        LookupError: no path is given.
-        FileNotFoundError: there is no file at the path.
+        LookupError: `path` is empty.
+        FileNotFoundError: the file does not exist.
         ModuleNotFoundError: the package vega-datasets is not installed.
         ConnectionError, DataError: as `download`.
     """
     if path == SEATTLE_TEMPS:
-        return _seattle_temps_csv()
+        return _find_seattle_temps()
     if path in DOWNLOADS:
         published = DOWNLOADS[path]
         return download(
             published.url, data_dir / published.file, sha256=published.sha256, size_bytes=published.size_bytes
         )
     if not path:
-        raise NotFoundError("which series? `path` takes a table (.csv, .tsv, .parquet) with a column of time stamps")
+        raise NotFoundError("which series? set `path` to a table (.csv, .tsv, .parquet) with a column of time stamps")
     if not Path(path).is_file():
         raise FileNotFoundError(
-            f"no file at '{path}' (looked from '{Path.cwd()}'); `path` takes a table (.csv, .tsv, .parquet) or "
-            f"one of the names {', '.join([SEATTLE_TEMPS, *DOWNLOADS])}"
+            f"no file at '{path}' (looked from '{Path.cwd()}'); set `path` to a table (.csv, .tsv, .parquet), "
+            f"or to one of the names {', '.join([SEATTLE_TEMPS, *DOWNLOADS])}"
         )
     return Path(path)
 
 
-def _seattle_temps_csv() -> Path:
-    """Found through the package's metadata, as importing it is not needed."""
+def _find_seattle_temps() -> Path:
+    """Find the file by the metadata of its package, without importing it."""
     try:
         found = [file for file in files("vega-datasets") or [] if file.name == "seattle-temps.csv"]
     except PackageNotFoundError:

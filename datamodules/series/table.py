@@ -1,4 +1,4 @@
-"""Tables of series: what their columns are, and the time stamps and numbers in their cells."""
+"""Tables of series: roles of the columns, time stamps and values."""
 
 import csv
 import io
@@ -17,7 +17,7 @@ from lightfit.errors import DataError, NotFoundError
 
 
 class Series(NamedTuple):
-    """One series: its name (empty where there is but one), time stamps (T,), and values (T, K), nan where missing."""
+    """A series: name (empty if there is only one), time stamps (T,), and values (T, K), NaN if missing."""
 
     name: str
     times: pd.DatetimeIndex
@@ -27,28 +27,28 @@ class Series(NamedTuple):
 def split_series(
     table: pd.DataFrame, *, time: str, series_id: str | None, values: Sequence[str], place: str
 ) -> list[Series]:
-    """The series of a table, in the order in which they begin.
+    """Split a table into its series, in order of their first row.
 
     Args:
         table: the table.
         time: column of the time stamps.
-        series_id: column that tells which series a row belongs to; None where it is all one.
+        series_id: column that identifies the series of a row; None: the table is one series.
         values: columns of numbers.
         place: name of the table, for messages.
 
     Raises:
-        DataError: a time stamp is none, earlier than the one before it or the same; a value is no number or infinite;
-            a row belongs to no series.
+        DataError: a time stamp does not parse or is not later than the one before it, a value is not a finite number,
+            or the series of a row is missing.
     """
-    numbers = np.stack([_numbers(table, name, place) for name in values], 1)
-    times = _times(table, time, place)
+    numbers = np.stack([_read_numbers(table, name, place) for name in values], 1)
+    times = _read_times(table, time, place)
     names = np.zeros(len(table), object) if series_id is None else table[series_id].to_numpy(object)
     code, unique = pd.factorize(names)
     if (code < 0).any():
         raise DataError(f"{place}, row {(code < 0).argmax() + 1}: the column '{series_id}' is empty; expected a name")
     series = []
-    for number, name in enumerate(unique):
-        rows = np.flatnonzero(code == number)
+    for index, name in enumerate(unique):
+        rows = np.flatnonzero(code == index)
         _check_order(times[rows], rows, f"{place}{'' if series_id is None else f', series {name}'}")
         series.append(Series("" if series_id is None else str(name), times[rows], numbers[rows]))
     return series
@@ -63,28 +63,27 @@ def _check_order(times: pd.DatetimeIndex, rows: NDArray[np.int64], place: str) -
     twice = steps[first - 1] == pd.Timedelta(0)
     raise DataError(
         f"{place}, row {rows[first] + 1}: the time stamp {times[first]} "
-        + ("a second time; expected each once." if twice else f"comes after {times[first - 1]}; expected rising ones.")
-        + " Sort the rows by time, or, where they are several series, name the column that tells them apart by "
-        "`columns.series_id`"
+        + ("occurs twice; expected each once." if twice else f"follows {times[first - 1]}; expected increasing ones.")
+        + " Sort the rows by time, or, for several series, set `columns.series_id` to the column that identifies them"
     )
 
 
-def _times(table: pd.DataFrame, name: str, place: str) -> pd.DatetimeIndex:
+def _read_times(table: pd.DataFrame, name: str, place: str) -> pd.DatetimeIndex:
     try:
         return pd.DatetimeIndex(to_dates(table[name]))
     except (ValueError, TypeError) as error:
         missing = table[name].isna().to_numpy()
         why = f"row {missing.argmax() + 1} is empty" if missing.any() else " ".join(str(error).split())
         raise DataError(
-            f"{place}: the column '{name}' holds no time stamps: {why}; expected such as 2024-01-31 13:00"
+            f"{place}: expected time stamps such as 2024-01-31 13:00 in the column '{name}': {why}"
         ) from error
 
 
 def to_dates(column: pd.Series) -> pd.Series:
-    """Time stamps of a column of dates, of text, or of whole numbers such as 2024 and 20240131.
+    """Convert a column of dates, strings, or integers such as 2024 and 20240131 to time stamps.
 
     Raises:
-        ValueError: a cell is none, or is empty.
+        ValueError: a cell does not parse, or is empty.
     """
     if not pd.api.types.is_datetime64_any_dtype(column):
         if pd.api.types.is_float_dtype(column):
@@ -95,7 +94,7 @@ def to_dates(column: pd.Series) -> pd.Series:
     return column
 
 
-def _numbers(table: pd.DataFrame, name: str, place: str) -> NDArray[np.float64]:
+def _read_numbers(table: pd.DataFrame, name: str, place: str) -> NDArray[np.float64]:
     column = table[name]
     numbers = pd.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan)
     text = np.isnan(numbers) & column.notna().to_numpy()
@@ -105,7 +104,8 @@ def _numbers(table: pd.DataFrame, name: str, place: str) -> NDArray[np.float64]:
     if np.isinf(numbers).any():
         row = np.isinf(numbers).argmax()
         raise DataError(
-            f"{place}, row {row + 1}: an infinite value in the column '{name}'; correct it, or leave the field empty"
+            f"{place}, row {row + 1}: expected finite numbers in the column '{name}', received an infinite one; "
+            "correct it, or leave the field empty"
         )
     return numbers
 
@@ -116,13 +116,13 @@ SEPARATORS = ",\t;|"
 
 @dataclass(frozen=True, kw_only=True)
 class SeriesColumns:
-    """What the columns of a table are, but for the target.
+    """Roles of the columns of a table, except the targets.
 
     Args:
-        time: column of the time stamps; null: the first one that holds dates.
-        series_id: column that tells which series a row belongs to; null: it is all one.
-        past: columns that help to forecast and are known up to now, such as a temperature measured.
-        known: columns that are known for the steps to forecast too, such as holidays.
+        time: column of the time stamps; null: the first column of dates.
+        series_id: column that identifies the series of a row; null: the table is one series.
+        past: covariates that are known only up to the forecast, such as a measured temperature.
+        known: covariates that are also known for the steps to forecast, such as holidays.
     """
 
     time: str | None = None
@@ -132,7 +132,7 @@ class SeriesColumns:
 
 
 class Roles(NamedTuple):
-    """The columns of a table by what they are for."""
+    """The columns of a table, by role."""
 
     time: str
     series_id: str | None
@@ -142,20 +142,20 @@ class Roles(NamedTuple):
 
     @property
     def values(self) -> tuple[str, ...]:
-        """All columns of numbers, in the order of the net's input."""
+        """Return all columns of numbers, in the order of the net's input."""
         return self.targets + self.past + self.known
 
 
 def read_frame(path: Path) -> pd.DataFrame:
-    """The table of a file; a column for each of its columns.
+    """Read a table from a CSV, TSV or Parquet file.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        DataError: it is no table, or empty.
+        FileNotFoundError: the file does not exist.
+        DataError: the file is not a table, or has no rows.
     """
     check_file(path)
     if path.suffix.lower() not in SUFFIXES:
-        raise DataError(f"'{path}' does not end in one of {', '.join(SUFFIXES)}: a table of a time column and numbers")
+        raise DataError(f"expected a table ({', '.join(SUFFIXES)}) of a time column and numbers, received '{path}'")
     if path.suffix.lower() != ".parquet":
         try:
             return parse_frame(path.read_text(encoding="utf-8-sig"), str(path))
@@ -168,27 +168,27 @@ def read_frame(path: Path) -> pd.DataFrame:
 
 
 def check_file(path: Path) -> None:
-    """Nothing, where there is a file.
+    """Check that a file exists.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: the file does not exist.
     """
     if not path.is_file():
         raise FileNotFoundError(f"no file at '{path}' (looked from '{Path.cwd()}')")
 
 
 def parse_frame(text: str, place: str) -> pd.DataFrame:
-    """The table of a CSV or TSV file that is read.
+    """Parse the content of a CSV or TSV file as a table.
 
     Raises:
-        DataError: it is no table, or empty.
+        DataError: the text is not a table, or has no rows.
     """
     separator = max(SEPARATORS, key=text[: text.find("\n") + 1 or None].count)
     try:
         table = pd.read_csv(io.StringIO(text), sep=separator, skipinitialspace=True)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, csv.Error, ValueError) as error:
         raise DataError(f"'{place}' cannot be read as a table: {' '.join(str(error).split())}") from error
-    if not isinstance(table.index, pd.RangeIndex):  # pandas takes the first field for a name of the row
+    if not isinstance(table.index, pd.RangeIndex):  # pandas has used the first field as the index
         raise DataError(f"'{place}' cannot be read as a table: a row has more fields than its header")
     return _tidy(table, place)
 
@@ -202,45 +202,47 @@ def _tidy(table: pd.DataFrame, place: str) -> pd.DataFrame:
 
 
 def choose_roles(table: pd.DataFrame, target: Sequence[str], columns: SeriesColumns, place: str) -> Roles:
-    """What each column is for.
+    """Choose the role of each column.
 
     Args:
         table: the table.
-        target: names of the columns to forecast; all columns of numbers that are for nothing else where it is empty.
-        columns: the others.
+        target: names of the columns to forecast; if empty, all numeric columns without another role.
+        columns: roles of the other columns.
         place: name of the table, for messages.
 
     Raises:
-        LookupError: a column is not there, or none holds time stamps.
-        DataError: a column is named twice.
+        LookupError: a column does not exist, or no column holds time stamps.
+        DataError: a column has two roles.
     """
     check_columns(
         table, [*target, *filter(None, (columns.time, columns.series_id)), *columns.past, *columns.known], place
     )
     time = columns.time or next((name for name in table.columns if _holds_dates(table[name])), None)
     if time is None:
-        raise NotFoundError(f"{place}: no column holds time stamps; it has: {_names(table)}. Name it by `columns.time`")
+        raise NotFoundError(f"{place}: no column holds time stamps; it has: {_list_names(table)}. Set `columns.time`")
     taken = {time, columns.series_id, *columns.past, *columns.known}
     targets = tuple(target) or tuple(n for n in table.columns if n not in taken and is_numeric_dtype(table[n]))
     if not targets:
-        raise NotFoundError(f"{place}: no column of numbers to forecast; it has: {_names(table)}. Name one by `target`")
+        raise NotFoundError(f"{place}: no column of numbers to forecast; it has: {_list_names(table)}. Set `target`")
     named = [*targets, time, *filter(None, [columns.series_id]), *columns.past, *columns.known]
     if twice := [name for name in named if named.count(name) > 1]:
-        raise DataError(f"the column '{twice[0]}' is named for two things; expected each column for one")
+        raise DataError(
+            f"the column '{twice[0]}' has two roles; expected each column to have one: correct `target` or `columns`"
+        )
     return Roles(time, columns.series_id, targets, tuple(columns.past), tuple(columns.known))
 
 
 def check_columns(table: pd.DataFrame, names: Sequence[str], place: str) -> None:
-    """Nothing, where the table has all of the columns.
+    """Check that a table has all of the columns.
 
     Raises:
-        LookupError: one is not there; the nearest are named.
+        LookupError: a column does not exist; the message names similar ones.
     """
     for name in names:
         if name not in table.columns:
             near = get_close_matches(name, list(table.columns), n=2, cutoff=0.6)
             hint = f"; the nearest: {', '.join(near)}" if near else ""
-            raise NotFoundError(f"{place} has no column '{name}'{hint}; it has: {_names(table)}")
+            raise NotFoundError(f"{place} has no column '{name}'{hint}; it has: {_list_names(table)}")
 
 
 def _holds_dates(column: pd.Series) -> bool:
@@ -253,5 +255,5 @@ def _holds_dates(column: pd.Series) -> bool:
     return True
 
 
-def _names(table: pd.DataFrame) -> str:
+def _list_names(table: pd.DataFrame) -> str:
     return ", ".join(table.columns[:12]) + (", ..." if len(table.columns) > 12 else "")

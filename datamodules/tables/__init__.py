@@ -1,1 +1,1 @@
-"""Reading tables row by row."""
+"""Readers of tables, row by row."""

@@ -1,4 +1,4 @@
-"""Rows of text files, one after the other: a file may be larger than memory, and a bad row does not end the others."""
+"""Rows of CSV, TSV and JSON-lines files, read one by one: files may exceed the memory, and a bad row stops no other."""
 
 import csv
 import json
@@ -10,15 +10,15 @@ from lightfit.errors import DataError, NotFoundError
 
 SUFFIXES = {".csv": ",", ".tsv": "\t", ".jsonl": None, ".json": None}
 MAX_FIELD_CHARS = 2**24  # the csv module's own limit, 2**17, is shorter than some reviews
-Row = tuple[str, Any]  # where it stands, and its cells by name or by position, or the DataError of what is wrong
+Row = tuple[str, Any]  # its place, and its cells by name or by position; or a DataError if it does not parse
 
 
-def table_rows(path: Path, column: str | int) -> Iterator[Row]:
-    """The rows of a CSV, TSV or JSON-lines file.
+def read_rows(path: Path, column: str | int) -> Iterator[Row]:
+    """Yield the rows of a CSV, TSV or JSON-lines file.
 
     Args:
-        path: the file; its ending tells the format.
-        column: name or position of a column that is wanted: a table read by position has no header.
+        path: the file; its suffix selects the format.
+        column: name or position of a column to read: a table read by position has no header.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -29,16 +29,16 @@ def table_rows(path: Path, column: str | int) -> Iterator[Row]:
 
 
 def parse_rows(file: Iterable[str], name: str, column: str | int) -> Iterator[Row]:
-    """The rows of a file that is open, as `table_rows`; `name` tells the format, and where a row stands."""
+    """Yield the rows of an open file, as `read_rows`; the suffix of `name` selects the format."""
     delimiter = SUFFIXES[Path(name).suffix.lower()]
     if delimiter is None:
-        yield from _json_rows(file, name)
+        yield from _parse_json(file, name)
     else:
-        yield from _delimited_rows(file, delimiter, name, has_header=isinstance(column, str))
+        yield from _parse_delimited(file, delimiter, name, has_header=isinstance(column, str))
 
 
 def open_text(path: Path) -> TextIO:
-    """A text file, whose bytes that are not UTF-8 are found by `check_utf8`.
+    """Open a text file; bytes that are not UTF-8 become surrogates, which `check_utf8` detects.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -49,7 +49,7 @@ def open_text(path: Path) -> TextIO:
 
 
 def check_utf8(text: str, place: str) -> str:
-    """The text itself.
+    """Return the text if it was valid UTF-8.
 
     Raises:
         DataError: its bytes were not UTF-8.
@@ -65,10 +65,10 @@ def check_utf8(text: str, place: str) -> str:
 
 
 def check_text(text: Any, place: str) -> str:
-    """The text itself.
+    """Return the text if it is a valid sample.
 
     Raises:
-        DataError: it is no text, empty, or was not UTF-8.
+        DataError: it is not a string, is empty, or was not UTF-8.
     """
     if not isinstance(text, str) or not text.strip():
         raise DataError(
@@ -77,18 +77,18 @@ def check_text(text: Any, place: str) -> str:
     return check_utf8(text, place)
 
 
-def cell(row: Any, column: str | int, place: str, *, argument: str = "text_column") -> Any:
+def get_cell(row: Any, column: str | int, place: str, *, argument: str = "text_column") -> Any:
     """Return the cell of a row.
 
     Args:
-        row: the row, or the error that it did not parse.
-        column: name, or position from 0.
-        place: where the row stands, for the message.
-        argument: the one that names the column, for the message.
+        row: the row, or the error of a row that does not parse.
+        column: name of the column, or its position from 0.
+        place: place of the row, for the message.
+        argument: name of the argument that selects the column, for the message.
 
     Raises:
         DataError: the row does not parse.
-        LookupError: it has no such column.
+        LookupError: the row has no such column.
     """
     if isinstance(row, DataError):
         raise row
@@ -97,12 +97,12 @@ def cell(row: Any, column: str | int, place: str, *, argument: str = "text_colum
     except (KeyError, IndexError, TypeError):
         held = ", ".join(map(repr, row)) if isinstance(row, dict) else f"{len(row)} columns, without names"
         raise NotFoundError(
-            f"{place}: no column {column!r}; the row has: {held}. Name it by `{argument}`: a name, or a "
-            "position from 0 without a header"
+            f"{place}: no column {column!r}; the row has: {held}. Set `{argument}` to the name of a column, or to a "
+            "position from 0 in a table without a header"
         ) from None
 
 
-def _delimited_rows(file: Iterable[str], delimiter: str, name: str, *, has_header: bool) -> Iterator[Row]:
+def _parse_delimited(file: Iterable[str], delimiter: str, name: str, *, has_header: bool) -> Iterator[Row]:
     csv.field_size_limit(MAX_FIELD_CHARS)
     reader = csv.reader(file, delimiter=delimiter, strict=True)
     header: list[str] | None = None
@@ -124,8 +124,8 @@ def _delimited_rows(file: Iterable[str], delimiter: str, name: str, *, has_heade
             yield (
                 place,
                 DataError(
-                    f"{place}: expected {len(header)} fields as in the header, received {len(row)}; a field with a "
-                    "delimiter or a quote in it must be quoted"
+                    f"{place}: expected {len(header)} fields as in the header, received {len(row)}; quote a field "
+                    "that contains a delimiter or a quote"
                 ),
             )
         elif row:
@@ -134,7 +134,7 @@ def _delimited_rows(file: Iterable[str], delimiter: str, name: str, *, has_heade
         raise DataError(f"'{name}' is empty; expected a table with a text and a label in each row")
 
 
-def _json_rows(file: Iterable[str], name: str) -> Iterator[Row]:
+def _parse_json(file: Iterable[str], name: str) -> Iterator[Row]:
     for line, text in enumerate(file, 1):
         if text.strip():
             place = f"{name}, line {line}"

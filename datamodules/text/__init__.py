@@ -1,4 +1,4 @@
-"""Labelled texts: tables and folders, tokenizers, vocabulary, and batches of word ids."""
+"""Labelled texts: tables and folders, tokenizers, vocabulary and batches of word ids."""
 
 from .vocabulary import Vocabulary, tokenize, tokenize_words
 

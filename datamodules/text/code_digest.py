@@ -1,4 +1,4 @@
-"""The code that a function's result depends on, as a digest."""
+"""A digest of the code on which the result of a function depends."""
 
 import ast
 import hashlib
@@ -17,19 +17,19 @@ from typing import Any
 STANDARD = tuple(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib"))
 
 
-def code_digest(function: Callable[..., Any], module: ModuleType) -> str:
-    """Return a digest of a function's source, of its module's file and of all that this imports, directly or not.
+def digest_code(function: Callable[..., Any], module: ModuleType) -> str:
+    """Return a digest of a function's source, its module, and all modules that this imports, directly or indirectly.
 
-    Modules count by the content of their files, installed packages by their version, the standard library not at all,
-    and a module of LightFit without what it imports. Where the files lie makes no difference.
+    The digest covers the content of modules and the versions of installed packages, but not the standard library, nor
+    the imports of modules of LightFit. It does not depend on the location of the files.
 
     Args:
         function: the function.
-        module: where it was found, which may have it from another module.
+        module: the module in which it was found, which may import it from another one.
     """
     try:
         source = inspect.getsource(function)
-    except (OSError, TypeError):  # not written in Python, or in a session that keeps no source
+    except (OSError, TypeError):  # not written in Python, or defined interactively
         source = ""
     found: dict[str, str] = {}
     starts = {start.__name__: start for start in (module, inspect.getmodule(function)) if start is not None}
@@ -50,7 +50,7 @@ def code_digest(function: Callable[..., Any], module: ModuleType) -> str:
         content = path.read_bytes()
         found[name] = hashlib.sha256(content).hexdigest()
         if not ours and path.suffix == ".py":
-            waiting += [place for imported in _imports(content, package) for place in _places(imported)]
+            waiting += [place for imported in _find_imports(content, package) for place in _find_modules(imported)]
     return hashlib.sha256(repr((source, sorted(found.items()))).encode()).hexdigest()[:16]
 
 
@@ -59,25 +59,25 @@ def _is_installed(path: Path) -> bool:
 
 
 def _is_standard(path: Path) -> bool:
-    # Installed packages may lie in the standard library's folder.
+    # Installed packages may be in a subfolder of the standard library.
     return not _is_installed(path) and any(path.is_relative_to(folder) for folder in STANDARD)
 
 
 @cache
 def _version(top: str) -> str:
-    """The versions of the distributions that an installed package is of."""
+    """Return the versions of the distributions that provide an installed package."""
     try:
         return metadata.version(top)
-    except metadata.PackageNotFoundError:  # under another name, as yaml is PyYAML
+    except metadata.PackageNotFoundError:  # the distribution has another name, as PyYAML for yaml
         names = sorted(set(metadata.packages_distributions().get(top, [])))
         return ", ".join(f"{name} {metadata.version(name)}" for name in names)
 
 
-def _imports(content: bytes, package: str) -> Iterator[str]:
-    """Full names in a module's import statements, those within functions too; some may be no modules."""
+def _find_imports(content: bytes, package: str) -> Iterator[str]:
+    """Yield the full names in the import statements of a module, also within functions; some may not be modules."""
     try:
         nodes = list(ast.walk(ast.parse(content)))
-    except SyntaxError:  # a module that is imported later, or never
+    except SyntaxError:  # in a module that may never be imported
         return
     for node in nodes:
         if isinstance(node, ast.Import):
@@ -85,17 +85,17 @@ def _imports(content: bytes, package: str) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             try:
                 start = resolve_name("." * node.level + (node.module or ""), package or None)
-            except ImportError:  # a relative import that leaves its package
+            except ImportError:  # a relative import beyond the package
                 continue
             yield from (f"{start}.{alias.name}" for alias in node.names)
 
 
-def _places(name: str) -> Iterator[tuple[str, str, Path]]:
-    """Name, package and file of a module and of the packages it is in, as far as there are any; nothing is imported."""
+def _find_modules(name: str) -> Iterator[tuple[str, str, Path]]:
+    """Yield name, package and file of a module and of its parent packages, as far as they exist, without importing."""
     path: Any = None
-    parts = name.split(".")
-    for end in range(1, len(parts) + 1):
-        spec = _spec(".".join(parts[:end]), path)
+    names = name.split(".")
+    for end in range(1, len(names) + 1):
+        spec = _find_spec(".".join(names[:end]), path)
         if spec is None:
             return
         if spec.origin is not None and Path(spec.origin).is_file():
@@ -105,12 +105,12 @@ def _places(name: str) -> Iterator[tuple[str, str, Path]]:
             return
 
 
-def _spec(name: str, path: Any) -> ModuleSpec | None:
+def _find_spec(name: str, path: Any) -> ModuleSpec | None:
     loaded: ModuleSpec | None = getattr(sys.modules.get(name), "__spec__", None)
     if loaded is not None:
         return loaded
     try:
         found = (finder.find_spec(name, path) for finder in sys.meta_path)
         return next((spec for spec in found if spec is not None), None)
-    except (ImportError, KeyError):  # KeyError: a folder without __init__.py in another that is not imported
+    except (ImportError, KeyError):  # KeyError: a namespace package within a package that is not imported
         return None

@@ -1,4 +1,4 @@
-"""Texts as word ids, by a vocabulary and classes that were learned from the training rows."""
+"""The codec of texts: tokenizer, vocabulary and classes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -38,11 +38,11 @@ class TextCodec(LabelCodec):
     """Encode texts as word ids (B, T) int64, with <unk> 0 and <pad> 1.
 
     Args:
-        vocabulary: the words, by id.
+        vocabulary: the vocabulary.
         class_names: names of the classes.
         tokenizer: dotted path of a function from str to list[str].
-        max_len: number of words to which a text is cut; None: not cut.
-        bucket: pad to the longest text of a batch, not to `max_len`.
+        max_len: number of words to which texts are truncated; None: no limit.
+        bucket: whether to pad to the longest text of a batch, not to `max_len`.
 
     Raises:
         ValueError: there is no such tokenizer, or `max_len` makes no sense.
@@ -66,12 +66,12 @@ class TextCodec(LabelCodec):
 
     @property
     def vocab_size(self) -> int:
-        """Return the number of words, the specials included."""
+        """Return the number of words, special tokens included."""
         return len(self.vocabulary)
 
     @property
     def width(self) -> int | None:
-        """Return the number of words to which every text is padded; None: to the longest of the batch."""
+        """Return the number of words to which texts are padded; None: to the longest text of the batch."""
         return None if self.bucket else self.max_len
 
     @classmethod
@@ -86,10 +86,10 @@ class TextCodec(LabelCodec):
         max_len: int | None,
         bucket: bool,
     ) -> Self:
-        """Learn the vocabulary from the training texts.
+        """Fit a codec on the training texts.
 
         Args:
-            corpus: all texts, as `corpus.tokenise` returns them.
+            corpus: all texts, as returned by `corpus.tokenise`.
             rows: indices of the training texts.
             class_names: names of the classes.
             tokenizer: as in the class.
@@ -98,7 +98,7 @@ class TextCodec(LabelCodec):
             bucket: as in the class.
 
         Raises:
-            DataError: no word is left.
+            DataError: the vocabulary has no words.
         """
         words = from_arrays(corpus["words_ends"], corpus["words_bytes"])
         counts = count_words(corpus, rows)
@@ -108,20 +108,20 @@ class TextCodec(LabelCodec):
     def split_batches(
         self, corpus: Arrays, rows: Mapping[str, NDArray[np.int64]], labels: NDArray[np.int64]
     ) -> dict[str, TextBatches]:
-        """Encode the texts of each split that has any.
+        """Encode the texts of each split that is not empty.
 
         Args:
             corpus: all texts.
             rows: indices of the texts of each split.
-            labels: class of each text, (N,).
+            labels: class index of each text, (N,).
         """
         words = from_arrays(corpus["words_ends"], corpus["words_bytes"])
-        numbers = torch.from_numpy(self.vocabulary.number(words))
+        ids_by_word = torch.from_numpy(self.vocabulary.encode_words(words))
         tokens, starts = torch.from_numpy(corpus["tokens"]), torch.from_numpy(corpus["offsets"][:-1])
         whole, classes = np.diff(corpus["offsets"]), torch.from_numpy(labels)
         lengths = torch.from_numpy(whole if self.max_len is None else np.minimum(whole, self.max_len))
         return {
-            split: TextBatches(numbers, tokens, starts[own], lengths[own], classes[own], width=self.width)
+            split: TextBatches(ids_by_word, tokens, starts[own], lengths[own], classes[own], width=self.width)
             for split, own in ((split, torch.from_numpy(rows[split])) for split in SPLITS if len(rows[split]))
         }
 
@@ -131,19 +131,19 @@ class TextCodec(LabelCodec):
         return pad_texts(ids, self.width)
 
     def dummy_batch(self) -> Tensor:
-        """Return word ids (2, T) int64 of two texts of the most frequent words."""
+        """Return word ids (2, T) int64 of two texts made of the most frequent words."""
         return self.encode([" ".join(self.vocabulary.itos[2:12]), self.vocabulary.itos[2]])
 
     def ticks(self, x: Tensor) -> list[str]:
-        """Return the words of one encoded text (T,), in order; padding is empty."""
+        """Return the words of an encoded text (T,), with empty strings for padding."""
         return ["" if index == PAD else self.vocabulary.itos[index] for index in x.tolist()]
 
     def metadata(self) -> dict[str, Any]:
-        """Return classes, words, how a text becomes words (as in `vocabulary.STEPS`), and the padded width."""
+        """Return classes, vocabulary, steps of the tokenizer (as in `vocabulary.STEPS`), and width."""
         return {
             "domain": self.domain,
             "class_names": self.class_names,
-            "tokenizer": STEPS.get(self.tokenizer, self.tokenizer),  # a custom one is code, and named
+            "tokenizer": STEPS.get(self.tokenizer, self.tokenizer),  # a custom one by its dotted path
             "vocabulary": self.vocabulary.itos,
             "unk": UNK,
             "pad": PAD,
@@ -152,7 +152,7 @@ class TextCodec(LabelCodec):
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the arguments as plain data, the vocabulary with its frequencies."""
+        """Return the arguments as plain data; the vocabulary includes the word frequencies."""
         return {
             "vocabulary": self.vocabulary.state_dict(),
             "class_names": list(self.class_names),
@@ -163,5 +163,5 @@ class TextCodec(LabelCodec):
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> Self:
-        """Return the codec that `to_dict` describes."""
+        """Build a codec from the return value of `to_dict`."""
         return cls(**{**state, "vocabulary": Vocabulary.from_state_dict(state["vocabulary"])})

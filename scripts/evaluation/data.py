@@ -1,4 +1,4 @@
-"""The data that a checkpoint is evaluated on: its own, or another file or folder."""
+"""The data to evaluate a checkpoint on: that of the training, or another source."""
 
 import inspect
 from argparse import ArgumentError
@@ -14,8 +14,8 @@ from ..cli.lightning_parser import LightningArgumentParser
 from ..cli.parsing import explain, unwrap
 from ..inference.trained import Trained
 
-SPLITS = ("test", "val")  # in the order in which they are taken where none is asked for
-# Arguments of data that change how it is read, not which samples a split has.
+SPLITS = ("test", "val")  # the default split is the first one that exists
+# Arguments of DataModules that do not change which samples a split has.
 HARMLESS = {"batch_size", "num_workers", "cache_bytes", "on_error", "bucket"}
 
 
@@ -23,10 +23,10 @@ class ChosenSplit(NamedTuple):
     """A split to evaluate on.
 
     Args:
-        name: of the split among those that were read.
-        title: what to call it: `all` where the source has no splits.
-        source: where it comes from.
-        data: the DataModule that has read it.
+        name: name of the split in the DataModule.
+        title: name of the split in reports: `all` if the source has no splits.
+        source: source of the data.
+        data: the DataModule, set up.
     """
 
     name: str
@@ -36,24 +36,24 @@ class ChosenSplit(NamedTuple):
 
     @property
     def batches(self) -> Batches:
-        """Return its samples."""
+        """Return the samples of the split."""
         return self.data.loaded.batches[self.name]
 
 
 def choose_split(trained: Trained, args: list[str], split: str | None) -> ChosenSplit:
-    """Return the split that is asked for.
+    """Choose the split to evaluate on, and read its data.
 
-    Without another source, the splits are those of the training, made again from the data; with one, those that the
-    source has, or all of it where it has none, encoded by the checkpoint's codec.
+    On the source of the training, the splits are those of the training. On another source, they are the splits of that
+    source, or all of it if it has none, encoded by the codec of the checkpoint.
 
     Args:
         trained: the checkpoint.
-        args: `--data.*` arguments that differ from the training's.
-        split: test or val; None: test where there is one, else val, or all.
+        args: arguments `--data.*` that replace those of the training.
+        split: test or val; None: test if there is one, else val, or all.
 
     Raises:
-        UsageError: the arguments do not parse, there is no such split, or they would move training samples into it.
-        DataError: the data is not what it was in training, or does not fit the codec.
+        UsageError: an argument is invalid or may not change, or the split does not exist.
+        DataError: the data has changed since the training, or does not fit the codec.
     """
     data, changed = build_data(trained, args)
     register_flags(find_flags(data=type(data)))
@@ -62,7 +62,7 @@ def choose_split(trained: Trained, args: list[str], split: str | None) -> Chosen
     if refused := sorted(changed - allowed):
         elsewhere = "" if other else f", or evaluate on other data by --data.{data.source_argument}"
         raise UsageError(
-            f"--data.{refused[0]} is what the model was trained with: only {', '.join(sorted(allowed))} may differ; "
+            f"--data.{refused[0]} must be as in training: only {', '.join(sorted(allowed))} may change; "
             f"leave it out{elsewhere}"
         )
     splits = data.load_splits() if other else _load_own(data)
@@ -70,9 +70,9 @@ def choose_split(trained: Trained, args: list[str], split: str | None) -> Chosen
     if split and split not in splits:
         if len(splits) > 1 or {"val", "test"} & set(splits):
             raise UsageError(
-                f"'{data.source}' has no {split} split, only {', '.join(splits)}: choose --split among them"
+                f"'{data.source}' has no {split} split, only {', '.join(splits)}: set --split to one of them"
             )
-        name = next(iter(splits))  # of data without splits, all
+        name = next(iter(splits))  # data without splits has one, with all samples
     return ChosenSplit(name, "all" if name == "train" else name, data.source, data)
 
 
@@ -81,28 +81,32 @@ def _load_own(data: DataModule) -> Mapping[str, Batches]:
         data.setup()
     except ChangedDataError as error:
         raise ChangedDataError(
-            f"'{data.source}' is no longer what the model was trained on, so the split could hold training samples: "
-            f"evaluate on other data by --data.{data.source_argument}"
+            f"'{data.source}' is no longer what the model was trained on, so the split may contain training samples: "
+            f"restore the data, or evaluate on other data by --data.{data.source_argument}"
         ) from error
     return {split: batches for split, batches in data.loaded.batches.items() if split != "train"}
 
 
 def build_data(trained: Trained, args: list[str]) -> tuple[DataModule, set[str]]:
-    """Return the checkpoint's DataModule with other arguments and its codec, and the names of those that differ.
+    """Build the DataModule of a checkpoint, with its codec, and return it with the names of the changed arguments.
+
+    Args:
+        trained: the checkpoint.
+        args: arguments `--data.*` that replace those of the training.
 
     Raises:
-        UsageError: an argument is not one of the DataModule's, or is refused by it.
+        UsageError: the DataModule does not have an argument, or refuses its value.
     """
     held = trained.data_arguments
     data_class = type(DataModule.from_checkpoint(trained.checkpoint, trust=trained.trust))
-    # Only what was typed is parsed: the parser imports what a value names, and the checkpoint's are not the user's.
+    # Only the command line is parsed, since the parser imports what values name, and a checkpoint is not trusted.
     parser = LightningArgumentParser(exit_on_error=False, allow_abbrev=False)
     parser.add_class_arguments(data_class, "data", fail_untyped=False)
     parser.set_defaults({f"data.{data_class.source_argument}": held.get(data_class.source_argument)})
     words = [word.replace("--data.init_args.", "--data.") for word in args]
     try:
         typed = parser.parse_args(words).as_dict().get("data", {})
-        given = {name: value for name, value in typed.items() if name in _named(words)}
+        given = {name: value for name, value in typed.items() if name in _list_names(words)}
         changed = {name for name, value in given.items() if value != held.get(name)}
         changes = {name: given[name] for name in changed}
         return data_class.from_checkpoint(trained.checkpoint, trust=trained.trust, changes=changes), changed
@@ -115,5 +119,5 @@ def build_data(trained: Trained, args: list[str]) -> tuple[DataModule, set[str]]
         ) from error
 
 
-def _named(words: list[str]) -> set[str]:
+def _list_names(words: list[str]) -> set[str]:
     return {word.partition("=")[0].removeprefix("--data.").partition(".")[0] for word in words if word.startswith("--")}

@@ -1,4 +1,4 @@
-"""An evaluation as one page that needs nothing else, and as plain data."""
+"""An evaluation as a self-contained HTML page, and as plain data."""
 
 import base64
 from pathlib import Path
@@ -14,16 +14,16 @@ from .scores import Evaluation
 PAGES = Path(__file__).resolve().parent
 
 
-def report_page(evaluation: Evaluation, *, title: str, subtitle: str, configuration: dict[str, Any]) -> str:
-    """The page as HTML, with its pictures within it.
+def render_report(evaluation: Evaluation, *, title: str, subtitle: str, configuration: dict[str, Any]) -> str:
+    """Render an evaluation as an HTML page with embedded pictures.
 
     Args:
-        evaluation: what to show.
+        evaluation: the evaluation.
         title: heading of the page.
-        subtitle: a line below it.
-        configuration: plain data of the model and its data.
+        subtitle: line below the heading.
+        configuration: configuration of the model and its data, as plain data.
     """
-    tables = {"scores": metric_table(evaluation)} | evaluation.tables
+    tables = {"scores": tabulate_metrics(evaluation)} | evaluation.tables
     template = jinja2.Environment(
         loader=jinja2.FileSystemLoader(PAGES), autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined
     ).get_template("report.html")
@@ -31,14 +31,14 @@ def report_page(evaluation: Evaluation, *, title: str, subtitle: str, configurat
         title=title,
         subtitle=subtitle,
         headline=evaluation.format_headline() if evaluation.headline else "",
-        tables={name: {"columns": list(table), "rows": _cells(table)} for name, table in tables.items()},
+        tables={name: {"columns": list(table), "rows": _format_cells(table)} for name, table in tables.items()},
         plots={name: base64.b64encode(draw()._repr_png_()).decode() for name, draw in evaluation.plots.items()},
         configuration=yaml.safe_dump(configuration, sort_keys=False, allow_unicode=True),
     )
 
 
-def metric_table(evaluation: Evaluation) -> pd.DataFrame:
-    """A row for each score: its value, the number of samples, and its interval where it has one."""
+def tabulate_metrics(evaluation: Evaluation) -> pd.DataFrame:
+    """Return a table with a row for each metric: value, number of samples, and interval if there is one."""
     rows = []
     for name, value in evaluation.metrics.items():
         low, high = evaluation.interval if name == evaluation.headline else (np.nan, np.nan)
@@ -47,32 +47,32 @@ def metric_table(evaluation: Evaluation) -> pd.DataFrame:
 
 
 def as_plain(evaluation: Evaluation) -> dict[str, Any]:
-    """The scores and tables as plain data, to six digits, all that float32 has; what is not defined is None.
+    """Return scores and tables as plain data, rounded to six digits, the precision of float32; None if undefined.
 
-    To more digits, they would depend on how samples come together in batches, and so on the number of devices.
+    Further digits would depend on the batching of the samples, and so on the number of devices.
     """
     return {
         "num_samples": evaluation.num_samples,
         "headline": evaluation.headline or None,
-        "metrics": _records(metric_table(evaluation)),
-        "tables": {name: _records(table) for name, table in evaluation.tables.items()},
+        "metrics": _to_records(tabulate_metrics(evaluation)),
+        "tables": {name: _to_records(table) for name, table in evaluation.tables.items()},
     }
 
 
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+def _to_records(table: pd.DataFrame) -> list[dict[str, Any]]:
     rows = table.astype(object).where(table.notna(), None).to_dict("records")
-    return [{str(name): _rounded(value) for name, value in row.items()} for row in rows]
+    return [{str(name): _round(value) for name, value in row.items()} for row in rows]
 
 
-def _rounded(value: Any) -> Any:
+def _round(value: Any) -> Any:
     return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
-def _cells(table: pd.DataFrame) -> list[list[str]]:
-    return [[_cell(value) for value in row] for row in table.itertuples(index=False)]
+def _format_cells(table: pd.DataFrame) -> list[list[str]]:
+    return [[_format_cell(value) for value in row] for row in table.itertuples(index=False)]
 
 
-def _cell(value: Any) -> str:
+def _format_cell(value: Any) -> str:
     if isinstance(value, float):
         return "" if np.isnan(value) else f"{value:.4g}" if abs(value) >= 10 else f"{value:.4f}"
     return f"{value:,}" if isinstance(value, int | np.integer) else str(value)

@@ -1,4 +1,4 @@
-"""How good a model is on a split, from its predictions for each sample."""
+"""Scores, tables and plots of a model on a split, from its predictions for each sample."""
 
 import sys
 from collections.abc import Callable
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 
 def quiet_trainer(gpus: str, *, callbacks: list[pl.Callback], **arguments: Any) -> pl.Trainer:
-    """Return a pl.Trainer without logger, checkpoints and summary, and with a progress bar only in a terminal.
+    """Return a pl.Trainer without logger, checkpoints and summary, with a progress bar only in a terminal.
 
     Args:
         gpus: as in `parse_gpus`.
-        callbacks: those of its own.
-        arguments: other ones of pl.Trainer.
+        callbacks: callbacks of the Trainer.
+        arguments: other arguments of the Trainer.
     """
     accelerator, devices = parse_gpus(gpus, torch.cuda.device_count())
     placed: dict[str, Any] = {"accelerator": accelerator, "devices": devices} | arguments
@@ -42,26 +42,26 @@ def quiet_trainer(gpus: str, *, callbacks: list[pl.Callback], **arguments: Any) 
         enable_checkpointing=False,
         enable_progress_bar=sys.stderr.isatty(),
         enable_model_summary=False,
-        use_distributed_sampler=False,  # the data's own sampler is exact
+        use_distributed_sampler=False,  # our sampler repeats no sample
         **placed,
     )
 
 
 PLOTTED_TARGETS = 3
-TRUE = "true \\ predicted"  # over the names of the true classes: a name that no class is likely to have
+TRUE = "true \\ predicted"  # heading of the column of true classes: a name that no class is likely to have
 
 
 class Evaluation(NamedTuple):
-    """Scores of one split, with tables and plots by their titles."""
+    """Scores of a split, with tables and plots by title."""
 
     num_samples: int
     metrics: dict[str, float]
-    headline: str  # name of the metric that has an interval; empty where none has
+    headline: str  # name of the metric with an interval; empty if there is none
     interval: tuple[float, float]
     tables: dict[str, pd.DataFrame]
-    plots: dict[str, Callable[[], Plot]]  # drawn where they are shown, as it takes longer than all the rest
-    logged: tuple[str, ...]  # names of the metrics that the model itself gives
-    outputs: dict[str, Tensor]  # the predictions for each sample, in order
+    plots: dict[str, Callable[[], Plot]]  # drawn on demand, as drawing takes longer than all the rest
+    logged: tuple[str, ...]  # names of the metrics that the model logs
+    outputs: dict[str, Tensor]  # predictions for each sample, in order
 
     def format_headline(self) -> str:
         """Return the headline metric with its interval."""
@@ -71,43 +71,45 @@ class Evaluation(NamedTuple):
 
 
 class SplitData(OneLightning, pl.LightningDataModule):
-    """One split of a DataModule as what a trainer tests on.
+    """A split of a DataModule as the test data of a Trainer.
 
     Args:
-        data: a DataModule of any kind, set up.
-        split: `train`, `val`, `test`, or another one of ours.
+        data: a LightningDataModule, set up.
+        split: `train`, `val`, `test`, or `all` of a DataModule without splits.
     """
 
     def __init__(self, data: pl.LightningDataModule, split: str) -> None:
         super().__init__()
         self.data = data
         self.split = split
-        self.codec: Codec | None = getattr(data, "codec", None)  # by which callbacks name classes and undo scaling
+        self.codec: Codec | None = getattr(
+            data, "codec", None
+        )  # by which callbacks find class names and undo the scaling
 
     def test_dataloader(self) -> Any:
-        """Return the batches of the split, on the trainer's devices."""
+        """Return the batches of the split, for the devices of the trainer."""
         self.data.trainer = self.trainer
         if isinstance(self.data, DataModule):
             return self.data.dataloader(self.split, shuffle=False)
         return getattr(self.data, f"{self.split}_dataloader")()
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Do what the data does."""
+        """Call the hook of the data."""
         return self.data.on_before_batch_transfer(batch, dataloader_idx)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """Do what the data does."""
+        """Call the hook of the data."""
         return self.data.transfer_batch_to_device(batch, device, dataloader_idx)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Do what the data does."""
+        """Call the hook of the data."""
         return self.data.on_after_batch_transfer(batch, dataloader_idx)
 
 
 def evaluate_split(
     trainer: pl.Trainer, model: LightModel, data: pl.LightningDataModule, split: str
 ) -> Evaluation | None:
-    """Return the scores of a split, each sample once; None on all ranks but the first.
+    """Evaluate a model on a split, with each sample once; return None on ranks above 0.
 
     Args:
         trainer: a trainer with a `SampleOutputs` callback.
@@ -129,13 +131,13 @@ def evaluate_split(
     num_samples = len(batches) if batches is not None else len(next(iter(outputs.values()), ()))
     evaluation = Evaluation(num_samples, metrics, "", (np.nan, np.nan), {}, {}, tuple(metrics), outputs)
     if "forecast" in outputs and codec is not None and codec.domain == "series" and batches is not None:
-        return _of_forecasts(evaluation, outputs, codec, batches)
+        return _score_forecasts(evaluation, outputs, codec, batches)
     if {"preds", "target"} <= set(outputs) and isinstance(codec, LabelCodec):
-        return _of_classes(evaluation, outputs, codec.class_names)
+        return _score_classes(evaluation, outputs, codec.class_names)
     return evaluation
 
 
-def _of_classes(evaluation: Evaluation, outputs: dict[str, Tensor], names: list[str]) -> Evaluation:
+def _score_classes(evaluation: Evaluation, outputs: dict[str, Tensor], names: list[str]) -> Evaluation:
     probabilities, labels = outputs["preds"].double().numpy(), outputs["target"].numpy()
     right = (probabilities.argmax(1) == labels).astype(float)
     counts = np.zeros((len(names), len(names)), np.int64)
@@ -157,7 +159,7 @@ def _of_classes(evaluation: Evaluation, outputs: dict[str, Tensor], names: list[
     )
 
 
-def _of_forecasts(
+def _score_forecasts(
     evaluation: Evaluation, outputs: dict[str, Tensor], codec: "SeriesCodec", batches: Batches
 ) -> Evaluation:
     forecast, y = get_forecast(outputs).float(), outputs["y"].float()
@@ -167,11 +169,11 @@ def _of_forecasts(
     backtest = table.table(codec.target_names)
     known = errors[~errors.isnan()].numpy()
     return evaluation._replace(
-        metrics=evaluation.metrics | {"mae": float(known.mean())},  # the same to more digits
+        metrics=evaluation.metrics | {"mae": float(known.mean())},  # in float64
         headline="mae",
-        # Windows that begin within a horizon of each other forecast the same values in part: neighbours stay together.
+        # Neighbouring windows share values to forecast, so the bootstrap draws blocks of them.
         interval=bootstrap_interval(known, block=max(codec.horizon, codec.season)),
-        tables=_backtest_tables(backtest),
+        tables=_split_backtest(backtest),
         plots={
             "errors by step": lambda: plot_backtest(backtest),
             "forecasts": lambda: _plot_windows(errors, forecast, y, codec, batches),
@@ -179,10 +181,10 @@ def _of_forecasts(
     )
 
 
-def _backtest_tables(backtest: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def _split_backtest(backtest: pd.DataFrame) -> dict[str, pd.DataFrame]:
     over_steps, over_targets = backtest["step"] == ALL, backtest["target"] == ALL
     tables = {"by target": backtest[over_steps], "by step": backtest[~over_steps & over_targets]}
-    if backtest["target"].nunique() > 2:  # else that is the same table again
+    if backtest["target"].nunique() > 2:  # with one target, the table would be repeated
         tables["by step and target"] = backtest[~over_steps & ~over_targets]
     return tables
 

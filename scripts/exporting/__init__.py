@@ -1,1 +1,1 @@
-"""A trained model in other formats."""
+"""Export of trained models to other formats."""

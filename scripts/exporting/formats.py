@@ -1,4 +1,4 @@
-"""A trained model as a file for other runtimes, which holds what they must know of the data."""
+"""Export of a trained model to ONNX, torch.export and safetensors, with the metadata of its codec."""
 
 import json
 import re
@@ -19,99 +19,99 @@ from lightfit.lightning_modules import LightModel
 
 from ..inference.trained import Trained
 
-KEY = "lightfit"  # under which the metadata stands in each format
-Runtime = Callable[[Tensor], Tensor]  # what the file predicts for a batch
+KEY = "lightfit"  # key of the metadata in each format
+Runtime = Callable[[Tensor], Tensor]  # predictions of the exported file for a batch
 
 
 class Predictions(nn.Module):
-    """What a model predicts, as a module: probabilities, or scaled forecasts."""
+    """The predictions of a model as a module: probabilities, or scaled forecasts."""
 
     def __init__(self, model: LightModel) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, x: Tensor) -> Tensor:
-        """As the model's `predict_step`."""
+        """Call the model's `predict_step`."""
         return self.model.predict_step(x, 0)
 
 
-def traced(model: LightModel, x: Tensor) -> ExportedProgram:
-    """The model as a graph, for any batch size, and any length where x is of texts and the net allows it.
+def trace(model: LightModel, x: Tensor) -> ExportedProgram:
+    """Trace a model as a graph for any batch size, and any text length if the net allows it.
 
     Raises:
-        ValueError: an operation of the net cannot be exported; it is named.
+        ValueError: the net cannot be exported; the message names the operation.
     """
     shapes: dict[int, Any] = {0: Dim.DYNAMIC} | ({1: Dim.AUTO} if x.ndim == 2 else {})
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the tracer's, about its own workings
+            warnings.simplefilter("ignore")  # of the tracer, about its own internals
             return torch.export.export(Predictions(model).eval(), (x,), dynamic_shapes=(shapes,))
-    except Exception as error:  # whatever code the net runs
-        raise ValueError(f"{type(model.net).__name__} cannot be exported: {_culprit(error)}") from error
+    except Exception as error:  # the code of the net may raise anything
+        raise ValueError(f"{type(model.net).__name__} cannot be exported: {_find_culprit(error)}") from error
 
 
 def write_onnx(trained: Trained, path: Path) -> Runtime:
-    """Writes ONNX, and returns what onnxruntime makes of it.
+    """Write an ONNX file, and return its predictions by onnxruntime.
 
     Raises:
-        ImportError: the packages for it are not installed.
-        ValueError: an operation of the net cannot be exported; it is named.
+        ImportError: the packages for ONNX are not installed.
+        ValueError: the net cannot be exported; the message names the operation.
     """
     try:
         import onnxruntime
-        import onnxscript  # noqa: F401  # what torch's exporter needs
+        import onnxscript  # noqa: F401  # required by torch's exporter
     except ImportError as error:
         raise MissingPackageError(f"--format onnx needs {error.name}: pip install 'lightfit[export]'") from error
     written = to_onnx(trained.model, trained.codec.dummy_batch())
-    written.model.metadata_props[KEY] = json.dumps(metadata_of(trained))
+    written.model.metadata_props[KEY] = json.dumps(collect_metadata(trained))
     written.save(str(path))
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return lambda x: torch.from_numpy(session.run(None, {"x": x.numpy()})[0])
 
 
 def to_onnx(model: LightModel, x: Tensor) -> Any:
-    """The model as torch's `ONNXProgram`, with the input `x` and the output `y`.
+    """Convert a model to torch's `ONNXProgram`, with the input `x` and the output `y`.
 
     Raises:
-        ValueError: an operation of the net cannot be exported; it is named.
+        ValueError: the net cannot be exported; the message names the operation.
     """
-    program = traced(model, x)
+    program = trace(model, x)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the exporter's, about its own workings
+            warnings.simplefilter("ignore")  # of the exporter, about its own internals
             return torch.onnx.export(program, dynamo=True, verbose=False, input_names=["x"], output_names=["y"])
-    except Exception as error:  # whatever operation it has no translation for
-        raise ValueError(f"{type(model.net).__name__} cannot be exported to ONNX: {_culprit(error)}") from error
+    except Exception as error:  # the exporter may raise anything on an unsupported operation
+        raise ValueError(f"{type(model.net).__name__} cannot be exported to ONNX: {_find_culprit(error)}") from error
 
 
 def write_pt2(trained: Trained, path: Path) -> Runtime:
-    """Writes a torch.export archive, and returns what it predicts when it is loaded.
+    """Write a torch.export archive, and return its predictions after loading it.
 
     Raises:
-        ValueError: an operation of the net cannot be exported; it is named.
+        ValueError: the net cannot be exported; the message names the operation.
     """
-    program = traced(trained.model, trained.codec.dummy_batch())
+    program = trace(trained.model, trained.codec.dummy_batch())
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of weights on other devices, and of buffers that nobody writes to
-        torch.export.save(program, path, extra_files={f"{KEY}.json": json.dumps(metadata_of(trained))})
+        warnings.simplefilter("ignore")  # about weights on other devices, and about read-only buffers
+        torch.export.save(program, path, extra_files={f"{KEY}.json": json.dumps(collect_metadata(trained))})
         return torch.export.load(path).module()
 
 
 def write_safetensors(trained: Trained, path: Path) -> Runtime:
-    """Writes weights with the configuration that builds their net, and returns what a net built from it predicts."""
+    """Write weights and configuration to safetensors, and return the predictions of a model built from them."""
     weights = {name: value.contiguous().clone() for name, value in trained.checkpoint["state_dict"].items()}
     hparams = trained.checkpoint["hyper_parameters"]
-    save_file(weights, path, metadata={KEY: json.dumps(metadata_of(trained) | {"hyper_parameters": hparams})})
+    save_file(weights, path, metadata={KEY: json.dumps(collect_metadata(trained) | {"hyper_parameters": hparams})})
     with safe_open(path, framework="pt") as file:
         held = json.loads(file.metadata()[KEY])
-    again = LightModel.from_checkpoint(
+    rebuilt = LightModel.from_checkpoint(
         {"state_dict": load_file(path), "hyper_parameters": held["hyper_parameters"]}, trust=trained.trust
     )
-    return Predictions(again).eval()
+    return Predictions(rebuilt).eval()
 
 
-def metadata_of(trained: Trained) -> dict[str, Any]:
-    """What a runtime must know, as plain data: `domain`, what the data says, and `quantiles`, levels of a forecast."""
+def collect_metadata(trained: Trained) -> dict[str, Any]:
+    """Return what a runtime needs, as plain data: metadata of the codec, levels of quantiles, configuration."""
     return trained.codec.metadata() | {
         "quantiles": list(trained.model.quantiles),
         "lightfit": trained.version,
@@ -119,13 +119,15 @@ def metadata_of(trained: Trained) -> dict[str, Any]:
     }
 
 
-def largest_difference(runtime: Runtime, model: LightModel, x: Tensor) -> float:
-    """The largest difference of two predictions, absolute up to 1 and relative above, for several batch sizes.
+def measure_difference(runtime: Runtime, model: LightModel, x: Tensor) -> float:
+    """Return the largest difference between the predictions of a file and of the model, for several batch sizes.
+
+    The difference is absolute for values up to 1, and relative above.
 
     Args:
-        runtime: what the file predicts.
-        model: the model it was made of.
-        x: samples as the net gets them, (B, ...).
+        runtime: predictions of the exported file.
+        model: the exported model.
+        x: encoded samples, (B, ...).
     """
     worst = 0.0
     with torch.inference_mode():
@@ -136,8 +138,8 @@ def largest_difference(runtime: Runtime, model: LightModel, x: Tensor) -> float:
     return worst
 
 
-def _culprit(error: BaseException) -> str:
-    """The operation that an exporter's error is about, and the line of the net where it stands, as far as it tells."""
+def _find_culprit(error: BaseException) -> str:
+    """Return the operation that caused an exporter's error, and its line in the net, as far as the error has them."""
     texts, place = [], ""
     cause: BaseException | None = error
     while cause is not None:

@@ -1,1 +1,1 @@
-"""A checkpoint made ready, and predictions from it as rows."""
+"""Prediction from a checkpoint: loading, reading inputs, and tables of predictions."""

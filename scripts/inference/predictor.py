@@ -1,4 +1,4 @@
-"""A trained model at work, on one device or on several."""
+"""Prediction with a trained model, on one or several devices."""
 
 import copy
 import io
@@ -24,13 +24,12 @@ Made = TypeVar("Made")
 class Predictor:
     """Predict batches of raw samples, with a replica of the model on each device, used by one thread at a time.
 
-    Threads of this process, not processes of a Trainer: these would each read standard input, and a stream has no
-    length by which they could share it.
+    The replicas run in threads rather than in the processes of a Trainer, since these could not share standard input.
 
     Args:
         model: the model.
-        codec: encodes and decodes.
-        devices: where the replicas are.
+        codec: the codec of its checkpoint.
+        devices: devices of the replicas.
     """
 
     def __init__(self, model: LightModel, codec: Codec, devices: Sequence[torch.device]) -> None:
@@ -42,14 +41,14 @@ class Predictor:
             self._free.put(copy.deepcopy(model).eval().to(device))
 
     def encode(self, samples: Sequence[Any]) -> Tensor:
-        """Encode raw samples; those that are open files from their beginning."""
+        """Encode raw samples; open files are read from the start."""
         for sample in samples:
             if isinstance(sample, io.BytesIO):
                 sample.seek(0)
         return self.codec.encode(samples)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Return what the model predicts of a batch for the net, (B, ...), on the CPU."""
+        """Return the predictions for an encoded batch (B, ...), float32 on the CPU."""
         model = self._free.get()
         try:
             with torch.inference_mode():
@@ -57,8 +56,8 @@ class Predictor:
         finally:
             self._free.put(model)
 
-    def in_order(self, function: Callable[[Given], Made], items: Iterable[Given]) -> Iterator[Made]:
-        """Yield what a function makes of items, in order, a thread for each replica; read one item ahead for each."""
+    def map_in_order(self, function: Callable[[Given], Made], items: Iterable[Given]) -> Iterator[Made]:
+        """Map a function over items in order, with a thread for each replica and as many items read ahead."""
         waiting: deque[Future[Made]] = deque()
         with ThreadPoolExecutor(self.num_replicas) as pool:
             for item in items:
@@ -69,19 +68,19 @@ class Predictor:
                 yield waiting.popleft().result()
 
 
-def devices_of(gpus: str) -> list[torch.device]:
-    """Return the devices that `--gpus` names, as in `parse_gpus`; auto is one, the best there is."""
+def choose_devices(gpus: str) -> list[torch.device]:
+    """Return the devices for `--gpus`, as in `parse_gpus`; auto: one accelerator, else the CPU."""
     accelerator, devices = parse_gpus(gpus, torch.cuda.device_count())
     if accelerator == "gpu":
-        numbers = devices if isinstance(devices, list) else range(int(devices) % (torch.cuda.device_count() + 1))
-        return [torch.device("cuda", number) for number in numbers]
+        ids = devices if isinstance(devices, list) else range(int(devices) % (torch.cuda.device_count() + 1))
+        return [torch.device("cuda", index) for index in ids]
     if accelerator == "auto" and torch.accelerator.is_available():
         return [torch.device(torch.accelerator.current_accelerator() or "cpu")]
     return [torch.device("cpu")]
 
 
-def chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
-    """Yield items in lists of `size`, the last one perhaps shorter; read no further than that."""
+def split_chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    """Yield items in lists of `size`, the last one may be shorter; read no items ahead."""
     stream = iter(items)
     while chunk := list(islice(stream, size)):
         yield chunk

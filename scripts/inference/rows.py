@@ -1,4 +1,4 @@
-"""Predictions as rows of a table, in the order of the inputs, a bad input's row among them."""
+"""Predictions as rows of tables, in the order of the inputs, with rows for bad inputs."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -8,14 +8,14 @@ import pandas as pd
 from lightfit.datamodules import Codec, LabelCodec
 from lightfit.errors import BadInput, DataError, UsageError
 
-from .predictor import Predictor, chunks
+from .predictor import Predictor, split_chunks
 
 
 def check_top(top: int, codec: Codec) -> None:
-    """Check that so many classes can be named.
+    """Check that a codec has at least `top` classes; 1 is valid for codecs without classes.
 
     Raises:
-        UsageError: there are fewer, or none.
+        UsageError: there are fewer.
     """
     most = codec.num_classes if isinstance(codec, LabelCodec) else 1
     if not 1 <= top <= most:
@@ -24,23 +24,23 @@ def check_top(top: int, codec: Codec) -> None:
 
 
 def predict_rows(predictor: Predictor, inputs: Iterable[Any], *, batch_size: int, top: int = 1) -> Iterator[Any]:
-    """Yield a table for each batch of inputs; its last column, `error`, says why an input has no prediction.
+    """Yield a table for each batch of inputs; its last column, `error`, holds the problem of a bad input.
 
     Args:
         predictor: the model.
-        inputs: raw samples, and `BadInput` where one could not be read.
+        inputs: raw samples, or `BadInput` if one could not be read.
         batch_size: number of inputs in a batch.
-        top: number of classes to name.
+        top: number of most probable classes to list.
 
     Returns:
         An iterator of (DataFrame, number of inputs, problems).
     """
     first, columns = 1, None
-    waiting: list[tuple[pd.DataFrame, int, list[str]]] = []  # at the beginning, until a prediction tells the columns
-    for table, num_inputs, problems in predictor.in_order(
-        lambda chunk: _rows(predictor, chunk, top), chunks(inputs, batch_size)
+    waiting: list[tuple[pd.DataFrame, int, list[str]]] = []  # until the first prediction, which determines the columns
+    for table, num_inputs, problems in predictor.map_in_order(
+        lambda chunk: _tabulate(predictor, chunk, top), split_chunks(inputs, batch_size)
     ):
-        if predictor.codec.domain != "series":  # whose rows are steps
+        if predictor.codec.domain != "series":  # rows of series are steps
             table.insert(0, "row", range(first, first + num_inputs))
         first += num_inputs
         waiting.append((table, num_inputs, problems))
@@ -53,10 +53,10 @@ def predict_rows(predictor: Predictor, inputs: Iterable[Any], *, batch_size: int
 
 
 def predict_records(predictor: Predictor, samples: list[Any], *, top: int = 1) -> list[list[dict[str, Any]]]:
-    """Return for each sample its rows, as dicts of plain values.
+    """Return the rows of each sample, as dicts of plain values.
 
     Raises:
-        DataError: a sample is bad.
+        DataError: a sample cannot be encoded.
     """
     table = _predict(predictor, samples, top)
     rows: list[Any] = table.astype(object).where(table.notna(), None).to_dict("records")
@@ -64,16 +64,16 @@ def predict_records(predictor: Predictor, samples: list[Any], *, top: int = 1) -
     return [rows[start : start + each] for start in range(0, len(rows), each)]
 
 
-def _rows(predictor: Predictor, chunk: list[Any], top: int) -> tuple[pd.DataFrame, int, list[str]]:
+def _tabulate(predictor: Predictor, chunk: list[Any], top: int) -> tuple[pd.DataFrame, int, list[str]]:
     try:
-        tables = [_predict(predictor, good, top)] if (good := _good(chunk)) else []
-    except (DataError, OSError):  # one of them: look which
-        chunk = [_checked(predictor, sample) for sample in chunk]
-        tables = [_predict(predictor, good, top)] if (good := _good(chunk)) else []
+        tables = [_predict(predictor, good, top)] if (good := _drop_bad(chunk)) else []
+    except (DataError, OSError):  # find the bad inputs one by one
+        chunk = [_check(predictor, sample) for sample in chunk]
+        tables = [_predict(predictor, good, top)] if (good := _drop_bad(chunk)) else []
     problems = [item.problem for item in chunk if isinstance(item, BadInput)]
     table = tables[0] if tables else pd.DataFrame()
-    table["prediction_error" if "error" in table else "error"] = ""  # a target of series may have any name
-    return (_with_bad(table, chunk) if problems else table), len(chunk), problems
+    table["prediction_error" if "error" in table else "error"] = ""  # a target may be called error
+    return (_insert_bad(table, chunk) if problems else table), len(chunk), problems
 
 
 def _predict(predictor: Predictor, samples: list[Any], top: int) -> pd.DataFrame:
@@ -86,11 +86,11 @@ def _predict(predictor: Predictor, samples: list[Any], top: int) -> pd.DataFrame
     return codec.decode(samples, predictions)
 
 
-def _good(chunk: list[Any]) -> list[Any]:
+def _drop_bad(chunk: list[Any]) -> list[Any]:
     return [item for item in chunk if not isinstance(item, BadInput)]
 
 
-def _checked(predictor: Predictor, sample: Any) -> Any:
+def _check(predictor: Predictor, sample: Any) -> Any:
     if not isinstance(sample, BadInput):
         try:
             predictor.encode([sample])
@@ -99,14 +99,14 @@ def _checked(predictor: Predictor, sample: Any) -> Any:
     return sample
 
 
-def _with_bad(table: pd.DataFrame, chunk: list[Any]) -> pd.DataFrame:
-    """Insert a row for each bad input where it stands among the good ones."""
-    each = len(table) // max(len(_good(chunk)), 1)  # rows of a good one
-    parts, row = [], 0
+def _insert_bad(table: pd.DataFrame, chunk: list[Any]) -> pd.DataFrame:
+    """Insert a row for each bad input, in the order of the inputs."""
+    each = len(table) // max(len(_drop_bad(chunk)), 1)  # number of rows of a good input
+    pieces, row = [], 0
     for item in chunk:
         if isinstance(item, BadInput):
-            parts.append(pd.DataFrame({table.columns[-1]: [item.problem]}, dtype=object))
+            pieces.append(pd.DataFrame({table.columns[-1]: [item.problem]}, dtype=object))
         else:
-            parts.append(table.iloc[row : row + each])
+            pieces.append(table.iloc[row : row + each])
             row += each
-    return pd.concat(parts, ignore_index=True).reindex(columns=table.columns)
+    return pd.concat(pieces, ignore_index=True).reindex(columns=table.columns)

@@ -1,4 +1,4 @@
-"""A checkpoint ready for use: what evaluate, predict, export, serve and features begin with."""
+"""A loaded checkpoint, for evaluate, predict, export, serve and features."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -13,7 +13,7 @@ from lightfit.version import VERSION
 
 
 class Trained(NamedTuple):
-    """A model with its codec."""
+    """A checkpoint with its model and codec."""
 
     path: Path
     checkpoint: dict[str, Any]
@@ -33,7 +33,7 @@ class Trained(NamedTuple):
 
     @property
     def configuration(self) -> dict[str, Any]:
-        """Return what the model and its DataModule were built from, as plain data."""
+        """Return the configuration of the model and its DataModule, as plain data."""
         held = {"model": self.checkpoint.get("hyper_parameters", {}), "data": self.data_arguments}
         return {
             name: {argument.lstrip("_"): value for argument, value in values.items() if argument != "_instantiator"}
@@ -42,15 +42,15 @@ class Trained(NamedTuple):
 
 
 def load_trained(path: str | Path, trust: Collection[str] = ()) -> Trained:
-    """Return the model and the codec of a checkpoint, the model on the CPU in evaluation mode.
+    """Load the model and the codec of a checkpoint, on the CPU and in evaluation mode.
 
     Args:
-        path: the file.
-        trust: packages whose classes it may name, beside the known ones.
+        path: the checkpoint file.
+        trust: packages whose classes the checkpoint may name, beside the known ones.
 
     Raises:
-        FileNotFoundError, ValueError: as `read_checkpoint`, `load_codec` and `LightModel.from_checkpoint`; the version
-            is named where the checkpoint is of another one.
+        FileNotFoundError, ValueError: as `read_checkpoint`, `load_codec` and `LightModel.from_checkpoint`; the message
+            names the version of LightFit if the checkpoint is of another one.
     """
     checkpoint = read_checkpoint(path)
     try:

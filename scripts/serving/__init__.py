@@ -1,1 +1,1 @@
-"""A trained model over HTTP."""
+"""Serving of a trained model over HTTP."""

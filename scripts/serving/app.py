@@ -1,4 +1,4 @@
-"""The web application around a trained model."""
+"""The web application that serves a trained model."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +14,7 @@ from lightfit.datamodules import LabelCodec
 from lightfit.errors import BadInput, DataError
 from lightfit.version import VERSION
 
-from ..inference.inputs import inputs_for
+from ..inference.inputs import choose_inputs
 from ..inference.predictor import Predictor
 from ..inference.rows import predict_records
 from ..inference.trained import Trained
@@ -25,13 +25,13 @@ PAGE = Path(__file__).resolve().with_name("page.html")
 
 
 class Limits(NamedTuple):
-    """What is done at once, and what is refused.
+    """Limits of batches and requests.
 
     Args:
         max_batch_size: as in `Batcher`.
         wait_s: as in `Batcher`.
-        max_bytes: the most bytes of a request.
-        max_inputs: the most inputs of a request.
+        max_bytes: largest size of a request, in bytes.
+        max_inputs: largest number of inputs in a request.
     """
 
     max_batch_size: int
@@ -41,17 +41,17 @@ class Limits(NamedTuple):
 
 
 class Service:
-    """Answers requests from a trained model.
+    """Answer requests with a trained model.
 
     Args:
         trained: the checkpoint.
-        predictor: the model at work.
-        limits: what is done at once, and what is refused.
+        predictor: predicts batches.
+        limits: limits of batches and requests.
     """
 
     def __init__(self, trained: Trained, predictor: Predictor, limits: Limits) -> None:
-        self.inputs = inputs_for(trained)
-        self.about = about(trained)
+        self.inputs = choose_inputs(trained)
+        self.model_info = describe_model(trained)
         self.max_inputs = limits.max_inputs
         self.num_classes = trained.codec.num_classes if isinstance(trained.codec, LabelCodec) else 1
         self.batcher = Batcher(
@@ -63,25 +63,25 @@ class Service:
 
     @asynccontextmanager
     async def running(self, app: FastAPI) -> AsyncIterator[None]:
-        """While the server runs, so does the batcher."""
+        """Run the batcher while the server runs."""
         await self.batcher.start()
         yield
         await self.batcher.stop()
 
     async def health(self) -> dict[str, str]:
-        """Whether the server is up."""
+        """Report that the server is up."""
         return {"status": "ok"}
 
     async def info(self) -> dict[str, Any]:
-        """What is served: domain, classes, input, version."""
-        return self.about
+        """Describe the model: domain, classes, inputs, versions."""
+        return self.model_info
 
     async def page(self) -> str:
-        """A page to try it."""
+        """Return a page to try the model in a browser."""
         return PAGE.read_text(encoding="utf-8")
 
     async def predict(self, request: Request, top: int = 1) -> dict[str, list[Any]]:
-        """For each input its prediction, in order; an input that is bad has an `error` in its place."""
+        """Predict the inputs of a request, in order; a bad input has an `error` in place of a prediction."""
         if not 1 <= top <= self.num_classes:
             raise HTTPException(422, f"expected top from 1 to {self.num_classes}, received {top}")
         samples = await read_samples(request, self.inputs, self.max_inputs)
@@ -90,31 +90,31 @@ class Service:
             results = iter(await self.batcher(good))
         except DataError as error:
             raise HTTPException(422, str(error)) from error
-        said = [{"error": item.problem} if isinstance(item, BadInput) else next(results) for item in samples]
-        return {"predictions": said}
+        predictions = [{"error": item.problem} if isinstance(item, BadInput) else next(results) for item in samples]
+        return {"predictions": predictions}
 
 
 def make_app(trained: Trained, predictor: Predictor, limits: Limits) -> FastAPI:
-    """The application: `POST /predict`, `/health`, `/info`, the documentation at `/docs`, and a page to try it at `/`.
+    """Build the application: `POST /predict`, `/health`, `/info`, documentation at `/docs`, and a page at `/`.
 
     Args:
         trained: the checkpoint.
-        predictor: the model at work.
-        limits: what is done at once, and what is refused.
+        predictor: predicts batches.
+        limits: limits of batches and requests.
     """
     service = Service(trained, predictor, limits)
     app = FastAPIOffline(title="LightFit", version=VERSION, lifespan=service.running, redoc_url=None)
     app.add_middleware(LimitBody, max_bytes=limits.max_bytes)
-    app.add_exception_handler(RequestValidationError, explain)
+    app.add_exception_handler(RequestValidationError, answer_invalid)
     app.get("/health")(service.health)
     app.get("/info")(service.info)
     app.get("/", response_class=HTMLResponse, include_in_schema=False)(service.page)
-    app.post("/predict", openapi_extra={"requestBody": _request_body(inputs_for(trained).schema)})(service.predict)
+    app.post("/predict", openapi_extra={"requestBody": _request_body(choose_inputs(trained).schema)})(service.predict)
     return app
 
 
-def about(trained: Trained) -> dict[str, Any]:
-    """What a server says of its model."""
+def describe_model(trained: Trained) -> dict[str, Any]:
+    """Describe a model as plain data, for `/info`."""
     known = trained.codec.metadata()
     run, shape = trained.path.absolute().parent.parent, trained.codec.dummy_batch().shape
     return {
@@ -125,7 +125,7 @@ def about(trained: Trained) -> dict[str, Any]:
         "classes": known.get("class_names"),
         "columns": known.get("roles"),
         "input_shape": [None, *([known["width"]] if known["domain"] == "text" else shape[1:])],
-        "request": inputs_for(trained).schema,
+        "request": choose_inputs(trained).schema,
         "checkpoint": trained.path.name,
         "trained_by": trained.version,
         "version": VERSION,
@@ -133,7 +133,7 @@ def about(trained: Trained) -> dict[str, Any]:
 
 
 def _predict(predictor: Predictor, items: list[tuple[Any, int]]) -> list[Any]:
-    """Return the records of each sample: one, or those of a forecast's steps."""
+    """Return the record of each sample, or a list of records if it is a series: one for each step."""
     results: dict[int, Any] = {}
     for top in {top for _, top in items}:
         places = [place for place, (_, own) in enumerate(items) if own == top]
@@ -149,8 +149,8 @@ def _request_body(schema: dict[str, Any]) -> dict[str, Any]:
     return {"required": True, "content": content}
 
 
-async def explain(request: Request, error: Exception) -> JSONResponse:
-    """A parameter that is none, in a sentence."""
+async def answer_invalid(request: Request, error: Exception) -> JSONResponse:
+    """Answer an invalid parameter with a message in one sentence."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     place = ".".join(map(str, first["loc"]))

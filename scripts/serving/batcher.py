@@ -1,4 +1,4 @@
-"""Dynamic batching: what is asked for at the same time is predicted together."""
+"""Dynamic batching: inputs of simultaneous requests are predicted together."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -9,16 +9,16 @@ Result = Any
 
 
 class Batcher:
-    """Collects items of many requests into batches and hands each its result.
+    """Collect the items of many requests into batches, and return the result of each item.
 
-    A batch is closed when the one before it is done, or `wait_s` after its first item, or when it is full: alone a
-    request waits for that time at most, and under load batches grow by themselves.
+    A batch is closed when a worker is free and the batch is full, or `wait_s` have passed since its first item. So a
+    single request waits for at most that time, and under load the batches grow.
 
     Args:
-        predict: a batch of items to a result for each; called in a thread.
-        max_batch_size: the most items in a batch.
-        wait_s: how long a batch that is not full waits for more.
-        num_workers: number of batches that may be predicted at once.
+        predict: function from a batch of items to a result for each; called in a thread.
+        max_batch_size: largest number of items in a batch.
+        wait_s: time that a batch waits for more items, in seconds.
+        num_workers: number of batches to predict in parallel.
     """
 
     def __init__(
@@ -32,20 +32,20 @@ class Batcher:
         self._workers: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Begins to work."""
+        """Start the workers."""
         self._workers = [asyncio.create_task(self._work()) for _ in range(self.num_workers)]
 
     async def stop(self) -> None:
-        """Stops; the server has answered all requests before."""
+        """Stop the workers; all requests must have been answered."""
         for worker in self._workers:
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
 
     async def __call__(self, items: Sequence[Item]) -> list[Result]:
-        """The results of items, in order.
+        """Return the results of items, in order.
 
         Raises:
-            Exception: what `predict` raises for one of them.
+            Exception: any exception that `predict` raises for an item.
         """
         loop = asyncio.get_running_loop()
         futures = [loop.create_future() for _ in items]
@@ -63,11 +63,11 @@ class Batcher:
                 if len(batch) == 1:
                     _fail(batch[0][1], error)
                     continue
-                results = await asyncio.to_thread(self._one_by_one, items)  # the others are not to suffer for it
+                results = await asyncio.to_thread(self._one_by_one, items)  # so that only the bad item fails
             for (_, future), result in zip(batch, results, strict=True):
                 if isinstance(result, Exception):
                     _fail(future, result)
-                elif not future.done():  # its client may have gone
+                elif not future.done():  # the client may have disconnected
                     future.set_result(result)
 
     async def _collect(self) -> list[tuple[Item, "asyncio.Future[Result]"]]:

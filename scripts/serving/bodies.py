@@ -1,4 +1,4 @@
-"""The body of a request, no larger than allowed, to raw samples."""
+"""Bodies of requests: size limit, and conversion to raw samples."""
 
 import asyncio
 import json
@@ -12,15 +12,20 @@ from lightfit.errors import BadInput, DataError
 
 from ..inference.inputs.protocol import Inputs
 
-ENDINGS = {"text/csv": ".csv", "text/tab-separated-values": ".tsv", "text/plain": ".txt", "application/jsonl": ".jsonl"}
+SUFFIXES = {
+    "text/csv": ".csv",
+    "text/tab-separated-values": ".tsv",
+    "text/plain": ".txt",
+    "application/jsonl": ".jsonl",
+}
 
 
 class LimitBody:
-    """Answers 413 to a body that is larger than allowed, without reading it to its end.
+    """Middleware that answers 413 to a body above the size limit, without reading all of it.
 
     Args:
         app: the application.
-        max_bytes: the most bytes of a body.
+        max_bytes: largest size of a body, in bytes.
     """
 
     def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
@@ -28,7 +33,7 @@ class LimitBody:
         self.max_bytes = max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes a request on, with its body counted."""
+        """Pass a request to the application while counting the bytes of its body."""
         num_bytes = 0
 
         async def counted() -> Message:
@@ -36,42 +41,47 @@ class LimitBody:
             message = await receive()
             num_bytes += len(message.get("body", b""))
             if num_bytes > self.max_bytes:
-                raise HTTPException(413, f"the request is larger than the {self.max_bytes:,} bytes that are taken")
+                raise HTTPException(
+                    413, f"the request exceeds the limit of {self.max_bytes:,} bytes: send fewer inputs at once"
+                )
             return message
 
         await self.app(scope, counted, send)
 
 
 async def read_samples(request: Request, inputs: Inputs, max_inputs: int) -> list[Any]:
-    """The raw samples of a request: JSON, an upload by a form, or a file as the body itself; `BadInput` for a bad one.
+    """Return the raw samples of a request, with `BadInput` in place of a bad one.
+
+    The body is JSON, a form with uploads, or a file.
 
     Raises:
-        HTTPException: 4xx, with a sentence.
+        HTTPException: the request is invalid; status 4xx, with a message.
     """
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    try:  # in threads: to decode a large image would hold up all other requests
+    try:  # in threads, as decoding a large image would block all other requests
         if kind == "application/json":
             body = await request.body()
             samples = await asyncio.to_thread(lambda: inputs.from_json(_json(body)))
         elif kind == "multipart/form-data":
             samples = await _uploads(request, inputs)
-        elif kind.startswith("image/") or kind in ENDINGS or kind == "application/octet-stream":
+        elif kind.startswith("image/") or kind in SUFFIXES or kind == "application/octet-stream":
             body = await request.body()
-            samples = await asyncio.to_thread(inputs.from_upload, f"body{ENDINGS.get(kind, '')}", body)
+            samples = await asyncio.to_thread(inputs.from_upload, f"body{SUFFIXES.get(kind, '')}", body)
         else:
             raise HTTPException(
                 415,
-                f"content-type '{kind}' is not taken: expected application/json, multipart/form-data with files, "
-                f"image/* or one of {', '.join(ENDINGS)}",
+                f"expected content-type application/json, multipart/form-data with files, image/* or one of "
+                f"{', '.join(SUFFIXES)}, received '{kind}'",
             )
     except DataError as error:
         raise HTTPException(422, str(error)) from error
     if len(samples) > max_inputs:
         raise HTTPException(
-            413, f"{len(samples):,} inputs in a request; at most {max_inputs:,} are taken: send them in parts"
+            413,
+            f"expected at most {max_inputs:,} inputs in a request, received {len(samples):,}: send several requests",
         )
     if all(isinstance(sample, BadInput) for sample in samples):
-        raise HTTPException(422, samples[0].problem if samples else "the request holds no input")
+        raise HTTPException(422, samples[0].problem if samples else "expected at least one input, received none")
     return samples
 
 
@@ -93,5 +103,5 @@ async def _uploads(request: Request, inputs: Inputs) -> list[Any]:
             content = await file.read()
             samples += await asyncio.to_thread(inputs.from_upload, file.filename or "the upload", content)
     if not files:
-        raise HTTPException(422, "the form holds no file: expected at least one, under any name")
+        raise HTTPException(422, "expected at least one file in the form, under any name, received none")
     return samples

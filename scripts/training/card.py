@@ -1,4 +1,4 @@
-"""The card of a run: what was trained on which data, how, how well, and what it is not meant for."""
+"""The model card of a run: data, training, results, and uses it is not meant for."""
 
 import hashlib
 import os
@@ -26,13 +26,13 @@ PACKAGES = ("torch", "pytorch-lightning", "torchvision", "torchmetrics", "numpy"
 
 
 def write_card(cli: LightFitCLI, evaluations: Mapping[str, Evaluation], *, task: str, seconds: float) -> None:
-    """Write `card.md` into the run folder; for a run without one, nothing.
+    """Write `card.md` into the run folder, if there is one.
 
     Args:
         cli: trainer, model, data and configuration of the run.
-        evaluations: what the best checkpoint scores, by split.
+        evaluations: evaluations of the best checkpoint, by split.
         task: name of the task.
-        seconds: time of the training.
+        seconds: duration of the training, in seconds.
     """
     if not isinstance(cli.trainer.logger, pl.loggers.TensorBoardLogger | pl.loggers.CSVLogger):  # as in a fast_dev_run
         return
@@ -40,50 +40,50 @@ def write_card(cli: LightFitCLI, evaluations: Mapping[str, Evaluation], *, task:
         f"# {task}: {type(cli.model.net).__name__}",
         "",
         f"Trained by LightFit {VERSION} on {datetime.now():%Y-%m-%d %H:%M}.",
-        *("", "## Data", "", *_data(cli.datamodule)),
-        *("", "## Training", "", *_training(cli.trainer, cli.model, str(cli.config.seed_everything), seconds)),
-        *("", "## Results", "", *_results(evaluations)),
-        *("", "## Not meant for", "", *(f"- {sentence}" for sentence in _limits(cli.datamodule))),
+        *("", "## Data", "", *_describe_data(cli.datamodule)),
+        *("", "## Training", "", *_describe_training(cli.trainer, cli.model, str(cli.config.seed_everything), seconds)),
+        *("", "## Results", "", *_describe_results(evaluations)),
+        *("", "## Not meant for", "", *(f"- {sentence}" for sentence in _list_limits(cli.datamodule))),
     ]
     with output_file(run_folder(cli.trainer) / "card.md") as path:
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _data(data: pl.LightningDataModule) -> Iterator[str]:
+def _describe_data(data: pl.LightningDataModule) -> Iterator[str]:
     yield f"- {describe(data)}"
     if not isinstance(data, DataModule):
         return
     raw = data.raw_path()
-    yield f"- sha256 `{digest(raw)}` of `{raw}`" if raw.exists() else f"- `{raw}` is no longer there"
+    yield f"- sha256 `{hash_files(raw)}` of `{raw}`" if raw.exists() else f"- `{raw}` no longer exists"
 
 
-def digest(path: Path) -> str:
-    """Return the sha256 of a file, or that of `sha256sum`'s list of all files below a folder, sorted by name."""
+def hash_files(path: Path) -> str:
+    """Return the SHA-256 of a file, or of the `sha256sum` listing of all files below a folder, sorted by name."""
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.is_file())
-        listed = "".join(f"{digest(file)}  {file.relative_to(path).as_posix()}\n" for file in files)
+        listed = "".join(f"{hash_files(file)}  {file.relative_to(path).as_posix()}\n" for file in files)
         return hashlib.sha256(listed.encode()).hexdigest()
     return sha256_of(path)
 
 
-def _training(trainer: pl.Trainer, model: LightModel, seed: str, seconds: float) -> Iterator[str]:
+def _describe_training(trainer: pl.Trainer, model: LightModel, seed: str, seconds: float) -> Iterator[str]:
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
     yield f"- {type(model).__name__} around {type(model.net).__name__}, {num_parameters:,} parameters"
     yield f"- {trainer.current_epoch} epochs, {trainer.global_step} steps, {seconds:.1f} s; seed {seed}"
-    yield f"- {hardware(trainer)}; precision {trainer.precision}"
+    yield f"- {describe_hardware(trainer)}; precision {trainer.precision}"
     versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
     yield f"- Python {platform.python_version()}, {versions}"
-    yield "- the whole configuration: `config.yaml` beside this card; the epochs: `history.csv`"
+    yield "- full configuration: `config.yaml` in this folder; metrics of each epoch: `history.csv`"
 
 
-def hardware(trainer: pl.Trainer) -> str:
-    """Describe the devices that a trainer works on."""
+def describe_hardware(trainer: pl.Trainer) -> str:
+    """Return a description of the devices of a trainer."""
     if trainer.strategy.root_device.type == "cuda":
         return f"{trainer.world_size} x {torch.cuda.get_device_name(trainer.strategy.root_device)}"
-    return f"{trainer.world_size} process on {os.cpu_count()} cores of {_processor()}"
+    return f"{trainer.world_size} process on {os.cpu_count()} cores of {_name_processor()}"
 
 
-def _processor() -> str:
+def _name_processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
@@ -91,40 +91,40 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
 
 
-def _results(evaluations: Mapping[str, Evaluation]) -> Iterator[str]:
+def _describe_results(evaluations: Mapping[str, Evaluation]) -> Iterator[str]:
     if not evaluations:
-        yield "No checkpoint was kept, so nothing was measured."
+        yield "No checkpoint was saved, so there are no results."
         return
-    yield "Of the checkpoint with the best validation:"
+    yield "Scores of the best checkpoint by validation:"
     yield ""
     yield "| split | samples | metric | value |"
     yield "| --- | --- | --- | --- |"
     for split, evaluation in evaluations.items():
         for name, value in evaluation.metrics.items():
-            shown = (
+            formatted = (
                 evaluation.format_headline().removeprefix(f"{name} ") if name == evaluation.headline else f"{value:.4f}"
             )
-            yield f"| {split} | {evaluation.num_samples:,} | {name} | {shown} |"
+            yield f"| {split} | {evaluation.num_samples:,} | {name} | {formatted} |"
 
 
-def _limits(data: pl.LightningDataModule) -> Iterator[str]:
+def _list_limits(data: pl.LightningDataModule) -> Iterator[str]:
     codec = getattr(data, "codec", None)
     if isinstance(codec, LabelCodec):
-        yield f"Anything but these {codec.num_classes} classes: every input gets one of them, even where none fits."
+        yield f"Inputs outside these {codec.num_classes} classes: each input gets one of them, even if none fits."
         yield (
-            "Data of another kind or origin than the training's: the scores above do not apply to it; first evaluate "
-            "the model on labelled data of that kind."
+            "Data of another kind or origin than the training data: the scores above do not apply to it; first "
+            "evaluate the model on labelled data of that kind."
         )
         yield (
-            "Decisions about people without human review: errors are spread unevenly over groups, and this was not "
-            "measured."
+            "Decisions about people without human review: errors may be distributed unevenly over groups, which was "
+            "not measured."
         )
     elif codec is not None and codec.domain == "series":
         yield (
-            f"More than {codec.horizon} steps ahead, steps other than {codec.state.freq}, or other columns than "
-            f"{', '.join(codec.state.roles.values)}."
+            f"Forecasts of more than {codec.horizon} steps, of steps other than {codec.state.freq}, or of other columns "
+            f"than {', '.join(codec.state.roles.values)}."
         )
-        yield "A future unlike the past: after a break in the series neither the scores above nor the intervals hold."
-        yield "Decisions that rest on one forecast alone: look at its interval, and at the naive forecasts beside it."
+        yield "A future unlike the past: after a structural break, neither the scores above nor the intervals hold."
+        yield "Decisions based on a single forecast: consider its interval, and compare it with the naive forecasts."
     else:
-        yield "Data of another kind or origin than the training's: the scores above do not apply to it."
+        yield "Data of another kind or origin than the training data: the scores above do not apply to it."

@@ -1,4 +1,4 @@
-"""Cross-validation: every sample is predicted once by a model that was not trained on it."""
+"""Cross-validation: each sample is predicted once, by a model that was not trained on it."""
 
 import itertools
 from collections.abc import Mapping
@@ -18,28 +18,28 @@ from .run import Run, build, train
 
 
 def cross_validate(task: str, args: list[str], folds: int, *, gpus: str, quiet: bool, extras: Extras) -> None:
-    """Train `folds` times, each with another fold as validation, and summarise.
+    """Train a model for each fold, with that fold as val, and summarise the scores.
 
-    Writes into `runs/<task>/folds_N`: a run folder for each fold, `folds.csv` with the scores, their mean and spread,
-    and `out_of_fold.csv` with the predictions for every sample.
+    Writes into `runs/<task>/folds_N`: a run folder for each fold, `folds.csv` with the scores, their mean and standard
+    deviation, and `out_of_fold.csv` with the predictions for each sample.
 
     Args:
         task: name of the task.
-        args: LightningCLI's.
+        args: arguments of LightningCLI.
         folds: number of folds.
         gpus: as in `parse_gpus`.
-        quiet: print the result alone.
-        extras: what flags of one's own add.
+        quiet: print only the result.
+        extras: what the flags of LightFit add to the configuration.
 
     Raises:
-        UsageError: what was typed cannot be done.
+        UsageError: the arguments are invalid.
     """
     if any("ckpt_path" in item or item.startswith("--data.fold") for item in args):
-        raise UsageError("--folds begins anew with every fold: leave out --ckpt_path and --data.fold")
-    number = next(number for number in itertools.count() if not Path("runs", task, f"folds_{number}").exists())
+        raise UsageError("--folds trains each fold from scratch: leave out --ckpt_path and --data.fold")
+    index = next(index for index in itertools.count() if not Path("runs", task, f"folds_{index}").exists())
     scores, predictions, folder = [], [], Path()
     for fold in range(1, folds + 1):
-        version = f"folds_{number}/fold_{fold}"
+        version = f"folds_{index}/fold_{fold}"
         own = [f"--data.fold={fold}/{folds}", f"--trainer.logger.version={version}"]
         print(f"fold {fold} of {folds}", flush=True)
         cli = build(task, [*args, *own], gpus=gpus, quiet=quiet, extras=extras)
@@ -47,39 +47,39 @@ def cross_validate(task: str, args: list[str], folds: int, *, gpus: str, quiet: 
         if run.trainer.is_global_zero:
             folder = run_folder(run.trainer).parent
             scores.append({"fold": str(fold)} | run.evaluations["val"].metrics)
-            predictions.append(out_of_fold(run).assign(fold=fold))
+            predictions.append(collect_out_of_fold(run).assign(fold=fold))
     if scores:
-        table = with_mean(pd.DataFrame(scores))
+        table = add_mean(pd.DataFrame(scores))
         write_csv(table, folder / "folds.csv")
         write_csv(pd.concat(predictions, ignore_index=True), folder / "out_of_fold.csv")
         print(f"\n{table.to_string(index=False, float_format='{:.4f}'.format)}")
         print(f"\nwritten: {shorten_path(folder / 'folds.csv')}, {shorten_path(folder / 'out_of_fold.csv')}")
 
 
-def with_mean(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return the scores of the folds with two more rows: their mean, and their standard deviation over the folds."""
+def add_mean(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the scores of the folds with two more rows: mean and standard deviation over the folds."""
     values = scores.drop(columns="fold")
     summary = pd.DataFrame([{"fold": "mean"} | values.mean().to_dict(), {"fold": "std"} | values.std().to_dict()])
     return pd.concat([scores, summary], ignore_index=True)
 
 
-def out_of_fold(run: Run) -> pd.DataFrame:
-    """Return what a fold's best checkpoint predicts for its validation samples, and where each stands in the data."""
-    assert isinstance(run.data, DataModule)  # another one takes no `fold`
+def collect_out_of_fold(run: Run) -> pd.DataFrame:
+    """Return the predictions of a fold's best checkpoint for its val samples, with the place of each in the data."""
+    assert isinstance(run.data, DataModule)  # other ones have no argument `fold`
     outputs = run.evaluations["val"].outputs
     return pd.DataFrame({"sample": run.data.find_places("val")}).join(tabulate(outputs, run.data.codec))
 
 
 def tabulate(outputs: Mapping[str, Tensor], codec: Codec) -> pd.DataFrame:
-    """Return predictions as a row for each sample.
+    """Tabulate predictions with a row for each sample.
 
-    Of classes: `label`, `predicted`, and the probability of each class. Of series: the forecasts `<target>_<step>`, in
-    the units of the table or of its changes. Otherwise `prediction_<k>` and `target_<k>`, as far as the model returns
-    them.
+    The columns are, for classes: `label`, `predicted`, and the probability of each class; for series: the forecasts
+    `<target>_<step>`, in the units of the table or of its differences; otherwise `prediction_<k>` and `target_<k>`, as
+    far as the model returns them.
 
     Args:
-        outputs: by name, `preds` (N, num_classes) and `target` (N,), or `forecast` (N, P, C) or (N, P, C, Q).
-        codec: names the classes, or undoes the scaling.
+        outputs: outputs by name: `preds` (N, num_classes) and `target` (N,), or `forecast` (N, P, C) or (N, P, C, Q).
+        codec: the codec, with the names of the classes, or the scaling.
     """
     if isinstance(codec, LabelCodec) and {"preds", "target"} <= set(outputs):
         probabilities, names = outputs["preds"], codec.class_names

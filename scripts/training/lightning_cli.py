@@ -1,4 +1,4 @@
-"""LightningCLI with presets, a run folder, and the sizes of the net linked from the data."""
+"""LightningCLI with presets, run folders, and sizes of the net that come from the data."""
 
 import inspect
 import re
@@ -43,15 +43,15 @@ CHECKPOINT = {
     "monitor": "val_loss",
     "filename": "best-{epoch:02d}-{val_loss:.4f}",
     "save_last": True,
-    # A run that goes on writes the same files again: what was saved after the checkpoint is made anew.
+    # A resumed run overwrites checkpoints saved after the one it resumes from.
     "enable_version_counter": False,
-    # After the epoch's row is in the history, so that a resumed run has it.
+    # At the end of the training epoch, when its row is in the history, so that a resumed run has the row.
     "save_on_train_epoch_end": True,
 }
 
 
-def trainer_defaults(task: str, extras: Extras, *, quiet: bool) -> dict[str, Any]:
-    """Return the arguments of the Trainer that the configuration may override."""
+def build_trainer_defaults(task: str, extras: Extras, *, quiet: bool) -> dict[str, Any]:
+    """Return default arguments of the Trainer, which the configuration may override."""
     every = extras.checkpoint_every
     savers = [CheckpointEvery(steps=every[0], seconds=every[1])] if every else []
     return {
@@ -67,25 +67,25 @@ def trainer_defaults(task: str, extras: Extras, *, quiet: bool) -> dict[str, Any
     }
 
 
-MISSING = object()  # what no data knows
+MISSING = object()  # in place of a value that the data does not have
 
 
 class LightFitCLI(LightningCLI):
-    """Build trainer, model and data from a command line; the caller runs them.
+    """Build trainer, model and data from a command line, without running them.
 
     Raises:
-        UsageError: the line does not parse, or an argument is refused by the class that takes it.
+        UsageError: the command line does not parse, or a class refuses an argument.
     """
 
-    example: Tensor | None = None  # two samples, as the net takes them, once the data is read
-    command: Sequence[str] = ()  # what was typed, to print the command that resumes
-    checkpoint: Mapping[str, Any] | None = None  # what is in the one that the run is resumed from
+    example: Tensor | None = None  # two encoded samples, once the data is read
+    command: Sequence[str] = ()  # the command line, to print the command that resumes the run
+    checkpoint: Mapping[str, Any] | None = None  # content of the checkpoint to resume from
 
     def __init__(
         self, args: list[str], *, task: str, quiet: bool = False, init: str = "strict", extras: Extras = NOTHING
     ) -> None:
         self.quiet, self.init, self.extras = quiet, init, extras
-        self._taken: dict[str, inspect.Parameter] = {}  # by the net, once it is known
+        self._taken: dict[str, inspect.Parameter] = {}  # parameters of the net, once its class is known
         refuse_linked(args)
         import_named(args)
         try:
@@ -98,37 +98,37 @@ class LightFitCLI(LightningCLI):
                 args=spell_nulls(args),
                 seed_everything_default=0,
                 auto_configure_optimizers=False,
-                trainer_defaults=trainer_defaults(task, extras, quiet=quiet),
+                trainer_defaults=build_trainer_defaults(task, extras, quiet=quiet),
                 save_config_callback=RunConfig,
-                save_config_kwargs={"overwrite": True},  # a resumed run writes into its own folder again
+                save_config_kwargs={"overwrite": True},  # a resumed run writes into the same folder
                 parser_kwargs={"exit_on_error": False, "allow_abbrev": False, "description": HELP, "usage": USAGE},
             )
         except ArgumentError as error:
-            raise UsageError(explain(str(error), self._options())) from error
+            raise UsageError(explain(str(error), self._list_options())) from error
         except part("utilities.exceptions").MisconfigurationException as error:
             raise UsageError(str(error)) from error
         except (TypeError, ValueError) as error:
             cause = unwrap(error)
             if isinstance(cause, (DataError, UsageError)) or not isinstance(cause, (TypeError, ValueError)):
                 raise cause from None
-            raise UsageError(explain(str(cause), self._options())) from error
+            raise UsageError(explain(str(cause), self._list_options())) from error
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add `--checkpoint.*` and `--ckpt_path`, and link what comes from the data and the seed."""
         parser.add_lightning_class_args(BestAndLast, "checkpoint")
         parser.set_defaults({f"checkpoint.{name}": value for name, value in CHECKPOINT.items()})
-        parser.add_argument("--tune", type=dict | None, default=None, help="What scripts/tune.py tries.")
+        parser.add_argument("--tune", type=dict | None, default=None, help="Values to search with scripts/tune.py.")
         parser.add_argument("--ckpt_path", type=str | None, default=None, help="Checkpoint to resume from.")
         for size in SIZES:
             parser.link_arguments(
                 "data",
                 f"model.init_args.net.init_args.{size}",
-                partial(tell_net, name=size, taken=self._taken),
+                partial(find_net_size, name=size, taken=self._taken),
                 apply_on="instantiate",
             )
         for name in MODEL_LINKS:
             parser.link_arguments(
-                "data", f"model.init_args.{name}", partial(tell_model, name=name), apply_on="instantiate"
+                "data", f"model.init_args.{name}", partial(find_model_argument, name=name), apply_on="instantiate"
             )
         parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
         parser.link_arguments(
@@ -138,28 +138,28 @@ class LightFitCLI(LightningCLI):
         )
 
     def before_instantiate_classes(self) -> None:
-        """Prepare the precision and, of a resumed run, its folder; refuse other values than its checkpoint's."""
+        """Prepare the configuration: sampler, precision, resuming, and additions of flags."""
         self._keep_own_sampler()
         self._note_parameters()
         self._avoid_bfloat16()
         self._dump_config()
-        # Lightning notes the sizes that the data tells the net here, and fails where there is no place for them.
+        # Lightning writes linked sizes of the net into this dict, and fails if it does not exist.
         arguments = self.config_dump["model"].setdefault("init_args", {})
         arguments["net"] = {"init_args": {}} | (arguments.get("net") or {})
-        self._go_on()
+        self._resume()
         self._add_extras()
 
-    def _go_on(self) -> None:
-        """Where a run is to go on: finds its checkpoint, and refuses other values than the checkpoint's."""
+    def _resume(self) -> None:
+        """Find and read the checkpoint to resume from, if any; refuse arguments that differ from the checkpoint's."""
         config = self.config
         if self.extras.resume:
             if config.ckpt_path:
-                raise UsageError("--resume and --ckpt_path both say what to go on from: give one of them")
+                raise UsageError("--resume and --ckpt_path both name a checkpoint to resume from: set only one of them")
             config.ckpt_path = find_checkpoint(self.extras.resume, config)
             if config.ckpt_path is None:
-                self._say("no run to resume: a new one starts, as --resume auto says")
+                self._print("no run to resume: starting a new one, because of --resume auto")
         if self.init == "auto" and config.ckpt_path and not Path(config.ckpt_path).exists():
-            self._say(f"no checkpoint at '{config.ckpt_path}': training from scratch, as --init auto says")
+            self._print(f"no checkpoint at '{config.ckpt_path}': training from scratch, because of --init auto")
             config.ckpt_path = None
         if not config.ckpt_path:
             return
@@ -169,11 +169,11 @@ class LightFitCLI(LightningCLI):
         keep_run_folder(path, config)
         if trouble:
             say(trouble)
-        self._say(describe_resume(self.checkpoint, config.ckpt_path, time.monotonic() - started))
+        self._print(describe_resume(self.checkpoint, config.ckpt_path, time.monotonic() - started))
         refuse_changes(self.config_dump["model"], self.checkpoint.get("hyper_parameters", {}), "model")
         refuse_changes(self.config_dump["data"], self.checkpoint.get("datamodule_hyper_parameters", {}), "data")
 
-    def _say(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         if not self.quiet:
             say(line)
 
@@ -187,25 +187,25 @@ class LightFitCLI(LightningCLI):
         if self.extras.callbacks:
             trainer.callbacks = [*(trainer.callbacks or []), *map(dict_to_namespace, self.extras.callbacks)]
         if self.extras.loggers:
-            Path("runs").mkdir(exist_ok=True)  # what they keep there, some open at once
+            Path("runs").mkdir(exist_ok=True)  # some loggers open a file there at once
             first = [trainer.logger] if isinstance(trainer.logger, Namespace) else trainer.logger or []
             trainer.logger = [*first, *map(dict_to_namespace, self.extras.loggers)]
 
     def _avoid_bfloat16(self) -> None:
         trainer = self.config.trainer
         if str(trainer.precision).startswith("bf16") and not has_bfloat16(trainer.accelerator):
-            self._say(
-                f"this device does not compute in bfloat16 (precision {trainer.precision}): float32 instead, slower"
+            self._print(
+                f"this device does not support bfloat16 (precision {trainer.precision}): using float32, which is slower"
             )
             trainer.precision = "32-true"
 
     def _keep_own_sampler(self) -> None:
-        """Keep Lightning from replacing the sampler of our DataModules, which does the same, and more exactly."""
+        """Keep Lightning from replacing the sampler of our DataModules, which is distributed and exact."""
         if issubclass(import_name(self.config.data.class_path), DataModule):
             self.config.trainer.use_distributed_sampler = False
 
     def _note_parameters(self) -> None:
-        """Note which sizes the net takes, and the flags of all arguments, for messages."""
+        """Store the parameters of the net, and register the flags of all arguments for messages."""
         classes = {"data": self.config.data.class_path, "model": self.config.model.class_path}
         net = self.config.model.get("init_args", Namespace()).get("net")
         if isinstance(net, Namespace):
@@ -216,32 +216,32 @@ class LightFitCLI(LightningCLI):
         register_flags({"on_nan": "--on_nan", "resume": "--resume", **find_flags(**built)})
 
     def after_instantiate_classes(self) -> None:
-        """Note what the net was built with: Lightning notes sizes that nothing takes, and lacks the quantiles."""
+        """Correct the stored arguments of the net: Lightning adds unused sizes, and misses the number of quantiles."""
         taken = inspect.signature(type(self.model.net)).parameters
         for hparams in (self.model._hparams, self.model._hparams_initial):
-            if "class_path" not in hparams.get("net", {}):  # the model builds its own net
+            if "class_path" not in hparams.get("net", {}):  # the model builds its net itself
                 hparams.pop("net", None)
                 continue
             arguments = hparams["net"]["init_args"]
             for size in set(SIZES) & set(arguments) - set(taken):
                 del arguments[size]
-            if "num_quantiles" in taken:  # linked within the model, which jsonargparse does not note
+            if "num_quantiles" in taken:  # linked within the model, which jsonargparse does not store
                 arguments["num_quantiles"] = max(len(self.model.quantiles), 1)
 
-    def _options(self) -> list[str]:
+    def _list_options(self) -> list[str]:
         return [action.dest for action in self.parser._actions if "." in action.dest] + flag_names()
 
 
 def read_data(data: pl.LightningDataModule) -> None:
-    """Read the data, as a trainer would before it fits."""
+    """Read the data, as a trainer does before fit."""
     data.prepare_data()
     data.setup("fit")
 
 
 def find_known(data: pl.LightningDataModule, name: str) -> Any:
-    """Return what the data's codec, or the data itself, knows by a name; `MISSING` where neither does.
+    """Return an attribute of the data's codec, or else of the data; `MISSING` if neither has it.
 
-    The data is read first, unless it is a plain LightningDataModule that knows it without.
+    The data is read first, unless it is a plain LightningDataModule that already has the attribute.
     """
     if isinstance(data, DataModule) or not hasattr(data, name):
         read_data(data)
@@ -249,29 +249,29 @@ def find_known(data: pl.LightningDataModule, name: str) -> Any:
     return next((getattr(holder, name) for holder in holders if hasattr(holder, name)), MISSING)
 
 
-def tell_model(data: pl.LightningDataModule, *, name: str) -> Any:
-    """Return what the data knows of the loss, such as the weights of its classes; None where it knows nothing."""
+def find_model_argument(data: pl.LightningDataModule, *, name: str) -> Any:
+    """Return an argument of the model that the data defines, such as the loss weights; None if it does not."""
     known = find_known(data, name)
     return None if known is MISSING else known
 
 
-def tell_net(data: pl.LightningDataModule, *, name: str, taken: Mapping[str, inspect.Parameter]) -> Any:
-    """Return a size of the data for the net.
+def find_net_size(data: pl.LightningDataModule, *, name: str, taken: Mapping[str, inspect.Parameter]) -> Any:
+    """Return a size of the net that the data defines.
 
     Args:
         data: the data.
-        name: of the size.
-        taken: the net's parameters; a size that is none of them is ignored.
+        name: name of the size.
+        taken: parameters of the net; None is returned for a size that is not among them.
 
     Raises:
-        UsageError: the net needs the size, and the data does not know it.
+        UsageError: the net requires the size, and the data does not define it.
     """
     if name not in taken:
         return None
     known = find_known(data, name)
     if known is MISSING and taken[name].default is inspect.Parameter.empty:
         raise UsageError(
-            f"the net takes `{name}`, which {type(data).__name__} does not know: expected an attribute '{name}' of it "
-            "or of its codec, or another net"
+            f"the net requires `{name}`, which {type(data).__name__} does not define: expected an attribute '{name}' "
+            "of it or of its codec, or another net"
         )
     return taken[name].default if known is MISSING else known

@@ -1,4 +1,4 @@
-"""What is printed at the end of a run, and of one that a signal stops."""
+"""The report that is printed at the end of a run, and of a run stopped by a signal."""
 
 import shlex
 import signal
@@ -23,9 +23,9 @@ def report(
     seconds: float,
     test_scores: dict[str, float],
 ) -> None:
-    """Print the best scores, remarks on the data, where everything is, and the next commands."""
+    """Print the best scores, remarks on the data, paths of the results, and the next commands."""
     print(f"trained to epoch {trainer.current_epoch}, {trainer.global_step} steps, in {seconds:.1f} s")
-    epoch, val_scores = best_epoch(trainer, model.history)
+    epoch, val_scores = find_best_epoch(trainer, model.history)
     if val_scores:
         print(f"best epoch {epoch}: {_format_scores(val_scores)}")
     if test_scores:
@@ -44,19 +44,19 @@ def report(
     if not isinstance(data, DataModule):
         print(
             f"  {type(data).__name__} has no codec, so predict, evaluate, export and serve cannot encode raw inputs: "
-            "make it a lightfit.DataModule with read() and fit_codec()"
+            "derive it from lightfit.DataModule, and define read() and fit_codec()"
         )
         return
     # Custom classes and functions.
     codec = type(data.codec)
     custom = [*untrusted_names(named), f"{codec.__module__}.{codec.__qualname__}", *data.imported_names]
     trust = "".join(f" --trust {name}" for name in packages_of([name for name in custom if not is_known(name)]))
-    for script, words in (("evaluate", ""), ("predict", f" {shlex.quote(example_input(data))}")):
+    for script, words in (("evaluate", ""), ("predict", f" {shlex.quote(choose_example(data))}")):
         print(f"  {format_command(script)} {shlex.quote(str(path))}{words}{trust}")
 
 
-def best_epoch(trainer: pl.Trainer, history: pd.DataFrame) -> tuple[int, dict[str, float]]:
-    """Return the epoch of the best checkpoint and its validation scores; 0 and nothing where there is none."""
+def find_best_epoch(trainer: pl.Trainer, history: pd.DataFrame) -> tuple[int, dict[str, float]]:
+    """Return the epoch of the best checkpoint and its validation scores; 0 and no scores without a checkpoint."""
     checkpoint = trainer.checkpoint_callback
     if not isinstance(checkpoint, pl.callbacks.ModelCheckpoint) or checkpoint.monitor not in history:
         return 0, {}
@@ -66,18 +66,18 @@ def best_epoch(trainer: pl.Trainer, history: pd.DataFrame) -> tuple[int, dict[st
 
 
 def describe(data: pl.LightningDataModule) -> str:
-    """Return what was found in the data, on one line."""
+    """Return a summary of the data on one line."""
     if isinstance(data, DataModule):
         return data.describe()
     return f"{type(data).__module__}.{type(data).__name__}"
 
 
-def example_input(data: DataModule) -> str:
-    """Return an input for predict: of the data where that is a file, otherwise one to replace."""
+def choose_example(data: DataModule) -> str:
+    """Return an example input for the predict command: from the data if it has files, else a placeholder."""
     if data.codec.domain == "text":
         return "A text of your choice"
     if data.codec.domain == "series":
-        return str(data.raw_path())  # what comes after its end
+        return str(data.raw_path())  # to forecast the steps after its end
     split = "test" if "test" in data.splits else "val"
     place = (data.find_places(split) or [""])[-1]
     paths = (Path(data.source) / place, Path(place))
@@ -92,30 +92,30 @@ def _format_scores(scores: Mapping[str, float]) -> str:
 def describe_stop(
     trainer: pl.Trainer, checkpoint: pl.callbacks.Checkpoint | None, command: Sequence[str], signal_number: int
 ) -> str:
-    """Describe a run that a signal stopped: where it stopped, and the command that resumes it.
+    """Return a message on a run stopped by a signal: where it stopped, and the command that resumes it.
 
     Args:
         trainer: the trainer.
         checkpoint: the checkpoint callback.
-        command: what was typed.
-        signal_number: the signal.
+        command: the command line of the run.
+        signal_number: number of the signal, as in the module `signal`.
     """
     name = signal.Signals(signal_number).name
     stopped = f"stopped by {name} in epoch {trainer.current_epoch}, after step {trainer.global_step}"
     last = checkpoint.last_model_path if isinstance(checkpoint, pl.callbacks.ModelCheckpoint) else ""
     if not last or not Path(last).is_file():
         return f"{stopped}; nothing was saved yet"
-    if not command:  # one of a search or of a cross-validation, which train it again
+    if not command:  # a run of a search or a cross-validation, which would train it again
         return f"{stopped}; saved in {shorten_path(Path(last))}"
-    words = shlex.join([*_without_resuming(command), "--resume", str(shorten_path(Path(last).parents[1]))])
+    words = shlex.join([*_drop_resume_flags(command), "--resume", str(shorten_path(Path(last).parents[1]))])
     return f"{stopped}; saved in {shorten_path(Path(last))}. To resume:\n  {format_command('fit')} {words}"
 
 
-def _without_resuming(command: Sequence[str]) -> list[str]:
+def _drop_resume_flags(command: Sequence[str]) -> list[str]:
     words, skipped = [], False
     for word in command:
         resumes = word.split("=")[0] in ("--resume", "--ckpt_path", "--init")
         if not skipped and not resumes:
             words.append(word)
-        skipped = resumes and "=" not in word  # what follows is its value
+        skipped = resumes and "=" not in word  # the next word is its value
     return words

@@ -1,4 +1,4 @@
-"""A training run: what was found in the data, the net, the epochs, the result, and the next commands."""
+"""A training run: build trainer, model and data, train, and evaluate the best checkpoint."""
 
 import gc
 import time
@@ -32,21 +32,21 @@ NO_ACTION = nullcontext()
 
 
 class NoProfiler(pl.profilers.PassThroughProfiler):
-    """Does nothing, as Lightning's own, but without a generator for each of the hundred actions of a step."""
+    """A profiler that does nothing, like Lightning's, but without a generator for each of a hundred actions a step."""
 
     def profile(self, action_name: str) -> Any:
-        """Measures nothing."""
+        """Return a context manager that does nothing."""
         return NO_ACTION
 
 
 def spare_profiler(trainer: Any) -> None:
-    """Gives a trainer that is not to profile the cheaper way of not doing so."""
+    """Replace the profiler of a trainer without profiling by a cheaper one."""
     if type(trainer.profiler) is pl.profilers.PassThroughProfiler:
         trainer.profiler = NoProfiler()
 
 
 class Run(NamedTuple):
-    """A run that has ended, and the scores of the best checkpoint by split; no scores on ranks above 0."""
+    """A finished run, with the evaluations of the best checkpoint by split; empty on ranks above 0."""
 
     trainer: pl.Trainer
     model: LightModel
@@ -61,19 +61,19 @@ def build(
 
     Args:
         task: name of the task, for the run folder.
-        args: LightningCLI's.
+        args: arguments of LightningCLI.
         gpus: as in `parse_gpus`.
-        quiet: print the result alone.
-        init: what to do where the checkpoint to resume from is missing: strict, raise; auto, train from scratch.
-        extras: what LightFit's own flags add.
+        quiet: print only the result.
+        init: what to do if the checkpoint to resume from is missing: strict, raise; auto, train from scratch.
+        extras: what the flags of LightFit add to the configuration.
 
     Raises:
-        UsageError: what was typed cannot be done.
+        UsageError: the arguments are invalid.
     """
     hush()
     if not quiet:
         speak()
-    cli = LightFitCLI([*args, *_placed(gpus, extras)], task=task, quiet=quiet, init=init, extras=extras)
+    cli = LightFitCLI([*args, *_build_device_args(gpus, extras)], task=task, quiet=quiet, init=init, extras=extras)
     if extras.compile:
         check_compiler(cli.trainer.strategy.root_device.type)
     if is_child(cli.trainer):
@@ -109,9 +109,9 @@ def monitor_training(trainer: pl.Trainer) -> None:
 
 
 def take_example(data: pl.LightningDataModule) -> Tensor | None:
-    """Return two samples as the net takes them: of the first validation batch, or the first training batch.
+    """Return two encoded samples of the first validation batch, or of the first training batch without val.
 
-    None where the batches are not `(x, y)` with a tensor x.
+    None if the batches are not `(x, y)` with a tensor x.
     """
     loader: Any = data.val_dataloader() if has_split(data, "val") else data.train_dataloader()
     batch = next(iter(loader), None)
@@ -119,7 +119,7 @@ def take_example(data: pl.LightningDataModule) -> Tensor | None:
     return x[:2] if isinstance(x, Tensor) else None
 
 
-def _placed(gpus: str, extras: Extras) -> list[str]:
+def _build_device_args(gpus: str, extras: Extras) -> list[str]:
     args = [f"--trainer.strategy={extras.strategy}"] if extras.strategy else []
     if gpus != "auto":
         accelerator, devices = parse_gpus(gpus, torch.cuda.device_count())
@@ -133,9 +133,9 @@ def train(task: str, cli: LightFitCLI, *, watchers: Sequence[pl.Callback] = ()) 
     Args:
         task: name of the task.
         cli: trainer, model and data.
-        watchers: callbacks beside the configuration's.
+        watchers: further callbacks, beside those of the configuration.
     """
-    # What is there by now stays: Python then looks through what the run makes alone, and often enough for flat memory.
+    # Existing objects live as long as the run, so the garbage collector only needs to visit new ones.
     gc.freeze()
     try:
         with claim_run_folder(cli.trainer, new=not cli.config.ckpt_path):
@@ -165,7 +165,7 @@ def _train(task: str, cli: LightFitCLI, watchers: Sequence[pl.Callback]) -> Run:
     if trainer.is_global_zero:
         from .card import write_card  # here, as with `evaluate_best`: what follows the training brings pictures
 
-        report(trainer, model, data, seconds=seconds, test_scores=_scores(evaluations.get("test"), "test"))
+        report(trainer, model, data, seconds=seconds, test_scores=_prefix_scores(evaluations.get("test"), "test"))
         write_card(cli, evaluations, task=task, seconds=seconds)
     return Run(trainer, model, data, evaluations)
 
@@ -179,7 +179,7 @@ def has_split(data: pl.LightningDataModule, split: str) -> bool:
 
 
 def evaluate_best(trainer: pl.Trainer, model: LightModel, data: pl.LightningDataModule) -> "dict[str, Evaluation]":
-    """Evaluate the best checkpoint on val and test, where the data has them; without a checkpoint, nothing."""
+    """Evaluate the best checkpoint on the val and test splits that exist; return nothing without a checkpoint."""
     from lightfit.callbacks.logs.sample_outputs import SampleOutputs
 
     from ..evaluation.scores import evaluate_split
@@ -187,22 +187,22 @@ def evaluate_best(trainer: pl.Trainer, model: LightModel, data: pl.LightningData
     checkpoint = trainer.checkpoint_callback
     if not isinstance(checkpoint, pl.callbacks.ModelCheckpoint) or not checkpoint.best_model_path:
         return {}
-    # Not ckpt_path: Lightning's WeightAveraging would then test the weights that were not averaged.
+    # With ckpt_path, Lightning's WeightAveraging would test the weights before averaging.
     model.load_state_dict(read_checkpoint(checkpoint.best_model_path)["state_dict"])
     callbacks, loggers = trainer.callbacks, trainer.loggers  # type: ignore[attr-defined]
     evaluations: dict[str, Evaluation | None] = {}
     if has_split(data, "test"):
         if not isinstance(data, DataModule):
-            data.setup("test")  # ours reads all splits at once
+            data.setup("test")  # LightFit's DataModules read all splits at once
         trainer.callbacks = [*callbacks, SampleOutputs()]  # type: ignore[attr-defined]
         evaluations["test"] = evaluate_split(trainer, model, data, "test")
     if has_split(data, "val"):
-        # Of val nothing is drawn or logged: the run has done so at the end of the epoch.
+        # Nothing is drawn or logged for val, as this was done at the end of the epoch.
         trainer.callbacks, trainer.loggers = [SampleOutputs()], []  # type: ignore[attr-defined]
         evaluations["val"] = evaluate_split(trainer, model, data, "val")
     trainer.callbacks, trainer.loggers = callbacks, loggers  # type: ignore[attr-defined]
     return {split: evaluation for split, evaluation in evaluations.items() if evaluation is not None}
 
 
-def _scores(evaluation: "Evaluation | None", split: str) -> dict[str, float]:
+def _prefix_scores(evaluation: "Evaluation | None", split: str) -> dict[str, float]:
     return {} if evaluation is None else {f"{split}_{name}": evaluation.metrics[name] for name in evaluation.logged}

@@ -1,11 +1,11 @@
-"""Reading labelled texts: every format, and every way in which a file can be wrong."""
+"""Readers of labelled texts: all formats, and malformed files."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from lightfit.datamodules.text.sources import Text, read_parts, read_table
+from lightfit.datamodules.text.sources import Text, read_splits, read_table
 from lightfit.errors import DataError
 
 ROWS = [("a good film, indeed", "pos"), ('he said "no"', "neg"), ("two\nlines", "neg")]
@@ -71,7 +71,7 @@ def test_rows_that_do_not_parse(name: str, content: str | bytes, problem: str, t
     ("column", "has"), [("txt", "'text', 'label'"), (2, "2 columns, without names"), (-3, "2 columns")]
 )
 def test_missing_column_names_the_others(column: str | int, has: str, tmp_path: Path) -> None:
-    with pytest.raises(LookupError, match=f"no column {column!r}; the row has: {has}.*Name it by `text_column`"):
+    with pytest.raises(LookupError, match=f"no column {column!r}; the row has: {has}.*Set `text_column` to the name"):
         next(
             read_table(
                 write(tmp_path / "a.csv", "text,label\na,x\n"), column, "label" if isinstance(column, str) else 1
@@ -80,29 +80,29 @@ def test_missing_column_names_the_others(column: str | int, has: str, tmp_path: 
 
 
 def test_folder_of_tables(tmp_path: Path) -> None:
-    for part in ("train", "test"):
-        write(tmp_path / f"{part}.tsv", f"text\tlabel\n{part}\tx\n")
-    parts = read_parts(tmp_path, "text", "label")
-    assert {part: next(texts).text for part, texts in parts.items()} == {"train": "train", "test": "test"}
+    for split in ("train", "test"):
+        write(tmp_path / f"{split}.tsv", f"text\tlabel\n{split}\tx\n")
+    splits = read_splits(tmp_path, "text", "label")
+    assert {split: next(texts).text for split, texts in splits.items()} == {"train": "train", "test": "test"}
 
 
 def test_folder_of_labels_leaves_out_the_unlabelled(tmp_path: Path) -> None:
     for name in ("train/pos/0_9.txt", "train/neg/1_2.txt", "train/unsup/0_0.txt", "test/pos/0_9.txt"):
         write(tmp_path / name, name)
-    parts = read_parts(tmp_path, "text", "label")
-    assert [item[:2] for item in parts["train"]] == [("train/neg/1_2.txt", "neg"), ("train/pos/0_9.txt", "pos")]
-    assert [item.label for item in parts["test"]] == ["pos"]
+    splits = read_splits(tmp_path, "text", "label")
+    assert [item[:2] for item in splits["train"]] == [("train/neg/1_2.txt", "neg"), ("train/pos/0_9.txt", "pos")]
+    assert [item.label for item in splits["test"]] == ["pos"]
     write(tmp_path / "train/pos/1_9.txt", "")
     with pytest.raises(DataError, match=r"pos/1_9.txt: the text is empty"):
-        list(read_parts(tmp_path, "text", "label")["train"])
+        list(read_splits(tmp_path, "text", "label")["train"])
 
 
 def test_folders_that_hold_nothing(tmp_path: Path) -> None:
     write(tmp_path / "readme.md", "hello")
     with pytest.raises(FileNotFoundError, match="neither train.csv .* it holds: readme.md"):
-        read_parts(tmp_path, "text", "label")
+        read_splits(tmp_path, "text", "label")
     (tmp_path / "train").mkdir()
     with pytest.raises(DataError, match="holds no <label>"):
-        next(read_parts(tmp_path, "text", "label")["train"])
+        next(read_splits(tmp_path, "text", "label")["train"])
     with pytest.raises(FileNotFoundError, match="no file or folder at '.*nowhere'"):
-        read_parts(tmp_path / "nowhere", "text", "label")
+        read_splits(tmp_path / "nowhere", "text", "label")

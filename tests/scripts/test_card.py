@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from lightfit.datamodules.images.sources import source_path
-from lightfit.scripts.training.card import digest
+from lightfit.scripts.training.card import hash_files
 
 Fit = Callable[..., tuple[int, str, str]]
 
@@ -22,7 +22,7 @@ def test_card_of_texts(fit: Fit, reviews: Path) -> None:
     assert re.search(r"3 epochs, \d+ steps, \d+\.\d s; seed 7", card)
     assert re.search(r"\| val \| 16 \| accuracy \| [01]\.\d+ \(95 % interval", card)
     assert re.search(r"torch \d+\.\d+", card)
-    assert "Anything but these 2 classes" in card
+    assert "Inputs outside these 2 classes" in card
 
 
 def test_card_of_series_has_both_splits(fit: Fit, series: Path) -> None:
@@ -32,7 +32,7 @@ def test_card_of_series_has_both_splits(fit: Fit, series: Path) -> None:
     assert re.search(r"\| val \| \d+ \| coverage \|", card)
     assert "More than 24 steps ahead" in card
     backtest = pd.read_csv("runs/series/version_0/backtest.csv")
-    assert backtest["values"].max() == 25 * 24  # of test, not of val, which the card covers too
+    assert backtest["values"].max() == 25 * 24  # of the test split, not of val, which the card reports too
 
 
 def test_a_dry_run_has_no_card(fit: Fit, reviews: Path) -> None:
@@ -47,10 +47,10 @@ def test_digest_of_a_folder_changes_with_its_files_and_their_names(tmp_path: Pat
     (folder / "a").write_text("1")
     (folder / "b").write_text("2")
     lines = "".join(f"{hashlib.sha256(text).hexdigest()}  {name}\n" for name, text in (("a", b"1"), ("b", b"2")))
-    assert digest(folder) == hashlib.sha256(lines.encode()).hexdigest()
-    before = digest(folder)
+    assert hash_files(folder) == hashlib.sha256(lines.encode()).hexdigest()
+    before = hash_files(folder)
     (folder / "b").rename(folder / "c")
-    assert digest(folder) != before
+    assert hash_files(folder) != before
 
 
 def test_digits_have_a_file() -> None:

@@ -101,12 +101,16 @@ def test_other_series(trained: Callable[[str], str], capsys: pytest.CaptureFixtu
         (["--data.source", "new.csv"], 1, "new.csv, line 3: the label 'other' was never seen.*has: neg, pos"),
         (["--data.source", "nope.csv"], 2, "no file or folder at 'nope.csv'"),
         (["--data.sorce", "a"], 2, "unknown key 'data.sorce'; the nearest: data.source"),
-        (["--data.max_len", "3"], 2, "--data.max_len is what the model was trained with"),
-        (["--data.val_fraction", "0.5"], 2, "--data.val_fraction is what the model was trained with"),
+        (["--data.max_len", "3"], 2, "--data.max_len must be as in training: only"),
+        (["--data.val_fraction", "0.5"], 2, "--data.val_fraction must be as in training: only"),
         (["--splt", "val"], 2, "unknown option --splt"),
         (["--split", "test"], 2, "'reviews.csv' has no test split, only val"),
         (["--gpus", "9"], 2, "--gpus 9 asks for a GPU"),
-        (["-o", "reviews.csv"], 2, "--output as a folder to write into or to make, received 'reviews.csv'"),
+        (
+            ["-o", "reviews.csv"],
+            2,
+            "--output as an existing folder, or a new one in an existing folder, received 'reviews.csv'",
+        ),
     ],
 )
 def test_what_goes_wrong(

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from lightfit.lightning_modules import LightModel
 from lightfit.scripts.cli.presets import TASKS
 from lightfit.scripts.export import main
-from lightfit.scripts.exporting.formats import to_onnx, traced
+from lightfit.scripts.exporting.formats import to_onnx, trace
 from lightfit.scripts.predict import main as predict
 
 Trained = Callable[[str], str]
@@ -123,7 +123,7 @@ def test_without_the_data(trained: Trained, capsys: pytest.CaptureFixture[str]) 
     Path("reviews.csv").unlink()
     capsys.readouterr()
     assert main([checkpoint, "--format", "pt2"]) == 0
-    assert "comparing on a dummy batch of two samples, or give some by --input" in capsys.readouterr().out
+    assert "comparing on a dummy batch of two samples; set --input for others" in capsys.readouterr().out
     assert main([checkpoint, "--format", "onnx", "--input", "a good film", "bad"]) == 0
     assert "on 2 samples of a good film, bad" in capsys.readouterr().out
 
@@ -149,8 +149,8 @@ class Model(LightModel):
 
 def test_what_cannot_be_exported_is_named() -> None:
     with pytest.raises(ValueError, match=r"Branching cannot be exported: .*test_export.py line \d+: return x if"):
-        traced(Model(Branching()), torch.randn(2, 3, 3))
-    traced(Model(Eigen()), torch.randn(2, 3, 3))
+        trace(Model(Branching()), torch.randn(2, 3, 3))
+    trace(Model(Eigen()), torch.randn(2, 3, 3))
     with pytest.raises(ValueError, match=r"Eigen cannot be exported to ONNX: the operation aten.linalg_eig"):
         to_onnx(Model(Eigen()), torch.randn(2, 3, 3))
 
@@ -165,7 +165,7 @@ def test_what_goes_wrong(trained: Trained, capsys: pytest.CaptureFixture[str], m
     ):
         assert main(args) == code
         assert problem in capsys.readouterr().err
-    monkeypatch.setattr("lightfit.scripts.exporting.formats.largest_difference", lambda *args: 0.5)
+    monkeypatch.setattr("lightfit.scripts.exporting.formats.measure_difference", lambda *args: 0.5)
     assert main([checkpoint, "--format", "safetensors", "-o", "a.safetensors"]) == 1
-    assert "predicts otherwise than the checkpoint, by up to 0.5" in capsys.readouterr().err
+    assert "differ from the checkpoint's by up to 0.5" in capsys.readouterr().err
     assert not list(Path().glob("*a.safetensors"))

@@ -151,9 +151,9 @@ REVIEWS = (*TEXT, "--data.source", "reviews.csv")
     [
         (("--task", "imbd"), "unknown task 'imbd'; the nearest: imdb, imdb_cnn"),
         (("--task", "nope.yaml"), "no preset at 'nope.yaml'"),
-        ((), "which task? --task NAME, one of:"),
+        ((), "expected --task NAME, one of:"),
         (("--task", "imdb", "--gpus", "99"), "--gpus 99 asks for a GPU that is not available"),
-        (TEXT, "which texts? --data.source takes"),
+        (TEXT, "which texts? set --data.source to"),
         ((*TEXT, "--data.source", "nope.csv"), "no file or folder at 'nope.csv'"),
         ((*TEXT, "--model.lrr", "1"), "unknown key 'model.lrr'; the nearest: model.lr"),
         ((*TEXT, "--data.sorce", "a"), "unknown key 'data.sorce'; the nearest: data.source"),
@@ -161,7 +161,7 @@ REVIEWS = (*TEXT, "--data.source", "reviews.csv")
         ((*TEXT, "--trainer.max_epoch", "1"), "unknown key 'trainer.max_epoch'; the nearest: trainer.max_epochs"),
         ((*TEXT, "--frobnicate", "1"), "unknown key 'frobnicate'"),
         (("--task", "text", "--thread", "2"), "unknown key 'thread'; the nearest: threads"),
-        (("--tsk", "imdb"), "which task? (--task was not among what was typed"),
+        (("--tsk", "imdb"), "expected --task NAME (did you mean --task?)"),
         ((*TEXT, "--data.seed", "1"), "data.seed comes from --seed_everything: leave it out"),
         ((*TEXT, "--model.net.vocab_size=5"), "model.net.vocab_size comes from the data: leave it out"),
         ((*REVIEWS, "--trainer.max_epochs", "-3"), "`max_epochs` must be a non-negative integer or -1"),
@@ -172,7 +172,7 @@ REVIEWS = (*TEXT, "--data.source", "reviews.csv")
         ((*TEXT, "--data.tokenizer", "a.b"), "no tokenizer at 'a.b'"),
         ((*REVIEWS, "--data.text_column", "txt"), "no column 'txt'"),
         ((*REVIEWS, "--ckpt_path", "no.ckpt"), "no checkpoint at 'no.ckpt'"),
-        ((*REVIEWS, "--data.val_fraction", "2"), "val_fraction between 0 and 1"),
+        ((*REVIEWS, "--data.val_fraction", "2"), "expected --data.val_fraction between 0 and 1"),
     ],
 )
 def test_usage_errors(args: tuple[str, ...], problem: str, fit: Fit, reviews: Path) -> None:

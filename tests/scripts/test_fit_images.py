@@ -70,7 +70,7 @@ def test_skipped_images_are_listed_at_the_end(fit: Fit, images: Path) -> None:
             "unknown key 'data.transforms.sise'; the nearest: data.transforms.size",
         ),
         (["--data.transforms.size", "3.5"], 2, "data.transforms.size: expected int or 'auto' or null, received 3.5"),
-        (["--data.transforms.size", "null"], 1, "images of different sizes, and no size is set"),
+        (["--data.transforms.size", "null"], 1, "expected images of one size, since no size is set"),
         (["--model.finetune.weights=null", "--data.transforms.resize=null", "--data.root=no"], 2, "zip at 'no'"),
         (["--data.transforms.flip", "3"], 2, r"transforms.flip in \[0, 1\], received 3"),
         (["--model.loss_weights", "[1,2]"], 2, "model.loss_weights comes from --data.class_weights: leave it out"),
@@ -90,7 +90,7 @@ def test_errors(args: list[str], code: int, problem: str, fit: Fit, images: Path
 def test_train_from_scratch_if_the_checkpoint_is_missing(fit: Fit) -> None:
     code, out, _ = fit(*DIGITS, "--ckpt_path", "last.ckpt", "--init", "auto")
     assert code == 0
-    assert "no checkpoint at 'last.ckpt': training from scratch, as --init auto says" in out
+    assert "no checkpoint at 'last.ckpt': training from scratch, because of --init auto" in out
     last = "runs/digits/version_0/checkpoints/last.ckpt"
     code, out, _ = fit(*DIGITS, "--ckpt_path", last, "--init", "auto", "--trainer.max_epochs", 3)
     assert code == 0
@@ -169,7 +169,7 @@ def test_bfloat16_only_where_the_device_has_it(
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
     code, out, err = fit(*DIGITS, "--trainer.precision", "bf16-mixed")
     assert (code, err) == (0, "")
-    assert ("does not compute in bfloat16 (precision bf16-mixed): float32 instead" in out) == (precision == "32-true")
+    assert ("does not support bfloat16 (precision bf16-mixed): using float32" in out) == (precision == "32-true")
     assert yaml.safe_load(Path("runs/digits/version_0/config.yaml").read_text())["trainer"]["precision"] == precision
 
 

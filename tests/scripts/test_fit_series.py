@@ -68,7 +68,7 @@ def test_a_bad_file_is_a_row(fit: Fit, series: Path, monkeypatch: pytest.MonkeyP
     assert predict([LAST, "short.csv", "series.csv", "-", "-o", "out.csv", "--batch_size", "1"]) == 1
     table = pd.read_csv("out.csv")
     assert len(table) == 1 + 24 + 24
-    assert "short.csv: 2 rows, and a forecast needs" in table["error"][0]
+    assert "short.csv: expected at least" in table["error"][0]
     assert table["error"][1:].isna().all()
     assert table["load"][1:25].tolist() == table["load"][25:].tolist()
 
@@ -77,8 +77,8 @@ def test_a_bad_file_is_a_row(fit: Fit, series: Path, monkeypatch: pytest.MonkeyP
     ("args", "code", "problem"),
     [
         (["nope.csv"], 2, "no file at 'nope.csv'"),
-        (["short.csv"], 1, "short.csv: 9 rows, and a forecast needs 48, the look-back of the training"),
-        (["daily.csv"], 1, "daily.csv: its steps are D, and the training's were h"),
+        (["short.csv"], 1, "short.csv: expected at least 48 rows, the lookback of the training, received 9"),
+        (["daily.csv"], 1, "daily.csv: expected steps of h, as in training, received D"),
         (["lacks.csv"], 1, "lacks.csv has no column 'load'"),
         (["series.csv", "--column", "load"], 2, "received --column load: leave it out"),
     ],
@@ -100,7 +100,7 @@ def test_errors_of_predict(
         (("--data.path", "nope.csv"), 2, "no file at 'nope.csv'"),
         (("--data.target", "laod"), 2, "no column 'laod'; the nearest: load"),
         (("--data.horizon", 0), 2, "expected --data.horizon of at least 1, received 0"),
-        (("--data.horizon", 200), 1, "train has 168 rows, and a window takes 201"),
+        (("--data.horizon", 200), 1, "expected at least 201 rows in train"),
         (("--data.split", "[0.9,0.2,0.2]"), 2, "three fractions"),
         (
             ("--data.fill", "zero"),
@@ -145,7 +145,7 @@ def test_a_constant_column_is_named(fit: Fit) -> None:
     make_series().assign(load=7.0).to_csv("series.csv", index=False)
     code, _, err = fit(*SERIES)
     assert code == 1
-    assert "the column 'load' is 7 in all of the training split" in err
+    assert "the column 'load' is 7 in all rows of the training split" in err
 
 
 def test_feature_maps_of_a_series(fit: Fit, series: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -199,7 +199,11 @@ def test_images(fit: Fit, images: Path, tmp_path: Path, capsys: pytest.CaptureFi
     for args, code, problem in (
         (["nope.png"], 2, "no image or folder at 'nope.png'"),
         (["elsewhere", "--top", "3"], 2, "--top from 1 to 2"),
-        (["bad.jpg"], 1, "bad.jpg: no image, or one that is cut off: its first bytes are b'no image'"),
+        (
+            ["bad.jpg"],
+            1,
+            "bad.jpg: not an image, or cut off: expected .jpg, .png or the like, received a file that begins",
+        ),
         (["elsewhere", "--column", "a"], 2, "images have no columns"),
     ):
         assert main(["moved.ckpt", *args]) == code

@@ -1,4 +1,4 @@
-"""Raw samples from arguments, standard input, and HTTP requests: a file for each kind of data."""
+"""Readers of raw samples from arguments, standard input and HTTP requests, one module for each domain."""
 
 from typing import TYPE_CHECKING
 
@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from .protocol import Inputs
 
 
-def inputs_for(trained: Trained) -> "Inputs":
-    """Return what reads inputs for a checkpoint, by the domain of its codec; imports that domain alone."""
+def choose_inputs(trained: Trained) -> "Inputs":
+    """Return the reader of inputs for the domain of a checkpoint's codec; import that domain alone."""
     if trained.codec.domain == "text":
         from .texts import TextInputs
 

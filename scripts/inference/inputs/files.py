@@ -1,4 +1,4 @@
-"""Files of a custom format."""
+"""Inputs of a custom format: files."""
 
 import base64
 import binascii
@@ -14,11 +14,11 @@ from .protocol import Inputs
 
 
 class Upload(io.BytesIO):
-    """An uploaded file: open, binary, and with a name, so that a codec reads it as it reads a path.
+    """An uploaded file as an open binary file with a name, which a codec can read like a path.
 
     Args:
         name: name of the file.
-        content: what is in it.
+        content: content of the file.
     """
 
     def __init__(self, name: str, content: bytes) -> None:
@@ -30,19 +30,25 @@ class Upload(io.BytesIO):
 
 
 class FileInputs(Inputs):
-    """Read files: a sample is a `Path`, or an `Upload`, a binary file that is open."""
+    """Read files: a sample is a `Path`, or an `Upload`."""
 
     @property
     def schema(self) -> dict[str, Any]:
-        """Return the schema of `{"files": [...]}`, each a file in base64."""
+        """Return the JSON schema of `{"files": [...]}`, a list of files in base64."""
         files = {"type": "array", "items": {"type": "string", "format": "byte"}, "minItems": 1}
         return {"type": "object", "required": ["files"], "properties": {"files": files}}
 
     def stream(self, arguments: list[str], column: str | int | None = None) -> Iterator[Path | BadInput]:
-        """Yield files: an argument is one, or a folder of them, or `-`: the name of a file on each line."""
+        """Yield the files of arguments: a file, a folder, or `-` for names of files on standard input.
+
+        Raises:
+            LookupError: a column is given, but files have no columns.
+            FileNotFoundError: a file or folder does not exist.
+            DataError: a folder holds no files.
+        """
         if column is not None:
             raise NotFoundError(f"files have no columns, received --column {column}: leave it out")
-        for item in arguments:  # before the first is predicted: a typo in the last costs nothing then
+        for item in arguments:  # before the first prediction, so that a typo in the last argument is found at once
             if item != "-" and not Path(item).exists():
                 raise FileNotFoundError(f"no file or folder at '{item}' (looked from '{Path.cwd()}')")
             if item != "-" and Path(item).is_dir() and not _find_files(Path(item)):
@@ -68,7 +74,7 @@ class FileInputs(Inputs):
         return [_decode(f"file {position}", file) for position, file in enumerate(files, 1)]
 
     def from_upload(self, name: str, content: bytes) -> list[Upload | BadInput]:
-        """Return the file."""
+        """Return the uploaded file."""
         return [Upload(name, content)]
 
 

@@ -1,4 +1,4 @@
-"""Images: files, folders, names on standard input, base64, uploads."""
+"""Inputs of images: files, folders, names on standard input, base64, uploads."""
 
 import base64
 import binascii
@@ -21,21 +21,21 @@ class ImageInputs(Inputs):
 
     @property
     def schema(self) -> dict[str, Any]:
-        """Return the schema of `{"images": [...]}`, each a file in base64."""
+        """Return the JSON schema of `{"images": [...]}`, a list of image files in base64."""
         images = {"type": "array", "items": {"type": "string", "format": "byte"}, "minItems": 1}
         return {"type": "object", "required": ["images"], "properties": {"images": images}}
 
     def stream(self, arguments: list[str], column: str | int | None = None) -> Iterator[Path | BadInput]:
-        """Yield image files: an argument is one, or a folder for all images below it, or `-`: names on standard input.
+        """Yield the image files of arguments: an image, a folder, or `-` for names of images on standard input.
 
         Raises:
-            LookupError: a column is named: images have none.
-            FileNotFoundError: there is no such file or folder.
+            LookupError: a column is given, but images have no columns.
+            FileNotFoundError: an image or folder does not exist.
             DataError: a folder holds no images.
         """
         if column is not None:
             raise NotFoundError(f"images have no columns, received --column {column}: leave it out")
-        for item in arguments:  # before the first is predicted: a typo in the last costs nothing then
+        for item in arguments:  # before the first prediction, so that a typo in the last argument is found at once
             if item != "-" and not Path(item).exists():
                 raise FileNotFoundError(f"no image or folder at '{item}' (looked from '{Path.cwd()}')")
             if Path(item).is_dir() and not any(_find_images(Path(item))):
@@ -50,7 +50,7 @@ class ImageInputs(Inputs):
         return [_decode(f"image {position}", image) for position, image in enumerate(images, 1)]
 
     def from_upload(self, name: str, content: bytes) -> list[Tensor | BadInput]:
-        """Return the image of a file."""
+        """Return the image of an uploaded file, (3, H, W) uint8."""
         return [_decode(name, content)]
 
 

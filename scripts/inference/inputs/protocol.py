@@ -1,4 +1,4 @@
-"""What reads raw samples from the outside."""
+"""The interface of the readers of raw samples."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -13,23 +13,23 @@ class Inputs(ABC):
     @property
     @abstractmethod
     def schema(self) -> dict[str, Any]:
-        """Return the JSON schema of what `from_json` takes."""
+        """Return the JSON schema of the argument of `from_json`."""
 
     @abstractmethod
     def stream(self, arguments: list[str], column: str | int | None = None) -> Iterator[Any]:
-        """Yield the samples that arguments stand for, in order; `BadInput` for a bad one.
+        """Yield the samples of arguments in order, with `BadInput` in place of a bad one.
 
         Args:
             arguments: texts, files, folders, or `-` for standard input.
-            column: column of a table, by name or by position from 0 where there is no header.
+            column: column of a table: its name, or its position from 0 in a table without a header.
 
         Raises:
-            FileNotFoundError, LookupError, DataError: an argument is wrong, before the first sample is yielded.
+            FileNotFoundError, LookupError, DataError: an argument is invalid; raised before the first sample.
         """
 
     @abstractmethod
     def from_json(self, body: dict[str, Any]) -> list[Any]:
-        """Return the samples of a JSON request, in order; `BadInput` for a bad one.
+        """Return the samples of a JSON request in order, with `BadInput` in place of a bad one.
 
         Raises:
             DataError: the request does not follow `schema`.
@@ -37,21 +37,21 @@ class Inputs(ABC):
 
     @abstractmethod
     def from_upload(self, name: str, content: bytes) -> list[Any]:
-        """Return the samples of an uploaded file, in order; `BadInput` for a bad one.
+        """Return the samples of an uploaded file in order, with `BadInput` in place of a bad one.
 
         Args:
-            name: name of the file; its ending tells the format.
-            content: what is in it.
+            name: name of the file; its suffix selects the format.
+            content: content of the file.
 
         Raises:
-            DataError: it holds no samples.
+            DataError: the file holds no samples.
         """
 
     def read(self, arguments: list[str], column: str | int | None = None) -> list[Any]:
-        """Return all of `stream`, as a list.
+        """Return the samples of `stream` as a list.
 
         Raises:
-            DataError: one sample is bad.
+            DataError: a sample is bad.
         """
         samples = []
         for sample in self.stream(arguments, column):

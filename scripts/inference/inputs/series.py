@@ -1,4 +1,4 @@
-"""Tables of series: files, a CSV on standard input, rows in a request."""
+"""Inputs of series: tables in files, on standard input, and in requests."""
 
 import sys
 from collections.abc import Iterator
@@ -16,10 +16,10 @@ from .protocol import Inputs
 
 
 class SeriesInputs(Inputs):
-    """Read tables of series: a sample is the end of one.
+    """Read tables of series: a sample is the last window of a series.
 
     Args:
-        codec: columns and steps of the training.
+        codec: the codec, with columns and steps of the training.
     """
 
     def __init__(self, codec: SeriesCodec) -> None:
@@ -27,7 +27,7 @@ class SeriesInputs(Inputs):
 
     @property
     def schema(self) -> dict[str, Any]:
-        """Return the schema of `{"rows": [...]}`, a table of series."""
+        """Return the JSON schema of `{"rows": [...]}`, the rows of a table."""
         roles = self.codec.state.roles
         columns: dict[str, dict[str, Any]] = {
             name: {"type": "string"} for name in (roles.time, roles.series_id) if name
@@ -38,17 +38,17 @@ class SeriesInputs(Inputs):
         return {"type": "object", "required": ["rows"], "properties": {"rows": rows}}
 
     def stream(self, arguments: list[str], column: str | int | None = None) -> Iterator[LastWindow | BadInput]:
-        """Yield the ends of the series in the tables that the arguments name; `-` is a CSV on standard input.
+        """Yield the last window of each series in the tables of arguments: a file, or `-` for a CSV on standard input.
 
         Raises:
-            LookupError: a column is named: they are those of the training.
-            FileNotFoundError: there is no such file.
+            LookupError: a column is given, but the columns are those of the training.
+            FileNotFoundError: a file does not exist.
         """
         if column is not None:
             raise NotFoundError(
                 f"the columns of series are those of the training, received --column {column}: leave it out"
             )
-        for item in arguments:  # before the first is predicted: a typo in the last costs nothing then
+        for item in arguments:  # before the first prediction, so that a typo in the last argument is found at once
             if item != "-":
                 check_file(Path(item))
         return self._stream(arguments)
@@ -65,14 +65,14 @@ class SeriesInputs(Inputs):
                 yield BadInput(str(error))
 
     def from_json(self, body: dict[str, Any]) -> list[LastWindow | BadInput]:
-        """Return the ends of the series in `{"rows": [...]}`, a dict of columns for each row of a table."""
+        """Return the last window of each series in `{"rows": [...]}`, a dict for each row of a table."""
         rows = body.get("rows")
         if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
             raise DataError('expected {"rows": [{"column": value}]}, the rows of a table, sorted by time')
         return self._find_windows(pd.DataFrame(rows).rename(columns=str), "the rows")
 
     def from_upload(self, name: str, content: bytes) -> list[LastWindow | BadInput]:
-        """Return the ends of the series in a table, such as a CSV."""
+        """Return the last window of each series in an uploaded table."""
         try:
             return self._find_windows(parse_frame(content.decode("utf-8-sig"), name), name)
         except UnicodeDecodeError as error:

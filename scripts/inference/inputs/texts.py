@@ -1,4 +1,4 @@
-"""Texts: as arguments, in tables, files of lines and folders, on standard input, in requests."""
+"""Inputs of texts: arguments, tables, files of lines, folders, standard input, requests."""
 
 import io
 import os
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from lightfit.datamodules.tables.rows import SUFFIXES, Row, cell, check_text, open_text, parse_rows, table_rows
+from lightfit.datamodules.tables.rows import SUFFIXES, Row, check_text, get_cell, open_text, parse_rows, read_rows
 from lightfit.datamodules.text.sources import read_text
 from lightfit.errors import BadInput, DataError
 
@@ -20,7 +20,7 @@ class TextInputs(Inputs):
     """Read texts: a sample is a str.
 
     Args:
-        text_column: the texts' column of a table where no other is named, as in training.
+        text_column: default column of the texts in a table, as in training.
     """
 
     def __init__(self, text_column: str | int) -> None:
@@ -28,12 +28,12 @@ class TextInputs(Inputs):
 
     @property
     def schema(self) -> dict[str, Any]:
-        """Return the schema of `{"texts": [...]}`."""
+        """Return the JSON schema of `{"texts": [...]}`."""
         texts = {"type": "array", "items": {"type": "string"}, "minItems": 1}
         return {"type": "object", "required": ["texts"], "properties": {"texts": texts}}
 
     def stream(self, arguments: list[str], column: str | int | None = None) -> Iterator[str | BadInput]:
-        """Yield the texts that the arguments stand for, as `stream_texts`."""
+        """Yield the texts of arguments, as `stream_texts`."""
         return stream_texts(arguments, self.text_column if column is None else column)
 
     def from_json(self, body: dict[str, Any]) -> list[str | BadInput]:
@@ -41,32 +41,33 @@ class TextInputs(Inputs):
         return check_texts(body.get("texts"))
 
     def from_upload(self, name: str, content: bytes) -> list[str | BadInput]:
-        """Return the texts of a table, by the column of the training, or of a file of lines."""
+        """Return the texts of an uploaded table, from the column of the training, or of a file of lines."""
         return parse_texts(content, name, self.text_column)
 
 
 def stream_texts(arguments: Sequence[str], column: str | int) -> Iterator[str | BadInput]:
-    """Yield the texts that arguments stand for, in order.
+    """Yield the texts of arguments, in order.
 
-    An argument is a text itself, a file of lines, a table, a folder of .txt files with a text each, or `-`, lines of
-    standard input. An argument without blanks that ends like a file is one: a mistyped name is no text.
+    An argument is a text, a file of lines, a table, a folder of .txt files with one text each, or `-` for lines of
+    standard input. An argument without spaces that has the suffix of a file is a file, so that a mistyped name is not
+    taken for a text.
 
     Args:
         arguments: the arguments.
-        column: the texts' column in a table, as in `rows.table_rows`.
+        column: column of the texts in a table, as in `rows.read_rows`.
 
     Raises:
-        FileNotFoundError: an argument looks like a file and there is none.
-        LookupError: a table has no such column.
+        FileNotFoundError: a file does not exist.
+        LookupError: a table does not have the column.
         DataError: a file is empty, or a folder holds no .txt files.
     """
-    for item in arguments:  # before the first is predicted: a typo in the last costs nothing then
+    for item in arguments:  # before the first prediction, so that a typo in the last argument is found at once
         if _suffix(item) in SUFFIXES:
-            place, row = next(table_rows(Path(item), column), ("", None))
+            place, row = next(read_rows(Path(item), column), ("", None))
             if not place:
                 raise DataError(f"'{item}' holds no rows; expected at least one text")
             if not isinstance(row, DataError):
-                cell(row, column, place)
+                get_cell(row, column, place)
         elif _suffix(item) in TEXT_FILES:
             open_text(Path(item)).close()
     return _stream(arguments, column)
@@ -81,11 +82,11 @@ def _stream(arguments: Iterable[str], column: str | int) -> Iterator[str | BadIn
         if item == "-":
             yield from _lines(sys.stdin, "standard input")
         elif _suffix(item) in SUFFIXES:
-            yield from _cells(table_rows(Path(item), column), column)
+            yield from _cells(read_rows(Path(item), column), column)
         elif _suffix(item) in TEXT_FILES:
             with open_text(Path(item)) as file:
                 yield from _lines(file, item)
-        elif os.path.isdir(item):  # Path's own fails on a text that is too long for a name
+        elif os.path.isdir(item):  # Path.is_dir fails on a text that is too long for a file name
             yield from _files(Path(item))
         else:
             yield _check(item, f"the input '{item}'")
@@ -95,15 +96,15 @@ def parse_texts(content: bytes, name: str, column: str | int) -> list[str | BadI
     """Return the texts of an uploaded table or file of lines.
 
     Args:
-        content: what is in the file.
-        name: its name; the ending tells the format.
-        column: the texts' column in a table.
+        content: content of the file.
+        name: name of the file; its suffix selects the format.
+        column: column of the texts in a table.
 
     Raises:
-        DataError: it ends otherwise, is empty, or has no such column.
+        DataError: the file has another suffix, is empty, or does not have the column.
     """
     if _suffix(name) not in TEXT_FILES:
-        raise DataError(f"'{name}' does not end in one of {', '.join(TEXT_FILES)}: expected a table or lines of texts")
+        raise DataError(f"expected a table or a file of lines ({', '.join(TEXT_FILES)}), received '{name}'")
     file = io.StringIO(content.decode("utf-8-sig", "surrogateescape"), newline="")
     if _suffix(name) not in SUFFIXES:
         return list(_lines(file, name))
@@ -114,10 +115,10 @@ def parse_texts(content: bytes, name: str, column: str | int) -> list[str | BadI
 
 
 def check_texts(texts: Any) -> list[str | BadInput]:
-    """Return the texts of a request, a bad one as `BadInput`.
+    """Return the texts of a request, with `BadInput` in place of a bad one.
 
     Raises:
-        DataError: it is not a list of texts, or empty.
+        DataError: the value is not a list of texts, or is empty.
     """
     if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
         raise DataError('expected {"texts": ["a text", "another"]}, a list of at least one text')
@@ -127,16 +128,16 @@ def check_texts(texts: Any) -> list[str | BadInput]:
 def _cells(rows: Iterable[Row], column: str | int) -> Iterator[str | BadInput]:
     for place, row in rows:
         try:
-            yield check_text(cell(row, column, place), place)
+            yield check_text(get_cell(row, column, place), place)
         except (DataError, LookupError) as error:
             yield BadInput(str(error))
 
 
 def _lines(lines: Iterable[str], name: str) -> Iterator[str | BadInput]:
-    line_number = 0
-    for line_number, line in enumerate(lines, 1):
-        yield _check(line.rstrip("\r\n"), f"{name}, line {line_number}")
-    if not line_number:
+    num_lines = 0
+    for num_lines, line in enumerate(lines, 1):
+        yield _check(line.rstrip("\r\n"), f"{name}, line {num_lines}")
+    if not num_lines:
         raise DataError(f"'{name}' is empty; expected a text on each line")
 
 

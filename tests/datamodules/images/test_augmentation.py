@@ -1,4 +1,4 @@
-"""Random parameters by (seed, epoch, sample), and what is done with them."""
+"""Random augmentation that depends on (seed, epoch, sample) alone."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
 from lightfit.datamodules import DataError, ImageTransforms
-from lightfit.datamodules.images.augmentation import TRIES, hide_squares, random_boxes, random_flips, resample, uniform
+from lightfit.datamodules.images.augmentation import TRIES, draw_boxes, draw_flips, draw_uniform, hide_squares, resample
 from lightfit.datamodules.images.batches import SingleBatches, StackedBatches
 from lightfit.datamodules.images.store import DecodedImages
 from lightfit.datamodules.images.transforms import choose_size
@@ -17,10 +17,10 @@ INDEX = torch.arange(10_000)
 
 
 def test_numbers_are_a_function_of_seed_epoch_and_sample() -> None:
-    numbers = uniform(3, 5, INDEX, 4)
+    numbers = draw_uniform(3, 5, INDEX, 4)
     some = torch.tensor([17, 4242, 9])
-    torch.testing.assert_close(uniform(3, 5, some, 4), numbers[some], rtol=0, atol=0)
-    for other in (uniform(4, 5, INDEX, 4), uniform(3, 6, INDEX, 4)):
+    torch.testing.assert_close(draw_uniform(3, 5, some, 4), numbers[some], rtol=0, atol=0)
+    for other in (draw_uniform(4, 5, INDEX, 4), draw_uniform(3, 6, INDEX, 4)):
         assert abs(float(np.corrcoef(other.flatten(), numbers.flatten())[0, 1])) < 0.02
     assert 0 <= numbers.min() < 0.001
     assert 0.999 < numbers.max() < 1
@@ -29,17 +29,17 @@ def test_numbers_are_a_function_of_seed_epoch_and_sample() -> None:
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.25, 0.5, 1.0])
-def test_each_image_is_flipped_in_its_share_of_epochs(probability: float) -> None:
-    flips = torch.stack([random_flips(1, epoch, INDEX, probability) for epoch in range(8)]).float()
+def test_each_image_is_flipped_in_the_given_fraction_of_epochs(probability: float) -> None:
+    flips = torch.stack([draw_flips(1, epoch, INDEX, probability) for epoch in range(8)]).float()
     torch.testing.assert_close(flips.mean(0), torch.full((len(INDEX),), probability))
     torch.testing.assert_close(flips.mean(1), torch.full((8,), probability), atol=0.02, rtol=0)
 
 
 @pytest.mark.parametrize("size", [(60, 90), (90, 60), (20, 200), (200, 20)])
 def test_boxes_are_drawn_as_torchvision_draws_them(size: tuple[int, int]) -> None:
-    """Not the same boxes, as the random numbers are others, but the same distribution of them."""
+    """Compare distributions, since the random numbers differ."""
     scale, ratio = (0.08, 1.0), (3 / 4, 4 / 3)
-    boxes = random_boxes(uniform(0, 0, INDEX, 2 * TRIES + 2), *size, scale=scale, ratio=ratio)
+    boxes = draw_boxes(draw_uniform(0, 0, INDEX, 2 * TRIES + 2), *size, scale=scale, ratio=ratio)
     top, left, height, width = boxes.T
     assert top.min() >= 0
     assert left.min() >= 0
@@ -76,7 +76,7 @@ def test_flips_and_shifts_of_each_image() -> None:
 
 def test_a_square_of_each_image_is_hidden() -> None:
     x = torch.ones(500, 3, 9, 12)
-    hidden = hide_squares(x, uniform(0, 0, torch.arange(500), 2), side=4) == 0
+    hidden = hide_squares(x, draw_uniform(0, 0, torch.arange(500), 2), side=4) == 0
     assert (hidden.sum((1, 2, 3)) == 3 * 16).all()
     assert (hidden.any(1).any(2).sum(1) == 4).all()
     assert hidden.any(0).all(), "anywhere"
@@ -84,7 +84,7 @@ def test_a_square_of_each_image_is_hidden() -> None:
 
 
 def test_evaluation_is_the_cookbooks() -> None:
-    """Resize(256) and CenterCrop(224), ImageNet's mean and standard deviation."""
+    """Compare with Resize(256), CenterCrop(224) and ImageNet's mean and standard deviation."""
     chosen = ImageTransforms()
     cookbook = v2.Compose(
         [
@@ -134,13 +134,13 @@ def test_both_ways_evaluate_alike() -> None:
     torch.testing.assert_close(batches(StackedBatches)[index], batches(SingleBatches)[index])
 
 
-def test_transforms_of_ones_own() -> None:
+def test_custom_transforms() -> None:
     data = batches(SingleBatches, train=[v2.RandomInvert(1.0)])
     x, _ = data[0, torch.arange(3)]
     torch.testing.assert_close(
         data.transforms.denormalise(x), 1 - data.transforms.denormalise(data[torch.arange(3)][0])
     )
-    with pytest.raises(ValueError, match=r"must give \(3, 12, 12\).*received \(3, 5, 5\)"):
+    with pytest.raises(ValueError, match=r"expected images \(3, 12, 12\).*received \(3, 5, 5\)"):
         batches(SingleBatches, train=[v2.Resize((5, 5))])[0, torch.arange(3)]
     assert isinstance(data.transforms.train[0], nn.Module)  # type: ignore[index]
 
@@ -148,13 +148,14 @@ def test_transforms_of_ones_own() -> None:
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"size": 0}, "transforms.size of at least 1"),
-        ({"size": 64, "resize": 32}, "transforms.resize of at least the size, 64, received 32"),
-        ({"crop_scale": (0.5, 0.2)}, "transforms.crop_scale as 0 < low <= high <= 1"),
-        ({"crop_ratio": (0, 1)}, "transforms.crop_ratio"),
-        ({"flip": 2}, r"transforms.flip in \[0, 1\], received 2"),
-        ({"shift": -1}, "transforms.shift and cutout of at least 0, received -1 and 0"),
-        ({"std": (0, 1, 1)}, "transforms.std above 0"),
+        ({"size": 0}, "`transforms.size` of at least 1"),
+        ({"size": 64, "resize": 32}, "`transforms.resize` of at least the size, 64, received 32"),
+        ({"crop_scale": (0.5, 0.2)}, "`transforms.crop_scale` as 0 < low <= high <= 1"),
+        ({"crop_ratio": (0, 1)}, "`transforms.crop_ratio` as 0 < low <= high"),
+        ({"flip": 2}, r"`transforms.flip` in \[0, 1\], received 2"),
+        ({"shift": -1}, "`transforms.shift` of at least 0, received -1"),
+        ({"cutout": -2}, "`transforms.cutout` of at least 0, received -2"),
+        ({"std": (0, 1, 1)}, "`transforms.std` above 0"),
     ],
 )
 def test_arguments_that_are_refused(options: dict[str, object], problem: str) -> None:

@@ -1,4 +1,4 @@
-"""Image files: layouts, formats, and what is wrong with them."""
+"""Image files: layouts, formats, and errors."""
 
 import io
 import pickle
@@ -13,7 +13,7 @@ from torchvision.transforms.v2 import functional as F
 
 from lightfit.cache import Arrays, cached
 from lightfit.datamodules import DataError
-from lightfit.datamodules.images.decoding import decode, decode_file, image_size
+from lightfit.datamodules.images.decoding import decode, decode_file, read_image_size
 from lightfit.datamodules.images.files import ZipFiles, list_images, open_files
 from lightfit.datamodules.images.store import read_images
 
@@ -46,7 +46,7 @@ def test_every_format_becomes_rgb(format: str, mode: str) -> None:
     expected = torch.tensor((78, 78, 78) if mode == "I;16" else image.convert("RGB").getpixel((2, 2)))
     if (mode, format) != ("I;16", "WEBP"):  # written by Pillow with 16 bits cut off
         assert (pixels[:, 2, 2].long() - expected).abs().max() <= 8
-    assert image_size(data) == (4, 6)
+    assert read_image_size(data) == (4, 6)
 
 
 def test_pixels_are_those_of_pillow() -> None:
@@ -66,17 +66,17 @@ def test_exif_turns_the_image_upright(format: str) -> None:
 def test_a_file_that_is_cut_off(format: str) -> None:
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
     data = encoded(image, format)
-    with pytest.raises(DataError, match="cut off or damaged|no image"):
+    with pytest.raises(DataError, match="cut off or damaged|not an image"):
         decode(data[: len(data) // 2])
 
 
 def test_no_images(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"the file is empty \(0 bytes\)"):
         decode(b"")
-    with pytest.raises(DataError, match="no image, or one that is cut off: its first bytes are b'this is '"):
+    with pytest.raises(DataError, match="not an image, or cut off: .* that begins with b'this is '"):
         decode(b"this is a text")
     (tmp_path / "a.jpg").write_bytes(b"text")
-    with pytest.raises(DataError, match="a.jpg: no image"):
+    with pytest.raises(DataError, match="a.jpg: not an image"):
         decode_file(tmp_path / "a.jpg")
     with pytest.raises(FileNotFoundError, match="no file at 'nope.jpg'"):
         decode_file(Path("nope.jpg"))
@@ -95,7 +95,7 @@ def test_layout_with_splits(tmp_path: Path) -> None:
     touch(tmp_path, "train/a/notes.txt", "train/.hidden/1.jpg", "train/a/._1.jpg", "other/a/6.jpg", "train/7.jpg")
     listing = list_images(open_files(tmp_path), "here")
     assert listing.names == ["train/a/1.jpg", "train/a/deep/er/2.PNG", "train/b/3.WebP", "val/a/4.bmp", "val/b/5.jpeg"]
-    assert listing.parts == ["train", "train", "train", "val", "val"]
+    assert listing.splits == ["train", "train", "train", "val", "val"]
     assert listing.labels == ["a", "a", "b", "a", "b"]
     assert [name for name in listing.ignored if not name.endswith("/")] == [
         "other/a/6.jpg",
@@ -107,7 +107,7 @@ def test_layout_with_splits(tmp_path: Path) -> None:
 def test_layout_of_classes_alone(tmp_path: Path) -> None:
     touch(tmp_path, "cat/1.jpg", "dog/2.jpg")
     listing = list_images(open_files(tmp_path), "here")
-    assert (listing.parts, listing.labels) == (["train", "train"], ["cat", "dog"])
+    assert (listing.splits, listing.labels) == (["train", "train"], ["cat", "dog"])
 
 
 @pytest.mark.parametrize("around", ["", "archive/"])
@@ -119,14 +119,14 @@ def test_zip(tmp_path: Path, around: str) -> None:
     files = open_files(tmp_path / "a.zip")
     listing = list_images(files, "a.zip")
     assert listing.labels == ["a", "a", "b"]
-    assert listing.parts == ["test", "train", "train"]
+    assert listing.splits == ["test", "train", "train"]
     again: ZipFiles = pickle.loads(pickle.dumps(files))  # as a worker gets it
     assert again.read(listing.names[1]) == b"train/a/1.jpg"
 
 
 def test_damaged_zips(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(b"no zip")
-    with pytest.raises(DataError, match="'.*a.zip' is no zip archive"):
+    with pytest.raises(DataError, match="'.*a.zip' is not a zip archive"):
         open_files(tmp_path / "a.zip").names()
     with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
         archive.writestr("train/a/1.jpg", b"0123456789")

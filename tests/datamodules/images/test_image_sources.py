@@ -1,4 +1,4 @@
-"""Published image sets in their real layout, from a server on this machine."""
+"""Published image sets in their real layout, from a local server."""
 
 import gzip
 import hashlib
@@ -24,7 +24,7 @@ def md5(data: bytes) -> str:
 
 @pytest.fixture
 def cifar(server: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
-    """CIFAR-10 as it is published, but with 20 images in each of its six batches; their pixels (120, 32, 32, 3)."""
+    """Serve CIFAR-10 in its published format, with 20 images in each of six batches; return pixels (120, 32, 32, 3)."""
     url, folder = server
     pixels = np.random.default_rng(0).integers(0, 256, (120, 3, 32, 32), dtype=np.uint8)
     held, sums = io.BytesIO(), {}
@@ -50,7 +50,7 @@ def cifar(server: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> np.ndarr
 def test_cifar10(cifar: np.ndarray, server: tuple[str, Path]) -> None:
     data = ImageDataModule("cifar10", transforms=AS_THEY_ARE, batch_size=50)
     data.setup()
-    assert [len(part) for part in (data.train_data, data.val_data, data.test_data)] == [80, 20, 20]  # type: ignore[arg-type]
+    assert [len(split) for split in (data.train_data, data.val_data, data.test_data)] == [80, 20, 20]  # type: ignore[arg-type]
     assert data.codec.class_names == NAMES
     x, y = next(iter(data.test_dataloader()))
     np.testing.assert_allclose(data.codec.denormalise(x) * 255, cifar[100:], atol=1e-3)
@@ -66,9 +66,9 @@ def test_fashion_mnist(server: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
     pixels = np.random.default_rng(0).integers(0, 256, (60, 28, 28), dtype=np.uint8)
     labels = np.arange(60, dtype=np.uint8) % 10
     resources = []
-    for part, rows in (("train", slice(0, 40)), ("t10k", slice(40, 60))):
+    for split, rows in (("train", slice(0, 40)), ("t10k", slice(40, 60))):
         for kind, array, magic in (("images-idx3", pixels[rows], 2051), ("labels-idx1", labels[rows], 2049)):
-            name = f"{part}-{kind}-ubyte.gz"
+            name = f"{split}-{kind}-ubyte.gz"
             header = struct.pack(f">{1 + array.ndim}i", magic, *array.shape)
             data = gzip.compress(header + array.tobytes())
             (folder / name).write_bytes(data)

@@ -1,4 +1,4 @@
-"""SeriesDataModule: windows, parts, scaling, covariates, gaps, several series, and forecasts from its state."""
+"""SeriesDataModule: windows, splits, scaling, covariates, gaps, several series, and forecasts from a codec."""
 
 import logging
 from pathlib import Path
@@ -11,7 +11,7 @@ import torch
 from conftest import make_series
 
 from lightfit.datamodules import DataError, SeriesColumns, SeriesDataModule
-from lightfit.datamodules.series.codec import sum_up
+from lightfit.datamodules.series.codec import undo_differences
 from lightfit.datamodules.series.sources import DOWNLOADS, locate
 from lightfit.scripts.inference.inputs.series import SeriesInputs
 
@@ -19,7 +19,7 @@ NAN = float("nan")
 
 
 def counting(num_rows: int = 30, **columns: Any) -> Path:
-    """A table whose column `a` counts from 0."""
+    """Write a table whose column `a` counts from 0."""
     dates = pd.date_range("2024-01-01", periods=num_rows)
     pd.DataFrame({"date": dates, "a": np.arange(float(num_rows)), **columns}).to_csv("a.csv", index=False)
     return Path("a.csv")
@@ -40,7 +40,7 @@ def all_of(data: Any) -> tuple[torch.Tensor, torch.Tensor]:
     return data[torch.arange(len(data))]
 
 
-def test_windows_of_each_part() -> None:
+def test_windows_of_each_split() -> None:
     counting()
     module = small()
     x, y = all_of(module.train_data)
@@ -59,9 +59,9 @@ def test_windows_of_each_part() -> None:
 def test_windows_are_views_of_one_matrix() -> None:
     counting()
     module = small()
-    parts: Any = [module.train_data, module.val_data, module.test_data]
-    assert len({part.past.data_ptr() for part in parts}) == 1
-    assert parts[0].past.stride() == (1, 1)
+    splits: Any = [module.train_data, module.val_data, module.test_data]
+    assert len({split.past.data_ptr() for split in splits}) == 1
+    assert splits[0].past.stride() == (1, 1)
 
 
 def test_evaluation_has_every_window_and_no_batch_is_dropped() -> None:
@@ -72,7 +72,7 @@ def test_evaluation_has_every_window_and_no_batch_is_dropped() -> None:
     assert [len(x) for x, _ in module.test_dataloader()] == [3, 1]
 
 
-def test_scaling_comes_from_the_training_part() -> None:
+def test_scaling_comes_from_the_training_split() -> None:
     counting()
     module = small(scale="standard")
     train = np.arange(20.0)
@@ -87,7 +87,7 @@ def test_without_val_training_is_watched_on_itself() -> None:
     module = small(split=(1.0, 0.0, 0.0))
     assert module.val_data is module.train_data
     assert module.test_data is None
-    assert "no val, so training windows serve as validation" in module.describe()
+    assert "no val split, so validation uses the training windows" in module.describe()
 
 
 def test_sizes_are_found(series: Path) -> None:
@@ -129,9 +129,9 @@ def test_changes_are_undone_in_forecasts(diff: int) -> None:
     np.testing.assert_allclose(table[["a", "b"]], real[-2:])
 
 
-def test_quantiles_of_changes_sum_up_each_for_itself() -> None:
+def test_differences_of_each_quantile_are_undone() -> None:
     changes = np.array([[[1.0, 2.0, 3.0]], [[1.0, 2.0, 3.0]]])  # (P, C, Q)
-    assert sum_up(changes, [np.array([10.0])]).tolist() == [[[11, 12, 13]], [[12, 14, 16]]]
+    assert undo_differences(changes, [np.array([10.0])]).tolist() == [[[11, 12, 13]], [[12, 14, 16]]]
 
 
 def test_covariates_stand_after_the_targets_and_known_ones_look_ahead() -> None:
@@ -159,7 +159,7 @@ def test_what_is_known_ahead_is_needed_in_prediction() -> None:
     assert len(ahead.test_data or ()) == 4
 
 
-def test_masked_values_are_told_to_the_net_and_not_to_be_forecast() -> None:
+def test_masked_values_are_flagged_in_the_input_and_not_forecast() -> None:
     values = np.arange(30.0)
     values[[2, 7, 8]] = NAN
     counting(a=values)
@@ -184,7 +184,7 @@ def test_windows_stay_within_their_series() -> None:
     )
     module.setup()
     assert "110 rows of 2 series" in module.describe()
-    assert [len(part) for part in (module.train_data, module.val_data)] == [23 + 18, 10 + 8]
+    assert [len(split) for split in (module.train_data, module.val_data)] == [23 + 18, 10 + 8]
     x, y = all_of(module.train_data)
     whole = torch.cat([x[..., :1], y], 1)
     assert (whole[:, 1:] - whole[:, :-1]).abs().max() < 1  # from one series to the other it is 10
@@ -195,14 +195,14 @@ def test_windows_stay_within_their_series() -> None:
     assert table["shop"].tolist() == ["x"] * 3 + ["y"] * 3
 
 
-def test_a_series_that_training_never_saw_is_forecast_and_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_series_that_training_never_saw_is_forecast_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     make_series(60, "D").assign(shop="x").to_csv("shops.csv", index=False)
     make_series(60, "D").assign(shop="z").to_csv("new.csv", index=False)
     module = SeriesDataModule("shops.csv", columns=SeriesColumns(series_id="shop"), lookback=5, horizon=3)
     module.setup()
     with caplog.at_level(logging.WARNING):
         assert len(read(module, ["new.csv"])) == 1
-    assert "new.csv: series never seen in training, which are forecast as well: z" in caplog.text
+    assert "new.csv: forecasting series that were not in the training data: z" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -211,11 +211,11 @@ def test_a_series_that_training_never_saw_is_forecast_and_said(caplog: pytest.Lo
         ({"horizon": 0}, "expected `horizon` of at least 1, received 0"),
         ({"lookback": 0}, "expected `lookback` of at least 1, received 0"),
         ({"diff": -1}, "expected `diff` of at least 0, received -1"),
-        ({"lookback": 30}, "train has 20 rows, and a window takes 32: lookback 30 and horizon 2"),
-        ({"horizon": 6}, "val has 5 rows, and a window takes 6: the horizon"),
+        ({"lookback": 30}, "expected at least 32 rows in train, lookback 30 plus horizon 2, received 20"),
+        ({"horizon": 6}, "expected at least 6 rows in val, the horizon, received 5"),
         ({"split": (30.0, 5.0, 5.0)}, "asks for 40 rows, and there are 30"),
-        ({"target": "b", "scale": "standard"}, "the column 'b' is 7 in all of the training split"),
-        ({"freq": "5D"}, "irregular time steps: 2024-01-02 00:00:00 is not a step of 5D"),
+        ({"target": "b", "scale": "standard"}, "the column 'b' is 7 in all rows of the training split"),
+        ({"freq": "5D"}, "irregular time steps: 2024-01-02 00:00:00 is not a multiple of 5D"),
         ({"freq": "12h"}, "29 of 59 steps are missing, the first 2024-01-01 12:00:00"),
         ({"target": "c"}, "no column 'c'"),
     ],
@@ -230,8 +230,8 @@ def test_what_cannot_be_done(options: dict[str, Any], problem: str) -> None:
     ("change", "problem"),
     [
         (lambda table: table.drop(columns="a"), "new.csv has no column 'a'"),
-        (lambda table: table.head(3), "3 rows, and a forecast needs 4, the look-back of the training"),
-        (lambda table: table.iloc[::2], "its steps are 2D, and the training's were D"),
+        (lambda table: table.head(3), "expected at least 4 rows, the lookback of the training, received 3"),
+        (lambda table: table.iloc[::2], "expected steps of D, as in training, received 2D"),
         (lambda table: table.drop(index=25), "1 of 30 steps are missing, the first 2024-01-26"),
         (lambda table: table.replace({"a": {28.0: NAN}}), "1 values of the column 'a'"),
     ],
@@ -250,7 +250,7 @@ def test_columns_are_not_asked_for_in_prediction() -> None:
         read(small(), ["a.csv"], "a")
 
 
-def test_naive_forecasts_stand_beside_the_result() -> None:
+def test_naive_forecasts_are_reported_beside_the_result() -> None:
     counting()
     module = small(season=3)
     better = {"val_mae": 0.5, "val_mse": 0.5, "test_mae": 0.5, "test_mse": 9.0}
@@ -278,7 +278,7 @@ def test_a_checkpoint_holds_what_forecasts_need() -> None:
     )
 
 
-def test_steps_have_names() -> None:
+def test_steps_have_ticks() -> None:
     counting()
     assert small().codec.ticks(torch.zeros(3, 1)) == ["-3", "-2", "-1"]
 
@@ -311,6 +311,6 @@ def test_published_series_come_from_where_they_are_published(
 @pytest.mark.parametrize(
     ("path", "problem"), [("", "which series"), ("no.csv", "no file at 'no.csv'.*seattle-temps, covid-19, etth1")]
 )
-def test_paths_that_lead_nowhere(path: str, problem: str) -> None:
+def test_paths_that_do_not_exist(path: str, problem: str) -> None:
     with pytest.raises((LookupError, FileNotFoundError), match=problem):
         SeriesDataModule(path).setup()

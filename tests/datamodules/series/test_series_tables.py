@@ -8,7 +8,14 @@ import pandas as pd
 import pytest
 from conftest import make_series
 
-from lightfit.datamodules.series.calendar import ROWS, complete, continue_steps, fill_gaps, find_freq, season_of
+from lightfit.datamodules.series.calendar import (
+    ROWS,
+    complete_steps,
+    continue_steps,
+    fill_gaps,
+    find_freq,
+    guess_season,
+)
 from lightfit.datamodules.series.table import Series, SeriesColumns, choose_roles, read_frame, split_series
 from lightfit.datamodules.splits import split_by_time
 from lightfit.errors import DataError
@@ -41,7 +48,7 @@ def test_a_parquet_table_by_date() -> None:
     ("name", "content", "problem"),
     [
         ("no.csv", None, "no file at 'no.csv'"),
-        ("a.json", b"{}", "does not end in one of .csv"),
+        ("a.json", b"{}", "expected a table .*, received 'a.json'"),
         ("a.csv", b"", "cannot be read as a table"),
         ("a.csv", b"date,a\n", "holds no rows"),
         ("a.csv", b"date,a\n2024-01-01,1,2,3\n2024-01-02,1\n", "more fields than its header"),
@@ -49,7 +56,7 @@ def test_a_parquet_table_by_date() -> None:
         ("a.parquet", b"PAR1", "cannot be read as a table"),
     ],
 )
-def test_what_is_no_table(name: str, content: bytes | None, problem: str) -> None:
+def test_files_that_are_not_tables(name: str, content: bytes | None, problem: str) -> None:
     if content is not None:
         Path(name).write_bytes(content)
     with pytest.raises((DataError, FileNotFoundError, LookupError), match=problem):
@@ -69,7 +76,7 @@ def test_columns_by_what_they_are_for() -> None:
     [
         (["laod"], SeriesColumns(), "a.csv has no column 'laod'; the nearest: load; it has: date, load, wind"),
         (["load"], SeriesColumns(time="when"), "no column 'when'"),
-        (["load"], SeriesColumns(past=("load",)), "'load' is named for two things"),
+        (["load"], SeriesColumns(past=("load",)), "'load' has two roles"),
         (["load"], SeriesColumns(known=("moon",)), "no column 'moon'"),
     ],
 )
@@ -79,7 +86,7 @@ def test_columns_that_are_not_there(target: list[str], columns: SeriesColumns, p
 
 
 def test_a_table_without_dates_or_numbers() -> None:
-    with pytest.raises(LookupError, match="no column holds time stamps; it has: a. Name it by `columns.time`"):
+    with pytest.raises(LookupError, match="no column holds time stamps; it has: a. Set `columns.time`"):
         choose_roles(pd.DataFrame({"a": [1, 2]}), [], SeriesColumns(), "a.csv")
     with pytest.raises(LookupError, match="no column of numbers to forecast"):
         choose_roles(pd.DataFrame({"date": ["2024-01-01"]}), [], SeriesColumns(), "a.csv")
@@ -103,11 +110,11 @@ def put(row: int, column: str, value: object) -> Callable[[pd.DataFrame], None]:
     ("change", "problem"),
     [
         (put(4, "load", "n/a?"), r"a.csv, row 5: 'n/a\?' in the column 'load'; expected numbers"),
-        (put(4, "load", float("inf")), "row 5: an infinite value in the column 'load'"),
-        (put(4, "date", "2024-01-01 03:00:00"), "row 5: the time stamp 2024-01-01 03:00:00 a second time"),
-        (put(4, "date", "2024-01-01 01:30:00"), "row 5: .* 01:30:00 comes after .* 03:00:00; expected rising"),
-        (put(4, "date", "soon"), "the column 'date' holds no time stamps: .*soon"),
-        (put(4, "date", None), "the column 'date' holds no time stamps: row 5 is empty"),
+        (put(4, "load", float("inf")), "row 5: expected finite numbers in the column 'load'"),
+        (put(4, "date", "2024-01-01 03:00:00"), "row 5: the time stamp 2024-01-01 03:00:00 occurs twice"),
+        (put(4, "date", "2024-01-01 01:30:00"), "row 5: .* 01:30:00 follows .* 03:00:00; expected increasing"),
+        (put(4, "date", "soon"), "expected time stamps such as .* in the column 'date': .*soon"),
+        (put(4, "date", None), "expected time stamps such as .* in the column 'date': row 5 is empty"),
     ],
 )
 def test_cells_that_cannot_be_used(change: Callable[[pd.DataFrame], None], problem: str) -> None:
@@ -136,26 +143,28 @@ def test_steps_are_found_and_continued(freq: str, season: int) -> None:
     times = pd.date_range("2024-01-01", periods=40, freq=freq)
     with_a_gap = times.delete([7])
     assert find_freq(times) == find_freq(with_a_gap) == freq
-    assert season_of(freq) == season
-    assert complete(with_a_gap, freq, "a.csv").equals(times)
+    assert guess_season(freq) == season
+    assert complete_steps(with_a_gap, freq, "a.csv").equals(times)
     assert continue_steps(times[:30], freq, 10).equals(times[30:])
 
 
 def test_irregular_steps_are_named() -> None:
     times = pd.DatetimeIndex(["2024-01-01", "2024-01-02", "2024-01-03 05:00", "2024-01-04 05:00"])
     assert find_freq(times) is None
-    with pytest.raises(DataError, match="irregular time steps: 2024-01-03 05:00:00 is not D after .* `freq` rows"):
-        complete(times, None, "a.csv")
-    with pytest.raises(DataError, match="2024-01-03 05:00:00 is not a step of D from 2024-01-01 00:00:00 on"):
-        complete(times, "D", "a.csv")
-    with pytest.raises(DataError, match="'fortnight' is no frequency"):
-        complete(times, "fortnight", "a.csv")
-    assert complete(times, ROWS, "a.csv") is times
+    with pytest.raises(
+        DataError, match="irregular time steps: 2024-01-03 05:00:00 is not D after .* set `freq` to .* or to rows"
+    ):
+        complete_steps(times, None, "a.csv")
+    with pytest.raises(DataError, match="2024-01-03 05:00:00 is not a multiple of D after 2024-01-01 00:00:00"):
+        complete_steps(times, "D", "a.csv")
+    with pytest.raises(DataError, match="expected `freq` as a frequency of pandas, .* received 'fortnight'"):
+        complete_steps(times, "fortnight", "a.csv")
+    assert complete_steps(times, ROWS, "a.csv") is times
     assert continue_steps(times[:3], ROWS, 1)[0] == pd.Timestamp("2024-01-04 07:30")
 
 
 def gappy() -> Series:
-    """Four of five hours, and in them a value that is missing."""
+    """Build a series of four of five hours, one of them with a missing value."""
     times = pd.DatetimeIndex(["2024-01-01 00:00", "2024-01-01 01:00", "2024-01-01 03:00", "2024-01-01 04:00"])
     return Series("", times, np.array([[1.0], [2.0], [NAN], [5.0]]))
 
@@ -170,13 +179,15 @@ def test_gaps_are_filled(fill: str, expected: list[float]) -> None:
     np.testing.assert_allclose(filled.values[:, 0], expected)
 
 
-def test_gaps_are_errors_where_nothing_is_said() -> None:
-    with pytest.raises(DataError, match="1 of 5 steps are missing, the first 2024-01-01 02:00:00. Fill it by `fill`"):
+def test_gaps_are_errors_by_default() -> None:
+    with pytest.raises(
+        DataError, match="1 of 5 steps are missing, the first 2024-01-01 02:00:00. Set `fill` to interpolate"
+    ):
         fill_gaps(gappy(), ("a",), "h", "error", "a.csv")
     with pytest.raises(DataError, match="1 values of the column 'a', the first at 2024-01-01 03:00:00, are missing"):
         fill_gaps(gappy(), ("a",), ROWS, "error", "a.csv")
     late = gappy()._replace(values=np.array([[NAN], [2.0], [3.0], [5.0]]))
-    with pytest.raises(DataError, match="come before the first one that is known: delete these rows"):
+    with pytest.raises(DataError, match="are missing before the first known one: delete these rows"):
         fill_gaps(late, ("a",), "h", "forward", "a.csv")
 
 
@@ -206,6 +217,6 @@ def test_time_is_split_by_time(split: tuple[float, ...], ends: tuple[int, int, i
         (("2024-01-05",), "two dates"),
     ],
 )
-def test_splits_that_are_none(split: tuple[float, ...], problem: str) -> None:
+def test_invalid_splits(split: tuple[float, ...], problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         split_by_time(pd.date_range("2024-01-01", periods=10), split)

@@ -1,4 +1,4 @@
-"""The cache of texts is of the tokenizer that there is, with all the code that it is made of."""
+"""The cache of texts depends on the tokenizer and on all the code that it imports."""
 
 import importlib
 import sys
@@ -44,7 +44,7 @@ def write_modules(folder: Path) -> None:
 
 @contextmanager
 def new_process(folder: Path) -> Iterator[None]:
-    """Imports from the folder as a process does that begins now."""
+    """Import modules from the folder as a new process would."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(folder))
         patch.setattr(sys, "dont_write_bytecode", True)
@@ -98,5 +98,5 @@ def test_texts_are_read_again_when_a_helper_of_the_tokenizer_changes(
     first, _ = words()
     assert "film," in first
     (tmp_path / "a" / "deeper.py").write_text("SEPARATOR = 'film'\n")
-    second, numbers = words()
-    assert second[numbers[0]] == "a bad ", "the vocabulary's words are those of the tokenizer"
+    second, ids = words()
+    assert second[ids[0]] == "a bad ", "the vocabulary's words are those of the tokenizer"

