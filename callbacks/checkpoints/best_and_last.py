@@ -52,8 +52,9 @@ class BestAndLast(OneLightning, pl.callbacks.ModelCheckpoint):
         super().on_train_epoch_end(trainer, pl_module)
         if self._num_saved > before:  # the best one, and with it the last one: a file, or a link to the best
             self._last_step = trainer.global_step if self.save_last is True else self._last_step
-        elif self.save_last and not trainer.fast_dev_run and saves_at_epoch_end(self, trainer):
-            self._write_last(trainer)
+        elif self.save_last and saves_at_epoch_end(self, trainer):
+            if not trainer.fast_dev_run:  # type: ignore[attr-defined]
+                self._write_last(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save the last epoch where nothing was saved yet."""
@@ -88,7 +89,7 @@ class BestAndLast(OneLightning, pl.callbacks.ModelCheckpoint):
     def _write_last(self, trainer: pl.Trainer) -> None:
         # A file, also where save_last is "link": what a link would lead to is older.
         previous, path = self.last_model_path, self._choose_last_path(trainer)
-        self.last_model_path = path  # before it is saved, as a part of its state
+        self.last_model_path = path  # before it is saved, as its state holds the path
         trainer.save_checkpoint(path, self.save_weights_only)
         if not self._within_epoch:
             self._last_step = trainer.global_step

@@ -28,7 +28,7 @@ def backtest(
     Args:
         model: windows (B, L, F) to forecasts (B, P, C), or to quantiles (B, P, C, Q), of which the middle one counts.
         loader: batches (x, y), such as `data.test_dataloader()`.
-        names: names of the targets; their numbers where there are none.
+        names: names of the targets; their indices where there are none.
         unscale: from what the model forecasts, (..., C), to the units of the table, such as `data.unscale`.
 
     Returns:
@@ -71,7 +71,7 @@ class ErrorTable:
         """
         assert self.sums is not None, "no forecasts were counted"
         sums = self.sums.cpu()
-        names = list(names) if names is not None else [str(number) for number in range(sums.shape[2])]
+        names = list(names) if names is not None else [str(index) for index in range(sums.shape[2])]
         steps = [str(step + 1) for step in range(sums.shape[1])]
         views = [(sums, steps, names), (sums.sum(2, keepdim=True), steps, [ALL])]
         views += [(sums.sum(1, keepdim=True), [ALL], names), (sums.sum((1, 2), keepdim=True), [ALL], [ALL])]

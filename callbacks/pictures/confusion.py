@@ -107,8 +107,8 @@ class ConfusionMatrix(OneLightning, pl.Callback):
     def _keep_worst(self, x: Tensor, preds: Tensor, target: Tensor) -> None:
         confidence, label = preds.max(1)
         wrong = (label != target).nonzero()[:, 0]
-        for number in wrong[confidence[wrong].argsort(descending=True)[: self.num_images]].tolist():
-            self._worst.append((float(confidence[number]), x[number].clone(), int(target[number]), int(label[number])))
+        for index in wrong[confidence[wrong].argsort(descending=True)[: self.num_images]].tolist():
+            self._worst.append((float(confidence[index]), x[index].clone(), int(target[index]), int(label[index])))
         self._worst = sorted(self._worst, key=lambda item: -item[0])[: self.num_images]
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

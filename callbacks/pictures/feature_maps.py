@@ -61,7 +61,7 @@ def _draw_sequence(axes: Any, value: Tensor, name: str, ticks: Sequence[str] | N
         value.numpy(), cmap="viridis", aspect="auto", interpolation="nearest", extent=(0, length, len(value), 0)
     )
     axes.set_ylabel(name, fontsize=8)
-    axes.set_yticks([number + 0.5 for number in range(len(value))], [str(number) for number in range(len(value))])
+    axes.set_yticks([index + 0.5 for index in range(len(value))], [str(index) for index in range(len(value))])
     if ticks is not None:
         used = max((place + 1 for place, tick in enumerate(ticks) if tick), default=1)
         step = -(-used // MAX_TICKS)

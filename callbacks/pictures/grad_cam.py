@@ -113,8 +113,8 @@ class GradCAM(OneLightning, pl.Callback):
         preds, target = get_scores(outputs)
         sure, label = preds.max(1)
         wrong = (label != target).nonzero()[:, 0]
-        for number in wrong[sure[wrong].argsort(descending=True)[: self.num_images]].tolist():
-            self._wrong.append((batch[0][number].clone(), int(target[number]), int(label[number]), float(sure[number])))
+        for index in wrong[sure[wrong].argsort(descending=True)[: self.num_images]].tolist():
+            self._wrong.append((batch[0][index].clone(), int(target[index]), int(label[index]), float(sure[index])))
         self._wrong = sorted(self._wrong, key=lambda item: -item[3])[: self.num_images]
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 PATCH = 2  # side of the patches that are whitened
-MAX_PATCHES = 2_000_000  # enough for the covariance of 12 numbers
+MAX_PATCHES = 2_000_000  # enough for the covariance of 12 values
 EPSILON = 5e-4  # added to the variances, so that directions without any are not blown up
 BIAS_SCALE = 8  # a bias learns 8 * 8 times as fast as if it were not scaled
 
@@ -52,8 +52,8 @@ class FastResNet(nn.Module):
         num_whole = max(len(widths) - int(math.log2(min(image_size) - 1)), 0)  # blocks without pooling
         self.blocks = nn.Sequential(
             *(
-                ResidualBlock(before, after, pool=number >= num_whole)
-                for number, (before, after) in enumerate(itertools.pairwise(channels))
+                ResidualBlock(before, after, pool=index >= num_whole)
+                for index, (before, after) in enumerate(itertools.pairwise(channels))
             )
         )
         self.head = nn.Linear(channels[-1], num_classes, bias=False)

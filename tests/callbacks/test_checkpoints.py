@@ -23,10 +23,10 @@ def test_damage_is_found_or_does_not_matter(tmp_path: Path) -> None:
     tensors = {"a": torch.arange(300.0), "b": torch.arange(9)}
     DurableCheckpoints().save_checkpoint({"state_dict": tensors, "epoch": 3}, path)
     whole, contents = path.read_bytes(), read_checkpoint(path)
-    chance, found = random.Random(0), 0
+    rng, found = random.Random(0), 0
     for _ in range(600):
         damaged = bytearray(whole)
-        damaged[chance.randrange(len(whole))] ^= 1 << chance.randrange(8)
+        damaged[rng.randrange(len(whole))] ^= 1 << rng.randrange(8)
         path.write_bytes(damaged)
         try:
             assert same(read_checkpoint(path), contents)  # in the padding between two tensors, or in a date

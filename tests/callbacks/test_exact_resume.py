@@ -1,4 +1,4 @@
-"""A run that is stopped anywhere and goes on ends as one that was never stopped, to the last bit."""
+"""A run that is stopped anywhere and resumed ends as one that was never stopped, to the last bit."""
 
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ def run(images: Path, folder: Path, *crash: pl.Callback, workers: int = 0, **opt
     transforms = ImageTransforms(size=16, flip=0.5, shift=2)
     data = ImageDataModule(str(images), batch_size=7, num_workers=workers, seed=3, transforms=transforms)
     model = ImageClassifier(ImageCNN(num_classes=2), lr=0.01, schedule="cosine", optimizer="AdamW")
-    keeper = BestAndLast(dirpath=folder, monitor="val_loss", save_last=True, save_on_train_epoch_end=True)
+    saver = BestAndLast(dirpath=folder, monitor="val_loss", save_last=True, save_on_train_epoch_end=True)
     last = folder / "last.ckpt"
     trainer = pl.Trainer(
         max_epochs=3,
@@ -71,7 +71,7 @@ def run(images: Path, folder: Path, *crash: pl.Callback, workers: int = 0, **opt
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        callbacks=[ExactResume(), keeper, CheckpointEvery(steps=1), *crash],
+        callbacks=[ExactResume(), saver, CheckpointEvery(steps=1), *crash],
         **options,
     )
     trainer.fit(model, datamodule=data, ckpt_path=str(last) if last.exists() else None)
@@ -79,7 +79,7 @@ def run(images: Path, folder: Path, *crash: pl.Callback, workers: int = 0, **opt
         "weights": model.state_dict(),
         "optimizer": trainer.optimizers[0].state_dict()["state"],
         "history": model.history,
-        "best": float(keeper.best_model_score or 0),
+        "best": float(saver.best_model_score or 0),
         "next": torch.rand(3),
     }
 
@@ -110,8 +110,8 @@ def test_goes_on_as_if_it_had_never_stopped(
     crash = Crash(place, count)
     with pytest.raises(Crashed):
         run(images, tmp_path, crash)
-    parts = run(images, tmp_path)
-    assert [key for key in expected if not same(expected[key], parts[key])] == []
+    resumed = run(images, tmp_path)
+    assert [key for key in expected if not same(expected[key], resumed[key])] == []
 
 
 @pytest.mark.slow
@@ -123,5 +123,5 @@ def test_the_number_of_workers_may_change(
     images, expected = whole
     with pytest.raises(Crashed):
         run(images, tmp_path, Crash(place, count), workers=workers[0])
-    parts = run(images, tmp_path, workers=workers[1])
-    assert [key for key in expected if not same(expected[key], parts[key])] == []
+    resumed = run(images, tmp_path, workers=workers[1])
+    assert [key for key in expected if not same(expected[key], resumed[key])] == []

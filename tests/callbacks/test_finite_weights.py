@@ -1,4 +1,4 @@
-"""Checkpoints whose weights are NaN or infinite: none is written, and none is gone on from."""
+"""Checkpoints whose weights are NaN or infinite: none is written, and no run resumes from one."""
 
 import math
 from collections.abc import Callable
@@ -64,9 +64,9 @@ def test_the_end_of_an_epoch_with_infinite_weights_ends_the_run(tmp_path: Path) 
             if trainer.global_step == 16:
                 pl_module.net.bias.data.fill_(-INF)
 
-    keeper = BestAndLast(tmp_path, filename="{epoch}", monitor="loss", save_last=True)
+    saver = BestAndLast(tmp_path, filename="{epoch}", monitor="loss", save_last=True)
     with pytest.raises(NonFiniteWeights, match="last good one is '.*last.ckpt'"):
-        train(Regressor(), loader(), Explode(), keeper, enable_checkpointing=True, max_epochs=3)
+        train(Regressor(), loader(), Explode(), saver, enable_checkpointing=True, max_epochs=3)
     assert weights_of(tmp_path) == {"epoch=0.ckpt": True, "last.ckpt": True}
     assert not list(tmp_path.glob(".*"))
 
@@ -84,10 +84,10 @@ class Masked(nn.Linear):
 def test_masks_are_saved_and_gone_on_from(tmp_path: Path) -> None:
     for epochs in (1, 2):
         last = tmp_path / "last.ckpt"
-        keeper = BestAndLast(tmp_path, save_last=True, enable_version_counter=False, save_top_k=0)
+        saver = BestAndLast(tmp_path, save_last=True, enable_version_counter=False, save_top_k=0)
         resumed = last if last.exists() else None
         options: dict[str, Any] = {"enable_checkpointing": True, "max_epochs": epochs, "ckpt_path": resumed}
-        train(Regressor(Masked()), loader(), keeper, **options)
+        train(Regressor(Masked()), loader(), saver, **options)
         path, checkpoint, trouble = read_usable(last)
         assert (path, trouble, checkpoint["epoch"]) == (last, "", epochs - 1)
 
@@ -104,9 +104,9 @@ def test_statistics_that_became_infinite_are_refused(tmp_path: Path) -> None:
         def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, *args: Any) -> None:
             pl_module.net[0].running_var.fill_(INF)
 
-    keeper = BestAndLast(tmp_path, save_last=True)
+    saver = BestAndLast(tmp_path, save_last=True)
     with pytest.raises(NonFiniteWeights, match="'net.0.running_var' first.*nothing was saved before"):
-        train(Regressor(Normed()), loader(), Overflow(), keeper, enable_checkpointing=True)
+        train(Regressor(Normed()), loader(), Overflow(), saver, enable_checkpointing=True)
 
 
 @pytest.mark.parametrize("place", ["state_dict", "current_model_state"])

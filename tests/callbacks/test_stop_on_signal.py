@@ -79,7 +79,7 @@ def test_the_newest_checkpoint_is_of_the_step_that_was_the_last(
     kind: str, hook: str, step: int, reviews: Path, tmp_path: Path
 ) -> None:
     _, whole, _ = run(reviews, tmp_path / "whole", kind)
-    folder = tmp_path / "parts"
+    folder = tmp_path / "stopped"
     trainer, _, said = run(reviews, folder, kind, hook=hook, step=step)
     last = folder / "last.ckpt"
     assert said == f"training was stopped by SIGTERM, and is saved in '{last}'"

@@ -49,7 +49,7 @@ def test_processes_share_the_samples(world_size: int, num_samples: int) -> None:
     assert len({len(rank) for rank in trained}) == 1
 
 
-def test_an_epoch_goes_on_where_it_stopped() -> None:
+def test_an_epoch_resumes_where_it_stopped() -> None:
     whole = order(start=lambda: (4, 0))
     assert order(start=lambda: (4, 3)) == whole[3:]
     assert order(start=lambda: (4, 7)) == whole

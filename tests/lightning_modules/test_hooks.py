@@ -121,7 +121,7 @@ def test_any_hook_may_be_overridden(
     assert cls.called or hook in ("on_predict_batch_end", "on_save_checkpoint") or "predict" in hook  # type: ignore[attr-defined]
 
 
-def test_metrics_of_ones_own_hooks_are_in_the_history() -> None:
+def test_metrics_that_users_hooks_log_are_in_the_history() -> None:
     seen: list[int] = []
 
     class Logging(Model):

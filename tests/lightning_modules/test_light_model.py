@@ -104,12 +104,12 @@ def test_any_name_is_logged(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:The dirpath has changed", "ignore:You're resuming from a checkpoint that ended")
-def test_means_of_any_name_go_on_within_an_epoch(tmp_path: Path) -> None:
+def test_means_of_any_name_resume_within_an_epoch(tmp_path: Path) -> None:
     def run(folder: Path, ckpt_path: Path | None = None) -> pd.DataFrame:
         pl.seed_everything(0, verbose=False)
         model = Named(net())
-        keeper = pl.callbacks.ModelCheckpoint(folder, filename="{step}", every_n_train_steps=2, save_top_k=-1)
-        train = trainer(max_epochs=1, callbacks=[keeper], enable_checkpointing=True)
+        saver = pl.callbacks.ModelCheckpoint(folder, filename="{step}", every_n_train_steps=2, save_top_k=-1)
+        train = trainer(max_epochs=1, callbacks=[saver], enable_checkpointing=True)
         x, y = loader(20).dataset.tensors  # type: ignore[attr-defined]
         same_batches = DataLoader(TensorDataset(x.repeat(3, 1), y.repeat(3, 1)), batch_size=20)
         train.fit(model, same_batches, loader(), ckpt_path=ckpt_path)
@@ -244,7 +244,7 @@ def test_a_batch_of_one_logs_no_more_than_the_others() -> None:
 
 @pytest.mark.parametrize("stop", [1, 2])
 @pytest.mark.filterwarnings("ignore:The dirpath has changed")
-def test_history_goes_on_after_a_resume(stop: int, tmp_path: Path) -> None:
+def test_a_resumed_run_appends_to_the_history(stop: int, tmp_path: Path) -> None:
     def run(epochs: int, ckpt_path: Path | None = None) -> pd.DataFrame:
         folder = tmp_path / f"{epochs}-{ckpt_path is None}"
         pl.seed_everything(0, verbose=False)
@@ -272,7 +272,7 @@ def test_checkpoint_is_plain_data(tmp_path: Path) -> None:
     assert WithArguments.load(tmp_path / "a.ckpt", net=net()).hparams["lr"] == 0.5
 
 
-def test_a_net_of_ones_own_must_be_given_again(tmp_path: Path) -> None:
+def test_a_custom_net_must_be_given_again(tmp_path: Path) -> None:
     run = trainer(max_epochs=1)
     run.fit(Model(net()), loader(), loader())
     run.save_checkpoint(tmp_path / "a.ckpt")

@@ -173,8 +173,8 @@ def test_fast_res_net_takes_every_size(size: tuple[int, int]) -> None:
 
 
 def test_whitening_decorrelates_patches() -> None:
-    chance = torch.Generator().manual_seed(0)
-    x = torch.rand(64, 3, 12, 12, generator=chance) @ torch.rand(12, 12, generator=chance) * 5
+    rng = torch.Generator().manual_seed(0)
+    x = torch.rand(64, 3, 12, 12, generator=rng) @ torch.rand(12, 12, generator=rng) * 5
     net = FastResNet(num_classes=2, widths=(8,))
     net.adapt([(x[:32], torch.zeros(32)), (x[32:], torch.zeros(32))])
     out = net.whitening(x).transpose(0, 1).flatten(1).double()  # (24, samples)

@@ -266,7 +266,7 @@ def test_training_begins_from_weights(caplog: pytest.LogCaptureFixture) -> None:
     assert "skipped, of another shape: 4.weight (10, 4), the net has (3, 4); 4.bias" in caplog.text
 
 
-def test_a_run_that_goes_on_keeps_its_own_weights() -> None:
+def test_a_resumed_run_keeps_its_own_weights() -> None:
     save_weights(net(10), "a.ckpt")
     trained = ImageClassifier(net(), lr=0.1, finetune=FineTuning(weights="a.ckpt"))
     train(trained, 2).save_checkpoint("run.ckpt")
