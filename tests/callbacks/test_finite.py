@@ -67,7 +67,7 @@ class Late(FiniteLoss):
 
 @pytest.fixture
 def late(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A copy from a GPU."""
+    """Stand in for a copy from a GPU."""
     monkeypatch.setattr(finite_loss, "_copied", lambda value: (Event(), value.clone()))
 
 

@@ -170,7 +170,7 @@ def test_every_layout_of_tensor_is_looked_at(layout: str, value: float) -> None:
 
 
 def poison(path: Path, value: float) -> None:
-    """Puts a value into the weights of a checkpoint."""
+    """Put a value into the weights of a checkpoint."""
     checkpoint = read_checkpoint(path)
     for tensor in checkpoint["state_dict"].values():
         tensor[...] = value

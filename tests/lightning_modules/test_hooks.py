@@ -60,7 +60,7 @@ class Model(LightModel):
 
 
 def overriding(cls: type, hook: str) -> type:
-    """A subclass with a hook that does not call its parent's; those of a batch must return it."""
+    """Return a subclass with a hook that does not call its parent's; those of a batch must return it."""
     called: list[str] = []
 
     def override(self: Any, *args: Any, **kwargs: Any) -> Any:

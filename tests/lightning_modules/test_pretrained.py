@@ -122,7 +122,7 @@ def test_head_of_torchvisions_nets(name: str) -> None:
 
 @pytest.fixture
 def published(server: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A ResNet-18 of ImageNet's shape on a server, where torchvision looks for its own."""
+    """Serve a ResNet-18 of ImageNet's shape on a server, where torchvision looks for its own."""
     url, folder = server
     torch.manual_seed(3)
     data = io.BytesIO()
