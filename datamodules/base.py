@@ -19,6 +19,7 @@ from lightfit.trust import build, check_trusted, only_trusted, own_module
 
 from .codec import Codec, restore_codec, save_codec, set_input
 from .format_1 import upgrade_codec
+from .lightning_internals import list_hparams
 from .sampler import BatchSampler, ResumableLoader
 from .samples import Batches, Loaded, Samples
 from .splits import SPLITS, hold_out
@@ -341,7 +342,7 @@ def pass_batch(batch: Any) -> Any:
 
 def keep_plain(module: Any) -> None:
     """Drop the hyper-parameters that are not plain data, since a checkpoint stores nothing else."""
-    for hparams in (module._hparams, module._hparams_initial):
+    for hparams in list_hparams(module):
         for name in list(hparams):
             try:
                 json.dumps(hparams[name])

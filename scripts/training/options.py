@@ -7,6 +7,8 @@ from typing import Any, Literal, NamedTuple
 
 from lightfit.errors import UsageError
 
+from ..cli.lightning_internals import list_destinations
+
 LOGGERS = ("wandb", "mlflow")
 UNITS_S = {"s": 1, "m": 60, "h": 3600}
 
@@ -49,7 +51,7 @@ def flag_names() -> list[str]:
     """Return the names of the flags without dashes, to suggest the nearest one to a misspelt flag."""
     parser = argparse.ArgumentParser(add_help=False)
     add_flags(parser)
-    return [action.dest for action in parser._actions]
+    return list_destinations(parser)
 
 
 def parse_extras(options: argparse.Namespace, task: str) -> Extras:
