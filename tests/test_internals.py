@@ -1,5 +1,6 @@
 """Private names of Lightning and torch stand in one file a room, and exist in the versions that are installed."""
 
+import argparse
 import ast
 import re
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from conftest import make_images
+from pytorch_lightning.cli import LightningCLI
+from pytorch_lightning.plugins import environments
 from test_light_model import Model, loader, net, trainer
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -17,10 +20,11 @@ from torch.utils.data import DataLoader, TensorDataset
 from lightfit.callbacks import StochasticWeightAverage, lightning_internals
 from lightfit.callbacks.checkpoints.loop_state import is_validation_next
 from lightfit.checkpoint import read_checkpoint
-from lightfit.datamodules import ImageDataModule
+from lightfit.datamodules import ImageDataModule, TextDataModule
 from lightfit.datamodules import lightning_internals as of_data
 from lightfit.datamodules.images.transforms import ImageTransforms
 from lightfit.lightning_modules.lightning_internals import CURRENT_HOOK, QuickHooks
+from lightfit.scripts.cli import lightning_internals as of_commands
 from lightfit.scripts.cli.presets import TASKS
 
 ROOT = TASKS.parent
@@ -39,7 +43,7 @@ def is_private(name: str) -> bool:
 def own_names(tree: ast.AST) -> Iterator[str]:
     """Private names that a file defines: functions, classes, variables, and attributes that it assigns."""
     for node in ast.walk(tree):
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             yield node.name
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield node.id
@@ -126,7 +130,7 @@ def test_those_of_the_training_loop() -> None:
 
 def test_those_of_slurm(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    slurm = pl.plugins.environments.SLURMEnvironment(auto_requeue=False)
+    slurm = environments.SLURMEnvironment(auto_requeue=False)
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     run = trainer(max_epochs=1, plugins=[slurm])
     assert lightning_internals.find_cluster(run) is slurm
@@ -208,3 +212,22 @@ def test_those_of_the_workers() -> None:
     for worker in workers:
         worker.join(10)
     assert [worker.exitcode for worker in workers] == [-9, -9]
+
+
+def test_those_of_the_commands(tmp_path: Path) -> None:
+    run = pl.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_checkpointing=False)
+    assert type(of_commands.find_cluster(run)).__name__ == "LightningEnvironment"
+    logger = pl.loggers.TensorBoardLogger(str(tmp_path), name="a")
+    assert logger.version == 0
+    (tmp_path / "a" / "version_0").mkdir(parents=True)
+    of_commands.take_next_version(logger)
+    assert logger.version == 1
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--data.name")
+    assert of_commands.list_destinations(parser) == ["data.name"]
+    assert callable(LightningCLI._dump_config)
+    data = TextDataModule("a.csv", max_len=7)
+    for internals in (of_commands, of_data):
+        held = internals.list_hparams(data)
+        assert [hparams["max_len"] for hparams in held] == [7, 7]
+        assert held[0] is data.hparams

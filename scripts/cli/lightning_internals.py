@@ -43,3 +43,12 @@ def list_destinations(parser: ArgumentParser) -> list[str]:
     another error.
     """
     return [action.dest for action in parser._actions]
+
+
+def dump_config(cli: Any) -> None:
+    """Store the configuration of a LightningCLI as plain data, `config_dump`.
+
+    Purpose: to compare a resumed run's values with its checkpoint's, and to have a place for linked sizes, before
+    classes are built. LightningCLI does it itself, later. Without `_dump_config` fit fails before it trains.
+    """
+    cli._dump_config()

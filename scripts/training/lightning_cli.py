@@ -32,7 +32,7 @@ from ..cli.arguments import find_flags, register_flags
 from ..cli.devices import has_bfloat16
 from ..cli.help import HELP, USAGE
 from ..cli.keys import MODEL_LINKS, SIZES, refuse_linked
-from ..cli.lightning_internals import list_destinations, list_hparams
+from ..cli.lightning_internals import dump_config, list_destinations, list_hparams
 from ..cli.lightning_parser import LightningArgumentParser, LightningCLI
 from ..cli.parsing import explain, spell_nulls, unwrap
 from ..cli.quiet import say
@@ -143,7 +143,7 @@ class LightFitCLI(LightningCLI):
         self._keep_own_sampler()
         self._note_parameters()
         self._avoid_bfloat16()
-        self._dump_config()
+        dump_config(self)
         # Lightning writes linked sizes of the net into this dict, and fails if it does not exist.
         arguments = self.config_dump["model"].setdefault("init_args", {})
         arguments["net"] = {"init_args": {}} | (arguments.get("net") or {})
