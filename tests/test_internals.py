@@ -20,6 +20,7 @@ from lightfit.checkpoint import read_checkpoint
 from lightfit.datamodules import ImageDataModule
 from lightfit.datamodules import lightning_internals as of_data
 from lightfit.datamodules.images.transforms import ImageTransforms
+from lightfit.lightning import import_submodule
 from lightfit.lightning_modules.lightning_internals import CURRENT_HOOK, QuickHooks
 from lightfit.scripts.cli.presets import TASKS
 
@@ -127,7 +128,7 @@ def test_those_of_the_training_loop() -> None:
 
 def test_those_of_slurm(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    slurm = pl.plugins.environments.SLURMEnvironment(auto_requeue=False)
+    slurm = import_submodule("plugins.environments").SLURMEnvironment(auto_requeue=False)
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     run = trainer(max_epochs=1, plugins=[slurm])
     assert lightning_internals.find_cluster(run) is slurm

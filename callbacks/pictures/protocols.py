@@ -44,7 +44,7 @@ class Unscales(Protocol):
 
 def find_codec(trainer: pl.Trainer) -> Any:
     """Return the codec of the run's data, or the data itself where it has none; None without a DataModule."""
-    data = find_codec(trainer)
+    data: Any = getattr(trainer, "datamodule", None)
     return getattr(data, "codec", None) or data
 
 
