@@ -21,7 +21,7 @@ def make_bare(folder: Path) -> Path:
     (site,) = folder.glob("lib/python*/site-packages")
     for name in required(PACKAGES):
         distribution = metadata.distribution(name)
-        for top in {file.parts[0] for file in distribution.files or []} - {"..", "__pycache__"}:
+        for top in {str(file).partition("/")[0] for file in distribution.files or []} - {"..", "__pycache__"}:
             if not (site / top).exists():
                 (site / top).symlink_to(str(distribution.locate_file(top)))
     return folder / "bin" / "python"

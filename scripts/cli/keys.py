@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lightfit.errors import UsageError
 
 # Sizes that a DataModule knows, and that a net receives as an argument of the same name.
@@ -38,6 +36,8 @@ def refuse_linked(args: list[str]) -> None:
 
 
 def _read_keys(path: Path) -> list[str]:
+    import yaml  # here, as `fit.py --help` imports this file
+
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
