@@ -44,11 +44,7 @@ class Unscales(Protocol):
 
 def find_codec(trainer: pl.Trainer) -> Any:
     """Return the codec of the run's data, or the data itself where it has none; None without a DataModule."""
-<<<<<<< HEAD
-    data = getattr(trainer, "datamodule", None)
-=======
     data: Any = getattr(trainer, "datamodule", None)
->>>>>>> start
     return getattr(data, "codec", None) or data
 
 
