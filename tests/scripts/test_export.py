@@ -1,4 +1,4 @@
-"""The command export.py, and the examples that run what it wrote without LightFit."""
+"""The command export.py, and the examples that run exported files without LightFit."""
 
 import ast
 import json
@@ -92,7 +92,7 @@ def test_examples_are_short_and_need_none_of_this(task: str) -> None:
 
 @pytest.mark.slow
 def test_series_with_all_there_is(fit: Callable[..., tuple[int, str, str]], capsys: pytest.CaptureFixture[str]) -> None:
-    """Differences, columns of the past and known ones, as the example has to undo and to find them."""
+    """Cover differencing and past and known covariates, which the example must handle."""
     table = make_series(260).assign(hour=lambda t: t["date"].dt.hour)
     table.head(240).to_csv("train.csv", index=False)
     table.loc[240:, ["load", "wind"]] = float("nan")
@@ -127,14 +127,14 @@ def test_without_the_data(trained: Trained, capsys: pytest.CaptureFixture[str]) 
 
 
 class Branching(nn.Module):
-    """Does what the values say, which no graph can hold."""
+    """A net with a branch that depends on values, which cannot be traced."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x if float(x.sum().item()) > 0 else -x
 
 
 class Eigen(nn.Module):
-    """Exports, but there is no such operation in ONNX."""
+    """A net that can be traced, with an operation that ONNX does not have."""
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.linalg.eigvals(x @ x.mT).real

@@ -1,4 +1,4 @@
-"""The command fit.py: what it leaves, what it says, and what it does with what is typed wrong."""
+"""The command fit.py: files of a run, output, and invalid arguments."""
 
 import re
 import signal
@@ -80,7 +80,7 @@ def test_resume_goes_on_in_the_runs_folder(fit: Fit, reviews: Path) -> None:
     assert "epoch = 1\n" not in out
     assert val_loss(1) == val_loss(0)
     assert sorted(path.name for path in Path("runs/text").iterdir()) == ["version_0", "version_1"]
-    # What was resumed can be run anew as a whole.
+    # The configuration of a resumed run can be run again from scratch.
     config = yaml.safe_load(Path("runs/text/version_1/config.yaml").read_text())
     assert config["ckpt_path"] is config["trainer"]["logger"]["init_args"]["version"] is None
     assert config["trainer"]["max_epochs"] == 4

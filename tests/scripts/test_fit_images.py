@@ -1,4 +1,4 @@
-"""The command fit.py on images: what it says, what it skips, and where it begins."""
+"""The command fit.py on images: output, skipped images, and resuming."""
 
 import copy
 import re

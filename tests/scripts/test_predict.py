@@ -22,7 +22,7 @@ LABELS = ["pos", "neg", "pos", "neg", "pos"]
 
 @pytest.fixture
 def predict(trained: Callable[[str], str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Predict:
-    """The command on the checkpoint of a trained run, in a place where nothing else of the run is."""
+    """Return a function that runs the command on a checkpoint, in a folder without the rest of the run."""
     checkpoint = Path(trained("text")).rename(tmp_path / "moved.ckpt")
     Path("reviews.csv").unlink()
     capsys.readouterr()
@@ -49,11 +49,11 @@ def test_every_kind_of_input_gives_the_same_rows(predict: Predict, monkeypatch: 
     Path("a.txt").write_text("\n".join(TEXTS) + "\n")
     write_csv(Path("b.csv"), [(text, "?") for text in TEXTS], header=("review", "other"))
     monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(TEXTS)))
-    for number, args in enumerate([TEXTS, ["a.txt"], ["b.csv", "--column", "review"], ["-"]]):
-        code, out, err = predict(*args, "-o", f"{number}.csv", "--batch_size", number + 1)
+    for index, args in enumerate([TEXTS, ["a.txt"], ["b.csv", "--column", "review"], ["-"]]):
+        code, out, err = predict(*args, "-o", f"{index}.csv", "--batch_size", index + 1)
         assert (code, err) == (0, "")
-        assert out == f"5 rows in {number}.csv\n"
-    tables = [pd.read_csv(f"{number}.csv") for number in range(4)]
+        assert out == f"5 rows in {index}.csv\n"
+    tables = [pd.read_csv(f"{index}.csv") for index in range(4)]
     assert list(tables[0]) == ["row", "label", "probability", "error"]
     assert tables[0]["label"].tolist() == LABELS
     for table in tables[1:]:
@@ -132,7 +132,7 @@ def test_a_folder_of_texts(predict: Predict) -> None:
 
 
 def test_a_stream_is_never_held_whole(predict: Predict) -> None:
-    """Of a million lines only a few batches are read before the first is predicted."""
+    """Check that only a few batches of a million lines are read before the first prediction."""
     taken = 0
 
     def lines() -> Iterator[str]:

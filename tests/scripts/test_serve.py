@@ -1,4 +1,4 @@
-"""The server: requests of every kind and every slip, batches, its page, and its end."""
+"""The server: valid and invalid requests, batching, the page, and shutdown."""
 
 import asyncio
 import base64
@@ -182,11 +182,11 @@ def test_requests_at_the_same_time_share_batches() -> None:
     async def run() -> list[list[int]]:
         batcher = Batcher(slow, max_batch_size=8, wait_s=0.005, num_workers=1)
         await batcher.start()
-        results = await asyncio.gather(*(batcher([number, number + 100]) for number in range(20)))
+        results = await asyncio.gather(*(batcher([item, item + 100]) for item in range(20)))
         await batcher.stop()
         return list(results)
 
-    assert asyncio.run(run()) == [[2 * number, 2 * number + 200] for number in range(20)]
+    assert asyncio.run(run()) == [[2 * item, 2 * item + 200] for item in range(20)]
     assert sum(sizes) == 40
     assert max(sizes) == 8
     assert len(sizes) <= 6
@@ -201,7 +201,7 @@ def test_an_input_that_fails_fails_alone() -> None:
     async def run() -> list[Any]:
         batcher = Batcher(picky, max_batch_size=8, wait_s=0.01, num_workers=1)
         await batcher.start()
-        results = await asyncio.gather(*(batcher([number]) for number in range(5)), return_exceptions=True)
+        results = await asyncio.gather(*(batcher([item]) for item in range(5)), return_exceptions=True)
         await batcher.stop()
         return list(results)
 
@@ -231,9 +231,9 @@ def server(trained: Trained) -> Iterator[Callable[[str], tuple[subprocess.Popen[
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
+@pytest.mark.parametrize(("signal_number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
 def test_a_stop_finishes_what_is_in_flight(
-    number: signal.Signals, code: int, server: Callable[..., tuple[subprocess.Popen[str], str]]
+    signal_number: signal.Signals, code: int, server: Callable[..., tuple[subprocess.Popen[str], str]]
 ) -> None:
     process, address = server("text", "--wait_ms", "3000")  # a request alone waits for company
     answers: list[httpx.Response] = []
@@ -242,7 +242,7 @@ def test_a_stop_finishes_what_is_in_flight(
     asking = threading.Thread(target=lambda: answers.append(browser.post(f"{address}/predict", json={"texts": TEXTS})))
     asking.start()
     time.sleep(1)
-    process.send_signal(number)
+    process.send_signal(signal_number)
     asking.join()
     assert [answer.status_code for answer in answers] == [200]
     assert len(answers[0].json()["predictions"]) == 3
