@@ -121,8 +121,8 @@ def _list_limits(data: pl.LightningDataModule) -> Iterator[str]:
         )
     elif codec is not None and codec.domain == "series":
         yield (
-            f"Forecasts of more than {codec.horizon} steps, of steps other than {codec.state.freq}, or other columns "
-            f"than {', '.join(codec.state.roles.values)}."
+            f"Forecasts of more than {codec.horizon} steps, of steps other than {codec.state.freq}, or of columns "
+            f"other than {', '.join(codec.state.roles.values)}."
         )
         yield "A future unlike the past: after a structural break, neither the scores above nor the intervals hold."
         yield "Decisions based on a single forecast: consider its interval, and compare it with the naive forecasts."

@@ -85,7 +85,7 @@ def test_kept_decoded_or_not_gives_the_same(images: Path) -> None:
     "transforms", [SMALL, ImageTransforms(size=16, train=[v2.RandomCrop(16), v2.ColorJitter(0.5)])]
 )
 def test_the_number_of_workers_changes_nothing(images: Path, transforms: ImageTransforms) -> None:
-    epochs = [list(data(num_workers=index, transforms=transforms).train_dataloader()) for index in (0, 1, 2)]
+    epochs = [list(data(num_workers=count, transforms=transforms).train_dataloader()) for count in (0, 1, 2)]
     for epoch in epochs[1:]:
         for one, other in zip(epochs[0], epoch, strict=True):
             torch.testing.assert_close(one, other)
