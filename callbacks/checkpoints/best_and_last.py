@@ -52,9 +52,10 @@ class BestAndLast(OneLightning, pl.callbacks.ModelCheckpoint):
         super().on_train_epoch_end(trainer, pl_module)
         if self._num_saved > before:  # the best one, and with it the last one: a file, or a link to the best
             self._last_step = trainer.global_step if self.save_last is True else self._last_step
-        elif self.save_last and saves_at_epoch_end(self, trainer):
-            if not trainer.fast_dev_run:  # type: ignore[attr-defined]
-                self._write_last(trainer)
+            return
+        dry: bool = trainer.fast_dev_run  # type: ignore[attr-defined]
+        if self.save_last and not dry and saves_at_epoch_end(self, trainer):
+            self._write_last(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save the last epoch where nothing was saved yet."""
