@@ -93,7 +93,7 @@ def parse_interval(text: str) -> tuple[int, float]:
     seconds = float(match[2] or 0) * UNITS_S[match[3] or "s"] if match else 0.0
     if not (steps or seconds):
         raise UsageError(
-            f"expected --checkpoint_every in steps, such as 500, or in time, as 30s, 5m or 1h; received {text}"
+            f"expected --checkpoint_every in steps, such as 500, or as a time, such as 30s, 5m or 1h; received {text}"
         )
     return steps, seconds
 
@@ -113,7 +113,7 @@ def _make_callbacks(options: argparse.Namespace) -> list[dict[str, Any]]:
         callbacks.append(_configure("pl.callbacks.EMAWeightAveraging", decay=options.ema))
     if options.swa is not None:
         if not 0 <= options.swa < 1:
-            raise UsageError(f"expected --swa as a fraction of the epochs in [0, 1), as 0.75, received {options.swa}")
+            raise UsageError(f"expected --swa as a fraction in [0, 1), such as 0.75, received {options.swa}")
         callbacks.append(_configure("lightfit.callbacks.StochasticWeightAverage", start=options.swa))
     return callbacks
 

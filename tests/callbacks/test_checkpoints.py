@@ -102,7 +102,7 @@ def test_resume_with_another_batch_size_is_said(fit: Fit, reviews: Path) -> None
         (("--resume", "runs/nowhere"), "'runs/nowhere' has no checkpoint to resume from: expected --resume auto"),
         (("--resume", "auto", "--folds", "3"), "--resume continues a run"),
         (("--resume", "auto", "--ckpt_path", "a.ckpt"), "--resume and --ckpt_path"),
-        (("--checkpoint_every", "5x"), "in time, as 30s, 5m or 1h; received 5x"),
+        (("--checkpoint_every", "5x"), "as a time, such as 30s, 5m or 1h; received 5x"),
         (("--checkpoint_every", "0"), "received 0"),
     ],
 )

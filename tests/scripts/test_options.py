@@ -234,7 +234,7 @@ def test_other_loggers(package: str, fit: Fit, reviews: Path, monkeypatch: pytes
     [
         (["--ema", "0.9", "--swa", "0.5"], "--ema and --swa both average"),
         (["--ema", "1.5"], "--ema as a decay between 0 and 1"),
-        (["--swa", "1"], "--swa as a fraction of the epochs"),
+        (["--swa", "1"], "--swa as a fraction in"),
         (["--early_stopping", "0"], "--early_stopping of at least 1"),
         (["--folds", "1"], "--folds of at least 2"),
         (["--folds", "3", "--find_lr"], "give one of them"),
