@@ -386,7 +386,8 @@ def load_codec(checkpoint: Mapping[str, Any], trust: Collection[str] = ()) -> Co
     codec = restore_codec(held, trust)
     hparams, state = checkpoint.get("datamodule_hyper_parameters", {}), held["state"]
     for name in set(hparams) & set(state):
-        if isinstance(state[name], str) and hparams[name] != state[name]:  # one of them was changed by hand
+        # One of them was changed by hand; None is what the data was asked to tell, such as the frequency of a series.
+        if isinstance(state[name], str) and hparams[name] not in (None, state[name]):
             raise CheckpointError(
                 f"the checkpoint contradicts itself: its codec has {name} '{state[name]}', and its DataModule "
                 f"'{hparams[name]}'. It is damaged or forged, and nothing was run"
