@@ -19,6 +19,7 @@ from lightfit.trust import build, check_trusted, only_trusted, own_module
 
 from .codec import Codec, restore_codec, save_codec, set_input
 from .format_1 import upgrade_codec
+from .lightning_internals import list_hparams
 from .sampler import BatchSampler, ResumableLoader
 from .samples import Batches, Loaded, Samples
 from .splits import SPLITS, hold_out
@@ -341,7 +342,7 @@ def pass_batch(batch: Any) -> Any:
 
 def keep_plain(module: Any) -> None:
     """Drop the hyper-parameters that are not plain data, since a checkpoint stores nothing else."""
-    for hparams in (module._hparams, module._hparams_initial):
+    for hparams in list_hparams(module):
         for name in list(hparams):
             try:
                 json.dumps(hparams[name])
@@ -385,7 +386,8 @@ def load_codec(checkpoint: Mapping[str, Any], trust: Collection[str] = ()) -> Co
     codec = restore_codec(held, trust)
     hparams, state = checkpoint.get("datamodule_hyper_parameters", {}), held["state"]
     for name in set(hparams) & set(state):
-        if isinstance(state[name], str) and hparams[name] != state[name]:  # one of them was changed by hand
+        # One of them was changed by hand; None is what the data was asked to tell, such as the frequency of a series.
+        if isinstance(state[name], str) and hparams[name] not in (None, state[name]):
             raise CheckpointError(
                 f"the checkpoint contradicts itself: its codec has {name} '{state[name]}', and its DataModule "
                 f"'{hparams[name]}'. It is damaged or forged, and nothing was run"

@@ -5,7 +5,8 @@ from typing import Any
 
 from lightfit.errors import CheckpointError
 
-IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225), "size": 224, "resize": None}  # the defaults
+# The default transforms of format 1.
+IMAGENET: dict[str, Any] = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225), "size": 224, "resize": None}
 TOKENIZER = "lightfit.datamodules.text.tokenize"
 
 

@@ -34,3 +34,12 @@ def kill_workers(iterator: Any) -> None:
     iterator._worker_pids_set = False
     for worker in iterator._workers:
         worker.kill()
+
+
+def list_hparams(module: Any) -> list[Any]:
+    """Return the two dicts in which a module stores its hyper-parameters: as they are now, and as they were first.
+
+    Purpose: to drop what is no plain data before a checkpoint stores it. `save_hyperparameters(ignore=...)` needs the
+    names, and the public `hparams_initial` is a copy. Without `_hparams` and `_hparams_initial` there is no DataModule.
+    """
+    return [module._hparams, module._hparams_initial]

@@ -27,7 +27,7 @@ from lightfit.errors import MixedLightningError, UsageError
 if TYPE_CHECKING:
     import pytorch_lightning as pl
 
-__all__ = ["OneLightning", "import_submodule", "part", "pl", "use_lightning"]
+__all__ = ["OneLightning", "import_submodule", "pl", "use_lightning"]
 
 NAMES = ("pytorch_lightning", "lightning.pytorch")
 VARIABLE = "LIGHTFIT_LIGHTNING"
@@ -60,9 +60,6 @@ def __getattr__(name: str) -> Any:
 def import_submodule(name: str) -> Any:
     """Import a module of the chosen Lightning by its name below it, such as `utilities.memory`."""
     return importlib.import_module(f"{importlib.import_module('lightfit.lightning').pl.__name__}.{name}")
-
-
-part = import_submodule  # its name before 0.3
 
 
 def _choose() -> str:

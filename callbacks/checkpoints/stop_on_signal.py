@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 from lightfit.errors import TrainingStopped
-from lightfit.lightning import OneLightning, part, pl
+from lightfit.lightning import OneLightning, import_submodule, pl
 
 from ..lightning_internals import find_cluster, leave_validation_open, requeue_job
 from .best_and_last import find_best_and_last
@@ -134,5 +134,5 @@ def _choose_folder(trainer: pl.Trainer) -> str:
 def _find_queue(trainer: pl.Trainer) -> Any:
     """Return SLURM's environment, where SLURM queues the job again; else None."""
     environment = find_cluster(trainer)
-    slurm = part("plugins.environments").SLURMEnvironment
+    slurm = import_submodule("plugins.environments").SLURMEnvironment
     return environment if isinstance(environment, slurm) and environment.auto_requeue else None

@@ -10,7 +10,7 @@ from lightfit.version import VERSION
 from .postponed import postpone
 
 VERBS = {
-    "fit": "train a task, or your own custom preset",
+    "fit": "train a task, or a custom preset",
     "evaluate": "score a checkpoint, on its own data or on other data",
     "predict": "predict from a checkpoint, without its data",
     "export": "write a checkpoint for other runtimes",

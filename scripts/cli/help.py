@@ -3,9 +3,9 @@
 from pathlib import Path
 
 USAGE = "fit.py --task NAME [--gpus GPUS] [--model.* VALUE] [--data.* VALUE] [--trainer.* VALUE] [--checkpoint.* VALUE]"
-HELP = """Train a task, or your own custom preset.
+HELP = """Train a task, or a custom preset.
 
-  --task NAME     a preset of tasks/ (see --list), or the path of your own YAML file
+  --task NAME     a preset in tasks/ (see --list), or the path of a custom YAML file
   --gpus GPUS     auto (default): what is available; 0: the CPU; N: that many; -1: all; 0,1: those ids
   --strategy NAME strategy for several devices: ddp, fsdp, or another one of Lightning
   --threads N     CPU threads (default: 1 for small nets, otherwise one per core)

@@ -1,4 +1,4 @@
-"""Classify images by an exported net, with onnxruntime, numpy and Pillow only:
+"""Classify images with an exported net, with onnxruntime, numpy and Pillow only:
 `python onnx_images.py model.onnx a.png b.jpg`."""
 
 import json

@@ -1,4 +1,4 @@
-"""Forecast by an exported net, with onnxruntime and numpy only, from a table of one series without gaps:
+"""Forecast with an exported net, with onnxruntime and numpy only, from a table of one series without gaps:
 `python onnx_series.py model.onnx table.csv`."""
 
 import csv

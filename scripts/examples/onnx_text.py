@@ -1,4 +1,4 @@
-"""Classify texts by an exported net, with onnxruntime and numpy only: `python onnx_text.py model.onnx "A text"`."""
+"""Classify texts with an exported net, with onnxruntime and numpy only: `python onnx_text.py model.onnx "A text"`."""
 
 import json
 import re

@@ -24,7 +24,7 @@ from lightfit.callbacks import (
 )
 from lightfit.datamodules import DataModule
 from lightfit.errors import DataError, UsageError
-from lightfit.lightning import part, pl
+from lightfit.lightning import import_submodule, pl
 from lightfit.lightning_modules import LightModel
 from lightfit.trust import import_name
 
@@ -32,6 +32,7 @@ from ..cli.arguments import find_flags, register_flags
 from ..cli.devices import has_bfloat16
 from ..cli.help import HELP, USAGE
 from ..cli.keys import MODEL_LINKS, SIZES, refuse_linked
+from ..cli.lightning_internals import dump_config, list_destinations, list_hparams
 from ..cli.lightning_parser import LightningArgumentParser, LightningCLI
 from ..cli.parsing import explain, spell_nulls, unwrap
 from ..cli.quiet import say
@@ -105,7 +106,7 @@ class LightFitCLI(LightningCLI):
             )
         except ArgumentError as error:
             raise UsageError(explain(str(error), self._list_options())) from error
-        except part("utilities.exceptions").MisconfigurationException as error:
+        except import_submodule("utilities.exceptions").MisconfigurationException as error:
             raise UsageError(str(error)) from error
         except (TypeError, ValueError) as error:
             cause = unwrap(error)
@@ -142,7 +143,7 @@ class LightFitCLI(LightningCLI):
         self._keep_own_sampler()
         self._note_parameters()
         self._avoid_bfloat16()
-        self._dump_config()
+        dump_config(self)
         # Lightning writes linked sizes of the net into this dict, and fails if it does not exist.
         arguments = self.config_dump["model"].setdefault("init_args", {})
         arguments["net"] = {"init_args": {}} | (arguments.get("net") or {})
@@ -218,7 +219,7 @@ class LightFitCLI(LightningCLI):
     def after_instantiate_classes(self) -> None:
         """Correct the stored arguments of the net: Lightning adds unused sizes, and misses the number of quantiles."""
         taken = inspect.signature(type(self.model.net)).parameters
-        for hparams in (self.model._hparams, self.model._hparams_initial):
+        for hparams in list_hparams(self.model):
             if "class_path" not in hparams.get("net", {}):  # the model builds its net itself
                 hparams.pop("net", None)
                 continue
@@ -229,7 +230,7 @@ class LightFitCLI(LightningCLI):
                 arguments["num_quantiles"] = max(len(self.model.quantiles), 1)
 
     def _list_options(self) -> list[str]:
-        return [action.dest for action in self.parser._actions if "." in action.dest] + flag_names()
+        return [name for name in list_destinations(self.parser) if "." in name] + flag_names()
 
 
 def read_data(data: pl.LightningDataModule) -> None:

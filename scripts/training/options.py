@@ -7,6 +7,8 @@ from typing import Any, Literal, NamedTuple
 
 from lightfit.errors import UsageError
 
+from ..cli.lightning_internals import list_destinations
+
 LOGGERS = ("wandb", "mlflow")
 UNITS_S = {"s": 1, "m": 60, "h": 3600}
 
@@ -49,7 +51,7 @@ def flag_names() -> list[str]:
     """Return the names of the flags without dashes, to suggest the nearest one to a misspelt flag."""
     parser = argparse.ArgumentParser(add_help=False)
     add_flags(parser)
-    return [action.dest for action in parser._actions]
+    return list_destinations(parser)
 
 
 def parse_extras(options: argparse.Namespace, task: str) -> Extras:
@@ -91,7 +93,7 @@ def parse_interval(text: str) -> tuple[int, float]:
     seconds = float(match[2] or 0) * UNITS_S[match[3] or "s"] if match else 0.0
     if not (steps or seconds):
         raise UsageError(
-            f"expected --checkpoint_every in steps, such as 500, or in time, as 30s, 5m or 1h; received {text}"
+            f"expected --checkpoint_every in steps, such as 500, or as a time, such as 30s, 5m or 1h; received {text}"
         )
     return steps, seconds
 
@@ -111,7 +113,7 @@ def _make_callbacks(options: argparse.Namespace) -> list[dict[str, Any]]:
         callbacks.append(_configure("pl.callbacks.EMAWeightAveraging", decay=options.ema))
     if options.swa is not None:
         if not 0 <= options.swa < 1:
-            raise UsageError(f"expected --swa as a fraction of the epochs in [0, 1), as 0.75, received {options.swa}")
+            raise UsageError(f"expected --swa as a fraction in [0, 1), such as 0.75, received {options.swa}")
         callbacks.append(_configure("lightfit.callbacks.StochasticWeightAverage", start=options.swa))
     return callbacks
 

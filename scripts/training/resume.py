@@ -152,5 +152,5 @@ def refuse_changes(config: Mapping[str, Any], saved: Mapping[str, Any], section:
         values = "; ".join(f"--{section}.{name} {asked[name]}, the checkpoint has {known[name]}" for name in changed)
         raise UsageError(
             f"a resumed run keeps the values of its checkpoint, but received others: {values}. Leave them out to "
-            "resume, or leave out --ckpt_path to train from scratch"
+            "resume, or leave out --resume and --ckpt_path to train from scratch"
         )

@@ -9,6 +9,8 @@ from filelock import FileLock, Timeout
 from lightfit.errors import UsageError
 from lightfit.lightning import pl
 
+from ..cli.lightning_internals import take_next_version
+
 LOCK = ".lock"  # locked by the process that trains in the folder; the system unlocks it when the process ends
 
 
@@ -81,4 +83,4 @@ def _make_folder(trainer: pl.Trainer, *, new: bool) -> Path:
         except FileExistsError:
             if not (new and isinstance(logger, pl.loggers.TensorBoardLogger) and isinstance(logger.version, int)):
                 return folder
-            logger._version = logger._get_next_version()
+            take_next_version(logger)

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from lightfit.errors import Interrupted, OutOfMemoryError, TrainingStopped, UsageError
-from lightfit.lightning import part, pl
+from lightfit.lightning import import_submodule, pl
 
+from ..cli.lightning_internals import find_cluster
 from .lightning_cli import LightFitCLI
 from .report import describe_stop
 
@@ -19,8 +20,11 @@ POLL_S = 1.0
 
 def is_child(trainer: pl.Trainer) -> bool:
     """Return whether Lightning launched this process from the process of local rank 0."""
-    environment = trainer._accelerator_connector.cluster_environment  # others, such as SLURM, launch all of them
-    return isinstance(environment, part("plugins.environments").LightningEnvironment) and trainer.local_rank > 0
+    environment = find_cluster(trainer)  # others, such as SLURM, launch all of them
+    return (
+        isinstance(environment, import_submodule("plugins.environments").LightningEnvironment)
+        and trainer.local_rank > 0
+    )
 
 
 def end_with_parent() -> None:
@@ -68,7 +72,7 @@ def explain_errors(cli: LightFitCLI) -> Iterator[None]:
     checkpoint = trainer.checkpoint_callback  # read here: the evaluation replaces the callbacks
     try:
         yield
-    except part("utilities.exceptions").MisconfigurationException as error:
+    except import_submodule("utilities.exceptions").MisconfigurationException as error:
         raise UsageError(str(error)) from error
     except TrainingStopped as stopped:
         # A child process of Lightning ends with 0 and rank 0 prints: rank 0 takes any other code for a failure.
@@ -78,6 +82,6 @@ def explain_errors(cli: LightFitCLI) -> Iterator[None]:
         signal_number = end.__context__.number if isinstance(end.__context__, Interrupted) else signal.SIGINT
         raise Interrupted(signal_number, describe_stop(trainer, checkpoint, cli.command, signal_number)) from None
     except (RuntimeError, MemoryError) as error:
-        if isinstance(error, MemoryError) or part("utilities.memory").is_oom_error(error):
+        if isinstance(error, MemoryError) or import_submodule("utilities.memory").is_oom_error(error):
             raise OutOfMemoryError(cli.datamodule.batch_size) from error
         raise

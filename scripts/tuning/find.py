@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from lightfit.errors import OutOfMemoryError, UsageError
-from lightfit.lightning import part
+from lightfit.lightning import import_submodule
 from lightfit.scripts.cli.command import shorten_path
 
 from ..cli.quiet import say
@@ -42,7 +42,11 @@ def find_lr(cli: LightFitCLI) -> None:
 
     folder = run_folder(cli.trainer)
     with contextlib.redirect_stdout(io.StringIO()):
-        found = part("tuner").Tuner(cli.trainer).lr_find(cli.model, datamodule=cli.datamodule, update_attr=False)
+        found = (
+            import_submodule("tuner")
+            .Tuner(cli.trainer)
+            .lr_find(cli.model, datamodule=cli.datamodule, update_attr=False)
+        )
     if not cli.trainer.is_global_zero or found is None:
         return
     table = pd.DataFrame(found.results)
@@ -108,7 +112,7 @@ def find_batch_size(cli: LightFitCLI) -> None:
     """Double the batch size until memory runs out, the data is used up or 8,192 is reached; print the largest one."""
     with contextlib.redirect_stdout(io.StringIO()):
         size = (
-            part("tuner")
+            import_submodule("tuner")
             .Tuner(cli.trainer)
             .scale_batch_size(cli.model, datamodule=cli.datamodule, max_val=MOST_SAMPLES)
         )

@@ -1,4 +1,4 @@
-"""A search by Optuna, with its trials in an SQLite file from which it can be resumed."""
+"""Search with Optuna, whose trials are stored in an SQLite file from which the search resumes."""
 
 import json
 from typing import Any

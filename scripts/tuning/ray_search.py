@@ -1,4 +1,4 @@
-"""A search by Ray Tune, on the available cluster or on this machine."""
+"""Search with Ray Tune, on the available cluster or on this machine."""
 
 import os
 import sysconfig

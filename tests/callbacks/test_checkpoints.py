@@ -82,7 +82,7 @@ def test_resume_auto_begins_a_run_where_there_is_none(fit: Fit, reviews: Path) -
     line = ("--task", "text", "--data.source", reviews, *SMALL[:-1], "--resume", "auto", "--trainer.max_epochs")
     code, out, _ = fit(*line, 1)
     assert code == 0
-    assert "no run to resume: a new one starts" in out
+    assert "no run to resume: starting a new one" in out
     code, out, _ = fit(*line, 2)
     assert "resuming from epoch 1, step 1, of 'runs/text/version_0/checkpoints/last.ckpt'" in out
     assert [path.name for path in Path("runs/text").iterdir()] == ["version_0"]
@@ -102,7 +102,7 @@ def test_resume_with_another_batch_size_is_said(fit: Fit, reviews: Path) -> None
         (("--resume", "runs/nowhere"), "'runs/nowhere' has no checkpoint to resume from: expected --resume auto"),
         (("--resume", "auto", "--folds", "3"), "--resume continues a run"),
         (("--resume", "auto", "--ckpt_path", "a.ckpt"), "--resume and --ckpt_path"),
-        (("--checkpoint_every", "5x"), "in time, as 30s, 5m or 1h; received 5x"),
+        (("--checkpoint_every", "5x"), "as a time, such as 30s, 5m or 1h; received 5x"),
         (("--checkpoint_every", "0"), "received 0"),
     ],
 )

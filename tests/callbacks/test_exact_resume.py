@@ -103,7 +103,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any
 
 
 @pytest.mark.parametrize(("place", "count"), CASES)
-def test_goes_on_as_if_it_had_never_stopped(
+def test_resumes_as_if_it_had_never_stopped(
     place: str, count: int, whole: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
     images, expected = whole

@@ -61,14 +61,14 @@ class Event:
 class Late(FiniteLoss):
     """Looks one step late, as on a GPU."""
 
-    def _looks_late(self, tensor: Tensor) -> bool:
+    def _checks_late(self, tensor: Tensor) -> bool:
         return True
 
 
 @pytest.fixture
 def late(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stand in for a copy from a GPU."""
-    monkeypatch.setattr(finite_loss, "_copied", lambda value: (Event(), value.clone()))
+    monkeypatch.setattr(finite_loss, "_start_copy", lambda value: (Event(), value.clone()))
 
 
 def loader(*, nan: Iterable[int] = (), infinite_slope: Iterable[int] = (), num_samples: int = 80) -> DataLoader:

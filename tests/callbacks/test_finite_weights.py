@@ -81,7 +81,7 @@ class Masked(nn.Linear):
         self.register_buffer("unknown", torch.tensor(NAN))
 
 
-def test_masks_are_saved_and_gone_on_from(tmp_path: Path) -> None:
+def test_masks_are_saved_and_resumed_from(tmp_path: Path) -> None:
     for epochs in (1, 2):
         last = tmp_path / "last.ckpt"
         saver = BestAndLast(tmp_path, save_last=True, enable_version_counter=False, save_top_k=0)
@@ -178,7 +178,7 @@ def poison(path: Path, value: float) -> None:
 
 
 @pytest.mark.parametrize("value", [NAN, INF])
-def test_no_run_goes_on_from_weights_that_are_not_finite(value: float, fit: Fit, reviews: Path) -> None:
+def test_no_run_resumes_from_weights_that_are_not_finite(value: float, fit: Fit, reviews: Path) -> None:
     line = ("--task", "text", "--data.source", reviews, "--model.net.num_buckets", 1000, "--quiet")
     fit(*line, "--trainer.max_epochs", 3)
     folder = Path("runs/text/version_0/checkpoints")

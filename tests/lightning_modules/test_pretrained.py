@@ -276,7 +276,7 @@ def test_a_resumed_run_keeps_its_own_weights() -> None:
     torch.testing.assert_close(dict(again.net.state_dict()), dict(trained.net.state_dict()))
 
 
-def test_the_backbone_is_held_still_then_learns_more_slowly() -> None:
+def test_the_backbone_is_frozen_then_learns_more_slowly() -> None:
     model = ImageClassifier(net(), lr=0.1, optimizer="SGD", finetune=FineTuning(freeze_epochs=2, backbone_lr=0.01))
     start = {key: value.clone() for key, value in model.net.state_dict().items()}
     train(model, 2).save_checkpoint("run.ckpt")

@@ -1,4 +1,4 @@
-"""The card of a run."""
+"""The model card of a run."""
 
 import hashlib
 import re
@@ -30,7 +30,7 @@ def test_card_of_series_has_both_splits(fit: Fit, series: Path) -> None:
     card = Path("runs/series/version_0/card.md").read_text()
     assert "| test | 25 | mae |" in card
     assert re.search(r"\| val \| \d+ \| coverage \|", card)
-    assert "More than 24 steps ahead" in card
+    assert "Forecasts of more than 24 steps" in card
     backtest = pd.read_csv("runs/series/version_0/backtest.csv")
     assert backtest["values"].max() == 25 * 24  # of the test split, not of val, which the card reports too
 

@@ -1,4 +1,4 @@
-"""The command export.py, and the examples that run what it wrote without LightFit."""
+"""The command export.py, and the examples that run exported files without LightFit."""
 
 import ast
 import json

@@ -234,12 +234,12 @@ def test_other_loggers(package: str, fit: Fit, reviews: Path, monkeypatch: pytes
     [
         (["--ema", "0.9", "--swa", "0.5"], "--ema and --swa both average"),
         (["--ema", "1.5"], "--ema as a decay between 0 and 1"),
-        (["--swa", "1"], "--swa as a fraction of the epochs"),
+        (["--swa", "1"], "--swa as a fraction in"),
         (["--early_stopping", "0"], "--early_stopping of at least 1"),
         (["--folds", "1"], "--folds of at least 2"),
         (["--folds", "3", "--find_lr"], "give one of them"),
-        (["--folds", "3", "--ckpt_path", "a.ckpt"], "--folds begins anew"),
-        (["--data.fold", "6/5"], "fold as a number of a number, such as 2/5, received '6/5'"),
+        (["--folds", "3", "--ckpt_path", "a.ckpt"], "--folds trains each fold from scratch"),
+        (["--data.fold", "6/5"], "fold as index/count, such as 2/5 for the second of five, received '6/5'"),
         (["--model.warmup", "2"], "warmup in .0, 1."),
     ],
 )

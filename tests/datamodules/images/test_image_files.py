@@ -155,8 +155,8 @@ def test_layouts_that_are_wrong(tmp_path: Path, names: list[str], problem: str) 
 
 
 def test_pixels_are_kept_where_they_fit(tmp_path: Path) -> None:
-    for number, size in enumerate([(8, 6), (70, 50)]):
-        Image.new("RGB", size, RED).save(tmp_path / f"{number}.png")
+    for index, size in enumerate([(8, 6), (70, 50)]):
+        Image.new("RGB", size, RED).save(tmp_path / f"{index}.png")
     (tmp_path / "2.png").write_bytes(b"")
     names = ["0.png", "1.png", "2.png"]
     num_bytes = 3 * (8 * 6 + 70 * 50)
@@ -180,13 +180,13 @@ def test_pixels_are_kept_where_they_fit(tmp_path: Path) -> None:
 
 
 def test_large_images_are_read_in_order_and_by_threads(tmp_path: Path) -> None:
-    names = [f"{number:02}.jpg" for number in range(40)]
-    for number, name in enumerate(names):
-        Image.new("RGB", (200, 160 + number), RED).save(tmp_path / name)
+    names = [f"{index:02}.jpg" for index in range(40)]
+    for index, name in enumerate(names):
+        Image.new("RGB", (200, 160 + index), RED).save(tmp_path / name)
     files = open_files(tmp_path)
     found = cached(tmp_path / "c", "x", [], lambda grow: read_images(files, names, cache_bytes=2**30, grow=grow))
-    assert found["sizes"].tolist() == [[160 + number, 200] for number in range(40)]
-    assert len(found["pixels"]) == 3 * 200 * sum(160 + number for number in range(40))
+    assert found["sizes"].tolist() == [[160 + index, 200] for index in range(40)]
+    assert len(found["pixels"]) == 3 * 200 * sum(160 + index for index in range(40))
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

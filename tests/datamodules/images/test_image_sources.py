@@ -29,9 +29,9 @@ def cifar(server: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> np.ndarr
     pixels = np.random.default_rng(0).integers(0, 256, (120, 3, 32, 32), dtype=np.uint8)
     held, sums = io.BytesIO(), {}
     with tarfile.open(fileobj=held, mode="w:gz") as archive:
-        for number, name in enumerate([*(f"data_batch_{n}" for n in range(1, 6)), "test_batch", "batches.meta"]):
-            rows = pixels[20 * number : 20 * number + 20].reshape(20, -1) if number < 6 else None
-            content = {"data": rows, "labels": [n % 10 for n in range(20)]} if number < 6 else {"label_names": NAMES}
+        for index, name in enumerate([*(f"data_batch_{n}" for n in range(1, 6)), "test_batch", "batches.meta"]):
+            rows = pixels[20 * index : 20 * index + 20].reshape(20, -1) if index < 6 else None
+            content = {"data": rows, "labels": [n % 10 for n in range(20)]} if index < 6 else {"label_names": NAMES}
             data = pickle.dumps(content)
             sums[name] = md5(data)
             info = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
@@ -54,7 +54,7 @@ def test_cifar10(cifar: np.ndarray, server: tuple[str, Path]) -> None:
     assert data.codec.class_names == NAMES
     x, y = next(iter(data.test_dataloader()))
     np.testing.assert_allclose(data.codec.denormalise(x) * 255, cifar[100:], atol=1e-3)
-    assert y.tolist() == [number % 10 for number in range(20)]
+    assert y.tolist() == [index % 10 for index in range(20)]
     (server[1] / "cifar-10-python.tar.gz").unlink()
     two = ImageDataModule("cifar10", transforms=AS_THEY_ARE, classes=["automobile", "airplane"])
     two.setup()

@@ -57,8 +57,8 @@ def test_given_splits_and_a_zip(tmp_path: Path) -> None:
 
 
 def test_identical_files_stay_together(images: Path) -> None:
-    for number in range(8):
-        shutil.copy("images/bright/00.png", f"images/bright/copy{number}.png")
+    for index in range(8):
+        shutil.copy("images/bright/00.png", f"images/bright/copy{index}.png")
     module = data(val_fraction=0.3)
     same = [
         torch.equal(module.train_data.images[row], module.train_data.images[0])  # type: ignore[attr-defined]
@@ -85,14 +85,14 @@ def test_kept_decoded_or_not_gives_the_same(images: Path) -> None:
     "transforms", [SMALL, ImageTransforms(size=16, train=[v2.RandomCrop(16), v2.ColorJitter(0.5)])]
 )
 def test_the_number_of_workers_changes_nothing(images: Path, transforms: ImageTransforms) -> None:
-    epochs = [list(data(num_workers=number, transforms=transforms).train_dataloader()) for number in (0, 1, 2)]
+    epochs = [list(data(num_workers=count, transforms=transforms).train_dataloader()) for count in (0, 1, 2)]
     for epoch in epochs[1:]:
         for one, other in zip(epochs[0], epoch, strict=True):
             torch.testing.assert_close(one, other)
 
 
 def test_images_of_one_size_are_one_tensor(tmp_path: Path) -> None:
-    make_images(tmp_path / "same", size=lambda number: (20, 24))
+    make_images(tmp_path / "same", size=lambda index: (20, 24))
     module = data("same", transforms=ImageTransforms(size=None))
     assert isinstance(module.train_data, StackedBatches)
     assert module.codec.image_size == (24, 20)
@@ -144,7 +144,7 @@ def test_balanced_sampling(images: Path) -> None:
 def test_the_digits() -> None:
     module = data("digits", transforms=ImageTransforms(size=None))
     assert [len(split) for split in (module.train_data, module.val_data, module.test_data)] == [1151, 287, 359]  # type: ignore[arg-type]
-    assert module.codec.class_names == [str(number) for number in range(10)]
+    assert module.codec.class_names == [str(index) for index in range(10)]
     other = data("digits", transforms=ImageTransforms(size=None), seed=5)
     assert torch.equal(module.test_data.rows, other.test_data.rows), "the test split is always the same"  # type: ignore[union-attr]
     assert not torch.equal(module.val_data.rows, other.val_data.rows)  # type: ignore[attr-defined]

@@ -50,7 +50,7 @@ def test_windows_of_each_split() -> None:
     assert x[0, :, 0].tolist() == [0, 1, 2, 3]
     assert y[0, :, 0].tolist() == [4, 5]
     assert y[-1, :, 0].tolist() == [18, 19]
-    x, y = all_of(module.val_data)  # the look-back lies in train, the targets do not
+    x, y = all_of(module.val_data)  # the lookback lies in train, the targets do not
     assert x[:, 0, 0].tolist() == [16, 17, 18, 19]
     assert y[:, :, 0].tolist() == [[20, 21], [21, 22], [22, 23], [23, 24]]
     assert all_of(module.test_data)[1][:, 0, 0].tolist() == [25, 26, 27, 28]

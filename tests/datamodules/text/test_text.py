@@ -70,7 +70,7 @@ def test_texts_without_limit_are_padded_by_the_batch(tmp_path: Path) -> None:
 
 
 def test_identical_texts_stay_on_one_side(tmp_path: Path) -> None:
-    rows = [(f"word{number % 20}", "xy"[number % 2]) for number in range(60)]
+    rows = [(f"word{index % 20}", "xy"[index % 2]) for index in range(60)]
     data = TextDataModule(str(write_csv(tmp_path / "a.csv", rows)), max_len=None, batch_size=60)
     data.setup()
     train, val = (next(iter(loader))[0] for loader in (data.train_dataloader(), data.val_dataloader()))
@@ -96,7 +96,7 @@ def test_split_refuses_what_leaves_a_side_empty() -> None:
 
 
 def test_integer_labels_are_sorted_by_value(tmp_path: Path) -> None:
-    rows = [(f"t{number}", str(number % 12)) for number in range(60)]
+    rows = [(f"t{index}", str(index % 12)) for index in range(60)]
     data = TextDataModule(str(write_csv(tmp_path / "a.csv", rows)))
     data.setup()
     assert data.codec.class_names == [str(n) for n in range(12)]

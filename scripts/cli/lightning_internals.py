@@ -1,0 +1,54 @@
+"""Private names of Lightning and argparse that the commands use; `tests/test_internals.py` checks that they exist.
+
+Each function uses one of them: what for, and what breaks without it.
+"""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from lightfit.lightning import pl
+
+
+def find_cluster(trainer: pl.Trainer) -> Any:
+    """Return the trainer's cluster environment, such as SLURM's.
+
+    Purpose: whether this process was launched by another one of the run, and so ends with it; strategies for one device
+    have no public `cluster_environment`. Without `Trainer._accelerator_connector` every command that trains fails.
+    """
+    return trainer._accelerator_connector.cluster_environment
+
+
+def take_next_version(logger: Any) -> None:
+    """Have a TensorBoardLogger write into the next `version_N` that does not exist.
+
+    Purpose: two runs that start at the same time, and have both chosen the same number. The public `version` chooses
+    once. Without `_version` and `_get_next_version` the second of them fails.
+    """
+    logger._version = logger._get_next_version()
+
+
+def list_hparams(module: Any) -> list[Any]:
+    """Return the two dicts in which a module stores its hyper-parameters: as they are now, and as they were first.
+
+    Purpose: to correct what LightningCLI stored of linked arguments, which a checkpoint then rebuilds the net from. The
+    public `hparams_initial` is a copy. Without `_hparams` and `_hparams_initial` fit fails before it trains.
+    """
+    return [module._hparams, module._hparams_initial]
+
+
+def list_destinations(parser: ArgumentParser) -> list[str]:
+    """Return the names of all arguments of a parser.
+
+    Purpose: to suggest the nearest one where a name is unknown. Without `ArgumentParser._actions` such a typo ends with
+    another error.
+    """
+    return [action.dest for action in parser._actions]
+
+
+def dump_config(cli: Any) -> None:
+    """Store the configuration of a LightningCLI as plain data, `config_dump`.
+
+    Purpose: to compare a resumed run's values with its checkpoint's, and to have a place for linked sizes, before
+    classes are built. LightningCLI does it itself, later. Without `_dump_config` fit fails before it trains.
+    """
+    cli._dump_config()
