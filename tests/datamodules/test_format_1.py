@@ -55,7 +55,7 @@ def test_it_predicts_evaluates_and_resumes(
 
 def test_a_custom_datamodule_of_format_1_says_what_it_needs() -> None:
     held = {"datamodule_hyper_parameters": {"_class_path": "mine.Data"}, "Data": {"mean": 3.0}}
-    with pytest.raises(CheckpointError, match=r"data is of Data without a codec: expected .* read\(\) and fit_codec"):
+    with pytest.raises(CheckpointError, match=r"DataModule, Data, has no codec: expected .* read\(\) and fit_codec"):
         load_codec(held)
-    with pytest.raises(CheckpointError, match="data is of DataModule without a codec"):
+    with pytest.raises(CheckpointError, match="DataModule, DataModule, has no codec"):
         DataModule("x").load_state_dict({"mean": 3.0})

@@ -41,7 +41,7 @@ def test_what_goes_wrong() -> None:
         NotebookProgress(mode="best")
     with pytest.raises(KeyError, match="no metric 'val_f1' is logged; there is: train_accuracy, train_loss, val"):
         fit(NotebookProgress("val_f1"))
-    with pytest.raises(ValueError, match="NotebookProgress needs max_epochs"):
+    with pytest.raises(ValueError, match="NotebookProgress needs `max_epochs`"):
         fit(NotebookProgress(), epochs=-1)
 
 

@@ -114,7 +114,7 @@ def test_stratified_folds_are_a_partition_that_keeps_groups() -> None:
 
 def test_rolling_folds() -> None:
     assert [rolling_fold(60, f"{number}/5") for number in (1, 5)] == [(10, 20, 20), (50, 60, 60)]
-    with pytest.raises(ValueError, match="such as 2/5, received '0/5'"):
+    with pytest.raises(ValueError, match="such as 2/5 for the second of five, received '0/5'"):
         rolling_fold(60, "0/5")
 
 

@@ -68,7 +68,7 @@ def line_of(
             monkeypatch.setattr(images_module, "read_set", small_images)
             monkeypatch.setattr(series_module, "locate", lambda *args: small_series(data))
         if task == "finetune":  # weights as if downloaded, at a size that needs seconds
-            monkeypatch.setattr(classifier, "pretrained_state", lambda weights, net: net.model.state_dict())
+            monkeypatch.setattr(classifier, "read_pretrained_state", lambda weights, net: net.model.state_dict())
             given += ["--data.transforms.size", "32", "--data.num_workers", "0"]
         return ("--task", task, *given)
 
