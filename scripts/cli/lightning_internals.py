@@ -4,12 +4,13 @@ Each function uses one of them: what for, and what breaks without it.
 """
 
 from argparse import ArgumentParser
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lightfit.lightning import pl
+if TYPE_CHECKING:  # fit.py --help uses this file, and needs no Lightning
+    from lightfit.lightning import pl
 
 
-def find_cluster(trainer: pl.Trainer) -> Any:
+def find_cluster(trainer: "pl.Trainer") -> Any:
     """Return the trainer's cluster environment, such as SLURM's.
 
     Purpose: whether this process was launched by another one of the run, and so ends with it; strategies for one device
