@@ -93,9 +93,7 @@ def test_a_pickle_does_not_run(protocol: int, capsys: pytest.CaptureFixture[str]
 def test_classes_that_a_checkpoint_names_are_not_imported(hparams: dict[str, Any], evil: Path) -> None:
     torch.save({"state_dict": {}, "hyper_parameters": hparams, "datamodule_hyper_parameters": hparams}, "a.ckpt")
     for load in (LightModel.load, LightModel.load_from_checkpoint, DataModule.load_from_checkpoint):
-        with pytest.raises(
-            ValueError, match="nothing was run|does not describe how its net|does not name its DataModule"
-        ):
+        with pytest.raises(ValueError, match="nothing was run|not describe how its net|not name its DataModule"):
             load("a.ckpt")
     with pytest.raises(ValueError, match="nothing was run|does not name its DataModule"):
         DataModule.from_checkpoint(torch.load("a.ckpt", weights_only=True))

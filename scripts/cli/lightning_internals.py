@@ -6,7 +6,7 @@ Each function uses one of them: what for, and what breaks without it.
 from argparse import ArgumentParser
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # `fit.py --help` imports this file
+if TYPE_CHECKING:  # fit.py --help uses this file, and needs no Lightning
     from lightfit.lightning import pl
 
 

@@ -3,13 +3,16 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
 from lightfit.errors import UsageError
-from lightfit.lightning import pl
 
 from ..cli.lightning_internals import take_next_version
+
+if TYPE_CHECKING:  # evaluate.py and export.py use this file before they import Lightning
+    from lightfit.lightning import pl
 
 LOCK = ".lock"  # locked by the process that trains in the folder; the system unlocks it when the process ends
 
@@ -38,7 +41,7 @@ def find_newest_run(folder: Path) -> Path | None:
 
 
 @contextmanager
-def claim_run_folder(trainer: pl.Trainer, *, new: bool) -> Iterator[None]:
+def claim_run_folder(trainer: "pl.Trainer", *, new: bool) -> Iterator[None]:
     """Create the run folder and lock it, safe against other processes that start at the same time.
 
     Does nothing on ranks above 0: they would find the folder in use and take the next version.
@@ -73,7 +76,9 @@ def claim_run_folder(trainer: pl.Trainer, *, new: bool) -> Iterator[None]:
         lock.release()
 
 
-def _make_folder(trainer: pl.Trainer, *, new: bool) -> Path:
+def _make_folder(trainer: "pl.Trainer", *, new: bool) -> Path:
+    from lightfit.lightning import pl
+
     logger = trainer.logger
     while True:
         folder = Path(trainer.log_dir or "runs")

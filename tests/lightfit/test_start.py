@@ -10,6 +10,7 @@ import pytest
 from conftest import make_reviews, write_csv
 
 import lightfit
+from lightfit.scripts.cli.command import VERBS
 from lightfit.scripts.cli.presets import TASKS
 
 ROOT = TASKS.parent
@@ -38,6 +39,22 @@ def first_step(*args: str) -> list[str]:
     Path("first_step.py").write_text(FIRST_STEP)
     said = python(str(ROOT / "scripts" / "fit.py"), *args, "--trainer.callbacks+=first_step.FirstStep")
     return next(line for line in said.splitlines() if line.startswith("modules ")).split()
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_imports_neither_torch_nor_lightning(verb: str) -> None:
+    script = ROOT / "scripts" / f"{verb}.py"
+    program = f"""
+import runpy, sys
+sys.argv = [{str(script)!r}, "--help"]
+try:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+except SystemExit:
+    print("modules", *sys.modules)
+"""
+    modules = python("-c", program).splitlines()[-1].split()
+    assert "argparse" in modules
+    assert not {"torch", "pytorch_lightning", "torchmetrics", "pandas", "numpy"} & set(modules)
 
 
 @pytest.mark.slow
