@@ -127,6 +127,36 @@ def test_a_net_that_needs_a_size_that_the_data_does_not_know(fit: Fit) -> None:
     assert "the net requires `num_classes`, which WaveDataModule does not define" in err
 
 
+ODD = """
+import pytorch_lightning as pl
+from plain import WaveDataModule
+
+class TrainOnly(WaveDataModule):
+    val_dataloader = pl.LightningDataModule.val_dataloader  # as if it were not defined
+
+class TwoVals(WaveDataModule):
+    def val_dataloader(self):
+        return [super().val_dataloader(), super().val_dataloader()]
+
+    def test_dataloader(self):
+        return super().val_dataloader()
+"""
+
+
+@pytest.mark.usefixtures("example")
+def test_datamodules_without_val_and_with_two(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("odd.py").write_text(ODD)
+    monkeypatch.delitem(sys.modules, "odd", raising=False)
+    code, out, _ = fit("--task", "plain.yaml", "--data", "odd.TrainOnly", "--trainer.max_epochs", 1)
+    assert code == 0
+    assert "the data has no val split: the best checkpoint is that of the lowest training loss" in out
+    assert "best epoch 0: loss" in out
+    code, out, err = fit("--task", "plain.yaml", "--data", "odd.TwoVals", "--trainer.max_epochs", 1)
+    assert code == 0, err
+    assert "its test split: test_loss" in out
+    assert "val_loss_1" in out
+
+
 class Numbers(Codec):
     """Text files with a number each."""
 

@@ -30,7 +30,7 @@ class GrowthLSTM(nn.Module):
         super().__init__()
         if horizon != 1:
             raise ValueError(
-                f"GrowthLSTM looks one step ahead, received horizon {horizon}: give --data.horizon 1, or take NLinear"
+                f"GrowthLSTM looks one step ahead, received horizon {horizon}: set `horizon` to 1, or take NLinear"
             )
         self.num_targets = num_targets
         self.log_counts = log_counts

@@ -40,7 +40,7 @@ class ImageCNN(nn.Module):
         if min(x.shape[2:]) < MIN_SIZE:
             raise ValueError(
                 f"this net takes images of at least {MIN_SIZE} x {MIN_SIZE}, received {tuple(x.shape)}: set "
-                "--data.transforms.size, or take lightfit.nets.FastResNet"
+                "`transforms.size`, or take lightfit.nets.FastResNet"
             )
         return self.dense(self.conv(x))
 

@@ -32,7 +32,7 @@ class SparseTSF(ChannelNet):
         if not 1 <= season <= lookback:
             raise ValueError(
                 f"SparseTSF needs a look-back of at least a season, received lookback {lookback} and season {season}: "
-                "give a larger --data.lookback, a smaller --data.season, or take NLinear"
+                "increase `lookback`, reduce `season`, or take NLinear"
             )
         self.season = season
         super().__init__(

@@ -46,7 +46,7 @@ class TextCNN(nn.Module):
         if x.shape[1] != self.max_len:
             raise ValueError(
                 f"this net takes texts of {self.max_len} words, received a batch {tuple(x.shape)}: "
-                "give --data.max_len and leave --data.bucket at false, or take a net of any length"
+                "set `max_len` and leave `bucket` at false, or take a net of any length"
             )
         x = self.embedding(x).transpose(1, 2)  # (B, 3, max_len)
         return self.dense(self.conv(x))

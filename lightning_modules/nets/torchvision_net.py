@@ -12,7 +12,7 @@ TWO_HEADED = ("googlenet", "inception_v3")
 class TorchvisionNet(nn.Module):
     """A classifier of torchvision.models with a head for other classes, untrained.
 
-    Weights are loaded when training begins, not here: --model.finetune.weights DEFAULT takes those of ImageNet.
+    Weights are loaded when training begins, not here: `finetune.weights` DEFAULT takes those of ImageNet.
     Source: the papers that torchvision names for each, https://pytorch.org/vision/stable/models.html.
 
     Args:
@@ -33,7 +33,7 @@ class TorchvisionNet(nn.Module):
         sizes: dict[str, Any] = {}
         if name.startswith("vit_"):
             if image_size[0] != image_size[1]:
-                raise ValueError(f"{name} takes square images only, received {image_size}: set --data.transforms.size")
+                raise ValueError(f"{name} takes square images only, received {image_size}: set `transforms.size`")
             sizes = {"image_size": image_size[0]}
         elif name.startswith("maxvit"):
             sizes = {"input_size": tuple(image_size)}

@@ -62,7 +62,8 @@ def find_best_epoch(trainer: pl.Trainer, history: pd.DataFrame) -> tuple[int, di
         return 0, {}
     monitored = history[checkpoint.monitor]
     best = history.iloc[int(monitored.argmin() if checkpoint.mode == "min" else monitored.argmax())]
-    return int(best["epoch"]), {name: float(best[name]) for name in history.columns if name.startswith("val_")}
+    names = [name for name in history.columns if name.startswith("val_")] or [checkpoint.monitor]  # without val
+    return int(best["epoch"]), {name: float(best[name]) for name in names}
 
 
 def describe(data: pl.LightningDataModule) -> str:

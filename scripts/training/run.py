@@ -196,12 +196,17 @@ def evaluate_best(trainer: pl.Trainer, model: LightModel, data: pl.LightningData
             data.setup("test")  # LightFit's DataModules read all splits at once
         trainer.callbacks = [*callbacks, SampleOutputs()]  # type: ignore[attr-defined]
         evaluations["test"] = evaluate_split(trainer, model, data, "test")
-    if has_split(data, "val"):
+    if has_split(data, "val") and not _has_several_loaders(data):
         # Nothing is drawn or logged for val, as this was done at the end of the epoch.
         trainer.callbacks, trainer.loggers = [SampleOutputs()], []  # type: ignore[attr-defined]
         evaluations["val"] = evaluate_split(trainer, model, data, "val")
     trainer.callbacks, trainer.loggers = callbacks, loggers  # type: ignore[attr-defined]
     return {split: evaluation for split, evaluation in evaluations.items() if evaluation is not None}
+
+
+def _has_several_loaders(data: pl.LightningDataModule) -> bool:
+    # Lightning logs no metric of one loader and of several in the same trainer; the epochs' scores are in the history.
+    return not isinstance(data, DataModule) and isinstance(data.val_dataloader(), (list, tuple, dict))
 
 
 def _prefix_scores(evaluation: "Evaluation | None", split: str) -> dict[str, float]:
