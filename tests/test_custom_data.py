@@ -144,11 +144,12 @@ class TwoVals(WaveDataModule):
 
 
 @pytest.mark.usefixtures("example")
+@pytest.mark.filterwarnings("ignore:You defined a .validation_step. but have no")
 def test_datamodules_without_val_and_with_two(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("odd.py").write_text(ODD)
     monkeypatch.delitem(sys.modules, "odd", raising=False)
-    code, out, _ = fit("--task", "plain.yaml", "--data", "odd.TrainOnly", "--trainer.max_epochs", 1)
-    assert code == 0
+    code, out, err = fit("--task", "plain.yaml", "--data", "odd.TrainOnly", "--trainer.max_epochs", 1)
+    assert code == 0, err
     assert "the data has no val split: the best checkpoint is that of the lowest training loss" in out
     assert "best epoch 0: loss" in out
     code, out, err = fit("--task", "plain.yaml", "--data", "odd.TwoVals", "--trainer.max_epochs", 1)

@@ -39,7 +39,7 @@ def test_text_cnn_has_the_cookbooks_size() -> None:
 def test_text_cnn_says_what_length_it_needs() -> None:
     with pytest.raises(ValueError, match="max_len of at least 10.*received 9"):
         TextCNN(50, max_len=9)
-    with pytest.raises(ValueError, match=r"texts of 20 words, received a batch \(2, 15\).*data.bucket"):
+    with pytest.raises(ValueError, match=r"texts of 20 words, received a batch \(2, 15\).*`bucket`"):
         TextCNN(50, max_len=20)(torch.zeros(2, 15, dtype=torch.int64))
 
 
