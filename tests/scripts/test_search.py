@@ -287,8 +287,8 @@ def test_ray_stops_no_trial_for_its_length() -> None:
     pytest.importorskip("ray.tune", reason="Ray is not installed: pip install 'lightfit[ray]'")
     program = """
 from types import SimpleNamespace
-from lightfit.scripts.tuning.ray_search import _scheduler
-scheduler, trial = _scheduler(), SimpleNamespace(trial_id="a")
+from lightfit.scripts.tuning.ray_search import _make_scheduler
+scheduler, trial = _make_scheduler(), SimpleNamespace(trial_id="a")
 scheduler.set_search_properties("watched", "min")
 scheduler.on_trial_add(None, trial)
 for epoch in range(1, 301):
