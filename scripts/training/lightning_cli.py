@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 from jsonargparse import Namespace, dict_to_namespace
 from torch import Tensor
@@ -233,10 +234,15 @@ class LightFitCLI(LightningCLI):
         return [name for name in list_destinations(self.parser) if "." in name] + flag_names()
 
 
+_read: WeakSet[pl.LightningDataModule] = WeakSet()  # the links to model and net ask the same data one by one
+
+
 def read_data(data: pl.LightningDataModule) -> None:
-    """Read the data, as a trainer does before fit."""
-    data.prepare_data()
-    data.setup("fit")
+    """Read the data, as a trainer does before fit; later calls do nothing."""
+    if data not in _read:
+        data.prepare_data()
+        data.setup("fit")
+        _read.add(data)
 
 
 def find_known(data: pl.LightningDataModule, name: str) -> Any:
