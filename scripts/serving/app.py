@@ -109,7 +109,7 @@ def make_app(trained: Trained, predictor: Predictor, limits: Limits) -> FastAPI:
     app.get("/health")(service.health)
     app.get("/info")(service.info)
     app.get("/", response_class=HTMLResponse, include_in_schema=False)(service.page)
-    app.post("/predict", openapi_extra={"requestBody": _request_body(choose_inputs(trained).schema)})(service.predict)
+    app.post("/predict", openapi_extra={"requestBody": _request_body(service.inputs.schema)})(service.predict)
     return app
 
 

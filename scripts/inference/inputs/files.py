@@ -1,4 +1,4 @@
-"""Inputs of a custom format: files."""
+"""Inputs that are files: of a custom format, or of one that a subclass decodes."""
 
 import base64
 import binascii
@@ -6,7 +6,7 @@ import io
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from lightfit.errors import BadInput, DataError, NotFoundError
 
@@ -32,11 +32,28 @@ class Upload(io.BytesIO):
 class FileInputs(Inputs):
     """Read files: a sample is a `Path`, or an `Upload`."""
 
+    key: ClassVar[str] = "files"  # in a JSON request
+    name: ClassVar[str] = "file"
+    content: ClassVar[str] = "a file"  # what a request holds in base64
+    empty: ClassVar[str] = "holds no files"
+
     @property
     def schema(self) -> dict[str, Any]:
         """Return the JSON schema of `{"files": [...]}`, a list of files in base64."""
         files = {"type": "array", "items": {"type": "string", "format": "byte"}, "minItems": 1}
-        return {"type": "object", "required": ["files"], "properties": {"files": files}}
+        return {"type": "object", "required": [self.key], "properties": {self.key: files}}
+
+    def find(self, folder: Path) -> Iterator[Path]:
+        """Yield the files below a folder that are samples, in any order."""
+        return (file for file in folder.rglob("*") if file.is_file() and not file.name.startswith("."))
+
+    def decode(self, name: str, content: bytes) -> Any:
+        """Return the sample of an uploaded file.
+
+        Raises:
+            DataError: the file is no sample.
+        """
+        return Upload(name, content)
 
     def stream(self, arguments: list[str], column: str | int | None = None) -> Iterator[Path | BadInput]:
         """Yield the files of arguments: a file, a folder, or `-` for names of files on standard input.
@@ -44,15 +61,15 @@ class FileInputs(Inputs):
         Raises:
             LookupError: a column is given, but files have no columns.
             FileNotFoundError: a file or folder does not exist.
-            DataError: a folder holds no files.
+            DataError: a folder holds no samples.
         """
         if column is not None:
-            raise NotFoundError(f"files have no columns, received --column {column}: leave it out")
+            raise NotFoundError(f"{self.key} have no columns, received --column {column}: leave it out")
         for item in arguments:  # before the first prediction, so that a typo in the last argument is found at once
             if item != "-" and not Path(item).exists():
-                raise FileNotFoundError(f"no file or folder at '{item}' (looked from '{Path.cwd()}')")
-            if item != "-" and Path(item).is_dir() and not _find_files(Path(item)):
-                raise DataError(f"'{item}' holds no files")
+                raise FileNotFoundError(f"no {self.name} or folder at '{item}' (looked from '{Path.cwd()}')")
+            if item != "-" and Path(item).is_dir() and not any(self.find(Path(item))):
+                raise DataError(f"'{item}' {self.empty}")
         return self._stream(arguments)
 
     def _stream(self, arguments: list[str]) -> Iterator[Path | BadInput]:
@@ -62,28 +79,28 @@ class FileInputs(Inputs):
                     file = Path(line.rstrip("\r\n"))
                     yield file if file.is_file() else BadInput(f"no file at '{file}' (looked from '{Path.cwd()}')")
             elif Path(item).is_dir():
-                yield from _find_files(Path(item))
+                yield from sorted(self.find(Path(item)))
             else:
                 yield Path(item)
 
-    def from_json(self, body: dict[str, Any]) -> list[Upload | BadInput]:
-        """Return the files of `{"files": [...]}`."""
-        files = body.get("files")
+    def from_json(self, body: dict[str, Any]) -> list[Any]:
+        """Return the samples of `{"files": [...]}`; `BadInput` for a bad one."""
+        files = body.get(self.key)
         if not isinstance(files, list) or not files or not all(isinstance(file, str) for file in files):
-            raise DataError('expected {"files": ["..."]}, a list of at least one file in base64, or an upload')
-        return [_decode(f"file {position}", file) for position, file in enumerate(files, 1)]
+            one = self.content.partition(" ")[2]
+            raise DataError(f'expected {{"{self.key}": ["..."]}}, a list of at least one {one} in base64, or an upload')
+        return [self._from_base64(f"{self.name} {position}", file) for position, file in enumerate(files, 1)]
 
-    def from_upload(self, name: str, content: bytes) -> list[Upload | BadInput]:
-        """Return the uploaded file."""
-        return [Upload(name, content)]
+    def from_upload(self, name: str, content: bytes) -> list[Any]:
+        """Return the sample of an uploaded file; `BadInput` for a bad one."""
+        try:
+            return [self.decode(name, content)]
+        except DataError as error:
+            return [BadInput(f"{name}: {error}")]
 
-
-def _find_files(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.rglob("*") if file.is_file() and not file.name.startswith("."))
-
-
-def _decode(name: str, content: str) -> Upload | BadInput:
-    try:
-        return Upload(name, base64.b64decode(content, validate=True))
-    except binascii.Error as error:
-        return BadInput(f"{name}: not base64 ({error}); expected a file in base64")
+    def _from_base64(self, name: str, text: str) -> Any:
+        try:
+            content = base64.b64decode(text, validate=True)
+        except binascii.Error as error:
+            return BadInput(f"{name}: not base64 ({error}); expected {self.content} in base64")
+        return self.from_upload(name, content)[0]
