@@ -74,8 +74,9 @@ def counts_versions(checkpoint: Any) -> bool:
 def find_cluster(trainer: pl.Trainer) -> Any:
     """Return the trainer's cluster environment, such as SLURM's.
 
-    Purpose: whether the job is queued again after its signal; strategies for one device have no public
-    `cluster_environment`. Without `Trainer._accelerator_connector` StopOnSignal fails when a fit begins.
+    Purpose: whether the job is queued again after its signal, and whether a process was launched by another one of the
+    run, with which it then ends; strategies for one device have no public `cluster_environment`. Without
+    `Trainer._accelerator_connector` StopOnSignal and the commands that train fail when a fit begins.
     """
     return trainer._accelerator_connector.cluster_environment
 

@@ -39,7 +39,8 @@ def kill_workers(iterator: Any) -> None:
 def list_hparams(module: Any) -> list[Any]:
     """Return the two dicts in which a module stores its hyper-parameters: as they are now, and as they were first.
 
-    Purpose: to drop what is no plain data before a checkpoint stores it. `save_hyperparameters(ignore=...)` needs the
-    names, and the public `hparams_initial` is a copy. Without `_hparams` and `_hparams_initial` there is no DataModule.
+    Purpose: to drop what is no plain data before a checkpoint stores it, and to correct what LightningCLI stored of
+    linked arguments. `save_hyperparameters(ignore=...)` needs the names, and the public `hparams_initial` is a copy.
+    Without `_hparams` and `_hparams_initial` there is no DataModule, and fit fails before it trains.
     """
     return [module._hparams, module._hparams_initial]

@@ -4,19 +4,7 @@ Each function uses one of them: what for, and what breaks without it.
 """
 
 from argparse import ArgumentParser
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:  # fit.py --help uses this file, and needs no Lightning
-    from lightfit.lightning import pl
-
-
-def find_cluster(trainer: "pl.Trainer") -> Any:
-    """Return the trainer's cluster environment, such as SLURM's.
-
-    Purpose: whether this process was launched by another one of the run, and so ends with it; strategies for one device
-    have no public `cluster_environment`. Without `Trainer._accelerator_connector` every command that trains fails.
-    """
-    return trainer._accelerator_connector.cluster_environment
+from typing import Any
 
 
 def take_next_version(logger: Any) -> None:
@@ -26,15 +14,6 @@ def take_next_version(logger: Any) -> None:
     once. Without `_version` and `_get_next_version` the second of them fails.
     """
     logger._version = logger._get_next_version()
-
-
-def list_hparams(module: Any) -> list[Any]:
-    """Return the two dicts in which a module stores its hyper-parameters: as they are now, and as they were first.
-
-    Purpose: to correct what LightningCLI stored of linked arguments, which a checkpoint then rebuilds the net from. The
-    public `hparams_initial` is a copy. Without `_hparams` and `_hparams_initial` fit fails before it trains.
-    """
-    return [module._hparams, module._hparams_initial]
 
 
 def list_destinations(parser: ArgumentParser) -> list[str]:

@@ -24,6 +24,7 @@ from lightfit.callbacks import (
     StopOnSignal,
 )
 from lightfit.datamodules import DataModule
+from lightfit.datamodules.lightning_internals import list_hparams
 from lightfit.errors import DataError, UsageError
 from lightfit.lightning import import_submodule, pl
 from lightfit.lightning_modules import LightModel
@@ -33,7 +34,7 @@ from ..cli.arguments import find_flags, register_flags
 from ..cli.devices import has_bfloat16
 from ..cli.help import HELP, USAGE
 from ..cli.keys import MODEL_LINKS, SIZES, refuse_linked
-from ..cli.lightning_internals import dump_config, list_destinations, list_hparams
+from ..cli.lightning_internals import dump_config, list_destinations
 from ..cli.lightning_parser import LightningArgumentParser, LightningCLI
 from ..cli.parsing import explain, spell_nulls, unwrap
 from ..cli.quiet import say

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from lightfit.callbacks.lightning_internals import find_cluster
 from lightfit.errors import Interrupted, OutOfMemoryError, TrainingStopped, UsageError
 from lightfit.lightning import import_submodule, pl
 
-from ..cli.lightning_internals import find_cluster
 from .lightning_cli import LightFitCLI
 from .report import describe_stop
 
