@@ -98,7 +98,10 @@ def build_data(trained: Trained, args: list[str]) -> tuple[DataModule, set[str]]
         UsageError: the DataModule does not have an argument, or refuses its value.
     """
     held = trained.data_arguments
-    data_class = type(DataModule.from_checkpoint(trained.checkpoint, trust=trained.trust))
+    own = DataModule.from_checkpoint(trained.checkpoint, trust=trained.trust)
+    if not args:
+        return own, set()
+    data_class = type(own)
     # Only the command line is parsed, since the parser imports what values name, and a checkpoint is not trusted.
     parser = LightningArgumentParser(exit_on_error=False, allow_abbrev=False)
     parser.add_class_arguments(data_class, "data", fail_untyped=False)
