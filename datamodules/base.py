@@ -202,7 +202,7 @@ class DataModule(OneLightning, pl.LightningDataModule):
             x, _ = next(iter(loaded.batches.values()))[torch.arange(1)]
             set_input(loaded.codec, x.shape[1:], str(x.dtype).removeprefix("torch."))
         if self._codec is not None:
-            self._check_same(self._codec.to_dict(), loaded.codec)
+            self._check_same(self._codec, loaded.codec)
         self._codec, self._loaded = loaded.codec, loaded
 
     def load_splits(self) -> Mapping[str, Batches]:
@@ -215,8 +215,8 @@ class DataModule(OneLightning, pl.LightningDataModule):
         self._loaded = self.load(self.source, self.codec)
         return self._loaded.batches
 
-    def _check_same(self, state: Mapping[str, Any], codec: Codec) -> None:
-        if state != codec.to_dict():
+    def _check_same(self, held: Codec, fitted: Codec) -> None:
+        if held.to_dict() != fitted.to_dict():
             raise ChangedDataError(
                 f"'{self.source}' is no longer what the model was trained on: the codec fitted on its training split "
                 "differs from the checkpoint's. Restore the data, or train again"
@@ -297,10 +297,12 @@ class DataModule(OneLightning, pl.LightningDataModule):
             CheckpointError: the codec cannot be built.
         """
         held = state_dict.get("codec") or upgrade_codec(type(self).__name__, self.hparams, state_dict)
+        own = type(self) if self._codec is None else type(self._codec)
+        codec = restore_codec(held, (*own_module(type(self)), *own_module(own)))
         if self._loaded is not None:
-            self._check_same(held["state"], self.codec)
+            self._check_same(codec, self.codec)
         else:
-            self._codec = restore_codec(held, own_module(type(self)))
+            self._codec = codec
 
     @classmethod
     def from_checkpoint(

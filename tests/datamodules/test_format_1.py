@@ -1,5 +1,6 @@
 """Checkpoints of format 1, which stored what a DataModule had learned without a codec."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,9 @@ def downgrade(path: str, task: str) -> None:
     state = checkpoint[name]["codec"]["state"]
     kept = LEARNED.get(task, tuple(key for key in state if key not in ("fill", "diff")))
     checkpoint[name] = {key: state[key] for key in kept}
+    if task == "text":  # lists, where JSON is today
+        words = checkpoint[name]["vocabulary"]
+        checkpoint[name]["vocabulary"] = {key: json.loads(kept) for key, kept in words.items()}
     checkpoint["lightfit"] = {"version": "0.2.0", "format": 1}
     torch.save(checkpoint, path)
 
