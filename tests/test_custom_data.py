@@ -82,6 +82,12 @@ def test_with_a_codec_every_command_works(fit: Fit, capsys: pytest.CaptureFixtur
     expected = trained.model(x)[:, 0].tolist()
     assert table["number"].tolist() == pytest.approx(expected, abs=1e-4)
 
+    Path("bad.npy").write_text("no array")
+    assert predict([LAST, "waves/000.npy", "bad.npy", "-o", "b.csv", *TRUST]) == 1
+    rows = pd.read_csv("b.csv")
+    assert rows["number"].notna().tolist() == [True, False]
+    assert rows["error"][1].startswith("bad.npy: ")
+
     make_waves("other", num_waves=5, first=100)
     assert evaluate([LAST, "--gpus", "0", *TRUST]) == 0
     assert "val of waves, 10 samples" in capsys.readouterr().out

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from lightfit.datamodules import Codec
+from lightfit.errors import DataError
 from lightfit.lightning_modules import LightModel
 
 from ..cli.devices import parse_gpus
@@ -41,11 +42,20 @@ class Predictor:
             self._free.put(copy.deepcopy(model).eval().to(device))
 
     def encode(self, samples: Sequence[Any]) -> Tensor:
-        """Encode raw samples; open files are read from the start."""
+        """Encode raw samples; those that are open files from their beginning.
+
+        Raises:
+            DataError: a sample cannot be encoded; of a custom codec any ValueError or EOFError says so.
+        """
         for sample in samples:
             if isinstance(sample, io.BytesIO):
                 sample.seek(0)
-        return self.codec.encode(samples)
+        try:
+            return self.codec.encode(samples)
+        except DataError:
+            raise
+        except (ValueError, EOFError) as error:
+            raise DataError(f"{', '.join(map(str, samples[:1]))}: {' '.join(str(error).split())}") from error
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return the predictions for an encoded batch (B, ...), float32 on the CPU."""
