@@ -58,11 +58,14 @@ def report(
 def find_best_epoch(trainer: pl.Trainer, history: pd.DataFrame) -> tuple[int, dict[str, float]]:
     """Return the epoch of the best checkpoint and its validation scores; 0 and no scores without a checkpoint."""
     checkpoint = trainer.checkpoint_callback
-    if not isinstance(checkpoint, pl.callbacks.ModelCheckpoint) or checkpoint.monitor not in history:
+    if not isinstance(checkpoint, pl.callbacks.ModelCheckpoint):
         return 0, {}
-    monitored = history[checkpoint.monitor]
+    monitor = checkpoint.monitor
+    if monitor is None or monitor not in history:
+        return 0, {}
+    monitored = history[monitor]
     best = history.iloc[int(monitored.argmin() if checkpoint.mode == "min" else monitored.argmax())]
-    names = [name for name in history.columns if name.startswith("val_")] or [checkpoint.monitor]  # without val
+    names = [name for name in history.columns if name.startswith("val_")] or [monitor]  # without val
     return int(best["epoch"]), {name: float(best[name]) for name in names}
 
 
