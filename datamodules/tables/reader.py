@@ -94,6 +94,15 @@ def check_readable(content: Content, start: bytes) -> None:
             raise UsageError(f"'{content.name}' is {kind}, which is not read; expected a table or texts: {FORMATS}")
 
 
+def is_delimited(content: Content, start: bytes) -> bool:
+    """Return whether a file that begins with some bytes is delimited text, by its ending and content."""
+    if is_columnar(start, content.suffix) or start.startswith((ZIP, OLE)) or content.suffix in (*COLUMNAR, *WORKBOOKS):
+        return False
+    if content.suffix in (".csv", ".tsv", ".txt"):
+        return True
+    return content.suffix not in JSON and not find_json(sample_lines(content, find_encoding(content)))
+
+
 def is_table(content: Content, options: TableOptions = AS_FOUND) -> bool:
     """Return whether a file without the ending of a table holds one, and not lines of text.
 

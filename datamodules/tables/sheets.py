@@ -64,7 +64,7 @@ def open_sheet(
 
     kind = f"workbook ({content.compression})" if content.compression else "workbook"
     found = f"{kind}, sheet '{clip(sheet, 30)}', {'header' if header else 'no header'}"
-    return Table(name, columns, header, found, first[header:], read)
+    return Table(name, columns, header, found, first[header:], read, loose=True)
 
 
 def _choose_sheet(book: python_calamine.CalamineWorkbook, asked: str | int | None, name: str) -> str:

@@ -33,6 +33,7 @@ class Table:
         found: what was found out about the file, in one line.
         sample: the first rows, whole.
         read: yields rows, with the cells of columns by position; a row that does not parse is a `DataError`.
+        loose: whether a number may stand for a text, as in a spreadsheet.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Table:
     found: str
     sample: list[list[Any]]
     read: ReadRows
+    loose: bool = False
 
     def rows(self, columns: Sequence[int]) -> Iterator[Row | DataError]:
         """Yield the rows, in order, with the cells of some columns; a row that does not parse is a `DataError`.

@@ -94,7 +94,7 @@ class TextDataModule(DataModule):
             DATA_DIR / "cache",
             "texts",
             [format_version, source, fingerprint(path), columns, [self.tokenizer, self._digest]],
-            lambda grow: tokenise(read_source(source, path, *columns), self._tokenize, grow),
+            lambda grow: tokenise(read_source(source, path, *columns).splits, self._tokenize, grow),
         )
 
     def load(self, source: str, codec: Codec | None = None) -> Loaded:
