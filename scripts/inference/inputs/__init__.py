@@ -13,7 +13,7 @@ def choose_inputs(trained: Trained) -> "Inputs":
     if trained.codec.domain == "text":
         from .texts import TextInputs
 
-        return TextInputs(trained.data_arguments.get("text_column", "text"))
+        return TextInputs(trained.data_arguments.get("text_column"))
     if trained.codec.domain == "images":
         from .images import ImageInputs
 
