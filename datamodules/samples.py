@@ -1,7 +1,7 @@
 """Samples as read from raw data, and batches of them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lightfit.errors import DataError
 
+from .findings import Findings
 from .splits import SPLITS
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ class Loaded:
         sample_weights: relative frequency with which each training sample is drawn; None: each once in an epoch.
         loss_weights: weight of each class in the loss; None: all 1.
         skipped: samples that could not be read, with the reason.
+        findings: what was found in the raw data.
     """
 
     codec: "Codec"
@@ -124,3 +126,4 @@ class Loaded:
     sample_weights: Tensor | None = None
     loss_weights: list[float] | None = None
     skipped: Sequence[str] = ()
+    findings: Findings = field(default_factory=Findings)
