@@ -1,12 +1,15 @@
-"""Class indices of labels, and weights of classes."""
+"""Labels as arrays: class indices, sets of labels, numbers; and weights of classes."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lightfit.errors import DataError, NotFoundError
+from lightfit.errors import DataError, NotFoundError, clip
+
+from .label_kinds import Meaning
 
 
 def index_classes(
@@ -59,6 +62,74 @@ def find_classes(
             f"the training split has: {', '.join(known)}. Correct the label, or add it to the training data"
         )
     return np.array([known.index(name) if name in known else -1 for name in names], np.int64)[label]
+
+
+def list_names(meanings: Sequence[Meaning], used: NDArray[np.int64]) -> list[str]:
+    """Return the names in the sets of labels of some samples, sorted, or by value if all are integers.
+
+    Args:
+        meanings: set of labels of each distinct raw label, as in `Labels`.
+        used: indices in `meanings` of the samples.
+    """
+    names = {str(name) for index in np.unique(used) for name in meanings[index] or ()}
+    return sorted(names, key=int) if all(map(_is_int, names)) else sorted(names)
+
+
+def encode_sets(
+    label: NDArray[np.int64], meanings: Sequence[Meaning], names: Sequence[str], *, places: Callable[[], list[str]]
+) -> NDArray[np.float32]:
+    """Encode sets of labels as ones and zeros, (N, num_labels) float32.
+
+    Args:
+        label: index in `meanings` of the labels of each sample, (N,).
+        meanings: set of labels of each distinct raw label.
+        names: names of the labels, in the order of their indices.
+        places: returns the place of each sample, for the message; only called in case of an error.
+
+    Raises:
+        DataError: a sample has a label that is not among the names.
+    """
+    index = {name: position for position, name in enumerate(names)}
+    table = np.zeros((len(meanings), len(names)), np.float32)
+    for row in np.unique(label):
+        for name in meanings[row] or ():
+            if name not in index:
+                first = int((label == row).argmax())
+                raise DataError(
+                    f"{places()[first]}: the label '{clip(name)}' was never seen in training; the training split has: "
+                    f"{clip(', '.join(names))}. Correct the label, or add it to the training data"
+                )
+            table[row, index[str(name)]] = 1
+    return table[label]
+
+
+def encode_numbers(label: NDArray[np.int64], meanings: Sequence[Meaning]) -> NDArray[np.float64]:
+    """Return the numbers of each sample, (N, K) float64.
+
+    Args:
+        label: index in `meanings` of the numbers of each sample, (N,).
+        meanings: numbers of each distinct raw label.
+    """
+    width = max((len(own) for own in meanings if own is not None), default=1)
+    return np.array([own if own is not None else (np.nan,) * width for own in meanings], np.float64)[label]
+
+
+NUM_STRATA = 10  # of numbers, so that train and val have the same range of them
+
+
+def stratify(values: NDArray[Any]) -> NDArray[np.int64]:
+    """Return a stratum for each sample, by which to hold out val: its class, its rarest label, or its decile.
+
+    Args:
+        values: class indices (N,) int64, sets of labels (N, K) float32, or numbers (N, K) float64.
+    """
+    if values.ndim == 1:
+        return values.astype(np.int64)
+    if values.dtype == np.float32:
+        rarity = np.where(values > 0, -values.sum(0), -np.inf)  # of the labels of each sample
+        return np.where(values.any(1), rarity.argmax(1), values.shape[1])
+    edges = np.quantile(values[:, 0], np.linspace(0, 1, NUM_STRATA + 1)[1:-1])
+    return np.digitize(values[:, 0], edges).astype(np.int64)
 
 
 def check_classes(labels: NDArray[np.int64], names: list[str], *, split: str, hint: str) -> None:

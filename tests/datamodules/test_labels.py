@@ -1,0 +1,63 @@
+"""Labels as arrays, and what is found about classes and duplicates."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lightfit.datamodules.findings import count_classes, count_shared, drop_shared, warn_of_classes, warn_of_duplicates
+from lightfit.datamodules.labels import encode_numbers, encode_sets, list_names, stratify
+from lightfit.errors import DataError
+
+
+def test_sets_become_ones_and_zeros() -> None:
+    """The names are those of the training samples; others are errors with their place."""
+    meanings = [("b", "a"), (), ("c",)]
+    label = np.array([0, 1, 2, 0])
+    names = list_names(meanings, label[:2])
+    assert names == ["a", "b"]
+    np.testing.assert_array_equal(encode_sets(label[:2], meanings, names, places=list), [[1, 1], [0, 0]])
+    with pytest.raises(DataError, match="line 3: the label 'c' was never seen in training"):
+        encode_sets(label, meanings, names, places=lambda: [f"line {row}" for row in range(1, 5)])
+    assert list_names([("10", "9")], np.array([0])) == ["9", "10"]
+
+
+def test_numbers_become_columns() -> None:
+    """A missing label is NaN in each column."""
+    numbers = encode_numbers(np.array([1, 0]), [(1.5, 2.0), None])
+    np.testing.assert_array_equal(numbers, [[np.nan, np.nan], [1.5, 2.0]])
+
+
+def test_strata() -> None:
+    """Classes are their own strata, sets belong to their rarest label, numbers to their decile."""
+    np.testing.assert_array_equal(stratify(np.array([0, 2])), [0, 2])
+    sets = np.array([[1, 0], [1, 1], [1, 0], [0, 0]], np.float32)
+    np.testing.assert_array_equal(stratify(sets), [0, 1, 0, 2])
+    deciles = stratify(np.arange(100.0)[:, None])
+    np.testing.assert_array_equal(np.bincount(deciles), [10] * 10)
+
+
+def test_warnings_name_the_argument() -> None:
+    """Imbalance, rare classes, and names that differ in case alone."""
+    labels = {"train": np.repeat([0, 1, 2], [100, 3, 100]), "val": np.array([0, 1])}
+    table = count_classes(labels, ["Pos", "neg", "pos "])
+    pd.testing.assert_series_equal(table["val"], pd.Series([1, 1, 0], name="val"))
+    imbalance, few, alike = warn_of_classes(table, weighted=False)
+    assert "'Pos' has 100 samples in train, 'neg' 3; `class_weights` or `balanced_sampling`" in imbalance
+    assert "1 classes have fewer than 5 samples in train, such as 'neg'" in few
+    assert "'Pos' and 'pos'" in alike
+    assert len(warn_of_classes(table, weighted=True)) == 2
+    even = count_classes({"train": np.repeat([0, 1], 50)}, ["a", "b"])
+    assert warn_of_classes(even, weighted=False) == []
+
+
+def test_duplicates_between_splits() -> None:
+    """What is in two splits is counted, and dropped from the earlier one."""
+    groups = np.array([0, 1, 2, 0, 3, 1, 2])
+    rows = {"train": np.array([0, 1, 2]), "val": np.array([3, 4]), "test": np.array([5, 6])}
+    assert count_shared(groups, rows) == {("train", "val"): 1, ("train", "test"): 2}
+    kept = drop_shared(groups, rows)
+    assert {split: own.tolist() for split, own in kept.items()} == {"train": [], "val": [3, 4], "test": [5, 6]}
+    counts, warnings = warn_of_duplicates(groups, rows, np.array([0, 0, 0, 1, 0, 0, 0]), what="texts")
+    assert counts == {"repeated": 3, "contradicting": 1}
+    assert "1 texts of val are in train too" in warnings[0]
+    assert "1 texts occur with different labels" in warnings[-1]
