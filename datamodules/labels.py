@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lightfit.errors import DataError, NotFoundError, clip
+from lightfit.errors import DataError, NotFoundError
 
 from .label_kinds import Meaning
 
@@ -73,34 +73,6 @@ def list_names(meanings: Sequence[Meaning], used: NDArray[np.int64]) -> list[str
     """
     names = {str(name) for index in np.unique(used) for name in meanings[index] or ()}
     return sorted(names, key=int) if all(map(_is_int, names)) else sorted(names)
-
-
-def encode_sets(
-    label: NDArray[np.int64], meanings: Sequence[Meaning], names: Sequence[str], *, places: Callable[[], list[str]]
-) -> NDArray[np.float32]:
-    """Encode sets of labels as ones and zeros, (N, num_labels) float32.
-
-    Args:
-        label: index in `meanings` of the labels of each sample, (N,).
-        meanings: set of labels of each distinct raw label.
-        names: names of the labels, in the order of their indices.
-        places: returns the place of each sample, for the message; only called in case of an error.
-
-    Raises:
-        DataError: a sample has a label that is not among the names.
-    """
-    index = {name: position for position, name in enumerate(names)}
-    table = np.zeros((len(meanings), len(names)), np.float32)
-    for row in np.unique(label):
-        for name in meanings[row] or ():
-            if name not in index:
-                first = int((label == row).argmax())
-                raise DataError(
-                    f"{places()[first]}: the label '{clip(name)}' was never seen in training; the training split has: "
-                    f"{clip(', '.join(names))}. Correct the label, or add it to the training data"
-                )
-            table[row, index[str(name)]] = 1
-    return table[label]
 
 
 def encode_numbers(label: NDArray[np.int64], meanings: Sequence[Meaning]) -> NDArray[np.float64]:

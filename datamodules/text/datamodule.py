@@ -98,60 +98,120 @@ class TextDataModule(DataModule):
         )
 
     def load(self, source: str, codec: Codec | None = None) -> Loaded:
-        """Read the texts, fit vocabulary and classes on the training split, and encode each split."""
+        """Read the texts, fit vocabulary and labels on the training split, and encode each split."""
         corpus = self.read(source)
-        rows = rows_by_split(corpus["part"])
-        if isinstance(codec, TextCodec):
-            labels = find_classes(
-                corpus["label"], from_json(corpus["labels"]), known=codec.class_names, places=lambda: _places(corpus)
-            )
+        known = codec if isinstance(codec, TextCodec) else None
+
+        def places() -> list[str]:
+            return from_json(corpus["places"])
+
+        labelled = find_labelled(
+            corpus,
+            rows_by_split(corpus["part"]),
+            kind=self.labels,
+            known=known and known.target,
+            skip=self.on_error == "skip",
+            places=places,
+        )
+        rows = labelled.rows
+        shared = count_shared(corpus["group"], rows)
+        if self.on_duplicate == "drop":
+            rows = drop_shared(corpus["group"], rows)
+        if known is None:
+            train = rows["train"] if self.fold is None else np.union1d(rows["train"], rows["val"])
+            values, target = fit_target(corpus, labelled.labels, rows, train, places)
+            rows = self._hold_out(corpus, values, rows)
+            fitted = self._fit(corpus, rows["train"], target)
         else:
-            rows, labels, class_names = self._hold_out(corpus, rows)
-            codec = TextCodec.fit(
-                corpus,
-                rows["train"],
-                class_names,
-                tokenizer=self.tokenizer,
-                max_words=self.max_words,
-                max_len=self.max_len,
-                bucket=self.bucket,
-            )
-        batches = codec.split_batches(corpus, rows, labels)
+            values, fitted = encode_labels(corpus, labelled.labels, rows, known.target, places), known
+        batches = fitted.split_batches(corpus, rows, values)
         return Loaded(
-            codec,
+            fitted,
             batches,
-            description=_describe(codec, batches),
-            find_places=lambda split: np.array(_places(corpus), dtype=object)[rows[split]].tolist(),
+            description=_describe(fitted, batches),
+            find_places=lambda split: np.array(places(), dtype=object)[rows[split]].tolist(),
             lengths=batches["train"].lengths if self.bucket and "train" in batches else None,
+            skipped=[*from_json(corpus["skipped"]), *(f"{place}: no label" for place in labelled.missing)],
+            findings=self._find(corpus, labelled.labels, rows, values, fitted, shared),
+            **(self._weigh(values[rows["train"]], fitted) if "train" in batches else {}),
         )
 
-    def _hold_out(
-        self, corpus: Arrays, rows: dict[str, NDArray[np.int64]]
-    ) -> tuple[dict[str, NDArray[np.int64]], NDArray[np.int64], list[str]]:
-        """Return the indices of the texts of each split, the class index of each text, and the class names."""
+    def _hold_out(self, corpus: Arrays, values: NDArray[Any], rows: Rows) -> Rows:
+        """Return the indices of the texts of each split, with val held out from train where the source has none."""
+        if self.fold is None and len(rows["val"]):
+            return rows
         train = rows["train"] if self.fold is None else np.union1d(rows["train"], rows["val"])
-        labels, class_names = index_classes(
-            corpus["label"], from_json(corpus["labels"]), train=train, places=lambda: _places(corpus)
+        kept, held_out = hold_out(
+            stratify(values[train]),
+            corpus["group"][train],
+            val_fraction=self.val_fraction,
+            fold=self.fold,
+            seed=self.seed,
         )
-        if self.fold is not None or not len(rows["val"]):
-            kept, held_out = hold_out(
-                labels[train], corpus["group"][train], val_fraction=self.val_fraction, fold=self.fold, seed=self.seed
+        return rows | {"train": train[kept], "val": train[held_out]}
+
+    def _fit(self, corpus: Arrays, train: NDArray[np.int64], target: Target) -> TextCodec:
+        return TextCodec.fit(
+            corpus,
+            train,
+            target,
+            tokenizer=self.tokenizer,
+            max_words=self.max_words,
+            max_len=self.max_len,
+            bucket=self.bucket,
+        )
+
+    def _weigh(self, train: NDArray[Any], codec: TextCodec) -> dict[str, Any]:
+        """Return the weights of the classes in the loss, and the sampling weights of the training texts.
+
+        Raises:
+            ValueError: the labels are no classes, so they cannot be weighed or sampled evenly.
+        """
+        balanced = self.balanced_sampling or self.class_weights != "none"
+        if isinstance(codec.target, Classes):
+            weights: dict[str, Any] = {"loss_weights": weigh_classes(self.class_weights, train, codec.class_names)}
+            if self.balanced_sampling:
+                weights["sample_weights"] = torch.from_numpy(1 / np.bincount(train)[train])
+            return weights
+        if isinstance(codec.target, LabelSets) and not self.balanced_sampling:
+            return {"loss_weights": weigh_labels(self.class_weights, train, codec.class_names)}
+        if balanced:
+            name = "balanced_sampling" if self.balanced_sampling else "class_weights"
+            what = "sets of labels" if isinstance(codec.target, LabelSets) else "numbers"
+            raise UsageError(f"`{name}` needs one class for each text, and the labels are {what}: leave it out")
+        return {}
+
+    def _find(
+        self,
+        corpus: Arrays,
+        labels: Labels,
+        rows: Rows,
+        values: NDArray[Any],
+        codec: TextCodec,
+        shared: Mapping[tuple[str, str], int],
+    ) -> Findings:
+        """Return what was found in the texts and their labels."""
+        used = {split: own for split, own in rows.items() if len(own)}
+        counts = count_words(corpus, next(iter(used.values())))
+        texts = find_in_texts(corpus, used, counts, max_len=codec.max_len)
+        classes = find_in_labels(codec.target, {split: values[own] for split, own in used.items()})
+        weighted = self.balanced_sampling or self.class_weights != "none"
+        duplicates, warnings = warn_of_duplicates(
+            corpus["group"], used, corpus["label"], shared=shared, dropped=self.on_duplicate == "drop", what="texts"
+        )
+        tables = classes.tables | texts.tables
+        if "classes" in tables and "train" in used:
+            warnings += warn_of_classes(
+                tables["classes"], weighted=weighted, sets=isinstance(codec.target, LabelSets)
             )
-            rows = rows | {"train": train[kept], "val": train[held_out]}
-        return rows, labels, class_names
+        found = dict(from_json(corpus["found"]))
+        return Findings(found | classes.facts | texts.facts | duplicates, [*labels.notes, *warnings], tables)
 
     def raw_path(self) -> Path:
         """Return the file or folder of the raw texts."""
         return locate(self.source, DATA_DIR)
 
 
-def _places(corpus: Arrays) -> list[str]:
-    return from_json(corpus["places"])
-
-
-def _describe(codec: TextCodec, batches: dict[str, TextBatches]) -> str:
+def _describe(codec: TextCodec, batches: Mapping[str, TextBatches]) -> str:
     sizes = ", ".join(f"{len(own):,} {split}" for split, own in batches.items())
-    counts = np.bincount(batches["train"].labels.numpy(), minlength=codec.num_classes) if "train" in batches else ()
-    classes = ", ".join(f"{name} {count:,}" for name, count in zip(codec.class_names, counts, strict=False))
-    described = f"{sizes} texts; " + (f"classes in train: {classes}; " if classes else "")
-    return f"{described}{codec.vocab_size:,} of {codec.vocabulary.num_seen + 2:,} words"
+    return f"{sizes} texts; {codec.vocab_size:,} of {codec.vocabulary.num_seen + 2:,} words"

@@ -2,22 +2,14 @@
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from lightfit.datamodules.findings import count_classes, count_shared, drop_shared, warn_of_classes, warn_of_duplicates
-from lightfit.datamodules.labels import encode_numbers, encode_sets, list_names, stratify
-from lightfit.errors import DataError
+from lightfit.datamodules.labels import encode_numbers, list_names, stratify
 
 
-def test_sets_become_ones_and_zeros() -> None:
-    """The names are those of the training samples; others are errors with their place."""
-    meanings = [("b", "a"), (), ("c",)]
-    label = np.array([0, 1, 2, 0])
-    names = list_names(meanings, label[:2])
-    assert names == ["a", "b"]
-    np.testing.assert_array_equal(encode_sets(label[:2], meanings, names, places=list), [[1, 1], [0, 0]])
-    with pytest.raises(DataError, match="line 3: the label 'c' was never seen in training"):
-        encode_sets(label, meanings, names, places=lambda: [f"line {row}" for row in range(1, 5)])
+def test_names_of_sets() -> None:
+    """The names are those of the samples that are asked for, by value if they are integers."""
+    assert list_names([("b", "a"), (), ("c",)], np.array([0, 1])) == ["a", "b"]
     assert list_names([("10", "9")], np.array([0])) == ["9", "10"]
 
 
