@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from lightfit.errors import clip
 
 from .splits import SPLITS
+from .targets import LabelSets, Numbers, Target
 
 IMBALANCE = 10  # ratio of the largest to the smallest class from which an imbalance is strong
 FEW_SAMPLES = 5  # in train: a class with fewer can hardly be learned or evaluated
@@ -128,14 +130,22 @@ def drop_shared(groups: NDArray[np.int64], rows: Mapping[str, NDArray[np.int64]]
 
 
 def warn_of_duplicates(
-    groups: NDArray[np.int64], rows: Mapping[str, NDArray[np.int64]], labels: NDArray[np.int64], *, what: str
-) -> tuple[dict[str, int], list[str]]:
-    """Return the number of duplicates by kind, and warnings about those between splits and those that contradict.
+    groups: NDArray[np.int64],
+    rows: Mapping[str, NDArray[np.int64]],
+    labels: NDArray[np.int64],
+    *,
+    shared: Mapping[tuple[str, str], int],
+    dropped: bool,
+    what: str,
+) -> tuple[dict[str, str], list[str]]:
+    """Return a fact about duplicates, if there are any, and warnings about those between splits or with other labels.
 
     Args:
         groups: group id of each sample, equal for identical samples, (N,).
         rows: indices of the samples of each split.
         labels: index of the label of each sample, (N,).
+        shared: return value of `count_shared`.
+        dropped: whether those that are shared were dropped from the earlier split.
         what: the samples, in plural, such as `texts`.
     """
     used = np.concatenate([rows[split] for split in SPLITS if split in rows])
@@ -143,15 +153,57 @@ def warn_of_duplicates(
     pairs = np.unique(np.stack([groups[used], labels[used]], 1), axis=0)
     _, labels_each = np.unique(pairs[:, 0], return_counts=True)
     contradicting = int((labels_each > 1).sum())
-    counts = {"repeated": len(used) - len(first), "contradicting": contradicting}
+    facts = {}
+    if repeated := len(used) - len(first):
+        facts["duplicates"] = f"{repeated:,} of {len(used):,} {what} repeat another one"
+    if dropped:
+        facts |= {
+            f"dropped from {first_split}": f"{count:,} {what} that are in {second} too"
+            for (first_split, second), count in shared.items()
+        }
+        shared = {}
     warnings = [
         f"{count:,} {what} of {second} are in {first_split} too, so scores on {second} are too high; `on_duplicate` "
         f"drop leaves them out of {first_split}"
-        for (first_split, second), count in count_shared(groups, rows).items()
+        for (first_split, second), count in shared.items()
     ]
     if contradicting:
         warnings.append(
             f"{contradicting:,} {what} occur with different labels; correct the labels, or `labels` multi_label if "
             "several apply"
         )
-    return counts, warnings
+    return facts, warnings
+
+
+def find_in_labels(target: Target, values: Mapping[str, NDArray[Any]]) -> Findings:
+    """Return the number of classes, labels a sample or range of the numbers, with a table of their counts.
+
+    Args:
+        target: what the net predicts.
+        values: class indices (N,), ones and zeros (N, K), or numbers (N, K) of each split.
+    """
+    if isinstance(target, Numbers):
+        every = np.concatenate(list(values.values()))
+        facts = {
+            f"number {name}": "{:.4g} to {:.4g}, median {:.4g}".format(*np.quantile(column, [0, 1, 0.5]))
+            for name, column in zip(target.names, every.T, strict=True)
+        }
+        return Findings(
+            facts, tables={f"{name}": _bin(column) for name, column in zip(target.names, every.T, strict=True)}
+        )
+    indices = {split: own.nonzero()[1] if own.ndim == 2 else own for split, own in values.items()}
+    table = count_classes(indices, target.names)
+    sets = isinstance(target, LabelSets)
+    found = f"{len(table):,} {'labels' if sets else 'classes'}: {list_classes(table)}"
+    if sets:
+        sizes = np.concatenate([own.sum(1) for own in values.values()])
+        found += f"; {sizes.mean():.2f} labels a sample, {int((sizes == 0).sum()):,} samples without"
+    return Findings({"labels": found}, tables={"classes": table})
+
+
+NUM_BINS = 20  # of the table of a number
+
+
+def _bin(column: NDArray[np.float64]) -> pd.DataFrame:
+    counts, edges = np.histogram(column, min(NUM_BINS, len(np.unique(column))))
+    return pd.DataFrame({"from": [f"{edge:.4g}" for edge in edges[:-1]], "samples": counts})

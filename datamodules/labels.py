@@ -145,6 +145,32 @@ def weigh_classes(choice: str | Mapping[str, float], labels: NDArray[np.int64], 
     return (weights * len(labels) / (weights * counts).sum()).tolist()
 
 
+def weigh_labels(
+    choice: str | Mapping[str, float], labels: NDArray[np.float32], names: list[str]
+) -> list[float] | None:
+    """Return the weight of the samples that have each label, in its part of the loss; None if all are 1.
+
+    Args:
+        choice: `none`, `balanced` (samples without the label divided by those with it), or weights by label, 1 for the
+            labels left out.
+        labels: ones and zeros of each training sample, (N, K).
+        names: names of the labels.
+
+    Raises:
+        LookupError: a weight is given for a label that does not exist.
+        ValueError: a weight is not positive.
+    """
+    if choice == "none":
+        return None
+    if isinstance(choice, str):
+        counts = labels.sum(0)
+        return ((len(labels) - counts) / np.clip(counts, 1, None)).clip(min=1).tolist()
+    check_names(choice, names, "class_weights")
+    if low := [name for name, weight in choice.items() if not weight > 0]:
+        raise ValueError(f"expected `class_weights` above 0, received {choice[low[0]]} for '{low[0]}'")
+    return [float(choice.get(name, 1.0)) for name in names]
+
+
 def check_names(asked: Iterable[str], names: list[str], argument: str) -> None:
     """Check that an argument names only classes that exist.
 

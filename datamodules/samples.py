@@ -87,12 +87,15 @@ class EncodedBatches:
     Args:
         encode: function from raw inputs to a batch for the net.
         samples: the samples of a split.
+        targets: what the net is trained on, (N,) or (N, K); by default the targets of the samples.
     """
 
-    def __init__(self, encode: Callable[[Sequence[Any]], Tensor], samples: Samples) -> None:
+    def __init__(
+        self, encode: Callable[[Sequence[Any]], Tensor], samples: Samples, targets: Tensor | None = None
+    ) -> None:
         self.encode = encode
         self.inputs = samples.inputs
-        self.targets = samples.target_tensor()
+        self.targets = samples.target_tensor() if targets is None else targets
 
     def __len__(self) -> int:
         return len(self.inputs)

@@ -15,6 +15,7 @@ from ..codec import Codec
 from ..labels import check_classes, check_names, find_classes, index_classes, weigh_classes
 from ..samples import Loaded
 from ..splits import SPLITS, hold_out, rows_by_split
+from ..targets import Classes
 from .batches import ImageBatches, SingleBatches, StackedBatches
 from .codec import ImageCodec
 from .sources import ImageSet, locate, read_set, source_path
@@ -223,7 +224,7 @@ class ImageDataModule(DataModule):
     def _fit(self, found: ImageSet, division: Division) -> ImageCodec:
         places = [found.places[row] for row in division.used]
         return ImageCodec(
-            class_names=division.names,
+            target=Classes(division.names),
             image_size=choose_size(self.transforms.size, found.sizes[division.used], places),
             border=self.transforms.border,
             mean=self.transforms.mean,

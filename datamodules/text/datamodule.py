@@ -1,19 +1,37 @@
 """The DataModule of labelled texts."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
+import torch
 from numpy.typing import NDArray
 
-from lightfit.cache import Arrays, cached, fingerprint, from_json
+from lightfit.cache import Arrays, cached, fingerprint, from_json, to_json
+from lightfit.errors import UsageError
 
 from ..base import DATA_DIR, DataModule
 from ..codec import Codec
-from ..labels import find_classes, index_classes
+from ..findings import (
+    Findings,
+    count_shared,
+    drop_shared,
+    find_in_labels,
+    list_classes,
+    warn_of_classes,
+    warn_of_duplicates,
+)
+from ..label_kinds import Labels
+from ..labels import stratify, weigh_classes, weigh_labels
 from ..samples import Loaded
 from ..splits import hold_out, rows_by_split
+from ..targets import Classes, LabelSets, Target
 from .codec import TextCodec, check_max_len
-from .corpus import TextBatches, load_tokenizer, tokenise
+from .corpus import TextBatches, count_words, load_tokenizer, tokenise
+from .findings import find_in_texts
+from .labelling import Rows, encode_labels, find_labelled, fit_target
 from .sources import MOVIE_REVIEWS, locate, read_source
 from .vocabulary import SPECIALS
 
@@ -29,6 +47,7 @@ class TextDataModule(DataModule):
             published set: movie-reviews (25,000 IMDB reviews, installed with LightFit) or aclImdb (50,000, downloaded).
         text_column: column of the texts: its name, or its position from 0 in a table without a header.
         label_column: column of the labels: its name or position.
+        labels: what the labels are: auto (recognised), classes, multi_label (sets of labels), or numbers (to predict).
         tokenizer: dotted path of a function from str to list[str]; by default the cookbook's.
         max_words: size of the vocabulary, <unk> and <pad> included; rarer words become <unk>. null: all words.
         max_len: number of words to which texts are truncated and padded; null: no truncation, padding by batch.
@@ -38,10 +57,15 @@ class TextDataModule(DataModule):
             together.
         fold: a fold of a cross-validation, such as 2/5: val is that fold of all samples outside the test split, train
             the rest.
+        class_weights: weights of the classes in the loss: none (all samples equal), balanced (all classes equal), or
+            weights by class name, 1 for the classes left out.
+        balanced_sampling: draw all classes equally often in training, with replacement.
+        on_error: what to do with a row that cannot be read or has no label: raise, or skip it and list it at the end.
+        on_duplicate: what to do with a text of train that is in val or test too: keep it and report it, or drop it.
         seed: seed of the split and of the order.
     """
 
-    reading_arguments = ("text_column", "label_column", "bucket", "batch_size")
+    reading_arguments = ("text_column", "label_column", "on_error", "bucket", "batch_size")
 
     def __init__(
         self,
@@ -49,6 +73,7 @@ class TextDataModule(DataModule):
         *,
         text_column: int | str = "text",
         label_column: int | str = "label",
+        labels: Literal["auto", "classes", "multi_label", "numbers"] = "auto",
         tokenizer: str = "lightfit.datamodules.text.tokenize",
         max_words: int | None = 10_000,
         max_len: int | None = 200,
@@ -56,6 +81,10 @@ class TextDataModule(DataModule):
         batch_size: int = 20,
         val_fraction: float = 0.2,
         fold: str | None = None,
+        class_weights: Literal["none", "balanced"] | dict[str, float] = "none",
+        balanced_sampling: bool = False,
+        on_error: Literal["raise", "skip"] = "raise",
+        on_duplicate: Literal["keep", "drop"] = "keep",
         seed: int = 0,
     ) -> None:
         super().__init__(source, batch_size=batch_size, val_fraction=val_fraction, fold=fold, seed=seed)
@@ -67,6 +96,11 @@ class TextDataModule(DataModule):
         check_max_len(max_len)
         self.text_column = text_column
         self.label_column = label_column
+        self.labels = labels
+        self.class_weights = class_weights
+        self.balanced_sampling = balanced_sampling
+        self.on_error = on_error
+        self.on_duplicate = on_duplicate
         self.tokenizer = tokenizer
         self._tokenize, self._digest = load_tokenizer(tokenizer)
         self.imported_names = (tokenizer,)
@@ -89,12 +123,15 @@ class TextDataModule(DataModule):
         """Read and tokenise all texts, as `corpus.tokenise`. Uses the cache if it is up to date."""
         path = locate(source, DATA_DIR)
         columns = self.text_column, self.label_column
-        format_version = 2
+        format_version = 3
         return cached(
             DATA_DIR / "cache",
             "texts",
             [format_version, source, fingerprint(path), columns, [self.tokenizer, self._digest]],
-            lambda grow: tokenise(read_source(source, path, *columns), self._tokenize, grow),
+            lambda grow: (
+                tokenise(read_source(source, path, *columns), self._tokenize, grow)
+                | {"found": to_json([]), "skipped": to_json([])}
+            ),
         )
 
     def load(self, source: str, codec: Codec | None = None) -> Loaded:
@@ -125,14 +162,15 @@ class TextDataModule(DataModule):
         else:
             values, fitted = encode_labels(corpus, labelled.labels, rows, known.target, places), known
         batches = fitted.split_batches(corpus, rows, values)
+        findings = self._find(corpus, labelled.labels, rows, values, fitted, shared)
         return Loaded(
             fitted,
             batches,
-            description=_describe(fitted, batches),
+            description=_describe(fitted, batches, findings.tables.get("classes")),
             find_places=lambda split: np.array(places(), dtype=object)[rows[split]].tolist(),
             lengths=batches["train"].lengths if self.bucket and "train" in batches else None,
             skipped=[*from_json(corpus["skipped"]), *(f"{place}: no label" for place in labelled.missing)],
-            findings=self._find(corpus, labelled.labels, rows, values, fitted, shared),
+            findings=findings,
             **(self._weigh(values[rows["train"]], fitted) if "train" in batches else {}),
         )
 
@@ -201,9 +239,7 @@ class TextDataModule(DataModule):
         )
         tables = classes.tables | texts.tables
         if "classes" in tables and "train" in used:
-            warnings += warn_of_classes(
-                tables["classes"], weighted=weighted, sets=isinstance(codec.target, LabelSets)
-            )
+            warnings += warn_of_classes(tables["classes"], weighted=weighted, sets=isinstance(codec.target, LabelSets))
         found = dict(from_json(corpus["found"]))
         return Findings(found | classes.facts | texts.facts | duplicates, [*labels.notes, *warnings], tables)
 
@@ -212,6 +248,7 @@ class TextDataModule(DataModule):
         return locate(self.source, DATA_DIR)
 
 
-def _describe(codec: TextCodec, batches: Mapping[str, TextBatches]) -> str:
+def _describe(codec: TextCodec, batches: Mapping[str, TextBatches], table: pd.DataFrame | None) -> str:
     sizes = ", ".join(f"{len(own):,} {split}" for split, own in batches.items())
-    return f"{sizes} texts; {codec.vocab_size:,} of {codec.vocabulary.num_seen + 2:,} words"
+    classes = "" if table is None or "train" not in table else f"classes in train: {list_classes(table)}; "
+    return f"{sizes} texts; {classes}{codec.vocab_size:,} of {codec.vocabulary.num_seen + 2:,} words"

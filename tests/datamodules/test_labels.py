@@ -49,7 +49,9 @@ def test_duplicates_between_splits() -> None:
     assert count_shared(groups, rows) == {("train", "val"): 1, ("train", "test"): 2}
     kept = drop_shared(groups, rows)
     assert {split: own.tolist() for split, own in kept.items()} == {"train": [], "val": [3, 4], "test": [5, 6]}
-    counts, warnings = warn_of_duplicates(groups, rows, np.array([0, 0, 0, 1, 0, 0, 0]), what="texts")
-    assert counts == {"repeated": 3, "contradicting": 1}
+    shared = count_shared(groups, rows)
+    labels = np.array([0, 0, 0, 1, 0, 0, 0])
+    facts, warnings = warn_of_duplicates(groups, rows, labels, shared=shared, dropped=False, what="texts")
+    assert facts == {"duplicates": "3 of 7 texts repeat another one"}
     assert "1 texts of val are in train too" in warnings[0]
     assert "1 texts occur with different labels" in warnings[-1]
