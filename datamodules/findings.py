@@ -207,3 +207,19 @@ NUM_BINS = 20  # of the table of a number
 def _bin(column: NDArray[np.float64]) -> pd.DataFrame:
     counts, edges = np.histogram(column, min(NUM_BINS, len(np.unique(column))))
     return pd.DataFrame({"from": [f"{edge:.4g}" for edge in edges[:-1]], "samples": counts})
+
+
+SKIPPED_SHOWN = 20
+
+
+def list_skipped(skipped: Sequence[str], what: str) -> list[str]:
+    """Return a line with the number of skipped samples, and one for each with the reason.
+
+    Args:
+        skipped: the place of each, with the reason.
+        what: the samples, in plural, such as `images`.
+    """
+    if not skipped:
+        return []
+    more = [f"  and {len(skipped) - SKIPPED_SHOWN:,} more"] if len(skipped) > SKIPPED_SHOWN else []
+    return [f"{len(skipped):,} {what} skipped:", *(f"  {line}" for line in skipped[:SKIPPED_SHOWN]), *more]

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from ..base import DATA_DIR, DataModule
 from ..codec import Codec
+from ..findings import list_skipped
 from ..labels import check_classes, check_names, find_classes, index_classes, weigh_classes
 from ..samples import Loaded
 from ..splits import SPLITS, hold_out, rows_by_split
@@ -22,7 +23,7 @@ from .sources import ImageSet, locate, read_set, source_path
 from .store import DecodedImages, num_processors
 from .transforms import ImageTransforms, Size, choose_size
 
-CLASSES_SHOWN, SKIPPED_SHOWN = 12, 20
+CLASSES_SHOWN = 12
 
 
 class Division(NamedTuple):
@@ -121,14 +122,6 @@ def describe_images(found: ImageSet, division: Division, size: Size) -> str:
     if found.skipped:
         described.append(f"{len(found.skipped):,} images that cannot be read skipped")
     return "; ".join(described)
-
-
-def list_skipped(skipped: list[str]) -> list[str]:
-    """Return a line with the number of skipped images, and one for each with the reason."""
-    if not skipped:
-        return []
-    more = [f"  and {len(skipped) - SKIPPED_SHOWN} more"] if len(skipped) > SKIPPED_SHOWN else []
-    return [f"{len(skipped)} images skipped:", *(f"  {line}" for line in skipped[:SKIPPED_SHOWN]), *more]
 
 
 MAX_WORKERS = 8
@@ -276,4 +269,4 @@ class ImageDataModule(DataModule):
 
     def remarks(self, scores: Mapping[str, float]) -> list[str]:
         """Return the skipped images."""
-        return list_skipped(list(self.loaded.skipped))
+        return list_skipped(self.loaded.skipped, "images")

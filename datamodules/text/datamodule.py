@@ -20,6 +20,7 @@ from ..findings import (
     drop_shared,
     find_in_labels,
     list_classes,
+    list_skipped,
     warn_of_classes,
     warn_of_duplicates,
 )
@@ -162,14 +163,15 @@ class TextDataModule(DataModule):
         else:
             values, fitted = encode_labels(corpus, labelled.labels, rows, known.target, places), known
         batches = fitted.split_batches(corpus, rows, values)
-        findings = self._find(corpus, labelled.labels, rows, values, fitted, shared)
+        skipped = [*from_json(corpus["skipped"]), *(f"{place}: no label" for place in labelled.missing)]
+        findings = self._find(corpus, labelled.labels, rows, values, fitted, shared, skipped)
         return Loaded(
             fitted,
             batches,
             description=_describe(fitted, batches, findings.tables.get("classes")),
             find_places=lambda split: np.array(places(), dtype=object)[rows[split]].tolist(),
             lengths=batches["train"].lengths if self.bucket and "train" in batches else None,
-            skipped=[*from_json(corpus["skipped"]), *(f"{place}: no label" for place in labelled.missing)],
+            skipped=skipped,
             findings=findings,
             **(self._weigh(values[rows["train"]], fitted) if "train" in batches else {}),
         )
@@ -227,6 +229,7 @@ class TextDataModule(DataModule):
         values: NDArray[Any],
         codec: TextCodec,
         shared: Mapping[tuple[str, str], int],
+        skipped: list[str],
     ) -> Findings:
         """Return what was found in the texts and their labels."""
         used = {split: own for split, own in rows.items() if len(own)}
@@ -240,8 +243,14 @@ class TextDataModule(DataModule):
         tables = classes.tables | texts.tables
         if "classes" in tables and "train" in used:
             warnings += warn_of_classes(tables["classes"], weighted=weighted, sets=isinstance(codec.target, LabelSets))
-        found = dict(from_json(corpus["found"]))
-        return Findings(found | classes.facts | texts.facts | duplicates, [*labels.notes, *warnings], tables)
+        if skipped:
+            warnings.append(f"{len(skipped):,} rows are skipped, such as {skipped[0]}")
+        found = dict(from_json(corpus["found"])) | ({"read as": "; ".join(labels.notes)} if labels.notes else {})
+        return Findings(found | classes.facts | texts.facts | duplicates, warnings, tables)
+
+    def remarks(self, scores: Mapping[str, float]) -> list[str]:
+        """Return the skipped rows."""
+        return list_skipped(self.loaded.skipped, "rows")
 
     def raw_path(self) -> Path:
         """Return the file or folder of the raw texts."""
