@@ -16,7 +16,8 @@ from ..codec import LabelCodec
 from ..splits import SPLITS
 from ..targets import Target, restore_target, save_target
 from .corpus import TextBatches, Tokenizer, count_words, import_tokenizer, pad_texts
-from .vocabulary import PAD, STEPS, UNK, Vocabulary
+from .tokenizers import STEPS
+from .vocabulary import PAD, UNK, Vocabulary
 
 MOST_WORDS = 1_000_000  # of a text; all are padded to max_len
 
@@ -140,7 +141,7 @@ class TextCodec(LabelCodec):
         return ["" if index == PAD else self.vocabulary.itos[index] for index in x.tolist()]
 
     def metadata(self) -> dict[str, Any]:
-        """Return target, vocabulary, steps of the tokenizer (as in `vocabulary.STEPS`), and width."""
+        """Return target, vocabulary, steps of the tokenizer (as in `tokenizers.STEPS`), and width."""
         return {
             "domain": self.domain,
             "class_names": self.class_names,

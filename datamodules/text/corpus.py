@@ -23,7 +23,8 @@ from lightfit.trust import import_name
 from ..splits import SPLITS
 from .code_digest import digest_code
 from .sources import Text
-from .vocabulary import PAD, PUNCTUATION, tokenize
+from .tokenizers import PUNCTUATION, tokenize
+from .vocabulary import PAD
 
 Tokenizer = Callable[[str], list[str]]
 Encoded = tuple[NDArray[np.int32], NDArray[np.int64]]

@@ -1,8 +1,10 @@
 """Classify texts with an exported net, with onnxruntime and numpy only: `python onnx_text.py model.onnx "A text"`."""
 
+import html
 import json
 import re
 import sys
+import unicodedata
 
 import numpy as np
 import onnxruntime
@@ -15,7 +17,10 @@ steps = {
     "rstrip": str.rstrip,
     "replace": str.replace,
     "split": str.split,
+    "unescape": html.unescape,
+    "normalize": lambda text, form: unicodedata.normalize(form, text),
     "remove": lambda text, pattern: re.sub(pattern, "", text),
+    "blank": lambda text, pattern: re.sub(pattern, " ", text),
     "find": lambda text, pattern: re.findall(pattern, text),
 }
 
