@@ -1,6 +1,5 @@
-"""Findings as a self-contained HTML page with plots, and as plain data."""
+"""Findings as a self-contained HTML page with bars, and as plain data."""
 
-import base64
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +7,11 @@ import jinja2
 import numpy as np
 import pandas as pd
 
-from lightfit.callbacks.pictures.plots import Plot
 from lightfit.datamodules.findings import Findings
 
 from ..cli.arguments import name_flags
 
 TEMPLATES = [Path(__file__).resolve().parent, Path(__file__).resolve().parents[1] / "evaluation"]
-BARS_SHOWN = 40  # categories in a plot: more cannot be read
-CHARS_SHOWN = 32  # of a name on an axis
 
 
 def as_plain(findings: Findings, *, source: str, description: str) -> dict[str, Any]:
@@ -36,57 +32,24 @@ def as_plain(findings: Findings, *, source: str, description: str) -> dict[str, 
 
 
 def render_findings(findings: Findings, *, source: str, description: str) -> str:
-    """Render findings as an HTML page with embedded pictures; arguments as of `as_plain`."""
-    plain = as_plain(findings, source=source, description=description)
+    """Render findings as an HTML page, with a bar for each count; arguments as of `as_plain`.
+
+    The bars are drawn by the browser, which has the fonts of all scripts.
+    """
     template = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined
     ).get_template("check.html")
-    tables = {
-        title: {
-            "columns": list(table),
-            "rows": [[_format(cell) for cell in row] for row in table.itertuples(index=False)],
-        }
-        for title, table in findings.tables.items()
-    }
-    plots = {
-        title: base64.b64encode(plot_counts(table)._repr_png_()).decode()
-        for title, table in findings.tables.items()
-        if len(table)
-    }
-    return template.render(**plain | {"tables": tables}, plots=plots)
+    plain = as_plain(findings, source=source, description=description)
+    return template.render(**plain | {"tables": {title: _with_bars(table) for title, table in findings.tables.items()}})
 
 
-def plot_counts(table: pd.DataFrame) -> Plot:
-    """Plot counts by category: a group of bars for each row, a colour for each column of counts.
-
-    Args:
-        table: the first column holds names or numbers, the others counts.
-    """
-    shown, columns = table.head(BARS_SHOWN), list(table.columns[1:])
-    names = [_shorten(str(name)) for name in shown.iloc[:, 0]]
-    places = np.arange(len(shown))
-    figure = Plot(figsize=(8, max(1.6, 0.26 * len(shown) * max(1, len(columns) / 2) + 0.9)), layout="constrained")
-    axes = figure.subplots()
-    height = 0.8 / len(columns)
-    for index, column in enumerate(columns):
-        axes.barh(places + index * height, shown[column].to_numpy(float), height, label=str(column))
-    axes.set_yticks(places + 0.4 - height / 2, names, fontsize=8)
-    axes.invert_yaxis()
-    axes.set_ylabel(str(table.columns[0]))
-    if len(columns) > 1:
-        axes.legend(fontsize=8)
-    else:
-        axes.set_xlabel(str(columns[0]))
-    if len(table) > BARS_SHOWN:
-        axes.set_title(f"the first {BARS_SHOWN} of {len(table):,}", fontsize=9)
-    return figure
-
-
-def _shorten(name: str) -> str:
-    return name if len(name) <= CHARS_SHOWN else f"{name[: CHARS_SHOWN - 1]}…"
-
-
-def _format(cell: Any) -> str:
-    if isinstance(cell, (int, np.integer)):
-        return f"{cell:,}"
-    return f"{cell:.4g}" if isinstance(cell, float) else str(cell)
+def _with_bars(table: pd.DataFrame) -> dict[str, Any]:
+    """Return the columns, and rows of (text, length of the bar in percent, or None for the first column)."""
+    counts = table.iloc[:, 1:].to_numpy(np.float64)
+    percent = 100 * counts / max(counts.max(initial=0.0), 1e-12)
+    rows = [
+        [(f"{name:,}" if isinstance(name, int) else str(name), None)]
+        + [(f"{count:,.0f}", round(length, 1)) for count, length in zip(own, lengths, strict=True)]
+        for name, own, lengths in zip(table.iloc[:, 0].tolist(), counts.tolist(), percent.tolist(), strict=True)
+    ]
+    return {"columns": list(table), "rows": rows}
