@@ -18,9 +18,10 @@ class TextCNN(nn.Module):
         vocab_size: number of words, the specials included.
         max_len: number of positions in every text.
         num_classes: number of classes; two classes share one logit.
+        num_outputs: number of labels or numbers, where these are predicted; None: classes.
     """
 
-    def __init__(self, vocab_size: int, *, max_len: int, num_classes: int = 2) -> None:
+    def __init__(self, vocab_size: int, *, max_len: int, num_classes: int = 2, num_outputs: int | None = None) -> None:
         super().__init__()
         positions = ((max_len - 4) // 2 - 1) // 2
         if positions < 1:
@@ -35,7 +36,8 @@ class TextCNN(nn.Module):
             PairMaxPool1d(),
             nn.ReLU(),
         )
-        self.dense = nn.Sequential(nn.Flatten(), nn.Linear(128 * positions, num_classes if num_classes > 2 else 1))
+        num_logits = num_outputs or (num_classes if num_classes > 2 else 1)
+        self.dense = nn.Sequential(nn.Flatten(), nn.Linear(128 * positions, num_logits))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map word ids (B, max_len) int64 to logits (B, num_classes), or (B, 1) for two classes.
