@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from lightfit.datamodules import TextCodec, Vocabulary
+from lightfit.datamodules.targets import Classes
 from lightfit.datamodules.text import tokenize, tokenize_any, tokenize_words
 from lightfit.datamodules.text.tokenizers import STEPS, run_steps
 from lightfit.scripts.cli.presets import TASKS
@@ -99,7 +100,7 @@ def test_example_encodes_as_the_codec_does(monkeypatch: pytest.MonkeyPatch) -> N
     words = dict.fromkeys((word for text in TEXTS for word in tokenize_any(text)), 2)
     codec = TextCodec(
         vocabulary=Vocabulary(words, max_words=60),
-        class_names=["a", "b"],
+        target=Classes(["a", "b"]),
         tokenizer=f"{PLACE}.tokenize_any",
         max_len=12,
         bucket=False,
