@@ -184,8 +184,18 @@ class LightFitCLI(LightningCLI):
             say(trouble)
         self._print(describe_resume(self.checkpoint, config.ckpt_path, time.monotonic() - started))
         self._keep_model_class(str(self.checkpoint.get("hyper_parameters", {}).get("_class_path")))
+        self._keep_embedding_size(self.checkpoint)
         refuse_changes(self.config_dump["model"], self.checkpoint.get("hyper_parameters", {}), "model")
         refuse_changes(self.config_dump["data"], self.checkpoint.get("datamodule_hyper_parameters", {}), "data")
+
+    def _keep_embedding_size(self, checkpoint: Mapping[str, Any]) -> None:
+        """Take the width of word vectors from a checkpoint, as their file may be gone."""
+        held = (checkpoint.get("hyper_parameters", {}).get("net") or {}).get("init_args", {})
+        net = self.config.model.get("init_args", Namespace()).get("net")
+        arguments = net.get("init_args", {}) if isinstance(net, Namespace) else {}
+        if arguments.get("vectors") and arguments.get("embedding_size") is None and "embedding_size" in held:
+            arguments["embedding_size"] = held["embedding_size"]
+            self.config_dump["model"]["init_args"]["net"]["init_args"]["embedding_size"] = held["embedding_size"]
 
     def _keep_model_class(self, saved: str) -> None:
         """Take the class of the checkpoint's model where the data of that run replaced the one of the preset."""
@@ -237,7 +247,7 @@ class LightFitCLI(LightningCLI):
         register_flags({"on_nan": "--on_nan", "resume": "--resume", **find_flags(**built)})
 
     def after_instantiate_classes(self) -> None:
-        """Correct the stored arguments of the net: Lightning adds unused sizes, and misses the number of quantiles."""
+        """Correct the stored arguments of the net: Lightning adds unused sizes, and misses those found meanwhile."""
         taken = inspect.signature(type(self.model.net)).parameters
         for hparams in list_hparams(self.model):
             if "class_path" not in hparams.get("net", {}):  # the model builds its net itself
@@ -250,6 +260,8 @@ class LightFitCLI(LightningCLI):
                 del arguments["num_outputs"]
             if "num_quantiles" in taken:  # linked within the model, which jsonargparse does not store
                 arguments["num_quantiles"] = max(len(self.model.quantiles), 1)
+            if arguments.get("vectors") and "embedding_size" in taken:  # read from the file, which may be gone later
+                arguments["embedding_size"] = self.model.net.embedding_size
 
     def _list_options(self) -> list[str]:
         return [name for name in list_destinations(self.parser) if "." in name] + flag_names()
