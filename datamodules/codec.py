@@ -48,6 +48,15 @@ class Codec(ABC):
         """Return samples as batches that are encoded on access."""
         return EncodedBatches(self.encode, samples)
 
+    def warn(self, samples: Sequence[Any], x: Tensor) -> list[str]:
+        """Return what makes the prediction of each sample doubtful, in one sentence; an empty string for the others.
+
+        Args:
+            samples: the raw samples.
+            x: the encoded samples, (B, ...).
+        """
+        return [""] * len(samples)
+
     def dummy_batch(self) -> Tensor:
         """Return a batch of two encoded samples, all zeros, to trace the net or to run it once.
 

@@ -17,6 +17,7 @@ from ..splits import SPLITS
 from ..targets import Target, restore_target, save_target
 from .corpus import TextBatches, Tokenizer, count_words, import_tokenizer, pad_texts
 from .tokenizers import STEPS
+from .unknown import note_unknown
 from .vocabulary import PAD, UNK, Vocabulary
 
 MOST_WORDS = 1_000_000  # of a text; all are padded to max_len
@@ -131,6 +132,10 @@ class TextCodec(LabelCodec):
         """Encode texts as word ids (B, T) int64, as in training."""
         ids = [self.vocabulary.encode(self.tokenize(text))[: self.max_len] for text in samples]
         return pad_texts(ids, self.width)
+
+    def warn(self, samples: Sequence[str], x: Tensor) -> list[str]:
+        """Return a note for each text without a known word, and an empty string for the others."""
+        return note_unknown(x)
 
     def dummy_batch(self) -> Tensor:
         """Return word ids (2, T) int64 of two texts made of the most frequent words."""

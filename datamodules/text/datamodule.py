@@ -34,6 +34,7 @@ from .corpus import TextBatches, count_words, load_tokenizer, tokenise
 from .findings import find_in_texts
 from .labelling import Rows, encode_labels, find_labelled, fit_target
 from .sources import MOVIE_REVIEWS, locate, read_source
+from .unknown import warn_of_unknown
 from .vocabulary import SPECIALS
 
 
@@ -49,7 +50,8 @@ class TextDataModule(DataModule):
         text_column: column of the texts: its name, or its position from 0 in a table without a header.
         label_column: column of the labels: its name or position.
         labels: what the labels are: auto (recognised), classes, multi_label (sets of labels), or numbers (to predict).
-        tokenizer: dotted path of a function from str to list[str]; by default the cookbook's.
+        tokenizer: dotted path of a function from str to list[str]; by default the cookbook's. tokenize_any of
+            lightfit.datamodules.text splits texts of any language.
         max_words: size of the vocabulary, <unk> and <pad> included; rarer words become <unk>. null: all words.
         max_len: number of words to which texts are truncated and padded; null: no truncation, padding by batch.
         bucket: batch texts of similar lengths, padded to the longest text of the batch.
@@ -240,6 +242,7 @@ class TextDataModule(DataModule):
         duplicates, warnings = warn_of_duplicates(
             corpus["group"], used, corpus["label"], shared=shared, dropped=self.on_duplicate == "drop", what="texts"
         )
+        warnings += warn_of_unknown(corpus, used, codec.vocabulary, codec.tokenizer)
         tables = {**classes.tables, **texts.tables}
         if "classes" in tables and "train" in used:
             warnings += warn_of_classes(tables["classes"], weighted=weighted, sets=isinstance(codec.target, LabelSets))
