@@ -37,8 +37,8 @@ def index_classes(
     order = sorted(known, key=int) if all(map(_is_int, known)) else sorted(known)
     if len(order) < 2:
         raise DataError(
-            f"expected at least two classes in the training split, received one: '{clip(order[0])}' in all {len(train)} "
-            "samples; check that the labels are the right ones"
+            f"expected at least two classes in the training split, received one: '{clip(order[0])}' in all "
+            f"{len(train)} samples; check that the labels are the right ones"
         )
     return find_classes(label, names, known=order, places=places), order
 
@@ -60,8 +60,9 @@ def find_classes(
     unseen = np.flatnonzero(np.isin(label, [index for index, name in enumerate(names) if name not in known]))
     if len(unseen):
         raise DataError(
-            f"{places()[unseen[0]]}: the label '{clip(names[label[unseen[0]]])}' was never seen in training; the training "
-            f"split has: {clip(', '.join(known), limit=LISTED_CHARS)}. Correct the label, or add it to the training data"
+            f"{places()[unseen[0]]}: the label '{clip(names[label[unseen[0]]])}' was never seen in training; the "
+            f"training split has: {clip(', '.join(known), limit=LISTED_CHARS)}. Correct the label, or add it to the "
+            "training data"
         )
     return np.array([known.index(name) if name in known else -1 for name in names], np.int64)[label]
 
