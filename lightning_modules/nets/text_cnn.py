@@ -17,6 +17,7 @@ class TextCNN(nn.Module):
         vocab_size: number of words, the specials included.
         max_len: number of positions in every text.
         num_classes: number of classes; two classes share one logit.
+        num_outputs: number of labels or numbers, where these are predicted; None: classes.
         embedding_size: width of the embedding; null: 3, or that of the vectors.
         vectors: file of pretrained word vectors: GloVe, word2vec or fastText as text, also .gz, or .safetensors. It is
             read when the training begins; a checkpoint does not need it.
@@ -29,6 +30,7 @@ class TextCNN(nn.Module):
         *,
         max_len: int,
         num_classes: int = 2,
+        num_outputs: int | None = None,
         embedding_size: int | None = None,
         vectors: str | None = None,
         freeze_vectors: bool = False,
@@ -48,7 +50,8 @@ class TextCNN(nn.Module):
             PairMaxPool1d(),
             nn.ReLU(),
         )
-        self.dense = nn.Sequential(nn.Flatten(), nn.Linear(128 * positions, num_classes if num_classes > 2 else 1))
+        num_logits = num_outputs or (num_classes if num_classes > 2 else 1)
+        self.dense = nn.Sequential(nn.Flatten(), nn.Linear(128 * positions, num_logits))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map word ids (B, max_len) int64 to logits (B, num_classes), or (B, 1) for two classes.

@@ -14,6 +14,7 @@ class WordAverage(nn.Module):
     Args:
         vocab_size: number of words, the specials included.
         num_classes: number of classes; two classes share one logit.
+        num_outputs: number of labels or numbers, where these are predicted; None: classes.
         embedding_size: width of the embedding; null: 100, or that of the vectors.
         hidden_size: width of the hidden layer; 0: none.
         dropout: fraction of the mean vector, and of the hidden layer, that is dropped in training.
@@ -27,6 +28,7 @@ class WordAverage(nn.Module):
         vocab_size: int,
         *,
         num_classes: int = 2,
+        num_outputs: int | None = None,
         embedding_size: int | None = None,
         hidden_size: int = 0,
         dropout: float = 0.0,
@@ -37,8 +39,10 @@ class WordAverage(nn.Module):
         self.embedding = WordEmbedding(vocab_size, embedding_size, default=100, vectors=vectors, freeze=freeze_vectors)
         self.embedding_size = self.embedding.embedding_dim
         hidden = [nn.Linear(self.embedding_size, hidden_size), nn.ReLU(), nn.Dropout(dropout)] if hidden_size else []
-        head = nn.Linear(hidden_size or self.embedding_size, num_classes if num_classes > 2 else 1)
-        self.dense = nn.Sequential(nn.Dropout(dropout), *hidden, head)
+        num_logits = num_outputs or (num_classes if num_classes > 2 else 1)
+        self.dense = nn.Sequential(
+            nn.Dropout(dropout), *hidden, nn.Linear(hidden_size or self.embedding_size, num_logits)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Map word ids (B, T) int64 to logits (B, num_classes), or (B, 1) for two classes."""
