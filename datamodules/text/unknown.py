@@ -54,9 +54,10 @@ def warn_of_unknown(
     counts = np.bincount(tokens[~is_known], minlength=len(ids))
     order = np.argsort(-counts, kind="stable")[:NAMED_WORDS]
     common = dict(zip(words.take(order.astype(np.int64)).to_pylist(), counts[order].tolist(), strict=True))
+    alone = f", and {texts:,} of {int(has_words.sum()):,} texts have no other words" if texts else ""
     return [
-        f"{fraction:.0%} of the words of {split} are not in the vocabulary of train, and {texts:,} of "
-        f"{int(has_words.sum()):,} texts have no other words: {_find_cause(common, vocabulary, tokenizer)}"
+        f"{fraction:.0%} of the words of {split} are not in the vocabulary of train{alone}: "
+        + _find_cause(common, vocabulary, tokenizer)
     ]
 
 

@@ -5,9 +5,10 @@ import json
 import logging
 import time
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -138,7 +139,8 @@ def read_size(path: str | Path) -> int:
     """
     if _is_safetensors(path):
         return _open_safetensors(path)[1].get_shape()[1]
-    return next(_read_lines(Path(path))).size
+    with closing(_read_lines(Path(path))) as lines:
+        return next(lines).size
 
 
 def read_vectors(path: str | Path, words: Sequence[str]) -> Found:
@@ -236,7 +238,7 @@ def _read_text(path: Path) -> Iterator[tuple[str, Any]]:
             line.check()
 
 
-def _read_lines(path: Path) -> Iterator[_Line]:
+def _read_lines(path: Path) -> Generator[_Line, None, None]:
     """Yield the lines with vectors; a first line of two integers, the numbers of words and values, is none of them."""
     if not path.is_file():
         raise FileNotFoundError(f"no word vectors at '{path}' (looked from '{Path.cwd()}')")
@@ -277,13 +279,11 @@ def _read_lines(path: Path) -> Iterator[_Line]:
 
 
 def _open(path: Path) -> Any:
-    file: BinaryIO = path.open("rb")
-    start = file.read(4)
-    file.seek(0)
+    with path.open("rb") as file:
+        start = file.read(4)
     if start == b"PK\x03\x04":
-        file.close()
         raise DataError(f"'{path}' is a zip archive: unpack it, and name the file of vectors within")
-    return gzip.open(file) if start[:2] == b"\x1f\x8b" else file
+    return gzip.open(path) if start[:2] == b"\x1f\x8b" else path.open("rb")
 
 
 def _is_safetensors(path: str | Path) -> bool:
