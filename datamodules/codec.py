@@ -115,6 +115,14 @@ class LabelCodec(Codec):
         """Return the `mean` and `std` of each number, which undo its scaling; None for classes and labels."""
         return self.target.units if isinstance(self.target, Numbers) else None
 
+    def describe_targets(self, y: Tensor) -> list[str]:
+        """Return the labels or numbers of each sample of a batch in a few words; nothing for classes.
+
+        Args:
+            y: targets of a batch, as the net is trained on them.
+        """
+        return self.target.describe(y)
+
     def batches(self, samples: Samples) -> Batches:
         """Return samples as batches that are encoded on access, with their targets as the net is trained on them."""
         return EncodedBatches(self.encode, samples, self.target.scale(samples.target_tensor()))

@@ -1,5 +1,6 @@
 """What a net predicts: classes, sets of labels, or numbers. Plain data, fitted on the training rows."""
 
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import KW_ONLY, asdict, dataclass
@@ -45,6 +46,10 @@ class Target(ABC):
     def scale(self, y: Tensor) -> Tensor:
         """Return targets of the data as the net is trained on them: the same, except for numbers."""
         return y
+
+    def describe(self, y: Tensor) -> list[str]:
+        """Return what each sample of a batch has, in a few words; nothing for classes, whose names say it."""
+        return []
 
     @abstractmethod
     def decode(self, predictions: Tensor, *, top: int = 1) -> dict[str, list[Any]]:
@@ -120,14 +125,22 @@ class LabelSets(Target):
                 y[row, index[label]] = 1
         return y
 
+    def join(self, chosen: Tensor) -> list[str]:
+        """Join the names of the labels that each sample has.
+
+        Args:
+            chosen: (B, K) bool.
+        """
+        return [SEPARATOR.join(itertools.compress(self.names, row)) for row in chosen.tolist()]
+
+    def describe(self, y: Tensor) -> list[str]:
+        """Return the labels of each sample, in lines."""
+        return [labels.replace(SEPARATOR, "\n") or "(none)" for labels in self.join(y > 0.5)]
+
     def decode(self, predictions: Tensor, *, top: int = 1) -> dict[str, list[Any]]:
         """Return the columns `labels`, those that reach their thresholds, then `label`, `probability` and so on."""
         probabilities, thresholds = predictions.unbind(2)
-        chosen = [
-            SEPARATOR.join(name for name, own in zip(self.names, row, strict=True) if own)
-            for row in (probabilities >= thresholds).tolist()
-        ]
-        return {"labels": chosen} | rank_names(self.names, probabilities, top)
+        return {"labels": self.join(probabilities >= thresholds)} | rank_names(self.names, probabilities, top)
 
 
 @dataclass(frozen=True)
@@ -191,6 +204,10 @@ class Numbers(Target):
     def unscale(self, y: Tensor) -> Tensor:
         """Undo the scaling of (..., K), in float64."""
         return y.double() * torch.tensor(self.std, dtype=torch.float64) + torch.tensor(self.mean, dtype=torch.float64)
+
+    def describe(self, y: Tensor) -> list[str]:
+        """Return the numbers of each sample, in lines."""
+        return ["\n".join(f"{value:.4g}" for value in row) for row in self.unscale(y.cpu()).tolist()]
 
     def decode(self, predictions: Tensor, *, top: int = 1) -> dict[str, list[Any]]:
         """Return the columns `<name>`, `<name>_low` and `<name>_high`; None in these two where there is no interval."""

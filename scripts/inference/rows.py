@@ -15,15 +15,21 @@ NOTE = "\0warning"  # column of the codec's warnings until it gets its name, as 
 
 
 def check_top(top: int, codec: Codec) -> None:
-    """Check that a codec has at least `top` classes; 1 is valid for codecs without classes.
+    """Check that a codec has at least `top` classes or labels; 1 is valid for codecs without them.
 
     Raises:
         UsageError: there are fewer.
     """
-    most = codec.num_classes if isinstance(codec, LabelCodec) else 1
+    most = codec.target.most_ranked if isinstance(codec, LabelCodec) else 1
     if not 1 <= top <= most:
-        why = "the number of classes" if isinstance(codec, LabelCodec) else "as there are no classes"
+        has_names = isinstance(codec, LabelCodec) and codec.class_names
+        why = f"the number of {describe_names(codec)}" if has_names else "as there are no classes"
         raise UsageError(f"expected --top from 1 to {most}, {why}, received {top}")
+
+
+def describe_names(codec: Codec) -> str:
+    """Return what the names of a codec's target are: classes, or labels."""
+    return "labels" if isinstance(codec, LabelCodec) and codec.target.kind == "multi_label" else "classes"
 
 
 def predict_rows(predictor: Predictor, inputs: Iterable[Any], *, batch_size: int, top: int = 1) -> Iterator[Any]:

@@ -136,13 +136,6 @@ class LightFitCLI(LightningCLI):
             parser.link_arguments(
                 "data", f"model.init_args.{name}", partial(find_model_argument, name=name), apply_on="instantiate"
             )
-        build = ModelInstantiator(
-            self,
-            lambda: getattr(self._data.get("data"), "codec", None),
-            named=self._names_model,
-            say=self._print,
-        )
-        parser.add_instantiator(build, LightModel, subclasses=True, prepend=True)
         parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
         parser.link_arguments(
             ("model.init_args.loss", "model.init_args.quantiles"),
@@ -161,6 +154,7 @@ class LightFitCLI(LightningCLI):
         arguments["net"] = {"init_args": {}} | (arguments.get("net") or {})
         self._resume()
         self._add_extras()
+        self._choose_model_class()
 
     def _resume(self) -> None:
         """Find and read the checkpoint to resume from, if any; refuse arguments that differ from the checkpoint's."""
@@ -196,6 +190,13 @@ class LightFitCLI(LightningCLI):
         if arguments.get("vectors") and arguments.get("embedding_size") is None and "embedding_size" in held:
             arguments["embedding_size"] = held["embedding_size"]
             self.config_dump["model"]["init_args"]["net"]["init_args"]["embedding_size"] = held["embedding_size"]
+
+    def _choose_model_class(self) -> None:
+        """Have the model built of the class that the data need, once a link has read them."""
+        build = ModelInstantiator(
+            self, lambda: getattr(self._data.get("data"), "codec", None), named=self._names_model, say=self._print
+        )
+        self.parser.add_instantiator(build, LightModel, subclasses=True, prepend=True)
 
     def _keep_model_class(self, saved: str) -> None:
         """Take the class of the checkpoint's model where the data of that run replaced the one of the preset."""

@@ -54,8 +54,9 @@ def replace_model_class(config: Any, path: str) -> None:
     """
     taken = inspect.signature(import_name(path)).parameters
     arguments = config.get("init_args") or {}
-    for name in [name for name in dict(arguments) if name not in taken]:
-        del arguments[name]
+    held = arguments if isinstance(arguments, dict) else vars(arguments)  # a Namespace yields dotted names
+    for name in [name for name in held if name not in taken]:
+        del held[name]
     config["class_path"] = path
 
 
