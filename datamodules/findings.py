@@ -176,7 +176,7 @@ def warn_of_duplicates(
 
 
 def find_in_labels(target: Target, values: Mapping[str, NDArray[Any]]) -> Findings:
-    """Return the number of classes, labels a sample or range of the numbers, with a table of their counts.
+    """Return the number of classes or labels, or the range of the numbers, with a table of their counts.
 
     Args:
         target: what the net predicts.
@@ -193,11 +193,10 @@ def find_in_labels(target: Target, values: Mapping[str, NDArray[Any]]) -> Findin
         )
     indices = {split: own.nonzero()[1] if own.ndim == 2 else own for split, own in values.items()}
     table = count_classes(indices, target.names)
-    sets = isinstance(target, LabelSets)
-    found = f"{len(table):,} {'labels' if sets else 'classes'}: {list_classes(table)}"
-    if sets:
-        sizes = np.concatenate([own.sum(1) for own in values.values()])
-        found += f"; {sizes.mean():.2f} labels a sample, {int((sizes == 0).sum()):,} samples without"
+    if not isinstance(target, LabelSets):
+        return Findings({"labels": f"{len(table):,} classes"}, tables={"classes": table})
+    sizes = np.concatenate([own.sum(1) for own in values.values()])
+    found = f"{len(table):,} labels, {sizes.mean():.2f} a sample, {int((sizes == 0).sum()):,} samples without"
     return Findings({"labels": found}, tables={"classes": table})
 
 

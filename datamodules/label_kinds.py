@@ -65,12 +65,12 @@ def interpret_labels(
         return Labels("classes", [None] * len(cells), (), [])
     found = _recognise(there) if kind == "auto" else kind
     if found == "multi_label":
-        return _as_sets(cells, counts, automatic=kind == "auto")
+        return _as_sets(cells, automatic=kind == "auto")
     if found == "numbers":
         return _as_numbers(cells)
     if kind == "auto" and known is None:
         _refuse_numbers(cells, counts)
-    return _as_classes(cells, raw, counts, known or ())
+    return _as_classes(cells, known or ())
 
 
 def _clean(cell: Any) -> Any:
@@ -165,7 +165,7 @@ def _refuse_numbers(cells: Sequence[Any], counts: NDArray[np.int64]) -> None:
         )
 
 
-def _as_classes(cells: list[Any], raw: Sequence[Any], counts: NDArray[np.int64], known: Sequence[str]) -> Labels:
+def _as_classes(cells: list[Any], known: Sequence[str]) -> Labels:
     cells = [cell[0] if isinstance(cell, list) and len(cell) == 1 else cell for cell in cells]
     for cell in cells:
         if isinstance(cell, (list, dict)):
@@ -204,7 +204,7 @@ def _spell(cell: Any, *, only_booleans: bool) -> str:
     return str(int(number)) if number.is_integer() and abs(number) < 2**53 else repr(number)
 
 
-def _as_sets(cells: list[Any], counts: NDArray[np.int64], *, automatic: bool) -> Labels:
+def _as_sets(cells: list[Any], *, automatic: bool) -> Labels:
     meanings: list[Meaning] = []
     columns: tuple[str, ...] = ()
     separator = next(
@@ -223,13 +223,9 @@ def _as_sets(cells: list[Any], counts: NDArray[np.int64], *, automatic: bool) ->
             items = cell if isinstance(cell, list) else str(cell).split(separator)
             parts = [_spell(item.strip() if isinstance(item, str) else item, only_booleans=False) for item in items]
             meanings.append(tuple(dict.fromkeys(part for part in parts if part)))
-    names = {name for own in meanings for name in own or ()}
-    sizes = [len(own) for own in meanings if own is not None]
-    mean = np.average(sizes, weights=[c for c, own in zip(counts.tolist(), meanings, strict=True) if own is not None])
-    how = f"0/1 columns {', '.join(columns[:NAMES_SHOWN])}" if columns else "lists or joined by a separator"
-    note = f"the labels are sets ({how}): multi-label, {len(columns) or len(names):,} labels, {mean:.2f} a sample" + (
-        "; set `labels` to classes if each combination is a class of its own" if automatic and not columns else ""
-    )
+    how = f"0/1 columns {clip(', '.join(columns))}" if columns else "lists or joined by a separator"
+    otherwise = "; set `labels` to classes if each combination is one class" if automatic and not columns else ""
+    note = f"sets of labels ({how}): multi-label{otherwise}"
     return Labels("multi_label", meanings, columns, [note])
 
 

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lightfit.errors import DataError, NotFoundError
+from lightfit.errors import DataError, NotFoundError, clip
 
 from .label_kinds import Meaning
+
+LISTED_CHARS = 120  # of the names of known classes, in messages
 
 
 def index_classes(
@@ -35,8 +37,8 @@ def index_classes(
     order = sorted(known, key=int) if all(map(_is_int, known)) else sorted(known)
     if len(order) < 2:
         raise DataError(
-            f"expected at least two classes in the training split, received one: '{order[0]}' in all {len(train)} "
-            "samples; check that the labels are the right ones"
+            f"expected at least two classes in the training split, received one: '{clip(order[0])}' in all "
+            f"{len(train)} samples; check that the labels are the right ones"
         )
     return find_classes(label, names, known=order, places=places), order
 
@@ -58,8 +60,9 @@ def find_classes(
     unseen = np.flatnonzero(np.isin(label, [index for index, name in enumerate(names) if name not in known]))
     if len(unseen):
         raise DataError(
-            f"{places()[unseen[0]]}: the label '{names[label[unseen[0]]]}' was never seen in training; "
-            f"the training split has: {', '.join(known)}. Correct the label, or add it to the training data"
+            f"{places()[unseen[0]]}: the label '{clip(names[label[unseen[0]]])}' was never seen in training; the "
+            f"training split has: {clip(', '.join(known), limit=LISTED_CHARS)}. Correct the label, or add it to the "
+            "training data"
         )
     return np.array([known.index(name) if name in known else -1 for name in names], np.int64)[label]
 
@@ -117,7 +120,9 @@ def check_classes(labels: NDArray[np.int64], names: list[str], *, split: str, hi
         DataError: a class has no sample.
     """
     if len(missing := np.setdiff1d(np.arange(len(names)), labels)):
-        raise DataError(f"class '{names[missing[0]]}' has no sample in {split}, so it cannot be evaluated: {hint}")
+        raise DataError(
+            f"class '{clip(names[missing[0]])}' has no sample in {split}, so it cannot be evaluated: {hint}"
+        )
 
 
 def weigh_classes(choice: str | Mapping[str, float], labels: NDArray[np.int64], names: list[str]) -> list[float] | None:

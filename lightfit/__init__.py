@@ -45,7 +45,10 @@ if TYPE_CHECKING:
         FineTuning,
         ImageClassifier,
         LightModel,
+        MultiLabelClassifier,
+        Regressor,
         SeriesForecaster,
+        SupervisedModel,
         TextClassifier,
         load_pretrained,
         load_weights,
@@ -68,12 +71,15 @@ __all__ = [
     "LabelCodec",
     "LabelSets",
     "LightModel",
+    "MultiLabelClassifier",
     "Numbers",
+    "Regressor",
     "Samples",
     "SeriesCodec",
     "SeriesColumns",
     "SeriesDataModule",
     "SeriesForecaster",
+    "SupervisedModel",
     "Target",
     "TextClassifier",
     "TextCodec",
@@ -103,8 +109,8 @@ _find, __dir__ = lazy_names(
             "Vocabulary"
         ),
         "lightfit.lightning_modules": (
-            "Classifier FineTuning ImageClassifier LightModel SeriesForecaster TextClassifier load_pretrained "
-            "load_weights save_best_weights save_weights"
+            "Classifier FineTuning ImageClassifier LightModel MultiLabelClassifier Regressor SeriesForecaster "
+            "SupervisedModel TextClassifier load_pretrained load_weights save_best_weights save_weights"
         ),
     },
 )

@@ -149,7 +149,7 @@ class TextDataModule(DataModule):
             corpus,
             rows_by_split(corpus["part"]),
             kind=self.labels,
-            known=known and known.target,
+            known=None if known is None else known.target,
             skip=self.on_error == "skip",
             places=places,
         )
@@ -243,13 +243,13 @@ class TextDataModule(DataModule):
             corpus["group"], used, corpus["label"], shared=shared, dropped=self.on_duplicate == "drop", what="texts"
         )
         warnings += warn_of_unknown(corpus, used, codec.vocabulary, codec.tokenizer)
-        tables = classes.tables | texts.tables
+        tables = {**classes.tables, **texts.tables}
         if "classes" in tables and "train" in used:
             warnings += warn_of_classes(tables["classes"], weighted=weighted, sets=isinstance(codec.target, LabelSets))
         if skipped:
             warnings.append(f"{len(skipped):,} rows are skipped, such as {skipped[0]}")
         found = dict(from_json(corpus["found"])) | ({"read as": "; ".join(labels.notes)} if labels.notes else {})
-        return Findings(found | classes.facts | texts.facts | duplicates, warnings, tables)
+        return Findings({**found, **classes.facts, **texts.facts, **duplicates}, warnings, tables)
 
     def remarks(self, scores: Mapping[str, float]) -> list[str]:
         """Return the skipped rows."""

@@ -40,9 +40,8 @@ class WordAverage(nn.Module):
         self.embedding_size = self.embedding.embedding_dim
         hidden = [nn.Linear(self.embedding_size, hidden_size), nn.ReLU(), nn.Dropout(dropout)] if hidden_size else []
         num_logits = num_outputs or (num_classes if num_classes > 2 else 1)
-        self.dense = nn.Sequential(
-            nn.Dropout(dropout), *hidden, nn.Linear(hidden_size or self.embedding_size, num_logits)
-        )
+        head = nn.Linear(hidden_size or self.embedding_size, num_logits)
+        self.dense = nn.Sequential(nn.Dropout(dropout), *hidden, head)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map word ids (B, T) int64 to logits (B, num_classes), or (B, 1) for two classes."""

@@ -39,6 +39,7 @@ from ..cli.lightning_parser import LightningArgumentParser, LightningCLI
 from ..cli.parsing import explain, spell_nulls, unwrap
 from ..cli.quiet import say
 from ..cli.short_names import import_named
+from .model_class import DEFAULTS, FITTING, ModelInstantiator, replace_model_class
 from .options import NOTHING, Extras, flag_names
 from .resume import RunConfig, describe_resume, find_checkpoint, keep_run_folder, read_usable, refuse_changes
 
@@ -89,6 +90,8 @@ class LightFitCLI(LightningCLI):
     ) -> None:
         self.quiet, self.init, self.extras = quiet, init, extras
         self._taken: dict[str, inspect.Parameter] = {}  # parameters of the net, once its class is known
+        self._data: dict[str, pl.LightningDataModule] = {}  # the data, once a link has read it
+        self._names_model = any(re.match(r"--model(\.class_path)?(=|$)", item) for item in args)
         refuse_linked(args)
         import_named(args)
         try:
@@ -126,13 +129,20 @@ class LightFitCLI(LightningCLI):
             parser.link_arguments(
                 "data",
                 f"model.init_args.net.init_args.{size}",
-                partial(find_net_size, name=size, taken=self._taken),
+                partial(find_net_size, name=size, taken=self._taken, seen=self._data),
                 apply_on="instantiate",
             )
         for name in MODEL_LINKS:
             parser.link_arguments(
                 "data", f"model.init_args.{name}", partial(find_model_argument, name=name), apply_on="instantiate"
             )
+        build = ModelInstantiator(
+            self,
+            lambda: getattr(self._data.get("data"), "codec", None),
+            named=self._names_model,
+            say=self._print,
+        )
+        parser.add_instantiator(build, LightModel, subclasses=True, prepend=True)
         parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
         parser.link_arguments(
             ("model.init_args.loss", "model.init_args.quantiles"),
@@ -173,6 +183,7 @@ class LightFitCLI(LightningCLI):
         if trouble:
             say(trouble)
         self._print(describe_resume(self.checkpoint, config.ckpt_path, time.monotonic() - started))
+        self._keep_model_class(str(self.checkpoint.get("hyper_parameters", {}).get("_class_path")))
         self._keep_embedding_size(self.checkpoint)
         refuse_changes(self.config_dump["model"], self.checkpoint.get("hyper_parameters", {}), "model")
         refuse_changes(self.config_dump["data"], self.checkpoint.get("datamodule_hyper_parameters", {}), "data")
@@ -185,6 +196,13 @@ class LightFitCLI(LightningCLI):
         if arguments.get("vectors") and arguments.get("embedding_size") is None and "embedding_size" in held:
             arguments["embedding_size"] = held["embedding_size"]
             self.config_dump["model"]["init_args"]["net"]["init_args"]["embedding_size"] = held["embedding_size"]
+
+    def _keep_model_class(self, saved: str) -> None:
+        """Take the class of the checkpoint's model where the data of that run replaced the one of the preset."""
+        replaced = import_name(self.config.model.class_path) in DEFAULTS and not self._names_model
+        if replaced and saved in FITTING.values():
+            for config in (self.config.model, self.config_dump["model"]):
+                replace_model_class(config, saved)
 
     def _print(self, line: str) -> None:
         if not self.quiet:
@@ -238,6 +256,8 @@ class LightFitCLI(LightningCLI):
             arguments = hparams["net"]["init_args"]
             for size in set(SIZES) & set(arguments) - set(taken):
                 del arguments[size]
+            if arguments.get("num_outputs", 1) is None:  # of classes: as if the net had no such argument
+                del arguments["num_outputs"]
             if "num_quantiles" in taken:  # linked within the model, which jsonargparse does not store
                 arguments["num_quantiles"] = max(len(self.model.quantiles), 1)
             if arguments.get("vectors") and "embedding_size" in taken:  # read from the file, which may be gone later
@@ -275,17 +295,25 @@ def find_model_argument(data: pl.LightningDataModule, *, name: str) -> Any:
     return None if known is MISSING else known
 
 
-def find_net_size(data: pl.LightningDataModule, *, name: str, taken: Mapping[str, inspect.Parameter]) -> Any:
+def find_net_size(
+    data: pl.LightningDataModule,
+    *,
+    name: str,
+    taken: Mapping[str, inspect.Parameter],
+    seen: dict[str, pl.LightningDataModule],
+) -> Any:
     """Return a size of the net that the data defines.
 
     Args:
         data: the data.
         name: name of the size.
         taken: parameters of the net; None is returned for a size that is not among them.
+        seen: receives the data, under `data`.
 
     Raises:
         UsageError: the net requires the size, and the data does not define it.
     """
+    seen["data"] = data
     if name not in taken:
         return None
     known = find_known(data, name)
