@@ -30,6 +30,7 @@ class Codec(ABC):
     domain: ClassVar[str] = "files"  # how commands read inputs: text, images, series, or files of any other format
     input_shape: tuple[int, ...] | None = None  # of one encoded sample, noted by the DataModule
     input_dtype: str = "float32"
+    descriptive: ClassVar[tuple[str, ...]] = ()  # keys of the state that do not change how samples are encoded
 
     @abstractmethod
     def encode(self, samples: Sequence[Any]) -> Tensor:

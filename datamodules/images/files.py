@@ -10,7 +10,7 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from lightfit.errors import DataError
 
-from ..splits import SPLITS
+from ..split_names import find_split, find_splits
 
 LAYOUT = "expected <split>/<class>/*.jpg with the splits train and perhaps val and test, or <class>/*.jpg"
 
@@ -113,23 +113,30 @@ def list_images(files: Files, place: str) -> Listing:
     names = [name for name in files.names() if not _is_hidden(name)]
     prefix = _find_prefix(names)
     listing = Listing([], [], [], [])
-    has_splits = any(name.startswith(f"{prefix}train/") for name in names)
+    has_splits = any(_is_train(name.removeprefix(prefix)) for name in names)
+    folders_by_split = find_splits(dict.fromkeys(name.removeprefix(prefix).partition("/")[0] for name in names))
+    for split, own in folders_by_split.items():
+        if has_splits and len(own) > 1:
+            raise DataError(
+                f"the folders {', '.join(own)} of '{place}' are all {split}; expected one: delete the others"
+            )
     empty = set()
     for name in names:
         folders = _split_path(name.removeprefix(prefix))
-        split, *below = folders if has_splits else ("train", *folders)
+        top, *below = folders if has_splits else ("train", *folders)
+        split = find_split(top)
         if name.endswith("/"):
-            if len(below) == 1 and split in SPLITS:
+            if len(below) == 1 and split:
                 empty.add((split, below[0]))
-        elif split in SPLITS and len(below) > 1 and is_image(name):
+        elif split and len(below) > 1 and is_image(name):
             listing.names.append(name)
             listing.splits.append(split)
             listing.labels.append(below[0])
         else:
             listing.ignored.append(name)
-    top = sorted({name.partition("/")[0] for name in names})
-    if "train" not in listing.splits or (not has_splits and set(top) & set(SPLITS)):
-        raise DataError(f"'{place}' has no images to train on: {LAYOUT}; it holds: {', '.join(top[:8]) or 'nothing'}")
+    tops = sorted({name.partition("/")[0] for name in names})
+    if "train" not in listing.splits or (not has_splits and any(map(find_split, tops))):
+        raise DataError(f"'{place}' has no images to train on: {LAYOUT}; it holds: {', '.join(tops[:8]) or 'nothing'}")
     if empty := empty - set(zip(listing.splits, listing.labels, strict=True)):
         split, label = min(empty)
         raise DataError(
@@ -148,8 +155,13 @@ def _split_path(name: str) -> list[str]:
     return [item for item in name.split("/") if item not in ("", ".")]  # PurePosixPath takes ten times as long
 
 
+def _is_train(name: str) -> bool:
+    top, slash, _ = name.partition("/")
+    return bool(slash) and find_split(top) == "train"
+
+
 def _find_prefix(names: list[str]) -> str:
     """Return the common top folder, as archives often have one around their splits; else an empty string."""
     top = {name.partition("/")[0] for name in names}
     only = f"{top.pop()}/" if len(top) == 1 else ""
-    return only if only and any(name.startswith(f"{only}train/") for name in names) else ""
+    return only if only and any(_is_train(name.removeprefix(only)) for name in names) else ""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,16 @@ from numpy.typing import NDArray
 from pandas.api.types import is_numeric_dtype
 
 from lightfit.errors import DataError, NotFoundError
+
+from ..tables.clip import clip
+from ..tables.columnar import PARQUET, is_columnar
+from ..tables.content import Content, on_disk, open_path, report_damage
+from ..tables.delimited import SAMPLE_CHARS, sample_lines
+from ..tables.dialect import find_dialect
+from ..tables.encoding import find_encoding
+from ..tables.options import TableOptions
+from ..tables.reader import check_readable, is_delimited, open_table
+from ..tables.table import check_width
 
 
 class Series(NamedTuple):
@@ -110,7 +120,6 @@ def _read_numbers(table: pd.DataFrame, name: str, place: str) -> NDArray[np.floa
     return numbers
 
 
-SUFFIXES = (".csv", ".tsv", ".txt", ".parquet")
 SEPARATORS = ",\t;|"
 
 
@@ -146,25 +155,53 @@ class Roles(NamedTuple):
         return self.targets + self.past + self.known
 
 
-def read_frame(path: Path) -> pd.DataFrame:
-    """Read a table from a CSV, TSV or Parquet file.
+def read_frame(file: Path | Content) -> pd.DataFrame:
+    """Read a table of any format of `tables`, with the types that pandas finds.
+
+    Args:
+        file: its path, or the content of an uploaded file.
 
     Raises:
         FileNotFoundError: the file does not exist.
+        UsageError: the file is of another format.
         DataError: the file is not a table, or has no rows.
     """
-    check_file(path)
-    if path.suffix.lower() not in SUFFIXES:
-        raise DataError(f"expected a table ({', '.join(SUFFIXES)}) of a time column and numbers, received '{path}'")
-    if path.suffix.lower() != ".parquet":
-        try:
-            return parse_frame(path.read_text(encoding="utf-8-sig"), str(path))
-        except UnicodeDecodeError as error:
-            raise DataError(f"'{path}' is not UTF-8 ({error.reason}): convert it, or export it as UTF-8") from error
+    if isinstance(file, Path):
+        check_file(file)
+    content = open_path(file) if isinstance(file, Path) else file
+    start = content.read_start(16)
+    check_readable(content, start)
+    if is_columnar(start, content.suffix):
+        return _read_columnar(content)
+    if is_delimited(content, start):
+        return _read_delimited(content)
+    table = open_table(content, TableOptions(header=True))
+    rows = []
+    for row in table.rows(range(len(table.columns))):
+        if isinstance(row, DataError):
+            raise row
+        rows.append(row.cells)
+    if not table.named:
+        raise DataError(f"'{content.name}' has no names of columns; expected a time column and columns of numbers")
+    return _tidy(pd.DataFrame(rows, columns=table.columns), content.name)
+
+
+def _read_columnar(content: Content) -> pd.DataFrame:
     try:
-        return _tidy(pd.read_parquet(path), str(path))
+        with on_disk(content) as path:
+            is_parquet = content.read_start(4) == PARQUET
+            return _tidy(pd.read_parquet(path) if is_parquet else pd.read_feather(path), content.name)
     except (ValueError, OSError) as error:
-        raise DataError(f"'{path}' cannot be read as a table: {' '.join(str(error).split())}") from error
+        raise DataError(f"'{content.name}' cannot be read as a table: {clip(str(error), 150)}") from error
+
+
+def _read_delimited(content: Content) -> pd.DataFrame:
+    encoding = find_encoding(content)
+    if encoding.damaged:
+        raise DataError(f"'{content.name}' is not UTF-8 at some places: convert it, or export it as UTF-8")
+    lines = sample_lines(content, encoding)
+    with report_damage(content.name), io.TextIOWrapper(content.open(), encoding=encoding.name, newline="") as text:
+        return _parse(text, lines, content.suffix, content.name)
 
 
 def check_file(path: Path) -> None:
@@ -183,11 +220,26 @@ def parse_frame(text: str, place: str) -> pd.DataFrame:
     Raises:
         DataError: the text is not a table, or has no rows.
     """
-    separator = max(SEPARATORS, key=text[: text.find("\n") + 1 or None].count)
+    return _parse(io.StringIO(text), text[:SAMPLE_CHARS].splitlines(keepends=True), Path(place).suffix.lower(), place)
+
+
+def _parse(text: TextIO, lines: list[str], suffix: str, place: str) -> pd.DataFrame:
+    if lines:
+        check_width(place, max(map(lines[0].count, SEPARATORS)))
+    dialect, _ = find_dialect(lines, suffix, TableOptions())
+    separator = dialect.delimiter if dialect.width > 1 else max(SEPARATORS, key="".join(lines[:1]).count)
     try:
-        table = pd.read_csv(io.StringIO(text), sep=separator, skipinitialspace=True)
+        table = pd.read_csv(
+            text,
+            sep=separator,
+            skipinitialspace=True,
+            skiprows=dialect.skip,
+            quotechar=dialect.quote or '"',
+            quoting=csv.QUOTE_NONE if dialect.quote is None else csv.QUOTE_MINIMAL,
+            escapechar=dialect.escape,
+        )
     except (pd.errors.ParserError, pd.errors.EmptyDataError, csv.Error, ValueError) as error:
-        raise DataError(f"'{place}' cannot be read as a table: {' '.join(str(error).split())}") from error
+        raise DataError(f"'{place}' cannot be read as a table: {clip(' '.join(str(error).split()), 150)}") from error
     if not isinstance(table.index, pd.RangeIndex):  # pandas has used the first field as the index
         raise DataError(f"'{place}' cannot be read as a table: a row has more fields than its header")
     return _tidy(table, place)

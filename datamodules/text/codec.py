@@ -46,17 +46,20 @@ class TextCodec(LabelCodec):
         tokenizer: dotted path of a function from str to list[str].
         max_len: number of words to which texts are truncated; None: no limit.
         bucket: whether to pad to the longest text of a batch, not to `max_len`.
+        input_column: column of the texts in the training data, by which those of other tables are found.
 
     Raises:
         ValueError: there is no such tokenizer, or `max_len` makes no sense.
     """
 
     domain: ClassVar[str] = "text"
+    descriptive: ClassVar[tuple[str, ...]] = ("input_column",)
     vocabulary: Vocabulary
     target: Target = field()  # a field, where the parent class computes it
     tokenizer: str
     max_len: int | None
     bucket: bool
+    input_column: str | int | None = None
 
     def __post_init__(self) -> None:
         check_max_len(self.max_len)
@@ -88,6 +91,7 @@ class TextCodec(LabelCodec):
         max_words: int | None,
         max_len: int | None,
         bucket: bool,
+        input_column: str | int | None = None,
     ) -> Self:
         """Fit a codec on the training texts.
 
@@ -99,6 +103,7 @@ class TextCodec(LabelCodec):
             max_words: as in `Vocabulary`.
             max_len: as in the class.
             bucket: as in the class.
+            input_column: as in the class.
 
         Raises:
             DataError: the vocabulary has no words.
@@ -106,7 +111,14 @@ class TextCodec(LabelCodec):
         words = from_arrays(corpus["words_ends"], corpus["words_bytes"])
         counts = count_words(corpus, rows)
         vocabulary = Vocabulary.from_counts(words, counts, corpus["alphabet"], max_words=max_words)
-        return cls(vocabulary=vocabulary, target=target, tokenizer=tokenizer, max_len=max_len, bucket=bucket)
+        return cls(
+            vocabulary=vocabulary,
+            target=target,
+            tokenizer=tokenizer,
+            max_len=max_len,
+            bucket=bucket,
+            input_column=input_column,
+        )
 
     def split_batches(
         self, corpus: Arrays, rows: Mapping[str, NDArray[np.int64]], labels: NDArray[Any]
@@ -167,6 +179,7 @@ class TextCodec(LabelCodec):
             "tokenizer": self.tokenizer,
             "max_len": self.max_len,
             "bucket": self.bucket,
+            "input_column": self.input_column,
         }
 
     @classmethod

