@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from .series.codec import SeriesCodec
     from .series.datamodule import SeriesDataModule
     from .series.table import SeriesColumns
+    from .targets import Classes, LabelSets, Numbers, Target
     from .text.codec import TextCodec
     from .text.datamodule import TextDataModule
     from .text.vocabulary import Vocabulary
 
 __all__ = [
     "BadInput",
+    "Classes",
     "Codec",
     "DataError",
     "DataModule",
@@ -29,10 +31,13 @@ __all__ = [
     "ImageDataModule",
     "ImageTransforms",
     "LabelCodec",
+    "LabelSets",
+    "Numbers",
     "Samples",
     "SeriesCodec",
     "SeriesColumns",
     "SeriesDataModule",
+    "Target",
     "TextCodec",
     "TextDataModule",
     "Vocabulary",
@@ -51,6 +56,7 @@ __getattr__, __dir__ = lazy_names(
         ".series.codec": "SeriesCodec",
         ".series.datamodule": "SeriesDataModule",
         ".series.table": "SeriesColumns",
+        ".targets": "Classes LabelSets Numbers Target",
         ".text.codec": "TextCodec",
         ".text.datamodule": "TextDataModule",
         ".text.vocabulary": "Vocabulary",

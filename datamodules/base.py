@@ -216,7 +216,11 @@ class DataModule(OneLightning, pl.LightningDataModule):
         return self._loaded.batches
 
     def _check_same(self, held: Codec, fitted: Codec) -> None:
-        if held.to_dict() != fitted.to_dict():
+        states = [
+            {name: value for name, value in codec.to_dict().items() if name not in fitted.descriptive}
+            for codec in (held, fitted)
+        ]
+        if states[0] != states[1]:
             raise ChangedDataError(
                 f"'{self.source}' is no longer what the model was trained on: the codec fitted on its training split "
                 "differs from the checkpoint's. Restore the data, or train again"

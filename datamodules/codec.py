@@ -3,6 +3,7 @@
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,6 +17,7 @@ from lightfit.errors import CheckpointError
 from lightfit.trust import check_trusted, import_name, only_trusted
 
 from .samples import Batches, EncodedBatches, Samples
+from .targets import Classes, Numbers, Target
 
 
 class Codec(ABC):
@@ -28,6 +30,7 @@ class Codec(ABC):
     domain: ClassVar[str] = "files"  # how commands read inputs: text, images, series, or files of any other format
     input_shape: tuple[int, ...] | None = None  # of one encoded sample, noted by the DataModule
     input_dtype: str = "float32"
+    descriptive: ClassVar[tuple[str, ...]] = ()  # keys of the state that do not change how samples are encoded
 
     @abstractmethod
     def encode(self, samples: Sequence[Any]) -> Tensor:
@@ -45,6 +48,15 @@ class Codec(ABC):
     def batches(self, samples: Samples) -> Batches:
         """Return samples as batches that are encoded on access."""
         return EncodedBatches(self.encode, samples)
+
+    def warn(self, samples: Sequence[Any], x: Tensor) -> list[str]:
+        """Return what makes the prediction of each sample doubtful, in one sentence; an empty string for the others.
+
+        Args:
+            samples: the raw samples.
+            x: the encoded samples, (B, ...).
+        """
+        return [""] * len(samples)
 
     def dummy_batch(self) -> Tensor:
         """Return a batch of two encoded samples, all zeros, to trace the net or to run it once.
@@ -74,32 +86,57 @@ SHOWN_CHARS = 60  # number of characters of an input to show beside its label
 
 
 class LabelCodec(Codec):
-    """A codec for classification, with one class for each sample."""
+    """A codec of labelled samples: with one class, a set of labels, or numbers for each.
 
-    class_names: list[str]  # in the order of the net's outputs
+    A custom one has an attribute `target`, or `class_names` alone for one class a sample.
+    """
+
+    @cached_property
+    def target(self) -> Target:
+        """Return what the net predicts."""
+        return Classes(list(self.class_names))
+
+    @cached_property
+    def class_names(self) -> list[str]:
+        """Return the names of the classes or labels, in the order of the net's outputs; none for numbers."""
+        return [] if isinstance(self.target, Numbers) else self.target.names
 
     @property
     def num_classes(self) -> int:
-        """Return the number of classes."""
-        return len(self.class_names)
+        """Return the number of classes, labels or numbers, which sizes the net."""
+        return self.target.num_values
+
+    @property
+    def num_outputs(self) -> int | None:
+        """Return the number of outputs that the net must have; None for classes, of which two may share a logit."""
+        return self.target.num_outputs
+
+    @property
+    def units(self) -> dict[str, list[float]] | None:
+        """Return the `mean` and `std` of each number, which undo its scaling; None for classes and labels."""
+        return self.target.units if isinstance(self.target, Numbers) else None
+
+    def describe_targets(self, y: Tensor) -> list[str]:
+        """Return the labels or numbers of each sample of a batch in a few words; nothing for classes.
+
+        Args:
+            y: targets of a batch, as the net is trained on them.
+        """
+        return self.target.describe(y)
+
+    def batches(self, samples: Samples) -> Batches:
+        """Return samples as batches that are encoded on access, with their targets as the net is trained on them."""
+        return EncodedBatches(self.encode, samples, self.target.scale(samples.target_tensor()))
 
     def decode(self, samples: Sequence[Any], predictions: Tensor, *, top: int = 1) -> pd.DataFrame:
-        """Decode probabilities as a row for each sample.
-
-        The columns are `label`, `probability`, `label_2` and so on, and `file` or `input`.
+        """Decode predictions as a row for each sample: the columns of the target, then `file` or `input`.
 
         Args:
             samples: the raw samples that were encoded.
-            predictions: probabilities, (B, num_classes).
-            top: number of most probable classes to list.
+            predictions: return value of `predict_step`.
+            top: number of most probable classes or labels to list.
         """
-        probabilities, indices = predictions.topk(top, 1)
-        columns: dict[str, list[Any]] = {}
-        for rank in range(top):
-            suffix = f"_{rank + 1}" if rank else ""
-            columns[f"label{suffix}"] = [self.class_names[index] for index in indices[:, rank].tolist()]
-            columns[f"probability{suffix}"] = [round(value, 6) for value in probabilities[:, rank].tolist()]
-        return pd.DataFrame(columns | _name_inputs(samples))
+        return pd.DataFrame(self.target.decode(predictions, top=top) | _name_inputs(samples))
 
 
 def _name_inputs(samples: Sequence[Any]) -> dict[str, list[Any]]:

@@ -1,12 +1,17 @@
-"""Class indices of labels, and weights of classes."""
+"""Labels as arrays: class indices, sets of labels, numbers; and weights of classes."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lightfit.errors import DataError, NotFoundError
+from lightfit.errors import DataError, NotFoundError, clip
+
+from .label_kinds import Meaning
+
+LISTED_CHARS = 120  # of the names of known classes, in messages
 
 
 def index_classes(
@@ -32,8 +37,8 @@ def index_classes(
     order = sorted(known, key=int) if all(map(_is_int, known)) else sorted(known)
     if len(order) < 2:
         raise DataError(
-            f"expected at least two classes in the training split, received one: '{order[0]}' in all {len(train)} "
-            "samples; check that the labels are the right ones"
+            f"expected at least two classes in the training split, received one: '{clip(order[0])}' in all "
+            f"{len(train)} samples; check that the labels are the right ones"
         )
     return find_classes(label, names, known=order, places=places), order
 
@@ -55,10 +60,51 @@ def find_classes(
     unseen = np.flatnonzero(np.isin(label, [index for index, name in enumerate(names) if name not in known]))
     if len(unseen):
         raise DataError(
-            f"{places()[unseen[0]]}: the label '{names[label[unseen[0]]]}' was never seen in training; "
-            f"the training split has: {', '.join(known)}. Correct the label, or add it to the training data"
+            f"{places()[unseen[0]]}: the label '{clip(names[label[unseen[0]]])}' was never seen in training; the "
+            f"training split has: {clip(', '.join(known), limit=LISTED_CHARS)}. Correct the label, or add it to the "
+            "training data"
         )
     return np.array([known.index(name) if name in known else -1 for name in names], np.int64)[label]
+
+
+def list_names(meanings: Sequence[Meaning], used: NDArray[np.int64]) -> list[str]:
+    """Return the names in the sets of labels of some samples, sorted, or by value if all are integers.
+
+    Args:
+        meanings: set of labels of each distinct raw label, as in `Labels`.
+        used: indices in `meanings` of the samples.
+    """
+    names = {str(name) for index in np.unique(used) for name in meanings[index] or ()}
+    return sorted(names, key=int) if all(map(_is_int, names)) else sorted(names)
+
+
+def encode_numbers(label: NDArray[np.int64], meanings: Sequence[Meaning]) -> NDArray[np.float64]:
+    """Return the numbers of each sample, (N, K) float64.
+
+    Args:
+        label: index in `meanings` of the numbers of each sample, (N,).
+        meanings: numbers of each distinct raw label.
+    """
+    width = max((len(own) for own in meanings if own is not None), default=1)
+    return np.array([own if own is not None else (np.nan,) * width for own in meanings], np.float64)[label]
+
+
+NUM_STRATA = 10  # of numbers, so that train and val have the same range of them
+
+
+def stratify(values: NDArray[Any]) -> NDArray[np.int64]:
+    """Return a stratum for each sample, by which to hold out val: its class, its rarest label, or its decile.
+
+    Args:
+        values: class indices (N,) int64, sets of labels (N, K) float32, or numbers (N, K) float64.
+    """
+    if values.ndim == 1:
+        return values.astype(np.int64)
+    if values.dtype == np.float32:
+        rarity = np.where(values > 0, -values.sum(0), -np.inf)  # of the labels of each sample
+        return np.where(values.any(1), rarity.argmax(1), values.shape[1])
+    edges = np.quantile(values[:, 0], np.linspace(0, 1, NUM_STRATA + 1)[1:-1])
+    return np.digitize(values[:, 0], edges).astype(np.int64)
 
 
 def check_classes(labels: NDArray[np.int64], names: list[str], *, split: str, hint: str) -> None:
@@ -74,7 +120,9 @@ def check_classes(labels: NDArray[np.int64], names: list[str], *, split: str, hi
         DataError: a class has no sample.
     """
     if len(missing := np.setdiff1d(np.arange(len(names)), labels)):
-        raise DataError(f"class '{names[missing[0]]}' has no sample in {split}, so it cannot be evaluated: {hint}")
+        raise DataError(
+            f"class '{clip(names[missing[0]])}' has no sample in {split}, so it cannot be evaluated: {hint}"
+        )
 
 
 def weigh_classes(choice: str | Mapping[str, float], labels: NDArray[np.int64], names: list[str]) -> list[float] | None:
@@ -100,6 +148,32 @@ def weigh_classes(choice: str | Mapping[str, float], labels: NDArray[np.int64], 
         raise ValueError(f"expected `class_weights` above 0, received {choice[low[0]]} for '{low[0]}'")
     weights = np.array([choice.get(name, 1.0) for name in names])
     return (weights * len(labels) / (weights * counts).sum()).tolist()
+
+
+def weigh_labels(
+    choice: str | Mapping[str, float], labels: NDArray[np.float32], names: list[str]
+) -> list[float] | None:
+    """Return the weight of the samples that have each label, in its part of the loss; None if all are 1.
+
+    Args:
+        choice: `none`, `balanced` (samples without the label divided by those with it), or weights by label, 1 for the
+            labels left out.
+        labels: ones and zeros of each training sample, (N, K).
+        names: names of the labels.
+
+    Raises:
+        LookupError: a weight is given for a label that does not exist.
+        ValueError: a weight is not positive.
+    """
+    if choice == "none":
+        return None
+    if isinstance(choice, str):
+        counts = labels.sum(0)
+        return ((len(labels) - counts) / np.clip(counts, 1, None)).clip(min=1).tolist()
+    check_names(choice, names, "class_weights")
+    if low := [name for name, weight in choice.items() if not weight > 0]:
+        raise ValueError(f"expected `class_weights` above 0, received {choice[low[0]]} for '{low[0]}'")
+    return [float(choice.get(name, 1.0)) for name in names]
 
 
 def check_names(asked: Iterable[str], names: list[str], argument: str) -> None:

@@ -1,7 +1,7 @@
 """Samples as read from raw data, and batches of them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lightfit.errors import DataError
 
+from .findings import Findings
 from .splits import SPLITS
 
 if TYPE_CHECKING:
@@ -86,12 +87,15 @@ class EncodedBatches:
     Args:
         encode: function from raw inputs to a batch for the net.
         samples: the samples of a split.
+        targets: what the net is trained on, (N,) or (N, K); by default the targets of the samples.
     """
 
-    def __init__(self, encode: Callable[[Sequence[Any]], Tensor], samples: Samples) -> None:
+    def __init__(
+        self, encode: Callable[[Sequence[Any]], Tensor], samples: Samples, targets: Tensor | None = None
+    ) -> None:
         self.encode = encode
         self.inputs = samples.inputs
-        self.targets = samples.target_tensor()
+        self.targets = samples.target_tensor() if targets is None else targets
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -114,6 +118,7 @@ class Loaded:
         sample_weights: relative frequency with which each training sample is drawn; None: each once in an epoch.
         loss_weights: weight of each class in the loss; None: all 1.
         skipped: samples that could not be read, with the reason.
+        findings: what was found in the raw data.
     """
 
     codec: "Codec"
@@ -124,3 +129,4 @@ class Loaded:
     sample_weights: Tensor | None = None
     loss_weights: list[float] | None = None
     skipped: Sequence[str] = ()
+    findings: Findings = field(default_factory=Findings)

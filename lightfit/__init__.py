@@ -20,6 +20,7 @@ from lightfit.version import VERSION
 if TYPE_CHECKING:
     from lightfit.datamodules import (
         BadInput,
+        Classes,
         Codec,
         DataError,
         DataModule,
@@ -27,10 +28,13 @@ if TYPE_CHECKING:
         ImageDataModule,
         ImageTransforms,
         LabelCodec,
+        LabelSets,
+        Numbers,
         Samples,
         SeriesCodec,
         SeriesColumns,
         SeriesDataModule,
+        Target,
         TextCodec,
         TextDataModule,
         Vocabulary,
@@ -41,7 +45,10 @@ if TYPE_CHECKING:
         FineTuning,
         ImageClassifier,
         LightModel,
+        MultiLabelClassifier,
+        Regressor,
         SeriesForecaster,
+        SupervisedModel,
         TextClassifier,
         load_pretrained,
         load_weights,
@@ -51,6 +58,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BadInput",
+    "Classes",
     "Classifier",
     "Codec",
     "DataError",
@@ -61,12 +69,18 @@ __all__ = [
     "ImageDataModule",
     "ImageTransforms",
     "LabelCodec",
+    "LabelSets",
     "LightModel",
+    "MultiLabelClassifier",
+    "Numbers",
+    "Regressor",
     "Samples",
     "SeriesCodec",
     "SeriesColumns",
     "SeriesDataModule",
     "SeriesForecaster",
+    "SupervisedModel",
+    "Target",
     "TextClassifier",
     "TextCodec",
     "TextDataModule",
@@ -90,12 +104,13 @@ _find, __dir__ = lazy_names(
     {
         "lightfit.lightning": "use_lightning",
         "lightfit.datamodules": (
-            "BadInput Codec DataError DataModule ImageCodec ImageDataModule ImageTransforms LabelCodec Samples "
-            "SeriesCodec SeriesColumns SeriesDataModule TextCodec TextDataModule Vocabulary"
+            "BadInput Classes Codec DataError DataModule ImageCodec ImageDataModule ImageTransforms LabelCodec "
+            "LabelSets Numbers Samples SeriesCodec SeriesColumns SeriesDataModule Target TextCodec TextDataModule "
+            "Vocabulary"
         ),
         "lightfit.lightning_modules": (
-            "Classifier FineTuning ImageClassifier LightModel SeriesForecaster TextClassifier load_pretrained "
-            "load_weights save_best_weights save_weights"
+            "Classifier FineTuning ImageClassifier LightModel MultiLabelClassifier Regressor SeriesForecaster "
+            "SupervisedModel TextClassifier load_pretrained load_weights save_best_weights save_weights"
         ),
     },
 )

@@ -116,13 +116,13 @@ def _open(path: Path) -> Arrays | None:
         return None
 
 
-def to_json(strings: Sequence[str]) -> NDArray[np.uint8]:
-    """Encode strings as an array, JSON in UTF-8; arrays are all that is cached."""
-    return np.frombuffer(json.dumps(strings).encode(), np.uint8)
+def to_json(items: Sequence[Any]) -> NDArray[np.uint8]:
+    """Encode plain data as an array, JSON in UTF-8; arrays are all that is cached."""
+    return np.frombuffer(json.dumps(items).encode(), np.uint8)
 
 
-def from_json(array: NDArray[np.uint8]) -> list[str]:
-    """Return the strings of an array that `to_json` made."""
+def from_json(array: NDArray[np.uint8]) -> list[Any]:
+    """Return the data of an array that `to_json` made."""
     return json.loads(array.tobytes())
 
 

@@ -132,3 +132,12 @@ class BadInput(NamedTuple):
     """An input from which nothing can be predicted, in its place among the others."""
 
     problem: str  # what is wrong, with the place
+
+
+CLIPPED_CHARS = 60  # of a cell or a name of a user's data within a message
+
+
+def clip(text: object, *, limit: int = CLIPPED_CHARS) -> str:
+    """Return a text from a user's data on one line, cut to a length that a message can hold."""
+    line = " ".join(str(text)[: 4 * limit].split())
+    return line if len(line) <= limit else f"{line[: limit - 3]}..."

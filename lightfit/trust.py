@@ -57,8 +57,11 @@ OWN_MODULES = ("lightfit", "lightfit.nets", "lightfit.lightning_modules", "light
 OWN_KINDS = ("torch.nn.Module", "lightning.pytorch.LightningDataModule", "pytorch_lightning.LightningDataModule")
 TOKENIZERS = tuple(
     f"lightfit.datamodules.text{place}.{name}"
-    for place in ("", ".vocabulary")
-    for name in ("tokenize", "tokenize_words")
+    for place, names in (
+        ("", ("tokenize", "tokenize_any", "tokenize_words")),
+        (".vocabulary", ("tokenize", "tokenize_words")),
+    )
+    for name in names
 )
 BUILDERS = ("pytorch_lightning.cli.instantiate_module", "lightning.pytorch.cli.instantiate_module")
 

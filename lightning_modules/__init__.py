@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from .finetuning import FineTuning, load_pretrained
     from .forecaster import SeriesForecaster
     from .light_model import LightModel
+    from .multi_label import MultiLabelClassifier
+    from .regressor import Regressor
+    from .supervised import SupervisedModel
     from .weights import load_weights, save_best_weights, save_weights
 
 __all__ = [
@@ -17,7 +20,10 @@ __all__ = [
     "FineTuning",
     "ImageClassifier",
     "LightModel",
+    "MultiLabelClassifier",
+    "Regressor",
     "SeriesForecaster",
+    "SupervisedModel",
     "TextClassifier",
     "load_pretrained",
     "load_weights",
@@ -32,6 +38,9 @@ __getattr__, __dir__ = lazy_names(
         ".finetuning": "FineTuning load_pretrained",
         ".forecaster": "SeriesForecaster",
         ".light_model": "LightModel",
+        ".multi_label": "MultiLabelClassifier",
+        ".regressor": "Regressor",
+        ".supervised": "SupervisedModel",
         ".weights": "load_weights save_best_weights save_weights",
     },
 )

@@ -1,31 +1,19 @@
-"""Classification in any domain: loss, accuracy, optimizer, schedule."""
+"""Classification in any domain: loss, accuracy, and calibrated probabilities."""
 
-import logging
-import time
-from typing import Any, Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
-from typing_extensions import Self
 
-from .finetuning import (
-    FineTuning,
-    freeze_modules,
-    group_parameters,
-    list_backbone_parameters,
-    load_pretrained,
-    read_pretrained_state,
-)
-from .light_model import LightModel
-from .losses import classification_loss
+from .calibration import fit_temperature
+from .finetuning import FineTuning
+from .losses import classification_loss, is_soft
 from .metrics import accuracy, probabilities
-from .optimizers import add_schedule, choose_warmup, find_optimizer_class, make_optimizer
-
-log = logging.getLogger(__name__)
+from .supervised import SupervisedModel
 
 
-class Classifier(LightModel):
+class Classifier(SupervisedModel):
     """A net that gives logits per class, or one logit for two classes.
 
     Args:
@@ -38,13 +26,16 @@ class Classifier(LightModel):
         warmup: fraction of all steps in which the rate rises from 0 before a constant or cosine schedule.
         label_smoothing: fraction of the target that is spread over all classes, in [0, 1).
         loss_weights: weight of an error, by class; the data sets it (`class_weights`).
+        calibrate: after each validation of a fit, fit the temperature of the probabilities that tests and predictions
+            get: with it they have the lowest log loss on the validation split.
         finetune: pretrained weights, and how long to freeze them.
         metrics: torchmetrics by name, for what is no mean of batches: they see probabilities and labels.
         warm_up: the old name of `warmup`, which still works.
     """
 
-    net: nn.Module
+    target_kind: ClassVar[str | None] = "classes"
     loss_weights: Tensor | None
+    temperature: Tensor  # that logits are divided by, (); only where the model calibrates
 
     def __init__(
         self,
@@ -58,26 +49,31 @@ class Classifier(LightModel):
         warmup: float = 0.0,
         label_smoothing: float = 0.0,
         loss_weights: list[float] | None = None,
+        calibrate: bool = False,
         finetune: FineTuning = FineTuning(),
         metrics: dict[str, Metric] | None = None,
         warm_up: float | None = None,
     ) -> None:
-        super().__init__(net, metrics=metrics)
+        super().__init__(
+            net,
+            lr=lr,
+            optimizer=optimizer,
+            weight_decay=weight_decay,
+            momentum=momentum,
+            schedule=schedule,
+            warmup=warmup,
+            finetune=finetune,
+            metrics=metrics,
+            warm_up=warm_up,
+        )
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"expected label_smoothing in [0, 1), received {label_smoothing}")
-        self.lr = lr
-        self.optimizer = find_optimizer_class(optimizer)
-        self.weight_decay = weight_decay
-        self.momentum = momentum
-        self.schedule = schedule
-        self.warmup = choose_warmup(warmup, warm_up)
         self.label_smoothing = label_smoothing
-        # A dict where it comes from the plain data of a checkpoint, around a custom net.
-        self.finetune = FineTuning(**finetune) if isinstance(finetune, dict) else finetune
-        self._backbone = list_backbone_parameters(net) if self.finetune.freeze_epochs else []
-        self._frozen = False
+        self.calibrate = calibrate
         weights = None if loss_weights is None else torch.tensor(loss_weights)
         self.register_buffer("loss_weights", weights, persistent=False)
+        if calibrate:
+            self.register_fitted(temperature=torch.ones(()))
 
     def shared_step(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         """Compute `loss` and `accuracy`; in evaluation also the probabilities and labels for the metrics."""
@@ -88,60 +84,25 @@ class Classifier(LightModel):
         scores = {"loss": loss, "accuracy": accuracy(logits, y)}
         if self.training:
             return scores
-        preds = probabilities(logits)
+        if not is_soft(y):
+            self.keep_for_fit(logits, y.reshape(-1))
+        # The temperature is of the epoch before while a new one is to be fitted.
+        preds = probabilities(logits) if self.is_fitting_on_val else self.predict_from(logits)
         return scores | {"preds": preds[:, 1] if logits.shape[1] == 1 else preds, "target": y.reshape(-1).long()}
 
-    def predict_step(self, batch: Any, batch_idx: int = 0, dataloader_idx: int = 0) -> Tensor:
-        """Predict probabilities (B, num_classes) float32."""
-        return probabilities(self(batch[0] if isinstance(batch, (tuple, list)) else batch))
+    def predict_from(self, output: Tensor) -> Tensor:
+        """Compute probabilities (B, num_classes) float32 of logits."""
+        return probabilities(output.float() / self.temperature if self.calibrate else output)
 
-    def _at_fit_start(self) -> None:
-        """Load pretrained weights, unless the run resumes from a checkpoint; the log names them."""
-        super()._at_fit_start()
-        weights = self.finetune.weights
-        if weights is None or self.trainer.ckpt_path:
-            return
-        started = time.monotonic()
-        state = read_pretrained_state(weights, self.net) if self.trainer.local_rank == 0 else None
-        self.trainer.strategy.barrier()  # one process of a machine downloads, the others find it done
-        loaded = load_pretrained(
-            self.net, state or read_pretrained_state(weights, self.net), rewrites=self.finetune.rewrites
-        )
-        log.info("weights from %s, in %.1f s\n%s", weights, time.monotonic() - started, loaded)
+    @property
+    def fits_on_val(self) -> bool:
+        """Return whether the model calibrates."""
+        return self.calibrate
 
-    def _at_train_start(self) -> None:
-        """Freeze the backbone where it is to be; here too, as a resumed run may not see its epoch begin."""
-        super()._at_train_start()
-        self._freeze_backbone()
-
-    def _at_train_epoch_start(self) -> None:
-        """Unfreeze the backbone when its time has come."""
-        super()._at_train_epoch_start()
-        self._freeze_backbone()
-
-    def _freeze_backbone(self) -> None:
-        if self.finetune.freeze_epochs:
-            self._frozen = self.current_epoch < self.finetune.freeze_epochs
-            for parameter in self._backbone:
-                parameter.requires_grad_(not self._frozen)
-            self.train(self.training)
-
-    def train(self, mode: bool = True) -> Self:
-        """Set the mode as of any module; a frozen backbone stays in evaluation mode."""
-        super().train(mode)
-        if mode and self._frozen:
-            freeze_modules(self.net)
-        return self
-
-    def configure_optimizers(self) -> Any:
-        """Build the optimizer over all parameters, with the schedule."""
-        parameters: Any = self.parameters()
-        if self.finetune.backbone_lr != 1:
-            parameters = group_parameters(self.net, lr=self.lr, backbone_lr=self.finetune.backbone_lr)
-        optimizer = make_optimizer(
-            self.optimizer, parameters, lr=self.lr, weight_decay=self.weight_decay, momentum=self.momentum
-        )
-        return add_schedule(optimizer, self.schedule, self.trainer, warmup=self.warmup)
+    def fit_on_val(self, *rows: Tensor) -> None:
+        """Fit the temperature to logits and labels of the validation split."""
+        logits, labels = rows
+        self.temperature.fill_(fit_temperature(logits, labels))
 
 
 class ImageClassifier(Classifier):

@@ -66,3 +66,19 @@ def compute_conformal_scale(scores: Tensor, quantiles: Sequence[float]) -> Tenso
     levels = [quantiles[-1 - pair] - quantiles[pair] for pair in range(scores.shape[1])]
     ranks = [min(math.ceil(level * (count + 1)), count) for level in levels]
     return torch.stack([scores[:, pair].kthvalue(rank).values for pair, rank in enumerate(ranks)])
+
+
+def compute_interval_radius(errors: Tensor, level: float) -> Tensor:
+    """Compute the radius within which a fraction of the absolute errors lies, for each target, (K,).
+
+    -1 where there are too few errors for that level.
+    Source: Lei et al. 2018, "Distribution-Free Predictive Inference for Regression", algorithm 2 (split conformal).
+
+    Args:
+        errors: absolute errors of the validation split, (N, K).
+        level: fraction of the values that intervals shall cover, in (0, 1).
+    """
+    rank = math.ceil(level * (len(errors) + 1))
+    if rank > len(errors):
+        return errors.new_full(errors.shape[1:], -1)
+    return errors.kthvalue(rank, 0).values

@@ -18,6 +18,7 @@ from lightfit.trust import build, check_trusted, only_trusted, own_module
 
 from .distributed import gather_batches, get_world_size, weigh_batch
 from .epoch_log import EpochLog, count_samples, decode_key, encode_key
+from .nets.word_vectors import load_word_vectors
 
 
 @runtime_checkable
@@ -223,6 +224,12 @@ class LightModel(EpochLog):
             self._later_metrics[name].reset()  # of the first loader's samples
         metric = self._later_metrics[name]
         return metric if metric.device == first.device else metric.to(first.device)
+
+    def _at_fit_start(self) -> None:
+        """Load word vectors, if the net has a file of them, unless the run resumes from a checkpoint."""
+        super()._at_fit_start()
+        if self.net is not None and not self.trainer.ckpt_path:
+            load_word_vectors(self.net, getattr(self.trainer, "datamodule", None))
 
     def _at_train_start(self) -> None:
         """Show an adaptive net the training data, unless the run resumes from a checkpoint."""

@@ -1,4 +1,4 @@
-"""Scores of classifiers and of forecasts, and how sure a mean over samples is."""
+"""Scores of classifiers, of label sets, numbers and forecasts, and how sure a mean over samples is."""
 
 from collections.abc import Sequence
 
@@ -124,7 +124,9 @@ def expected_calibration_error(table: pd.DataFrame) -> float:
     return float((gap * table["samples"]).sum() / table["samples"].sum())
 
 
-def bootstrap_interval(values: Floats, *, block: int = 1, seed: int = 0) -> tuple[float, float]:
+def bootstrap_interval(
+    values: Floats, *, weights: Floats | None = None, block: int = 1, seed: int = 0
+) -> tuple[float, float]:
     """Compute the 95 % interval of a mean over samples: percentiles over 2,000 resamples; NaN for under two blocks.
 
     Samples are drawn in blocks of neighbours, which keeps what overlapping windows of a series have in common. Source:
@@ -133,17 +135,103 @@ def bootstrap_interval(values: Floats, *, block: int = 1, seed: int = 0) -> tupl
 
     Args:
         values: whose mean it is, (N,).
+        weights: divides by their sum instead, for the ratio of two sums over samples such as F1, (N,).
         block: number of samples in a block.
         seed: seed of the draw.
     """
     if len(values) < 2 * block:
         return float("nan"), float("nan")
     sums = np.concatenate([[0.0], np.cumsum(values)])
+    weight_sums = None if weights is None else np.concatenate([[0.0], np.cumsum(weights)])
     starts_possible, num_blocks = len(values) - block + 1, -(-len(values) // block)
     rng = np.random.default_rng(seed)
     means = np.empty(NUM_RESAMPLES)
     for resample in range(NUM_RESAMPLES):  # one at a time: all at once would take gigabytes for a large split
         starts = rng.integers(0, starts_possible, num_blocks)
-        means[resample] = (sums[starts + block] - sums[starts]).sum() / (num_blocks * block)
+        divisor = (
+            num_blocks * block if weight_sums is None else (weight_sums[starts + block] - weight_sums[starts]).sum()
+        )
+        means[resample] = (sums[starts + block] - sums[starts]).sum() / (divisor or 1)
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
+
+
+def label_set_scores(probabilities: Floats, thresholds: Floats, y: Labels) -> dict[str, float]:
+    """Compute scores of sets of labels, each between 0 and 1.
+
+    `f1_macro` and `mAP` (the mean of the average precision, which needs no threshold) are means over the labels that
+    occur; `subset_accuracy` is the fraction of samples with exactly the right set.
+
+    Args:
+        probabilities: (N, K).
+        thresholds: that a probability must reach, (K,).
+        y: labels of 0 and 1, (N, K).
+    """
+    from sklearn.metrics import average_precision_score  # here, as it takes a second
+
+    chosen, present = probabilities >= thresholds, y > 0
+    table = label_table(probabilities, thresholds, y, [""] * y.shape[1])
+    occurring = np.flatnonzero(present.any(0))
+    total = chosen.sum() + present.sum()
+    scores = {"f1_micro": float(2 * (chosen & present).sum() / total) if total else 0.0}
+    if len(occurring):
+        scores["f1_macro"] = float(table["f1"].fillna(0).to_numpy()[occurring].mean())
+        precisions = [average_precision_score(present[:, label], probabilities[:, label]) for label in occurring]
+        scores["mAP"] = float(np.mean(precisions))
+    return scores | {"subset_accuracy": float((chosen == present).all(1).mean())}
+
+
+def label_table(probabilities: Floats, thresholds: Floats, y: Labels, names: Sequence[str]) -> pd.DataFrame:
+    """Tabulate each label: `label`, `threshold`, `precision`, `recall`, `f1` (NaN where it is 0 / 0), `support`.
+
+    Args:
+        probabilities: (N, K).
+        thresholds: that a probability must reach, (K,).
+        y: labels of 0 and 1, (N, K).
+        names: names of the labels.
+    """
+    chosen, present = probabilities >= thresholds, y > 0
+    hits, num_chosen, support = (chosen & present).sum(0), chosen.sum(0), present.sum(0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return pd.DataFrame(
+            {
+                "label": list(names),
+                "threshold": thresholds,
+                "precision": hits / num_chosen,
+                "recall": hits / support,
+                "f1": 2 * hits / (num_chosen + support),
+                "support": support,
+            }
+        )
+
+
+def number_table(predictions: Floats, y: Floats, names: Sequence[str]) -> pd.DataFrame:
+    """Tabulate each number: `name`, `mae`, `rmse`, `r2`, `coverage` and `width` of the interval.
+
+    `r2` is NaN where the truth does not vary, the last two where there is no interval.
+
+    Args:
+        predictions: the number and the ends of its interval, (N, K, 3), in the units of the data.
+        y: the truth, (N, K), likewise.
+        names: names of the numbers.
+    """
+    value, low, high = (predictions[..., place] for place in range(3))
+    squares, variation = np.square(value - y).sum(0), np.square(y - y.mean(0)).sum(0)
+    known = (low <= high).all(0)
+    inside = ((low <= y) & (y <= high)).mean(0)
+    return pd.DataFrame(
+        {
+            "name": list(names),
+            "mae": np.abs(value - y).mean(0),
+            "rmse": np.sqrt(squares / len(y)),
+            "r2": 1 - squares / np.where(variation > 0, variation, np.nan),
+            "coverage": np.where(known, inside, np.nan),
+            "width": np.where(known, (high - low).mean(0), np.nan),
+        }
+    )
+
+
+def number_scores(table: pd.DataFrame) -> dict[str, float]:
+    """Average the columns of a `number_table` over the numbers; left out where they are not defined for all."""
+    means = table[["mae", "rmse", "r2", "coverage", "width"]].mean(skipna=False)
+    return {str(name): float(value) for name, value in means.items() if not np.isnan(value)}

@@ -1,9 +1,10 @@
 """Predict from a checkpoint alone: `python scripts/predict.py CKPT INPUT...`."""
 
 import argparse
+import csv
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -156,13 +157,47 @@ def write(tables: Iterable[Any], output: Path | None, *, without: list[str]) -> 
             print(shown.to_string(index=False, header=num_inputs == 0, na_rep=""))
             num_inputs += num
         return num_inputs
-    with output_file(output) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    with output_file(output) as temporary:
+        columns: list[str] = []
         for table, num in tables:
-            table.drop(columns=without).to_csv(file, index=False, header=num_rows == 0)
+            columns = append_rows(table.drop(columns=without), temporary, columns)
             num_rows += len(table)
             num_inputs += num
     print(f"{num_rows} rows in {output}")
     return num_inputs
+
+
+def append_rows(table: Any, path: Path, columns: list[str]) -> list[str]:
+    """Append a table to a CSV, which gets a further column where the table has one that it had no need of before.
+
+    Args:
+        table: the rows, a DataFrame.
+        path: the file.
+        columns: columns of the file; none: it is begun.
+
+    Returns:
+        The columns of the file now.
+    """
+    if columns and (added := [name for name in table.columns if name not in columns]):
+        insert_columns(path, {name: table.columns.get_loc(name) for name in added})
+        columns = list(table.columns)
+    with path.open("a" if columns else "w", encoding="utf-8", newline="") as file:
+        table.reindex(columns=columns or table.columns).to_csv(file, index=False, header=not columns)
+    return columns or list(table.columns)
+
+
+def insert_columns(path: Path, places: Mapping[str, int]) -> None:
+    """Insert empty columns into a CSV, at their places."""
+    with (
+        path.open(encoding="utf-8", newline="") as file,
+        output_file(path) as wider,
+        wider.open("w", encoding="utf-8", newline="") as written,
+    ):
+        writer = csv.writer(written, lineterminator=os.linesep)
+        for number, row in enumerate(csv.reader(file)):
+            for name, place in places.items():
+                row.insert(place, "" if number else name)
+            writer.writerow(row)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lightfit import callbacks, datamodules, lightning_modules
+from lightfit.scripts.cli.command import VERBS
 from lightfit.scripts.cli.presets import TASKS
 
 tomllib = pytest.importorskip("tomllib")  # since Python 3.11
@@ -20,7 +21,7 @@ TOP_LEVEL = {*FOLDERS, "tests", "tasks", "benchmarks", "docs"} | {
     "README.md",
     "CHANGELOG.md",
 }
-COMMANDS = {"fit.py", "evaluate.py", "predict.py", "export.py", "serve.py", "tune.py", "features.py", "__init__.py"}
+COMMANDS = {f"{verb}.py" for verb in VERBS} | {"__init__.py"}
 # Files that import Lightning; no other file of the nets, the data and the ground floor does.
 KNOW_LIGHTNING = {
     "lightfit/lightning.py",

@@ -11,7 +11,8 @@ from lightfit.lightning import OneLightning, pl
 class SampleOutputs(OneLightning, pl.Callback):
     """Keeps what `test_step` returns for each sample, and the batch's truth as `y`.
 
-    Either `forecast`, or `preds`, probabilities (N, num_classes), and `target`, labels (N,).
+    One of `forecast`, `prediction` (of sets of labels, or of numbers), or `preds`, probabilities (N, num_classes), with
+    `target`, labels (N,).
 
     With several ranks the first one gets those of all, in the order of the data, where each took every n-th sample.
 
@@ -41,8 +42,9 @@ class SampleOutputs(OneLightning, pl.Callback):
         if not isinstance(outputs, dict) or not isinstance(y, Tensor):
             return
         kept = {"y": y}
-        if "forecast" in outputs:  # its preds and target are the values that are known, for metrics
-            kept["forecast"] = outputs["forecast"]
+        own = next((name for name in ("forecast", "prediction") if name in outputs), None)
+        if own is not None:  # preds and target are then for metrics alone
+            kept[own] = outputs[own]
         elif {"preds", "target"} <= set(outputs):
             from ..pictures.confusion import get_scores  # here, as it brings matplotlib
 

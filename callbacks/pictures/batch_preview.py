@@ -7,7 +7,7 @@ from torch import Tensor
 from lightfit.lightning import OneLightning, pl
 
 from .plots import image_grid, publish
-from .protocols import class_names, pictures
+from .protocols import DescribesTargets, class_names, find_codec, pictures
 
 
 class BatchPreview(OneLightning, pl.Callback):
@@ -60,7 +60,10 @@ class BatchPreview(OneLightning, pl.Callback):
 
 
 def _titles(trainer: pl.Trainer, y: Tensor) -> list[str]:
-    """Name the classes of labels (B,), or the two largest of soft labels (B, num_classes)."""
+    """Name the classes of labels (B,), or the two largest of soft labels (B, num_classes); sets and numbers as text."""
+    codec = find_codec(trainer)
+    if isinstance(codec, DescribesTargets) and (titles := codec.describe_targets(y)):
+        return titles
     if y.ndim < 2 or y.shape[1] == 1:
         labels = y.reshape(-1).long().tolist()
         names = class_names(trainer, max(labels) + 1)

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 NUMBERS_UP_TO = 20  # with more classes the cells are too small for numbers
 
 
+def has_classes(outputs: Any) -> bool:
+    """Return whether a validation step is of a classifier: models of label sets and numbers return a `prediction`."""
+    return not (isinstance(outputs, dict) and "prediction" in outputs)
+
+
 def get_scores(outputs: Any) -> tuple[Tensor, Tensor]:
     """Get probabilities (B, num_classes) and labels (B,) from the outputs of a validation step.
 
@@ -91,8 +96,8 @@ class ConfusionMatrix(OneLightning, pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Count a batch."""
-        if not is_epoch_due(trainer, self.every_n_epochs):
+        """Count a batch; there is nothing to confuse where the labels are sets or numbers."""
+        if not is_epoch_due(trainer, self.every_n_epochs) or not has_classes(outputs):
             return
         preds, target = get_scores(outputs)
         if self._matrix is None:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lightfit.lightning import OneLightning, pl
 
-from .confusion import get_scores
+from .confusion import get_scores, has_classes
 from .layers import choose_layers
 from .plots import Plot, check_every, get_net, image_grid, is_epoch_due, publish
 from .protocols import class_names, pictures
@@ -107,8 +107,8 @@ class GradCAM(OneLightning, pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keep the images that are wrong with the most confidence."""
-        if not is_epoch_due(trainer, self.every_n_epochs):
+        """Keep the images that are wrong with the most confidence; none where the labels are sets or numbers."""
+        if not is_epoch_due(trainer, self.every_n_epochs) or not has_classes(outputs):
             return
         preds, target = get_scores(outputs)
         sure, label = preds.max(1)

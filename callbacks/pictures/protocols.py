@@ -16,6 +16,14 @@ class NamesClasses(Protocol):
 
 
 @runtime_checkable
+class DescribesTargets(Protocol):
+    """Data that can name the targets of a batch."""
+
+    def describe_targets(self, y: Tensor) -> list[str]:
+        """Return what each sample of a batch has, in a few words."""
+
+
+@runtime_checkable
 class Denormalises(Protocol):
     """Data that can undo its normalisation."""
 

@@ -21,7 +21,7 @@ class ImageBatches:
     where images are augmented at random, by (seed, epoch, sample) alone.
 
     Args:
-        labels: class index of each image of the split, (N,) int64.
+        labels: class index of each image of the split, (N,) int64; or sets of labels or scaled numbers, (N, K) float32.
         transforms: size, augmentation and normalisation.
         size: height and width of the net's input, in pixels.
         seed: seed of the augmentation.
@@ -41,7 +41,7 @@ class ImageBatches:
         return len(self.labels)
 
     def __getitem__(self, asked: Asked) -> tuple[Tensor, Tensor]:
-        """Return images (B, 3, h, w) float32 and classes (B,) int64, or soft labels (B, num_classes) if mixed."""
+        """Return images (B, 3, h, w) float32 and their labels (B,) or (B, K); classes as soft labels if mixed."""
         epoch, index = asked if isinstance(asked, tuple) else (None, asked)
         if epoch is None:
             x = self.transforms.normalise(self._load_for_evaluation(index))

@@ -1,7 +1,7 @@
 """The codec of images: normalised pixels of one size, and classes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,6 +12,7 @@ from typing_extensions import Self
 from lightfit.errors import CheckpointError
 
 from ..codec import LabelCodec
+from ..targets import Target, restore_target, save_target
 from .decoding import MAX_PIXELS, decode_file
 from .transforms import Size, denormalise, normalise, resize_and_crop
 
@@ -21,7 +22,7 @@ class ImageCodec(LabelCodec):
     """Encode images as normalised pixels (B, 3, h, w) float32, as in evaluation.
 
     Args:
-        class_names: names of the classes.
+        target: what the net predicts: classes, sets of labels, or numbers.
         image_size: height and width of the net's input, in pixels.
         border: factor by which an image is resized beyond `image_size` before its centre is cropped.
         mean: mean of red, green and blue, in [0, 1], to subtract.
@@ -29,7 +30,7 @@ class ImageCodec(LabelCodec):
     """
 
     domain: ClassVar[str] = "images"
-    class_names: list[str]
+    target: Target = field()  # a field, where the parent class computes it
     image_size: Size
     border: float
     mean: tuple[float, float, float]
@@ -55,7 +56,7 @@ class ImageCodec(LabelCodec):
         return denormalise(x, self.mean, self.std)
 
     def metadata(self) -> dict[str, Any]:
-        """Return classes, size, and the normalisation of colours in [0, 1].
+        """Return target, size, and the normalisation of colours in [0, 1].
 
         An image is resized so that it just covers `border` times the size, and its centre is cropped.
         """
@@ -63,6 +64,7 @@ class ImageCodec(LabelCodec):
         return {
             "domain": self.domain,
             "class_names": self.class_names,
+            "target": self.target.to_dict(),
             "height": height,
             "width": width,
             "border": self.border,
@@ -73,7 +75,7 @@ class ImageCodec(LabelCodec):
     def to_dict(self) -> dict[str, Any]:
         """Return the arguments as plain data."""
         return {
-            "class_names": list(self.class_names),
+            **save_target(self.target),
             "image_size": list(self.image_size),
             "border": self.border,
             "mean": list(self.mean),
@@ -94,4 +96,4 @@ class ImageCodec(LabelCodec):
                 "or forged"
             )
         own = {"image_size": (height, width), "mean": tuple(state["mean"]), "std": tuple(state["std"])}
-        return cls(**{**state, **own})
+        return cls(**{**restore_target(state), **own})

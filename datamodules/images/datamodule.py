@@ -12,16 +12,18 @@ from torch.utils.data import DataLoader
 
 from ..base import DATA_DIR, DataModule
 from ..codec import Codec
+from ..findings import list_skipped
 from ..labels import check_classes, check_names, find_classes, index_classes, weigh_classes
 from ..samples import Loaded
 from ..splits import SPLITS, hold_out, rows_by_split
+from ..targets import Classes
 from .batches import ImageBatches, SingleBatches, StackedBatches
 from .codec import ImageCodec
 from .sources import ImageSet, locate, read_set, source_path
 from .store import DecodedImages, num_processors
 from .transforms import ImageTransforms, Size, choose_size
 
-CLASSES_SHOWN, SKIPPED_SHOWN = 12, 20
+CLASSES_SHOWN = 12
 
 
 class Division(NamedTuple):
@@ -122,14 +124,6 @@ def describe_images(found: ImageSet, division: Division, size: Size) -> str:
     return "; ".join(described)
 
 
-def list_skipped(skipped: list[str]) -> list[str]:
-    """Return a line with the number of skipped images, and one for each with the reason."""
-    if not skipped:
-        return []
-    more = [f"  and {len(skipped) - SKIPPED_SHOWN} more"] if len(skipped) > SKIPPED_SHOWN else []
-    return [f"{len(skipped)} images skipped:", *(f"  {line}" for line in skipped[:SKIPPED_SHOWN]), *more]
-
-
 MAX_WORKERS = 8
 
 
@@ -223,7 +217,7 @@ class ImageDataModule(DataModule):
     def _fit(self, found: ImageSet, division: Division) -> ImageCodec:
         places = [found.places[row] for row in division.used]
         return ImageCodec(
-            class_names=division.names,
+            target=Classes(division.names),
             image_size=choose_size(self.transforms.size, found.sizes[division.used], places),
             border=self.transforms.border,
             mean=self.transforms.mean,
@@ -275,4 +269,4 @@ class ImageDataModule(DataModule):
 
     def remarks(self, scores: Mapping[str, float]) -> list[str]:
         """Return the skipped images."""
-        return list_skipped(list(self.loaded.skipped))
+        return list_skipped(self.loaded.skipped, "images")

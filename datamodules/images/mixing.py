@@ -21,7 +21,7 @@ def mix_images(
 
     Args:
         x: images (B, C, H, W).
-        labels: class indices (B,) int64.
+        labels: class indices (B,) int64; or sets of labels, or numbers, (B, K) float32, which are mixed as they are.
         draws: random numbers in [0, 1), (B, NUM_DRAWS) float64.
         mix: mixup (blend both images), cutmix (paste a box of one into the other), or both: either of them, chosen at
             random for each image.
@@ -38,7 +38,7 @@ def mix_images(
     mixed = torch.where(inside[:, None], other, x)
     blend = fraction.view(-1, 1, 1, 1)
     x = torch.where(cut.view(-1, 1, 1, 1), mixed, blend * x + (1 - blend) * other)
-    classes = F.one_hot(labels, num_classes).float().to(x.device)
+    classes = (labels if labels.is_floating_point() else F.one_hot(labels, num_classes).float()).to(x.device)
     return x, kept[:, None] * classes + (1 - kept[:, None]) * classes.roll(1, 0)
 
 

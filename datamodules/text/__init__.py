@@ -1,5 +1,6 @@
 """Labelled texts: tables and folders, tokenizers, vocabulary and batches of word ids."""
 
-from .vocabulary import Vocabulary, tokenize, tokenize_words
+from .tokenizers import tokenize, tokenize_any, tokenize_words
+from .vocabulary import Vocabulary
 
-__all__ = ["Vocabulary", "tokenize", "tokenize_words"]
+__all__ = ["Vocabulary", "tokenize", "tokenize_any", "tokenize_words"]

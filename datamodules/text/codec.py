@@ -1,7 +1,7 @@
 """The codec of texts: tokenizer, vocabulary and classes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,8 +14,11 @@ from lightfit.cache import Arrays, from_arrays
 
 from ..codec import LabelCodec
 from ..splits import SPLITS
+from ..targets import Target, restore_target, save_target
 from .corpus import TextBatches, Tokenizer, count_words, import_tokenizer, pad_texts
-from .vocabulary import PAD, STEPS, UNK, Vocabulary
+from .tokenizers import STEPS
+from .unknown import note_unknown
+from .vocabulary import PAD, UNK, Vocabulary
 
 MOST_WORDS = 1_000_000  # of a text; all are padded to max_len
 
@@ -39,21 +42,24 @@ class TextCodec(LabelCodec):
 
     Args:
         vocabulary: the vocabulary.
-        class_names: names of the classes.
+        target: what the net predicts: classes, sets of labels, or numbers.
         tokenizer: dotted path of a function from str to list[str].
         max_len: number of words to which texts are truncated; None: no limit.
         bucket: whether to pad to the longest text of a batch, not to `max_len`.
+        input_column: column of the texts in the training data, by which those of other tables are found.
 
     Raises:
         ValueError: there is no such tokenizer, or `max_len` makes no sense.
     """
 
     domain: ClassVar[str] = "text"
+    descriptive: ClassVar[tuple[str, ...]] = ("input_column",)
     vocabulary: Vocabulary
-    class_names: list[str]
+    target: Target = field()  # a field, where the parent class computes it
     tokenizer: str
     max_len: int | None
     bucket: bool
+    input_column: str | int | None = None
 
     def __post_init__(self) -> None:
         check_max_len(self.max_len)
@@ -79,23 +85,25 @@ class TextCodec(LabelCodec):
         cls,
         corpus: Arrays,
         rows: NDArray[np.int64],
-        class_names: list[str],
+        target: Target,
         *,
         tokenizer: str,
         max_words: int | None,
         max_len: int | None,
         bucket: bool,
+        input_column: str | int | None = None,
     ) -> Self:
         """Fit a codec on the training texts.
 
         Args:
             corpus: all texts, as returned by `corpus.tokenise`.
             rows: indices of the training texts.
-            class_names: names of the classes.
+            target: as in the class.
             tokenizer: as in the class.
             max_words: as in `Vocabulary`.
             max_len: as in the class.
             bucket: as in the class.
+            input_column: as in the class.
 
         Raises:
             DataError: the vocabulary has no words.
@@ -103,25 +111,32 @@ class TextCodec(LabelCodec):
         words = from_arrays(corpus["words_ends"], corpus["words_bytes"])
         counts = count_words(corpus, rows)
         vocabulary = Vocabulary.from_counts(words, counts, corpus["alphabet"], max_words=max_words)
-        return cls(vocabulary=vocabulary, class_names=class_names, tokenizer=tokenizer, max_len=max_len, bucket=bucket)
+        return cls(
+            vocabulary=vocabulary,
+            target=target,
+            tokenizer=tokenizer,
+            max_len=max_len,
+            bucket=bucket,
+            input_column=input_column,
+        )
 
     def split_batches(
-        self, corpus: Arrays, rows: Mapping[str, NDArray[np.int64]], labels: NDArray[np.int64]
+        self, corpus: Arrays, rows: Mapping[str, NDArray[np.int64]], labels: NDArray[Any]
     ) -> dict[str, TextBatches]:
         """Encode the texts of each split that is not empty.
 
         Args:
             corpus: all texts.
             rows: indices of the texts of each split.
-            labels: class index of each text, (N,).
+            labels: class index of each text, (N,) int64; or 0 and 1 for each label, or unscaled numbers, (N, K).
         """
         words = from_arrays(corpus["words_ends"], corpus["words_bytes"])
         ids_by_word = torch.from_numpy(self.vocabulary.encode_words(words))
         tokens, starts = torch.from_numpy(corpus["tokens"]), torch.from_numpy(corpus["offsets"][:-1])
-        whole, classes = np.diff(corpus["offsets"]), torch.from_numpy(labels)
+        whole, targets = np.diff(corpus["offsets"]), self.target.scale(torch.from_numpy(labels))
         lengths = torch.from_numpy(whole if self.max_len is None else np.minimum(whole, self.max_len))
         return {
-            split: TextBatches(ids_by_word, tokens, starts[own], lengths[own], classes[own], width=self.width)
+            split: TextBatches(ids_by_word, tokens, starts[own], lengths[own], targets[own], width=self.width)
             for split, own in ((split, torch.from_numpy(rows[split])) for split in SPLITS if len(rows[split]))
         }
 
@@ -129,6 +144,10 @@ class TextCodec(LabelCodec):
         """Encode texts as word ids (B, T) int64, as in training."""
         ids = [self.vocabulary.encode(self.tokenize(text))[: self.max_len] for text in samples]
         return pad_texts(ids, self.width)
+
+    def warn(self, samples: Sequence[str], x: Tensor) -> list[str]:
+        """Return a note for each text without a known word, and an empty string for the others."""
+        return note_unknown(x)
 
     def dummy_batch(self) -> Tensor:
         """Return word ids (2, T) int64 of two texts made of the most frequent words."""
@@ -139,10 +158,11 @@ class TextCodec(LabelCodec):
         return ["" if index == PAD else self.vocabulary.itos[index] for index in x.tolist()]
 
     def metadata(self) -> dict[str, Any]:
-        """Return classes, vocabulary, steps of the tokenizer (as in `vocabulary.STEPS`), and width."""
+        """Return target, vocabulary, steps of the tokenizer (as in `tokenizers.STEPS`), and width."""
         return {
             "domain": self.domain,
             "class_names": self.class_names,
+            "target": self.target.to_dict(),
             "tokenizer": STEPS.get(self.tokenizer, self.tokenizer),  # a custom one by its dotted path
             "vocabulary": self.vocabulary.itos,
             "unk": UNK,
@@ -155,13 +175,14 @@ class TextCodec(LabelCodec):
         """Return the arguments as plain data; the vocabulary includes the word frequencies."""
         return {
             "vocabulary": self.vocabulary.state_dict(),
-            "class_names": list(self.class_names),
+            **save_target(self.target),
             "tokenizer": self.tokenizer,
             "max_len": self.max_len,
             "bucket": self.bucket,
+            "input_column": self.input_column,
         }
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> Self:
         """Build a codec from the return value of `to_dict`."""
-        return cls(**{**state, "vocabulary": Vocabulary.from_state_dict(state["vocabulary"])})
+        return cls(**{**restore_target(state), "vocabulary": Vocabulary.from_state_dict(state["vocabulary"])})

@@ -1,5 +1,6 @@
 """Tokenised texts as arrays, read once and cached, and batches of word ids."""
 
+import json
 import string
 import sys
 from collections import defaultdict
@@ -22,7 +23,8 @@ from lightfit.trust import import_name
 from ..splits import SPLITS
 from .code_digest import digest_code
 from .sources import Text
-from .vocabulary import PAD, PUNCTUATION, tokenize
+from .tokenizers import PUNCTUATION, tokenize
+from .vocabulary import PAD
 
 Tokenizer = Callable[[str], list[str]]
 Encoded = tuple[NDArray[np.int32], NDArray[np.int64]]
@@ -112,7 +114,7 @@ def tokenise(splits: Mapping[str, Iterable[Text]], tokenizer: Tokenizer, grow: G
     """Tokenise all texts, in the order of the splits, with only a few of them in memory at a time.
 
     Args:
-        splits: the texts of each split.
+        splits: the texts of each split, with their labels as they were read.
         tokenizer: function from a text to its words.
         grow: as in `cached`; receives `tokens`, the concatenated word ids, (num_tokens,) int32.
 
@@ -120,22 +122,23 @@ def tokenise(splits: Mapping[str, Iterable[Text]], tokenizer: Tokenizer, grow: G
         offsets: start of each text in `tokens`, and the end, (N + 1,) int64.
         words_ends, words_bytes: the distinct words in order of appearance, as in `cache.from_arrays`.
         alphabet: ids of the words in alphabetical order, (num_words,) int32.
-        labels: the distinct labels, a list in JSON, uint8; `label` is the index of the label of each text, (N,) int64.
+        labels: the distinct raw labels, a list in JSON, uint8; `label` is the index of each text's, (N,) int64.
         part: split of each text, 0 train, 1 val, 2 test, (N,) int64.
         group: group id of each text, equal for identical texts, (N,) int64.
         places: place of each text, a list in JSON, uint8.
     """
     tokens, ids = grow("tokens", np.int32), WordIds(tokenizer)
-    labels: defaultdict[str, int] = defaultdict(count().__next__)
+    labels = DistinctLabels()
     columns: dict[str, list[Any]] = {name: [] for name in ("length", "label", "part", "hash", "place")}
     for split, texts in splits.items():
         for chunk in _split_chunks(texts):
             encoded, lengths = ids.encode([item.text for item in chunk])
             tokens.append(encoded)
             columns["length"].append(lengths)
-            columns["label"] += [labels[item.label] for item in chunk]
+            columns["label"] += [labels.index(item.label) for item in chunk]
             columns["part"] += [SPLITS.index(split)] * len(chunk)
-            columns["hash"] += [hash(item.text) for item in chunk]  # 64 bits, to compare texts without them
+            # 64 bits, to compare texts without them; blanks around a text make no other text.
+            columns["hash"] += [hash(item.text.strip()) for item in chunk]
             columns["place"] += [item.place for item in chunk]
     words = pa.array(ids.words, pa.string())
     return {
@@ -143,11 +146,36 @@ def tokenise(splits: Mapping[str, Iterable[Text]], tokenizer: Tokenizer, grow: G
         **{f"words_{name}": array for name, array in to_arrays(words).items()},
         "alphabet": pc.sort_indices(words).to_numpy().astype(np.int32),  # UTF-8 sorts as Python does
         "label": np.array(columns["label"], np.int64),
-        "labels": to_json(list(labels)),
+        "labels": to_json(labels.cells),
         "part": np.array(columns["part"], np.int64),
         "group": pd.factorize(np.array(columns["hash"], np.int64))[0].astype(np.int64),
         "places": to_json(columns["place"]),
     }
+
+
+class DistinctLabels:
+    """Distinct raw labels, in order of appearance: strings, and what JSON and Parquet hold besides.
+
+    Attributes:
+        cells: the labels by index.
+    """
+
+    def __init__(self) -> None:
+        self.cells: list[Any] = []
+        self._strings: dict[str, int] = {}
+        self._others: dict[str, int] = {}  # by their JSON, so that 1, 1.0 and true differ
+
+    def index(self, label: Any) -> int:
+        """Return the index of a label, a new one if it was not seen."""
+        known, key = (
+            (self._strings, label)
+            if isinstance(label, str)
+            else (self._others, json.dumps(label, ensure_ascii=False, default=str))
+        )
+        if key not in known:
+            known[key] = len(self.cells)
+            self.cells.append(label if isinstance(label, str) else json.loads(key))
+        return known[key]
 
 
 def _split_chunks(texts: Iterable[Text]) -> Iterator[list[Text]]:

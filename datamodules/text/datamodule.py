@@ -1,20 +1,42 @@
 """The DataModule of labelled texts."""
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
+import torch
 from numpy.typing import NDArray
 
-from lightfit.cache import Arrays, cached, fingerprint, from_json
+from lightfit.cache import Arrays, Grow, cached, fingerprint, from_json, to_json
+from lightfit.errors import UsageError
 
 from ..base import DATA_DIR, DataModule
 from ..codec import Codec
-from ..labels import find_classes, index_classes
+from ..findings import (
+    Findings,
+    count_shared,
+    drop_shared,
+    find_in_labels,
+    list_classes,
+    list_skipped,
+    warn_of_classes,
+    warn_of_duplicates,
+)
+from ..label_kinds import Labels
+from ..labels import stratify, weigh_classes, weigh_labels
 from ..samples import Loaded
-from ..splits import hold_out, rows_by_split
+from ..splits import SPLITS, hold_out, rows_by_split
+from ..tables.options import TableOptions
+from ..targets import Classes, LabelSets, Target
 from .codec import TextCodec, check_max_len
-from .corpus import TextBatches, load_tokenizer, tokenise
-from .sources import MOVIE_REVIEWS, locate, read_source
+from .corpus import TextBatches, count_words, load_tokenizer, tokenise
+from .findings import find_in_texts
+from .labelling import Rows, encode_labels, find_labelled, fit_target
+from .sources import MOVIE_REVIEWS, TextSource, locate, read_source
+from .unknown import warn_of_unknown
 from .vocabulary import SPECIALS
 
 
@@ -25,11 +47,15 @@ class TextDataModule(DataModule):
     until the file, a column or the tokenizer changes.
 
     Args:
-        source: a table (.csv, .tsv, .jsonl), a folder with train.csv and so on, a folder train/<label>/*.txt, or a
-            published set: movie-reviews (25,000 IMDB reviews, installed with LightFit) or aclImdb (50,000, downloaded).
-        text_column: column of the texts: its name, or its position from 0 in a table without a header.
-        label_column: column of the labels: its name or position.
-        tokenizer: dotted path of a function from str to list[str]; by default the cookbook's.
+        source: a table (CSV, TSV, JSON, Parquet, Arrow, Excel, fastText; also compressed); a folder or zip of a table
+            or shards for each split, or of <split>/<label>/* or <label>/*; or a published set: movie-reviews (25,000
+            IMDB reviews, installed with LightFit) or aclImdb (50,000, downloaded).
+        text_column: column of the texts: its name, its position from 0, or several with commas between them, which are
+            joined; null: found by the usual names.
+        label_column: column of the labels, likewise; several are numbers, or 0 and 1 for each label.
+        labels: what the labels are: auto (recognised), classes, multi_label (sets of labels), or numbers (to predict).
+        tokenizer: dotted path of a function from str to list[str]; by default the cookbook's. tokenize_any of
+            lightfit.datamodules.text splits texts of any language.
         max_words: size of the vocabulary, <unk> and <pad> included; rarer words become <unk>. null: all words.
         max_len: number of words to which texts are truncated and padded; null: no truncation, padding by batch.
         bucket: batch texts of similar lengths, padded to the longest text of the batch.
@@ -38,17 +64,31 @@ class TextDataModule(DataModule):
             together.
         fold: a fold of a cross-validation, such as 2/5: val is that fold of all samples outside the test split, train
             the rest.
+        sheet: sheet of a workbook: its name or position; null: the only one.
+        delimiter: character between the fields of a table; null: found.
+        quote: character around fields, or none; null: found.
+        encoding: encoding of the text, such as gb18030; null: found.
+        header: whether the first row of a table holds names; null: found.
+        class_weights: weights of the classes in the loss: none (all samples equal), balanced (all classes equal), or
+            weights by class name, 1 for the classes left out.
+        balanced_sampling: draw all classes equally often in training, with replacement.
+        on_error: what to do with a row that cannot be read or has no label: raise, or skip it and list it at the end.
+        on_duplicate: what to do with a text of train that is in val or test too: keep it and report it, or drop it.
         seed: seed of the split and of the order.
     """
 
-    reading_arguments = ("text_column", "label_column", "bucket", "batch_size")
+    reading_arguments = (
+        *("text_column", "label_column", "sheet", "delimiter", "quote", "encoding", "header", "on_error"),
+        *("bucket", "batch_size"),
+    )
 
     def __init__(
         self,
         source: str = MOVIE_REVIEWS,
         *,
-        text_column: int | str = "text",
-        label_column: int | str = "label",
+        text_column: int | str | None = None,
+        label_column: int | str | None = None,
+        labels: Literal["auto", "classes", "multi_label", "numbers"] = "auto",
         tokenizer: str = "lightfit.datamodules.text.tokenize",
         max_words: int | None = 10_000,
         max_len: int | None = 200,
@@ -56,6 +96,15 @@ class TextDataModule(DataModule):
         batch_size: int = 20,
         val_fraction: float = 0.2,
         fold: str | None = None,
+        sheet: int | str | None = None,
+        delimiter: str | None = None,
+        quote: str | None = None,
+        encoding: str | None = None,
+        header: bool | None = None,
+        class_weights: Literal["none", "balanced"] | dict[str, float] = "none",
+        balanced_sampling: bool = False,
+        on_error: Literal["raise", "skip"] = "raise",
+        on_duplicate: Literal["keep", "drop"] = "keep",
         seed: int = 0,
     ) -> None:
         super().__init__(source, batch_size=batch_size, val_fraction=val_fraction, fold=fold, seed=seed)
@@ -67,6 +116,14 @@ class TextDataModule(DataModule):
         check_max_len(max_len)
         self.text_column = text_column
         self.label_column = label_column
+        self.labels = labels
+        self.class_weights = class_weights
+        self.balanced_sampling = balanced_sampling
+        self.on_error = on_error
+        self.table = TableOptions(
+            sheet=sheet, delimiter=delimiter, quote=quote, encoding=encoding, header=header, on_error=on_error
+        )
+        self.on_duplicate = on_duplicate
         self.tokenizer = tokenizer
         self._tokenize, self._digest = load_tokenizer(tokenizer)
         self.imported_names = (tokenizer,)
@@ -86,72 +143,161 @@ class TextDataModule(DataModule):
         locate(self.source, DATA_DIR)
 
     def read(self, source: str) -> Arrays:  # type: ignore[override]
-        """Read and tokenise all texts, as `corpus.tokenise`. Uses the cache if it is up to date."""
+        """Read and tokenise all texts, as `corpus.tokenise`, with what was found. Uses the cache if it is up to date.
+
+        Three more arrays, each a list in JSON: `found`, lines about the source; `skipped`, rows that could not be read;
+        `text_column`, the column of the texts alone.
+        """
         path = locate(source, DATA_DIR)
         columns = self.text_column, self.label_column
-        format_version = 2
+        format_version = 3
         return cached(
             DATA_DIR / "cache",
             "texts",
-            [format_version, source, fingerprint(path), columns, [self.tokenizer, self._digest]],
-            lambda grow: tokenise(read_source(source, path, *columns).splits, self._tokenize, grow),
+            [format_version, source, fingerprint(path), columns, asdict(self.table), [self.tokenizer, self._digest]],
+            lambda grow: self._read(read_source(source, path, *columns, self.table), grow),
         )
+
+    def _read(self, source: TextSource, grow: Grow) -> Arrays:
+        corpus = tokenise(source.splits, self._tokenize, grow)  # first, as skipped rows are found on the way
+        found = {"found": source.found, "skipped": source.skipped, "text_column": [source.text_column]}
+        return corpus | {name: to_json(items) for name, items in found.items()}
 
     def load(self, source: str, codec: Codec | None = None) -> Loaded:
-        """Read the texts, fit vocabulary and classes on the training split, and encode each split."""
+        """Read the texts, fit vocabulary and labels on the training split, and encode each split."""
         corpus = self.read(source)
-        rows = rows_by_split(corpus["part"])
-        if isinstance(codec, TextCodec):
-            labels = find_classes(
-                corpus["label"], from_json(corpus["labels"]), known=codec.class_names, places=lambda: _places(corpus)
-            )
+        known = codec if isinstance(codec, TextCodec) else None
+
+        def places() -> list[str]:
+            return from_json(corpus["places"])
+
+        labelled = find_labelled(
+            corpus,
+            rows_by_split(corpus["part"]),
+            kind=self.labels,
+            known=None if known is None else known.target,
+            skip=self.on_error == "skip",
+            places=places,
+        )
+        rows = labelled.rows
+        shared = count_shared(corpus["group"], rows)
+        if self.on_duplicate == "drop":
+            rows = drop_shared(corpus["group"], rows)
+        if known is None:
+            train = rows["train"] if self.fold is None else np.union1d(rows["train"], rows["val"])
+            values, target = fit_target(corpus, labelled.labels, rows, train, places)
+            rows = self._hold_out(corpus, values, rows)
+            fitted = self._fit(corpus, rows["train"], target)
         else:
-            rows, labels, class_names = self._hold_out(corpus, rows)
-            codec = TextCodec.fit(
-                corpus,
-                rows["train"],
-                class_names,
-                tokenizer=self.tokenizer,
-                max_words=self.max_words,
-                max_len=self.max_len,
-                bucket=self.bucket,
-            )
-        batches = codec.split_batches(corpus, rows, labels)
+            values, fitted = encode_labels(corpus, labelled.labels, rows, known.target, places), known
+        batches = fitted.split_batches(corpus, rows, values)
+        skipped = [*from_json(corpus["skipped"]), *(f"{place}: no label" for place in labelled.missing)]
+        findings = self._find(corpus, labelled.labels, rows, values, fitted, shared, skipped)
         return Loaded(
-            codec,
+            fitted,
             batches,
-            description=_describe(codec, batches),
-            find_places=lambda split: np.array(_places(corpus), dtype=object)[rows[split]].tolist(),
+            description=_describe(fitted, batches, findings.tables.get("classes")),
+            find_places=lambda split: np.array(places(), dtype=object)[rows[split]].tolist(),
             lengths=batches["train"].lengths if self.bucket and "train" in batches else None,
+            skipped=skipped,
+            findings=findings,
+            **(self._weigh(values[rows["train"]], fitted) if "train" in batches else {}),
         )
 
-    def _hold_out(
-        self, corpus: Arrays, rows: dict[str, NDArray[np.int64]]
-    ) -> tuple[dict[str, NDArray[np.int64]], NDArray[np.int64], list[str]]:
-        """Return the indices of the texts of each split, the class index of each text, and the class names."""
+    def _hold_out(self, corpus: Arrays, values: NDArray[Any], rows: Rows) -> Rows:
+        """Return the indices of the texts of each split, with val held out from train where the source has none."""
+        if self.fold is None and len(rows["val"]):
+            return rows
         train = rows["train"] if self.fold is None else np.union1d(rows["train"], rows["val"])
-        labels, class_names = index_classes(
-            corpus["label"], from_json(corpus["labels"]), train=train, places=lambda: _places(corpus)
+        kept, held_out = hold_out(
+            stratify(values[train]),
+            corpus["group"][train],
+            val_fraction=self.val_fraction,
+            fold=self.fold,
+            seed=self.seed,
         )
-        if self.fold is not None or not len(rows["val"]):
-            kept, held_out = hold_out(
-                labels[train], corpus["group"][train], val_fraction=self.val_fraction, fold=self.fold, seed=self.seed
-            )
-            rows = rows | {"train": train[kept], "val": train[held_out]}
-        return rows, labels, class_names
+        return rows | {"train": train[kept], "val": train[held_out]}
+
+    def _fit(self, corpus: Arrays, train: NDArray[np.int64], target: Target) -> TextCodec:
+        return TextCodec.fit(
+            corpus,
+            train,
+            target,
+            tokenizer=self.tokenizer,
+            max_words=self.max_words,
+            max_len=self.max_len,
+            bucket=self.bucket,
+            input_column=from_json(corpus["text_column"])[0],
+        )
+
+    def _weigh(self, train: NDArray[Any], codec: TextCodec) -> dict[str, Any]:
+        """Return the weights of the classes in the loss, and the sampling weights of the training texts.
+
+        Raises:
+            ValueError: the labels are no classes, so they cannot be weighed or sampled evenly.
+        """
+        balanced = self.balanced_sampling or self.class_weights != "none"
+        if isinstance(codec.target, Classes):
+            weights: dict[str, Any] = {"loss_weights": weigh_classes(self.class_weights, train, codec.class_names)}
+            if self.balanced_sampling:
+                weights["sample_weights"] = torch.from_numpy(1 / np.bincount(train)[train])
+            return weights
+        if isinstance(codec.target, LabelSets) and not self.balanced_sampling:
+            return {"loss_weights": weigh_labels(self.class_weights, train, codec.class_names)}
+        if balanced:
+            name = "balanced_sampling" if self.balanced_sampling else "class_weights"
+            what = "sets of labels" if isinstance(codec.target, LabelSets) else "numbers"
+            raise UsageError(f"`{name}` needs one class for each text, and the labels are {what}: leave it out")
+        return {}
+
+    def _find(
+        self,
+        corpus: Arrays,
+        labels: Labels,
+        rows: Rows,
+        values: NDArray[Any],
+        codec: TextCodec,
+        shared: Mapping[tuple[str, str], int],
+        skipped: list[str],
+    ) -> Findings:
+        """Return what was found in the texts and their labels."""
+        used = {split: own for split, own in rows.items() if len(own)}
+        counts = count_words(corpus, next(iter(used.values())))
+        texts = find_in_texts(corpus, used, counts, max_len=codec.max_len)
+        classes = find_in_labels(codec.target, {split: values[own] for split, own in used.items()})
+        weighted = self.balanced_sampling or self.class_weights != "none"
+        duplicates, warnings = warn_of_duplicates(
+            corpus["group"], used, corpus["label"], shared=shared, dropped=self.on_duplicate == "drop", what="texts"
+        )
+        warnings += warn_of_unknown(corpus, used, codec.vocabulary, codec.tokenizer)
+        tables = {**classes.tables, **texts.tables}
+        if "classes" in tables and "train" in used:
+            warnings += warn_of_classes(tables["classes"], weighted=weighted, sets=isinstance(codec.target, LabelSets))
+        if skipped:
+            warnings.append(f"{len(skipped):,} rows are skipped, such as {skipped[0]}")
+        found = _name_facts(from_json(corpus["found"])) | ({"read as": "; ".join(labels.notes)} if labels.notes else {})
+        return Findings({**found, **classes.facts, **texts.facts, **duplicates}, warnings, tables)
+
+    def remarks(self, scores: Mapping[str, float]) -> list[str]:
+        """Return the skipped rows."""
+        return list_skipped(self.loaded.skipped, "rows")
 
     def raw_path(self) -> Path:
         """Return the file or folder of the raw texts."""
         return locate(self.source, DATA_DIR)
 
 
-def _places(corpus: Arrays) -> list[str]:
-    return from_json(corpus["places"])
+def _name_facts(lines: list[str]) -> dict[str, str]:
+    """Return lines about a source by the split that each begins with, or as `source`."""
+    facts: dict[str, str] = {}
+    for line in lines:
+        split, _, rest = line.partition(": ")
+        topic, fact = (split, rest) if split in SPLITS else ("source", line)
+        facts[topic] = f"{facts[topic]}; {fact}" if topic in facts else fact
+    return facts
 
 
-def _describe(codec: TextCodec, batches: dict[str, TextBatches]) -> str:
+def _describe(codec: TextCodec, batches: Mapping[str, TextBatches], table: pd.DataFrame | None) -> str:
     sizes = ", ".join(f"{len(own):,} {split}" for split, own in batches.items())
-    counts = np.bincount(batches["train"].labels.numpy(), minlength=codec.num_classes) if "train" in batches else ()
-    classes = ", ".join(f"{name} {count:,}" for name, count in zip(codec.class_names, counts, strict=False))
-    described = f"{sizes} texts; " + (f"classes in train: {classes}; " if classes else "")
-    return f"{described}{codec.vocab_size:,} of {codec.vocabulary.num_seen + 2:,} words"
+    classes = "" if table is None or "train" not in table else f"classes in train: {list_classes(table)}; "
+    return f"{sizes} texts; {classes}{codec.vocab_size:,} of {codec.vocabulary.num_seen + 2:,} words"

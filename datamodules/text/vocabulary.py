@@ -1,8 +1,6 @@
-"""Tokenizers, and a vocabulary with the word ids of torchtext."""
+"""A vocabulary with the word ids of torchtext."""
 
 import json
-import re
-import string
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import cached_property
@@ -15,40 +13,13 @@ from numpy.typing import NDArray
 
 from lightfit.errors import DataError, MissingPackageError
 
+from .tokenizers import tokenize, tokenize_words
+
+__all__ = ["PAD", "SPECIALS", "UNK", "Vocabulary", "tokenize", "tokenize_words"]  # old checkpoints name them here
+
 Integers = NDArray[np.integer[Any]]
 UNK, PAD = 0, 1
 SPECIALS = ("<unk>", "<pad>")
-# Unescaped on purpose: inside the class, the backslash of string.punctuation escapes the bracket behind it and is
-# not stripped itself. re.escape would change the ids of a third of the reviews.
-PUNCTUATION = re.compile(f"[{string.punctuation}]")
-WORDS = re.compile(r"""\w+(?:'\w+)?|[!?.,;:()"]""")
-
-
-def tokenize(text: str) -> list[str]:
-    """Tokenise as in the cookbook: remove punctuation, lower the case, split at each space; empty tokens stay.
-
-    Source: lyhue1991/eat_pytorch_in_20_days, chapter 1-3; a trailing newline is removed, as in torchtext's Field.
-    """
-    return PUNCTUATION.sub("", text.rstrip("\n")).lower().split(" ")
-
-
-def tokenize_words(text: str) -> list[str]:
-    """Tokenise into lower-case words, with their apostrophes, and punctuation marks; HTML line breaks become spaces."""
-    return WORDS.findall(text.lower().replace("<br />", " "))
-
-
-# The tokenizers as data, to run a net without LightFit. Each step is a method of str, or `remove` (re.sub by an empty
-# string), or `find` (re.findall).
-PLACE = "lightfit.datamodules.text"
-STEPS: dict[str, list[list[str]]] = {
-    f"{PLACE}.tokenize": [
-        ["rstrip", "\n"],
-        ["remove", PUNCTUATION.pattern],
-        ["lower"],
-        ["split", " "],
-    ],
-    f"{PLACE}.tokenize_words": [["lower"], ["replace", "<br />", " "], ["find", WORDS.pattern]],
-}
 
 
 class Vocabulary:

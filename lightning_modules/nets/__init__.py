@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from .sparse_tsf import SparseTSF
     from .text_cnn import TextCNN
     from .torchvision_net import TorchvisionNet
+    from .word_average import WordAverage
+    from .word_vectors import WordEmbedding
 
 __all__ = [
     "DLinear",
@@ -27,6 +29,8 @@ __all__ = [
     "SparseTSF",
     "TextCNN",
     "TorchvisionNet",
+    "WordAverage",
+    "WordEmbedding",
     "sequential_cnn",
 ]
 
@@ -42,5 +46,7 @@ __getattr__, __dir__ = lazy_names(
         ".sparse_tsf": "SparseTSF",
         ".text_cnn": "TextCNN",
         ".torchvision_net": "TorchvisionNet",
+        ".word_average": "WordAverage",
+        ".word_vectors": "WordEmbedding",
     },
 )

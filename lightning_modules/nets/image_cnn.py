@@ -15,9 +15,10 @@ class ImageCNN(nn.Module):
 
     Args:
         num_classes: number of classes; two classes share one logit.
+        num_outputs: number of labels or numbers, where these are predicted; None: classes.
     """
 
-    def __init__(self, *, num_classes: int = 2) -> None:
+    def __init__(self, *, num_classes: int = 2, num_outputs: int | None = None) -> None:
         super().__init__()
         self.conv = nn.Sequential(
             nn.Conv2d(3, 32, kernel_size=3),
@@ -28,7 +29,10 @@ class ImageCNN(nn.Module):
             nn.AdaptiveMaxPool2d(1),
         )
         self.dense = nn.Sequential(
-            nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, num_classes if num_classes > 2 else 1)
+            nn.Flatten(),
+            nn.Linear(64, 32),
+            nn.ReLU(),
+            nn.Linear(32, num_outputs or (num_classes if num_classes > 2 else 1)),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -45,7 +49,7 @@ class ImageCNN(nn.Module):
         return self.dense(self.conv(x))
 
 
-def sequential_cnn(*, num_classes: int = 2) -> nn.Sequential:
+def sequential_cnn(*, num_classes: int = 2, num_outputs: int | None = None) -> nn.Sequential:
     """Build `ImageCNN` as one Sequential: shortest, for a net that is a plain chain."""
     return nn.Sequential(
         nn.Conv2d(3, 32, kernel_size=3),
@@ -57,7 +61,7 @@ def sequential_cnn(*, num_classes: int = 2) -> nn.Sequential:
         nn.Flatten(),
         nn.Linear(64, 32),
         nn.ReLU(),
-        nn.Linear(32, num_classes if num_classes > 2 else 1),
+        nn.Linear(32, num_outputs or (num_classes if num_classes > 2 else 1)),
     )
 
 
@@ -66,9 +70,10 @@ class LayeredCNN(nn.Module):
 
     Args:
         num_classes: number of classes; two classes share one logit.
+        num_outputs: number of labels or numbers, where these are predicted; None: classes.
     """
 
-    def __init__(self, *, num_classes: int = 2) -> None:
+    def __init__(self, *, num_classes: int = 2, num_outputs: int | None = None) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, 32, kernel_size=3)
         self.conv2 = nn.Conv2d(32, 64, kernel_size=5)
@@ -77,7 +82,7 @@ class LayeredCNN(nn.Module):
         self.adaptive_pool = nn.AdaptiveMaxPool2d(1)
         self.linear1 = nn.Linear(64, 32)
         self.relu = nn.ReLU()
-        self.linear2 = nn.Linear(32, num_classes if num_classes > 2 else 1)
+        self.linear2 = nn.Linear(32, num_outputs or (num_classes if num_classes > 2 else 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (B, 3, H, W) of at least 14 x 14 to logits (B, num_classes), or (B, 1) for two classes."""

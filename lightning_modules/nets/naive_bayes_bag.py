@@ -20,6 +20,7 @@ class NaiveBayesBag(nn.Module):
     Args:
         vocab_size: number of words, the specials included.
         num_classes: number of classes; two classes share one logit.
+        num_outputs: number of labels or numbers, where these are predicted; None: classes.
         num_buckets: number of hash buckets for the word pairs.
         smoothing: count that is added to every count before the ratio is computed.
     """
@@ -27,13 +28,20 @@ class NaiveBayesBag(nn.Module):
     log_count_ratio: Tensor
 
     def __init__(
-        self, vocab_size: int, *, num_classes: int = 2, num_buckets: int = 4_000_000, smoothing: float = 1.0
+        self,
+        vocab_size: int,
+        *,
+        num_classes: int = 2,
+        num_outputs: int | None = None,
+        num_buckets: int = 4_000_000,
+        smoothing: float = 1.0,
     ) -> None:
         super().__init__()
         self.vocab_size = vocab_size
         self.num_buckets = num_buckets
         self.smoothing = smoothing
-        num_logits = num_classes if num_classes > 2 else 1
+        num_logits = num_outputs or (num_classes if num_classes > 2 else 1)
+        self.num_outputs = num_outputs
         self.register_buffer("log_count_ratio", torch.zeros(vocab_size + num_buckets, num_logits))
         self.weight = nn.Embedding(vocab_size + num_buckets, num_logits, sparse=True)
         self.bias = nn.Parameter(torch.zeros(num_logits))
@@ -57,6 +65,9 @@ class NaiveBayesBag(nn.Module):
 
     def adapt(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Count the n-grams of every class and set the log ratios; unseen n-grams, and padding, weigh 0."""
+        if self.num_outputs is not None:
+            self._adapt_to_values(batches)
+            return
         num_rows, num_logits = self.log_count_ratio.shape
         counts = self.log_count_ratio.new_zeros(max(num_logits, 2), num_rows)
         for x, y in batches:
@@ -70,6 +81,26 @@ class NaiveBayesBag(nn.Module):
         for logit, own in enumerate(counts[1:] if num_logits == 1 else counts):
             ratio = _log_frequency(own + self.smoothing) - _log_frequency(total - own + self.smoothing)
             self.log_count_ratio[:, logit] = ratio.masked_fill(total == 0, 0.0)
+
+    def _adapt_to_values(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Set for each n-gram, and each label or number, the mean over its texts minus that over all.
+
+        It is drawn towards 0 by `smoothing` texts with the mean of all, as a linear counterpart of the log ratios.
+        """
+        sums, total = (
+            torch.zeros_like(self.log_count_ratio),
+            self.log_count_ratio.new_zeros(self.log_count_ratio.shape[0]),
+        )
+        overall, num_texts = sums.new_zeros(sums.shape[1]), 0
+        for x, y in batches:
+            ids = self.ngrams(x)
+            total.index_add_(0, ids.flatten(), torch.ones_like(ids, dtype=total.dtype).flatten())
+            sums.index_add_(0, ids.flatten(), y.to(sums.dtype)[:, None].expand(-1, ids.shape[1], -1).flatten(0, 1))
+            overall, num_texts = overall + y.sum(0), num_texts + len(y)
+        mean = overall / max(num_texts, 1)
+        deviation = (sums - total[:, None] * mean) / (total + self.smoothing)[:, None]
+        self.log_count_ratio.copy_(deviation)
+        self.log_count_ratio[PAD] = 0
 
 
 def hash_pairs(first: Tensor, second: Tensor, num_buckets: int) -> Tensor:

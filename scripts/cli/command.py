@@ -10,6 +10,7 @@ from lightfit.version import VERSION
 from .postponed import postpone
 
 VERBS = {
+    "check": "tell what is in your data, and what may be wrong with it",
     "fit": "train a task, or a custom preset",
     "evaluate": "score a checkpoint, on its own data or on other data",
     "predict": "predict from a checkpoint, without its data",

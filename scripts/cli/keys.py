@@ -8,11 +8,11 @@ from lightfit.errors import UsageError
 
 # Sizes that a DataModule knows, and that a net receives as an argument of the same name.
 SIZES = (
-    *("num_classes", "image_size", "vocab_size", "max_len"),
+    *("num_classes", "num_outputs", "image_size", "vocab_size", "max_len"),
     *("num_features", "num_targets", "lookback", "horizon", "season"),
 )
 # What the model receives from the DataModule in the same way, and where it comes from.
-MODEL_LINKS = {"loss_weights": "--data.class_weights", "units": "the data"}
+MODEL_LINKS = {"loss_weights": "--data.class_weights", "units": "the data", "num_outputs": "the data"}
 LINKED = {"data.seed": "--seed_everything"} | {f"model.net.{size}": "the data" for size in SIZES}
 LINKED["model.net.num_quantiles"] = "--model.quantiles"
 LINKED |= {f"model.{name}": source for name, source in MODEL_LINKS.items()}

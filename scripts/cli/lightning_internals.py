@@ -3,8 +3,12 @@
 Each function uses one of them: what for, and what breaks without it.
 """
 
+import importlib
 from argparse import ArgumentParser
+from collections.abc import Callable
 from typing import Any
+
+from lightfit.lightning import pl
 
 
 def take_next_version(logger: Any) -> None:
@@ -32,3 +36,17 @@ def dump_config(cli: Any) -> None:
     classes are built. LightningCLI does it itself, later. Without `_dump_config` fit fails before it trains.
     """
     cli._dump_config()
+
+
+def make_instantiator(cli: Any, key: str) -> Callable[..., Any]:
+    """Return the function with which a LightningCLI builds its model or its data, from a class and arguments.
+
+    Purpose: to choose the model's class when the data is read, which is before the model is built and after the
+    configuration is parsed; the function then stores the class and the arguments as hyper-parameters. Without
+    `_InstantiatorFn` fit fails before it trains.
+
+    Args:
+        cli: the LightningCLI.
+        key: `model` or `data`.
+    """
+    return importlib.import_module(f"{pl.__name__}.cli")._InstantiatorFn(cli=cli, key=key)

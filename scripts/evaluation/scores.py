@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lightfit.callbacks.logs.sample_outputs import SampleOutputs
@@ -14,11 +15,21 @@ from lightfit.callbacks.pictures.backtest import ALL, ErrorTable, plot_backtest
 from lightfit.callbacks.pictures.confusion import plot_confusion_matrix, plot_reliability
 from lightfit.callbacks.pictures.forecast_plot import Window, get_forecast, get_point, plot_forecasts
 from lightfit.callbacks.pictures.plots import Plot
-from lightfit.datamodules import Codec, DataModule, LabelCodec
+from lightfit.callbacks.pictures.targets import plot_precision_recall, plot_predicted_against_true
+from lightfit.datamodules import Codec, DataModule, LabelCodec, LabelSets, Numbers
 from lightfit.datamodules.samples import Batches
 from lightfit.lightning import OneLightning, pl
 from lightfit.lightning_modules import LightModel
-from lightfit.lightning_modules.metrics import bootstrap_interval, calibration_table, class_table, classification_scores
+from lightfit.lightning_modules.metrics import (
+    bootstrap_interval,
+    calibration_table,
+    class_table,
+    classification_scores,
+    label_set_scores,
+    label_table,
+    number_scores,
+    number_table,
+)
 
 from ..cli.devices import parse_gpus
 
@@ -132,6 +143,10 @@ def evaluate_split(
     evaluation = Evaluation(num_samples, metrics, "", (np.nan, np.nan), {}, {}, tuple(metrics), outputs)
     if "forecast" in outputs and codec is not None and codec.domain == "series" and batches is not None:
         return _score_forecasts(evaluation, outputs, codec, batches)
+    if "prediction" in outputs and isinstance(codec, LabelCodec) and isinstance(codec.target, LabelSets):
+        return _score_label_sets(evaluation, outputs, codec.target)
+    if "prediction" in outputs and isinstance(codec, LabelCodec) and isinstance(codec.target, Numbers):
+        return _score_numbers(evaluation, outputs, codec.target)
     if {"preds", "target"} <= set(outputs) and isinstance(codec, LabelCodec):
         return _score_classes(evaluation, outputs, codec.class_names)
     return evaluation
@@ -155,6 +170,52 @@ def _score_classes(evaluation: Evaluation, outputs: dict[str, Tensor], names: li
         plots={
             "confusion matrix": lambda: plot_confusion_matrix(torch.from_numpy(counts), names),
             "calibration": lambda: plot_reliability(calibration),
+        },
+    )
+
+
+def _score_label_sets(evaluation: Evaluation, outputs: dict[str, Tensor], target: LabelSets) -> Evaluation:
+    prediction, y = outputs["prediction"], outputs["y"].round().long().numpy()
+    # Compared in float32, as predictions are: a probability may be a threshold to the last digit.
+    chosen = (prediction[..., 0] >= prediction[..., 1]).numpy()
+    probabilities, thresholds = prediction[..., 0].numpy(), prediction[0, :, 1].numpy()
+    table = label_table(probabilities, thresholds, y, target.names)
+    hits, sizes = (chosen & (y > 0)).sum(1), chosen.sum(1) + y.sum(1)
+    return evaluation._replace(
+        metrics=evaluation.metrics | label_set_scores(probabilities, thresholds, y),
+        headline="f1_micro",
+        interval=bootstrap_interval(2.0 * hits, weights=sizes.astype(float)),
+        tables={"labels": table},
+        plots={"precision and recall": lambda: _plot_labels(table, probabilities, y)},
+    )
+
+
+def _plot_labels(table: pd.DataFrame, probabilities: NDArray[Any], y: NDArray[np.int64]) -> Plot:
+    from sklearn.metrics import precision_recall_curve  # here, as it takes a second
+
+    order = [index for index in table["support"].argsort()[::-1] if table["support"][index] > 0]
+    curves, points = {}, {}
+    for index in order:
+        precision, recall, _ = precision_recall_curve(y[:, index], probabilities[:, index])
+        curves[table["label"][index]] = recall, precision
+        points[table["label"][index]] = table["recall"][index], table["precision"][index]
+    return plot_precision_recall(curves, points)
+
+
+def _score_numbers(evaluation: Evaluation, outputs: dict[str, Tensor], target: Numbers) -> Evaluation:
+    predictions = target.unscale(outputs["prediction"].transpose(1, 2)).transpose(1, 2).numpy()  # (N, K, 3)
+    y = target.unscale(outputs["y"]).numpy()
+    table = number_table(predictions, y, target.names)
+    errors = np.abs(predictions[..., 0] - y).mean(1)
+    return evaluation._replace(
+        metrics=evaluation.metrics | number_scores(table),
+        headline="mae",
+        interval=bootstrap_interval(errors),
+        tables={"numbers": table},
+        plots={
+            "predicted and true": lambda: plot_predicted_against_true(
+                target.names, y, predictions[..., 0], table["width"].to_numpy() / 2
+            )
         },
     )
 

@@ -1,4 +1,4 @@
-"""Classify images with an exported net, with onnxruntime, numpy and Pillow only:
+"""Predict images with an exported net, with onnxruntime, numpy and Pillow only:
 `python onnx_images.py model.onnx a.png b.jpg`."""
 
 import json
@@ -25,5 +25,16 @@ for path in sys.argv[2:]:
     images.append(((pixels - known["mean"]) / known["std"]).transpose(2, 0, 1))
 
 x = np.stack(images).astype(np.float32)
-for path, probabilities in zip(sys.argv[2:], session.run(None, {"x": x})[0], strict=True):
-    print(known["class_names"][probabilities.argmax()], f"{probabilities.max():.6f}", path)
+target = known["target"]
+for path, y in zip(sys.argv[2:], session.run(None, {"x": x})[0], strict=True):
+    if target["kind"] == "classes":  # a probability for each class
+        print(target["names"][y.argmax()], f"{y.max():.6f}", path)
+    elif target["kind"] == "multi_label":  # for each label a probability, and the threshold that it must reach
+        chosen = [
+            name for name, (probability, threshold) in zip(target["names"], y, strict=True) if probability >= threshold
+        ]
+        print("|".join(chosen), path)
+    else:  # for each number its value and the ends of its interval, scaled
+        values = y * np.array(target["std"])[:, None] + np.array(target["mean"])[:, None]
+        for name, (value, low, high) in zip(target["names"], values, strict=True):
+            print(name, f"{value:.6g} ({low:.6g} to {high:.6g})" if low <= high else f"{value:.6g}", path)

@@ -1,8 +1,10 @@
-"""Classify texts with an exported net, with onnxruntime and numpy only: `python onnx_text.py model.onnx "A text"`."""
+"""Predict texts with an exported net, with onnxruntime and numpy only: `python onnx_text.py model.onnx "A text"`."""
 
+import html
 import json
 import re
 import sys
+import unicodedata
 
 import numpy as np
 import onnxruntime
@@ -15,7 +17,10 @@ steps = {
     "rstrip": str.rstrip,
     "replace": str.replace,
     "split": str.split,
+    "unescape": html.unescape,
+    "normalize": lambda text, form: unicodedata.normalize(form, text),
     "remove": lambda text, pattern: re.sub(pattern, "", text),
+    "blank": lambda text, pattern: re.sub(pattern, " ", text),
     "find": lambda text, pattern: re.findall(pattern, text),
 }
 
@@ -32,5 +37,16 @@ x = np.full((len(texts), known["width"] or max(map(len, texts))), known["pad"], 
 for row, words in zip(x, texts, strict=True):
     row[: len(words)] = words
 
-for text, probabilities in zip(sys.argv[2:], session.run(None, {"x": x})[0], strict=True):
-    print(known["class_names"][probabilities.argmax()], f"{probabilities.max():.6f}", text)
+target = known["target"]
+for text, y in zip(sys.argv[2:], session.run(None, {"x": x})[0], strict=True):
+    if target["kind"] == "classes":  # a probability for each class
+        print(target["names"][y.argmax()], f"{y.max():.6f}", text)
+    elif target["kind"] == "multi_label":  # for each label a probability, and the threshold that it must reach
+        chosen = [
+            name for name, (probability, threshold) in zip(target["names"], y, strict=True) if probability >= threshold
+        ]
+        print("|".join(chosen), text)
+    else:  # for each number its value and the ends of its interval, scaled
+        values = y * np.array(target["std"])[:, None] + np.array(target["mean"])[:, None]
+        for name, (value, low, high) in zip(target["names"], values, strict=True):
+            print(name, f"{value:.6g} ({low:.6g} to {high:.6g})" if low <= high else f"{value:.6g}", text)

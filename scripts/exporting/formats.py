@@ -24,7 +24,7 @@ Runtime = Callable[[Tensor], Tensor]  # predictions of the exported file for a b
 
 
 class Predictions(nn.Module):
-    """The predictions of a model as a module: probabilities, or scaled forecasts."""
+    """The predictions of a model as a module: probabilities, or scaled numbers or forecasts."""
 
     def __init__(self, model: LightModel) -> None:
         super().__init__()

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from lightfit.datamodules import Codec, LabelCodec
@@ -10,21 +11,31 @@ from lightfit.errors import BadInput, DataError, UsageError
 
 from .predictor import Predictor, split_chunks
 
+NOTE = "\0warning"  # column of the codec's warnings until it gets its name, as a target may be called warning
+
 
 def check_top(top: int, codec: Codec) -> None:
-    """Check that a codec has at least `top` classes; 1 is valid for codecs without classes.
+    """Check that a codec has at least `top` classes or labels; 1 is valid for codecs without them.
 
     Raises:
         UsageError: there are fewer.
     """
-    most = codec.num_classes if isinstance(codec, LabelCodec) else 1
+    most = codec.target.most_ranked if isinstance(codec, LabelCodec) else 1
     if not 1 <= top <= most:
-        why = "the number of classes" if isinstance(codec, LabelCodec) else "as there are no classes"
+        has_names = isinstance(codec, LabelCodec) and codec.class_names
+        why = f"the number of {describe_names(codec)}" if has_names else "as there are no classes"
         raise UsageError(f"expected --top from 1 to {most}, {why}, received {top}")
+
+
+def describe_names(codec: Codec) -> str:
+    """Return what the names of a codec's target are: classes, or labels."""
+    return "labels" if isinstance(codec, LabelCodec) and codec.target.kind == "multi_label" else "classes"
 
 
 def predict_rows(predictor: Predictor, inputs: Iterable[Any], *, batch_size: int, top: int = 1) -> Iterator[Any]:
     """Yield a table for each batch of inputs; its last column, `error`, holds the problem of a bad input.
+
+    Where the codec doubts a prediction of the batch, the column before is `warning`.
 
     Args:
         predictor: the model.
@@ -45,23 +56,39 @@ def predict_rows(predictor: Predictor, inputs: Iterable[Any], *, batch_size: int
         first += num_inputs
         waiting.append((table, num_inputs, problems))
         if columns is None and len(problems) < num_inputs:
-            columns = table.columns
+            columns = table.columns.drop(NOTE, errors="ignore")
         if columns is not None:
-            yield from ((held.reindex(columns=columns), num, bad) for held, num, bad in waiting)
+            yield from ((_arrange(held, columns), num, bad) for held, num, bad in waiting)
             waiting = []
     yield from waiting
 
 
 def predict_records(predictor: Predictor, samples: list[Any], *, top: int = 1) -> list[list[dict[str, Any]]]:
-    """Return the rows of each sample, as dicts of plain values.
+    """Return the rows of each sample, as dicts of plain values; with a `warning` where the codec doubts it.
 
     Raises:
         DataError: a sample cannot be encoded.
     """
     table = _predict(predictor, samples, top)
+    table = table.rename(columns={NOTE: (warning := _name_note(table.columns))})
     rows: list[Any] = table.astype(object).where(table.notna(), None).to_dict("records")
+    for row in rows:
+        if row.get(warning) == "":
+            del row[warning]
     each = len(rows) // len(samples)
     return [rows[start : start + each] for start in range(0, len(rows), each)]
+
+
+def _arrange(table: pd.DataFrame, columns: pd.Index) -> pd.DataFrame:
+    """Return a table with some columns, the same for all tables, and with the column of warnings if it has one."""
+    arranged = table.reindex(columns=columns)
+    if NOTE in table:
+        arranged.insert(len(columns) - 1, _name_note(columns), table[NOTE])
+    return arranged
+
+
+def _name_note(columns: pd.Index) -> str:
+    return "prediction_warning" if "warning" in columns else "warning"
 
 
 def _tabulate(predictor: Predictor, chunk: list[Any], top: int) -> tuple[pd.DataFrame, int, list[str]]:
@@ -77,13 +104,20 @@ def _tabulate(predictor: Predictor, chunk: list[Any], top: int) -> tuple[pd.Data
 
 
 def _predict(predictor: Predictor, samples: list[Any], top: int) -> pd.DataFrame:
+    """Return the decoded predictions, with a last column `NOTE` where the codec doubts one."""
     codec = predictor.codec
-    predictions = predictor(predictor.encode(samples))
+    x = predictor.encode(samples)
+    predictions = predictor(x)
     if isinstance(codec, LabelCodec):
-        return codec.decode(samples, predictions, top=top)
-    if codec.domain == "series":
-        return codec.decode(samples, predictions, predictor.quantiles)  # type: ignore[call-arg]
-    return codec.decode(samples, predictions)
+        table = codec.decode(samples, predictions, top=top)
+    elif codec.domain == "series":
+        table = codec.decode(samples, predictions, predictor.quantiles)  # type: ignore[call-arg]
+    else:
+        table = codec.decode(samples, predictions)
+    if any(warnings := codec.warn(samples, x)):
+        each = len(table) // len(samples)
+        table[NOTE] = np.repeat(warnings, each)
+    return table
 
 
 def _drop_bad(chunk: list[Any]) -> list[Any]:

@@ -53,7 +53,7 @@ class Service:
         self.inputs = choose_inputs(trained)
         self.model_info = describe_model(trained)
         self.max_inputs = limits.max_inputs
-        self.num_classes = trained.codec.num_classes if isinstance(trained.codec, LabelCodec) else 1
+        self.most_ranked = trained.codec.target.most_ranked if isinstance(trained.codec, LabelCodec) else 1
         self.batcher = Batcher(
             lambda items: _predict(predictor, items),
             max_batch_size=limits.max_batch_size,
@@ -82,8 +82,8 @@ class Service:
 
     async def predict(self, request: Request, top: int = 1) -> dict[str, list[Any]]:
         """Predict the inputs of a request, in order; a bad input has an `error` in place of a prediction."""
-        if not 1 <= top <= self.num_classes:
-            raise HTTPException(422, f"expected top from 1 to {self.num_classes}, received {top}")
+        if not 1 <= top <= self.most_ranked:
+            raise HTTPException(422, f"expected top from 1 to {self.most_ranked}, received {top}")
         samples = await read_samples(request, self.inputs, self.max_inputs)
         good = [(sample, top) for sample in samples if not isinstance(sample, BadInput)]
         try:
@@ -122,7 +122,8 @@ def describe_model(trained: Trained) -> dict[str, Any]:
         "domain": known["domain"],
         "model": type(trained.model).__name__,
         "net": type(trained.model.net).__name__,
-        "classes": known.get("class_names"),
+        "classes": known.get("class_names") or None,
+        "target": known.get("target"),
         "columns": known.get("roles"),
         "input_shape": [None, *([known["width"]] if known["domain"] == "text" else shape[1:])],
         "request": choose_inputs(trained).schema,

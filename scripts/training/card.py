@@ -110,7 +110,15 @@ def _describe_results(evaluations: Mapping[str, Evaluation]) -> Iterator[str]:
 def _list_limits(data: pl.LightningDataModule) -> Iterator[str]:
     codec = getattr(data, "codec", None)
     if isinstance(codec, LabelCodec):
-        yield f"Inputs outside these {codec.num_classes} classes: each input gets one of them, even if none fits."
+        if codec.target.kind == "classes":
+            yield f"Inputs outside these {codec.num_classes} classes: each input gets one of them, even if none fits."
+        elif codec.target.kind == "multi_label":
+            yield f"Labels other than these {codec.num_classes}: an input with another one gets some of these, or none."
+        else:
+            yield (
+                "Numbers far outside the range of the training data; and single decisions by a number alone: one in "
+                "ten true values is expected outside the intervals, more on data of another kind."
+            )
         yield (
             "Data of another kind or origin than the training data: the scores above do not apply to it; first "
             "evaluate the model on labelled data of that kind."

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lightfit.callbacks.pictures.forecast_plot import get_forecast, get_point
 from lightfit.callbacks.pictures.plots import run_folder, write_csv
-from lightfit.datamodules import Codec, DataModule, LabelCodec, SeriesCodec
+from lightfit.datamodules import Codec, DataModule, LabelCodec, LabelSets, Numbers, SeriesCodec
 from lightfit.errors import UsageError
 from lightfit.scripts.cli.command import shorten_path
 
@@ -73,14 +73,25 @@ def collect_out_of_fold(run: Run) -> pd.DataFrame:
 def tabulate(outputs: Mapping[str, Tensor], codec: Codec) -> pd.DataFrame:
     """Tabulate predictions with a row for each sample.
 
-    The columns are, for classes: `label`, `predicted`, and the probability of each class; for series: the forecasts
+    The columns are, for classes: `label`, `predicted`, and the probability of each class; for sets of labels: `labels`,
+    `predicted`, and the probability of each label; for numbers: `<name>`, and `predicted_<name>` with the ends of its
+    interval; for series: the forecasts
     `<target>_<step>`, in the units of the table or of its differences; otherwise `prediction_<k>` and `target_<k>`, as
     far as the model returns them.
 
     Args:
-        outputs: outputs by name: `preds` (N, num_classes) and `target` (N,), or `forecast` (N, P, C) or (N, P, C, Q).
+        outputs: outputs by name: `preds` (N, num_classes) and `target` (N,); `forecast` (N, P, C) or (N, P, C, Q); or
+            `prediction` of sets of labels or numbers, with `y`.
         codec: the codec, with the names of the classes, or the scaling.
     """
+    if isinstance(codec, LabelCodec) and "prediction" in outputs and isinstance(codec.target, LabelSets):
+        prediction, names = outputs["prediction"], codec.target.names
+        columns = {"labels": outputs["y"] > 0.5, "predicted": prediction[..., 0] >= prediction[..., 1]}
+        sets = pd.DataFrame({title: codec.target.join(chosen) for title, chosen in columns.items()})
+        return sets.join(pd.DataFrame(prediction[..., 0].numpy(), columns=names).add_prefix("probability_"))
+    if isinstance(codec, LabelCodec) and "prediction" in outputs and isinstance(codec.target, Numbers):
+        true = pd.DataFrame(codec.target.unscale(outputs["y"]).numpy(), columns=codec.target.names)
+        return true.join(pd.DataFrame(codec.target.decode(outputs["prediction"])).add_prefix("predicted_"))
     if isinstance(codec, LabelCodec) and {"preds", "target"} <= set(outputs):
         probabilities, names = outputs["preds"], codec.class_names
         indices = {"label": outputs["target"], "predicted": probabilities.argmax(1)}

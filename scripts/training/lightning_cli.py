@@ -39,6 +39,7 @@ from ..cli.lightning_parser import LightningArgumentParser, LightningCLI
 from ..cli.parsing import explain, spell_nulls, unwrap
 from ..cli.quiet import say
 from ..cli.short_names import import_named
+from .model_class import DEFAULTS, FITTING, ModelInstantiator, replace_model_class
 from .options import NOTHING, Extras, flag_names
 from .resume import RunConfig, describe_resume, find_checkpoint, keep_run_folder, read_usable, refuse_changes
 
@@ -89,6 +90,8 @@ class LightFitCLI(LightningCLI):
     ) -> None:
         self.quiet, self.init, self.extras = quiet, init, extras
         self._taken: dict[str, inspect.Parameter] = {}  # parameters of the net, once its class is known
+        self._data: dict[str, pl.LightningDataModule] = {}  # the data, once a link has read it
+        self._names_model = any(re.match(r"--model(\.class_path)?(=|$)", item) for item in args)
         refuse_linked(args)
         import_named(args)
         try:
@@ -126,7 +129,7 @@ class LightFitCLI(LightningCLI):
             parser.link_arguments(
                 "data",
                 f"model.init_args.net.init_args.{size}",
-                partial(find_net_size, name=size, taken=self._taken),
+                partial(find_net_size, name=size, taken=self._taken, seen=self._data),
                 apply_on="instantiate",
             )
         for name in MODEL_LINKS:
@@ -151,6 +154,7 @@ class LightFitCLI(LightningCLI):
         arguments["net"] = {"init_args": {}} | (arguments.get("net") or {})
         self._resume()
         self._add_extras()
+        self._choose_model_class()
 
     def _resume(self) -> None:
         """Find and read the checkpoint to resume from, if any; refuse arguments that differ from the checkpoint's."""
@@ -173,8 +177,33 @@ class LightFitCLI(LightningCLI):
         if trouble:
             say(trouble)
         self._print(describe_resume(self.checkpoint, config.ckpt_path, time.monotonic() - started))
+        self._keep_model_class(str(self.checkpoint.get("hyper_parameters", {}).get("_class_path")))
+        self._keep_embedding_size(self.checkpoint)
         refuse_changes(self.config_dump["model"], self.checkpoint.get("hyper_parameters", {}), "model")
         refuse_changes(self.config_dump["data"], self.checkpoint.get("datamodule_hyper_parameters", {}), "data")
+
+    def _keep_embedding_size(self, checkpoint: Mapping[str, Any]) -> None:
+        """Take the width of word vectors from a checkpoint, as their file may be gone."""
+        held = (checkpoint.get("hyper_parameters", {}).get("net") or {}).get("init_args", {})
+        net = self.config.model.get("init_args", Namespace()).get("net")
+        arguments = net.get("init_args", {}) if isinstance(net, Namespace) else {}
+        if arguments.get("vectors") and arguments.get("embedding_size") is None and "embedding_size" in held:
+            arguments["embedding_size"] = held["embedding_size"]
+            self.config_dump["model"]["init_args"]["net"]["init_args"]["embedding_size"] = held["embedding_size"]
+
+    def _choose_model_class(self) -> None:
+        """Have the model built of the class that the data need, once a link has read them."""
+        build = ModelInstantiator(
+            self, lambda: getattr(self._data.get("data"), "codec", None), named=self._names_model, say=self._print
+        )
+        self.parser.add_instantiator(build, LightModel, subclasses=True, prepend=True)
+
+    def _keep_model_class(self, saved: str) -> None:
+        """Take the class of the checkpoint's model where the data of that run replaced the one of the preset."""
+        replaced = import_name(self.config.model.class_path) in DEFAULTS and not self._names_model
+        if replaced and saved in FITTING.values():
+            for config in (self.config.model, self.config_dump["model"]):
+                replace_model_class(config, saved)
 
     def _print(self, line: str) -> None:
         if not self.quiet:
@@ -219,7 +248,7 @@ class LightFitCLI(LightningCLI):
         register_flags({"on_nan": "--on_nan", "resume": "--resume", **find_flags(**built)})
 
     def after_instantiate_classes(self) -> None:
-        """Correct the stored arguments of the net: Lightning adds unused sizes, and misses the number of quantiles."""
+        """Correct the stored arguments of the net: Lightning adds unused sizes, and misses those found meanwhile."""
         taken = inspect.signature(type(self.model.net)).parameters
         for hparams in list_hparams(self.model):
             if "class_path" not in hparams.get("net", {}):  # the model builds its net itself
@@ -228,8 +257,12 @@ class LightFitCLI(LightningCLI):
             arguments = hparams["net"]["init_args"]
             for size in set(SIZES) & set(arguments) - set(taken):
                 del arguments[size]
+            if arguments.get("num_outputs", 1) is None:  # of classes: as if the net had no such argument
+                del arguments["num_outputs"]
             if "num_quantiles" in taken:  # linked within the model, which jsonargparse does not store
                 arguments["num_quantiles"] = max(len(self.model.quantiles), 1)
+            if arguments.get("vectors") and "embedding_size" in taken:  # read from the file, which may be gone later
+                arguments["embedding_size"] = self.model.net.embedding_size
 
     def _list_options(self) -> list[str]:
         return [name for name in list_destinations(self.parser) if "." in name] + flag_names()
@@ -263,17 +296,25 @@ def find_model_argument(data: pl.LightningDataModule, *, name: str) -> Any:
     return None if known is MISSING else known
 
 
-def find_net_size(data: pl.LightningDataModule, *, name: str, taken: Mapping[str, inspect.Parameter]) -> Any:
+def find_net_size(
+    data: pl.LightningDataModule,
+    *,
+    name: str,
+    taken: Mapping[str, inspect.Parameter],
+    seen: dict[str, pl.LightningDataModule],
+) -> Any:
     """Return a size of the net that the data defines.
 
     Args:
         data: the data.
         name: name of the size.
         taken: parameters of the net; None is returned for a size that is not among them.
+        seen: receives the data, under `data`.
 
     Raises:
         UsageError: the net requires the size, and the data does not define it.
     """
+    seen["data"] = data
     if name not in taken:
         return None
     known = find_known(data, name)

@@ -76,6 +76,11 @@ def describe(data: pl.LightningDataModule) -> str:
     return f"{type(data).__module__}.{type(data).__name__}"
 
 
+def list_findings(data: pl.LightningDataModule) -> list[str]:
+    """Return what was found in the raw data, and what may be wrong with it, as lines."""
+    return data.loaded.findings.lines() if isinstance(data, DataModule) else []
+
+
 def choose_example(data: DataModule) -> str:
     """Return an example input for the predict command: from the data if it has files, else a placeholder."""
     if data.codec.domain == "text":

@@ -14,12 +14,13 @@ from lightfit.datamodules import DataModule
 from lightfit.lightning import pl
 from lightfit.lightning_modules import LightModel
 
+from ..cli.arguments import name_flags
 from ..cli.devices import check_compiler, parse_gpus
 from ..cli.quiet import hush, say, speak
 from .lightning_cli import LightFitCLI, read_data
 from .net_views import log_graph, summarise
 from .options import NOTHING, Extras
-from .report import describe, report
+from .report import describe, list_findings, report
 from .resume import describe_batch_change
 from .run_folder import claim_run_folder
 from .signals import end_on_sigterm, end_with_parent, explain_errors, is_child
@@ -149,7 +150,7 @@ def _train(task: str, cli: LightFitCLI, watchers: Sequence[pl.Callback]) -> Run:
     trainer.callbacks[:0] = watchers  # type: ignore[attr-defined]
     if trainer.is_global_zero:
         if not cli.quiet:
-            print(describe(data))
+            print("\n".join(name_flags(line) for line in (describe(data), *list_findings(data))))
             if cli.example is not None:
                 summarise(model.net, cli.example)
         if cli.example is not None:

@@ -45,6 +45,20 @@ def test_texts_on_the_line(predict: Predict) -> None:
     assert all(0.5 < float(row[2]) <= 1 for row in rows)
 
 
+@pytest.mark.parametrize("batch_size", [1, 2, 256])
+def test_a_text_without_a_known_word_says_so_in_its_row(predict: Predict, batch_size: int) -> None:
+    code, _, err = predict("good film", "xyzzy", "", *TEXTS[:2], "-o", "out.csv", "--batch_size", batch_size)
+    assert (code, err[:31]) == (1, "error: 1 of 5 inputs could not ")
+    table = pd.read_csv("out.csv", keep_default_na=False)
+    assert list(table) == ["row", "label", "probability", "warning", "error"]
+    assert table["row"].tolist() == [1, 2, 3, 4, 5]
+    assert [note[:23] for note in table["warning"]] == ["", "no word of this text is", "", "", ""]
+    assert [bool(error) for error in table["error"]] == [False, False, True, False, False]
+    code, out, _ = predict("xyzzy")
+    assert code == 0
+    assert "no word of this text is known" in out
+
+
 def test_every_kind_of_input_returns_the_same_rows(predict: Predict, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("a.txt").write_text("\n".join(TEXTS) + "\n")
     write_csv(Path("b.csv"), [(text, "?") for text in TEXTS], header=("review", "other"))

@@ -68,6 +68,9 @@ def test_texts_are_predicted_as_by_predict(client: Callable[[str], TestClient]) 
     assert ["error" in line for line in lines] == [False, True, False]
     rows = asked.post("/predict", content="text,n\ngood,1\n", headers={"content-type": "text/csv"})
     assert rows.json()["predictions"][0]["label"] == "pos"
+    known, unknown = asked.post("/predict", json={"texts": ["good", "xyzzy"]}).json()["predictions"]
+    assert "warning" not in known
+    assert unknown["warning"].startswith("no word of this text is known")
 
 
 def test_images_by_form_by_body_and_in_base64(client: Callable[[str], TestClient]) -> None:

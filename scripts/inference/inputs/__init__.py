@@ -13,7 +13,8 @@ def choose_inputs(trained: Trained) -> "Inputs":
     if trained.codec.domain == "text":
         from .texts import TextInputs
 
-        return TextInputs(trained.data_arguments.get("text_column"))
+        found = getattr(trained.codec, "input_column", None)
+        return TextInputs(trained.data_arguments.get("text_column", "text") if found is None else found)
     if trained.codec.domain == "images":
         from .images import ImageInputs
 

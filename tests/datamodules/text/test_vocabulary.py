@@ -59,12 +59,12 @@ def test_same_vocabulary_as_torchtext(texts: list[str], cookbook: tuple[Any, lis
 
 
 def test_same_ids_as_torchtext(texts: list[str], cookbook: tuple[Any, list[Any]]) -> None:
-    from lightfit.datamodules import TextCodec
+    from lightfit.datamodules import Classes, TextCodec
 
     field, examples = cookbook
     codec = TextCodec(
         vocabulary=Vocabulary.from_torchtext(field.vocab),
-        class_names=["neg", "pos"],
+        target=Classes(["neg", "pos"]),
         tokenizer="lightfit.datamodules.text.tokenize",
         max_len=200,
         bucket=False,

@@ -1,0 +1,1 @@
+"""What `check` finds in raw data: building the DataModule of a preset, and the page."""

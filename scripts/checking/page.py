@@ -1,0 +1,55 @@
+"""Findings as a self-contained HTML page with bars, and as plain data."""
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import pandas as pd
+
+from lightfit.datamodules.findings import Findings
+
+from ..cli.arguments import name_flags
+
+TEMPLATES = [Path(__file__).resolve().parent, Path(__file__).resolve().parents[1] / "evaluation"]
+
+
+def as_plain(findings: Findings, *, source: str, description: str) -> dict[str, Any]:
+    """Return findings as plain data.
+
+    Args:
+        findings: what was found.
+        source: the file or folder.
+        description: the summary of the data.
+    """
+    return {
+        "source": source,
+        "description": description,
+        "facts": {topic: name_flags(fact) for topic, fact in findings.facts.items()},
+        "warnings": [name_flags(warning) for warning in findings.warnings],
+        "tables": {title: table.to_dict("records") for title, table in findings.tables.items()},
+    }
+
+
+def render_findings(findings: Findings, *, source: str, description: str) -> str:
+    """Render findings as an HTML page, with a bar for each count; arguments as of `as_plain`.
+
+    The bars are drawn by the browser, which has the fonts of all scripts.
+    """
+    template = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined
+    ).get_template("check.html")
+    plain = as_plain(findings, source=source, description=description)
+    return template.render(**plain | {"tables": {title: _with_bars(table) for title, table in findings.tables.items()}})
+
+
+def _with_bars(table: pd.DataFrame) -> dict[str, Any]:
+    """Return the columns, and rows of (text, length of the bar in percent, or None for the first column)."""
+    counts = table.iloc[:, 1:].to_numpy(np.float64)
+    percent = 100 * counts / max(counts.max(initial=0.0), 1e-12)
+    rows = [
+        [(f"{name:,}" if isinstance(name, int) else str(name), None)]
+        + [(f"{count:,.0f}", round(length, 1)) for count, length in zip(own, lengths, strict=True)]
+        for name, own, lengths in zip(table.iloc[:, 0].tolist(), counts.tolist(), percent.tolist(), strict=True)
+    ]
+    return {"columns": list(table), "rows": rows}
