@@ -19,8 +19,23 @@ if __name__ == "__main__":
 
 from benchmarks.figures import ROOT, Figure, line, load, moved, save, where, write_readme
 
-PEERS = ("torchtext", "keras", "jax", "accelerate", "fastapi")
-QUESTIONS = ("loop", "text", "text_cnn", "images", "series", "commands", "threads", "growth", "serving", "gpu")
+PEERS = ("torchtext", "keras", "jax", "accelerate", "fastapi", "duckdb", "polars")
+QUESTIONS = (
+    *("loop", "text", "tables", "text_cnn", "images", "series"),
+    *("commands", "threads", "growth", "serving", "gpu"),
+)
+    "loop",
+    "text",
+    "tables",
+    "text_cnn",
+    "images",
+    "series",
+    "commands",
+    "threads",
+    "growth",
+    "serving",
+    "gpu",
+)
 
 
 def main(args: list[str] | None = None) -> int:
