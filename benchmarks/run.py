@@ -24,18 +24,6 @@ QUESTIONS = (
     *("loop", "text", "tables", "text_cnn", "images", "series"),
     *("commands", "threads", "growth", "serving", "gpu"),
 )
-    "loop",
-    "text",
-    "tables",
-    "text_cnn",
-    "images",
-    "series",
-    "commands",
-    "threads",
-    "growth",
-    "serving",
-    "gpu",
-)
 
 
 def main(args: list[str] | None = None) -> int:
