@@ -42,6 +42,8 @@ class Encoding(NamedTuple):
     @property
     def label(self) -> str:
         """Return the name as people write it."""
+        if self.name == "cp932":
+            return "Shift_JIS (cp932)"
         return self.name.removesuffix("-sig").upper().replace("_", "-").replace("CP", "cp")
 
 
