@@ -20,8 +20,9 @@ from lightfit.scripts.cli.outputs import check_output, output_file
 from lightfit.scripts.cli.postponed import postpone
 from lightfit.scripts.cli.quiet import hush
 
-LINES = (".txt", ".csv", ".tsv", ".jsonl", ".json")  # suffixes of files with about one input on each line
+LINES = (".txt", ".csv", ".tsv", ".jsonl", ".ndjson")  # suffixes of files with about one input on each line
 READ_BYTES = 2**20
+TABLE_FLAGS = {"sheet": "sheet", "delimiter": "delimiter", "quote": "quote, or none,", "encoding": "encoding"}
 
 
 def main(args: list[str] | None = None) -> int:
@@ -33,12 +34,15 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument(
         "inputs",
         nargs="+",
-        help="images or folders of images; texts, files of lines (.txt), tables (.csv, .tsv, .jsonl); tables of "
-        "series; files of a custom format; or - for standard input: lines of text, names of files, or a CSV of series",
+        help="images or folders of images; texts, files of lines (.txt), tables (.csv, .tsv, .jsonl, .parquet, "
+        ".xlsx, ...) of texts or of series; files of a custom format; or - for standard input: lines of text, names of "
+        "files, or a CSV of series",
     )
     parser.add_argument(
         "--column", help="column of the texts in a table: a name, or a position from 0 without a header"
     )
+    for name, what in TABLE_FLAGS.items():
+        parser.add_argument(f"--{name}", help=f"{what} of a table of texts, where it is not found from the file")
     parser.add_argument("--top", type=int, default=1, help="number of most probable classes to list (default: 1)")
     parser.add_argument("-o", "--output", type=Path, help="write a CSV instead of printing a table")
     parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
@@ -72,10 +76,10 @@ def predict(options: argparse.Namespace) -> None:
     hush()
     trained = load_trained(options.checkpoint, options.trust)
     check_top(options.top, trained.codec)
-    register_flags({"text_column": "--column"})
+    register_flags({"text_column": "--column", **{name: f"--{name}" for name in TABLE_FLAGS}})
     column = int(options.column) if (options.column or "").isdecimal() else options.column
     predictor = Predictor(trained.model, trained.codec, choose_devices(options.gpus))
-    inputs = choose_inputs(trained).stream(options.inputs, column)
+    inputs = open_inputs(choose_inputs(trained), options).stream(options.inputs, column)
     problems: list[str] = []
     rows = predict_rows(predictor, inputs, batch_size=options.batch_size, top=options.top)
     texts = ["input"] if trained.codec.domain == "text" else []  # texts may be long, and the row number identifies them
@@ -86,6 +90,28 @@ def predict(options: argparse.Namespace) -> None:
             f"{len(problems)} of {num_inputs} inputs could not be predicted, see the column error; the first: "
             f"{problems[0]}"
         )
+
+
+def open_inputs(inputs: Any, options: argparse.Namespace) -> Any:
+    """Return the reader of inputs, with the options of tables that were given.
+
+    Raises:
+        UsageError: they make no sense, or the samples are no texts.
+    """
+    from lightfit.datamodules.tables.options import TableOptions
+
+    given = {name: getattr(options, name) for name in TABLE_FLAGS if getattr(options, name) is not None}
+    if not given:
+        return inputs
+    if not hasattr(inputs, "options"):
+        raise UsageError(
+            f"--{next(iter(given))} is for tables of texts, which this checkpoint does not read: leave it out"
+        )
+    try:
+        inputs.options = TableOptions(**given)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    return inputs
 
 
 def estimate(inputs: list[str]) -> int | None:

@@ -225,7 +225,7 @@ def parse_frame(text: str, place: str) -> pd.DataFrame:
 
 def _parse(text: TextIO, lines: list[str], suffix: str, place: str) -> pd.DataFrame:
     if lines:
-        check_width(place, max(map(lines[0].count, SEPARATORS)))
+        check_width(place, max(map(lines[0].count, SEPARATORS)) + 1)
     dialect, _ = find_dialect(lines, suffix, TableOptions())
     separator = dialect.delimiter if dialect.width > 1 else max(SEPARATORS, key="".join(lines[:1]).count)
     try:

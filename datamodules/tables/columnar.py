@@ -7,8 +7,6 @@ from itertools import islice
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
-from pyarrow import feather
 
 from lightfit.errors import DataError
 
@@ -35,6 +33,8 @@ def open_columnar(content: Content) -> Table:
     Raises:
         DataError: the file is damaged, or has too many columns.
     """
+    import pyarrow.parquet as pq  # imported where it is needed, as it takes a twentieth of a second
+
     kind = "Parquet" if content.read_start(4) == PARQUET else "Arrow"
     with _explain(content.name), _open(content) as file:
         schema: pa.Schema = file.schema_arrow if isinstance(file, pq.ParquetFile) else file.schema
@@ -67,6 +67,9 @@ def open_columnar(content: Content) -> Table:
 @contextmanager
 def _open(content: Content) -> Iterator[Any]:
     """Yield a Parquet file, or a reader of an Arrow file or stream."""
+    import pyarrow.parquet as pq
+    from pyarrow import feather
+
     with on_disk(content) as path:
         start = content.read_start(8)
         if start.startswith(PARQUET):
@@ -81,7 +84,7 @@ def _open(content: Content) -> Iterator[Any]:
 
 
 def _batches(file: Any, wanted: Sequence[int]) -> Iterator[list[pa.Array]]:
-    if isinstance(file, pq.ParquetFile):
+    if hasattr(file, "iter_batches"):
         names = [file.schema_arrow.names[index] for index in wanted]
         for batch in file.iter_batches(BATCH_ROWS, columns=list(dict.fromkeys(names)), use_threads=False):
             yield [batch.column(name) for name in names]

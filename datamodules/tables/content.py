@@ -12,15 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
-import zstandard
-
 from lightfit.errors import DataError
 
 from .clip import clip, clip_list
 
 GZIP, ZIP, ZSTD = b"\x1f\x8b", b"PK\x03\x04", b"\x28\xb5\x2f\xfd"
 COMPRESSIONS = (".gz", ".zip", ".zst")
-_DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, zstandard.ZstdError, NotImplementedError)
+_DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, NotImplementedError)
 
 
 @dataclass(frozen=True)
@@ -86,6 +84,8 @@ def uncompress(content: Content) -> Content:
     if start == ZSTD:
 
         def open_zstd() -> BinaryIO:
+            import zstandard  # imported here, as few files need it
+
             reader = zstandard.ZstdDecompressor().stream_reader(content.open(), read_across_frames=True)
             return cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, reader)))
 
@@ -142,7 +142,9 @@ def report_damage(name: str) -> Iterator[None]:
     """Turn the errors of damaged compressed files into a `DataError` that names the file."""
     try:
         yield
-    except _DAMAGED as error:
+    except Exception as error:
+        if not isinstance(error, _DAMAGED) and type(error).__name__ != "ZstdError":  # without importing zstandard
+            raise
         raise DataError(
             f"'{name}' is damaged or cut off ({clip(str(error)) or type(error).__name__}): copy or download it again"
         ) from error

@@ -33,8 +33,8 @@ def find_json(lines: Sequence[str]) -> str | None:
     if isinstance(parsed[0], (dict, list)):
         if isinstance(parsed[0], dict):
             return "columns" if len(filled) == 1 and _is_columns(parsed[0]) else "lines"
-        rows = all(isinstance(item, (dict, list)) for item in parsed[0])
-        return "array" if len(filled) == 1 and rows and parsed[0] else "lines"
+        rows = any(isinstance(item, (dict, list)) for item in parsed[0])
+        return "array" if len(filled) == 1 and rows else "lines"
     start = "".join(lines).lstrip("\ufeff \t\r\n")
     if start[0] == "[" and start[1:].lstrip()[:1] in ("{", "[", ""):
         return "array"

@@ -4,8 +4,6 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-import python_calamine
-
 from lightfit.errors import DataError
 
 from .clip import clip, clip_list
@@ -31,6 +29,8 @@ def open_sheet(
         DataError: the workbook is damaged or encrypted, or has several sheets of which none is chosen.
         LookupError: it has no such sheet.
     """
+    import python_calamine  # imported here, as few files need it
+
     name = content.name
     with content.open() as file:
         try:
@@ -67,7 +67,7 @@ def open_sheet(
     return Table(name, columns, header, found, first[header:], read, loose=True)
 
 
-def _choose_sheet(book: python_calamine.CalamineWorkbook, asked: str | int | None, name: str) -> str:
+def _choose_sheet(book: Any, asked: str | int | None, name: str) -> str:
     names = book.sheet_names
     if isinstance(asked, str) and asked not in names and asked.isdecimal():
         asked = int(asked)

@@ -124,7 +124,8 @@ def _read_layout(
         source = TextSource(
             {},
             [
-                f"{split}: {len(layout.texts[split]):,} files in {len(labels[split])} folders, which are the labels"
+                f"{split}: {len(layout.texts[split]):,} text files, with their folders as labels: "
+                f"{clip_list(labels[split])}"
                 for split in SPLITS
                 if split in labels
             ],

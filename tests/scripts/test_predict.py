@@ -85,7 +85,7 @@ def test_column_by_position(predict: Predict) -> None:
     ("args", "code", "problem"),
     [
         (["nope.csv"], 2, "no file at 'nope.csv'"),
-        (["b.csv"], 2, "b.csv, line 2: no column 'text'; the row has: 'review'. .*--column"),
+        (["b.csv"], 2, "'b.csv' has no column 'text'; it has: review. .*--column"),
         (["a", "--gpus", "99"], 2, "--gpus 99 asks for a GPU"),
         (["a", "-o", "no/out.csv"], 2, "no folder '.*no' to write 'out.csv' into"),
         (["a", "--batch_size", "0"], 2, "--batch_size of at least 1, received 0"),
@@ -107,7 +107,10 @@ def test_what_goes_wrong(args: list[str], code: int, problem: str, predict: Pred
 
 BAD_INPUTS = {
     "a.txt": (b"good\n\nbad\ncaf\xe9\n", {2: "a.txt, line 2: the text is empty", 4: "line 4: not UTF-8 .byte 0xe9"}),
-    "a.csv": (b'text,n\n,1\ngood,1\nbad\n"b" c,2\nfine,2\n', {1: "line 2: the text", 3: "line 4: expected 2", 4: "5"}),
+    "a.csv": (
+        b'text,n\n,1\n"good, fine",1\nbad\n"b" c,2\nfine,2\n',
+        {1: "line 2: the text", 3: "line 4: expected 2", 4: "5"},
+    ),
     "a.jsonl": (b'7\n{"text"\n{"text": "good"}\n', {1: "line 1: expected an object", 2: "line 2: not JSON"}),
 }
 

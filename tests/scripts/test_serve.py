@@ -107,7 +107,7 @@ BAD_REQUESTS: dict[str, list[tuple[dict[str, Any], int, str]]] = {
         ({"json": {"text": "a"}}, 422, 'expected {"texts"'),
         ({"json": {"texts": []}}, 422, "at least one text"),
         ({"json": {"texts": ["a", 3]}}, 422, "a list of at least one text"),
-        ({"json": {"texts": [" "]}}, 422, "text 1: the text is ' '"),
+        ({"json": {"texts": [" "]}}, 422, "text 1: the text is empty"),
         ({"json": ["a"]}, 422, "expected a JSON object, received list"),
         ({"content": b'{"texts"', "headers": JSON}, 400, "the body is not JSON"),
         ({"content": b"\xff\xfe", "headers": JSON}, 400, "the body is not JSON"),

@@ -229,7 +229,7 @@ def test_inputs_in_order(reviews: Path, tmp_path: Path, monkeypatch: pytest.Monk
     assert read(["b.csv"], "other") == ["4"]
     with pytest.raises(FileNotFoundError, match="no file at 'c.csv'"):
         read(["c.csv"])
-    with pytest.raises(DataError, match="the input ' ': the text is ' '"):
+    with pytest.raises(DataError, match="the input '': the text is empty"):
         read([" "])
     assert read(["I read it in a.txt"]) == ["I read it in a.txt"]
 
