@@ -80,7 +80,8 @@ def uncompress(content: Content) -> Content:
     """
     start = content.read_start(4)
     if start.startswith(GZIP):
-        return Content(content.name, lambda: cast(BinaryIO, gzip.GzipFile(fileobj=content.open())), None, "gzip")
+        # By its path where it has one: a file that is passed is not closed with the reader.
+        return Content(content.name, lambda: cast(BinaryIO, gzip.open(content.path or content.open())), None, "gzip")
     if start == ZSTD:
 
         def open_zstd() -> BinaryIO:
@@ -117,9 +118,9 @@ def list_members(content: Content) -> list[Content]:
     """
 
     def open_member(name: str) -> BinaryIO:
-        archive = zipfile.ZipFile(content.open())
         try:
-            return cast(BinaryIO, archive.open(name))
+            with zipfile.ZipFile(content.path or content.open()) as archive:  # the file is closed with its last member
+                return cast(BinaryIO, archive.open(name))
         except RuntimeError as error:  # how zipfile reports a password
             raise DataError(f"'{content.name}' is encrypted ({clip(str(error))}): unpack it first") from error
 
