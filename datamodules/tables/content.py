@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO
 
 from lightfit.errors import DataError
 
@@ -55,6 +55,25 @@ class Content:
             return file.read(size)
 
 
+class _Closing(io.BufferedReader):
+    """A stream that closes what it reads from.
+
+    Args:
+        stream: the stream.
+        below: what to close with it.
+    """
+
+    def __init__(self, stream: Any, *below: Any) -> None:
+        super().__init__(stream)
+        self._below = below
+
+    def close(self) -> None:
+        """Close the stream and all below it."""
+        super().close()
+        for item in self._below:
+            item.close()
+
+
 def open_path(path: Path) -> Content:
     """Return the content of a file, uncompressed.
 
@@ -80,15 +99,19 @@ def uncompress(content: Content) -> Content:
     """
     start = content.read_start(4)
     if start.startswith(GZIP):
-        # By its path where it has one: a file that is passed is not closed with the reader.
-        return Content(content.name, lambda: cast(BinaryIO, gzip.open(content.path or content.open())), None, "gzip")
+
+        def open_gzip() -> BinaryIO:
+            file = content.open()
+            return _Closing(gzip.GzipFile(fileobj=file), file)
+
+        return Content(content.name, open_gzip, None, "gzip")
     if start == ZSTD:
 
         def open_zstd() -> BinaryIO:
             import zstandard  # imported here, as few files need it
 
-            reader = zstandard.ZstdDecompressor().stream_reader(content.open(), read_across_frames=True)
-            return cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, reader)))
+            file = content.open()
+            return _Closing(zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True), file)
 
         return Content(content.name, open_zstd, None, "zstd")
     if start == ZIP and not is_workbook(content):
@@ -118,10 +141,12 @@ def list_members(content: Content) -> list[Content]:
     """
 
     def open_member(name: str) -> BinaryIO:
+        file = content.open()
         try:
-            with zipfile.ZipFile(content.path or content.open()) as archive:  # the file is closed with its last member
-                return cast(BinaryIO, archive.open(name))
+            archive = zipfile.ZipFile(file)
+            return _Closing(archive.open(name), archive, file)
         except RuntimeError as error:  # how zipfile reports a password
+            file.close()
             raise DataError(f"'{content.name}' is encrypted ({clip(str(error))}): unpack it first") from error
 
     with report_damage(content.name), content.open() as file, zipfile.ZipFile(file) as archive:

@@ -142,7 +142,7 @@ def _read_array(content: Content, encoding: Encoding) -> Iterator[Item]:
             row, end, why = None, -1, str(error)
         else:
             why = "the array has no end"
-        if 0 <= end < len(buffer):  # a number at the end of the buffer may continue
+        if 0 <= end < len(buffer) or isinstance(row, (dict, list)):  # a number at the end may continue
             number, position = number + 1, end
             if isinstance(row, (dict, list)):
                 yield place, row

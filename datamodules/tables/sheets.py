@@ -11,7 +11,8 @@ from .content import Content
 from .options import TableOptions
 from .table import SAMPLE_ROWS, Row, Table, name_columns
 
-OLE = b"\xd0\xcf\x11\xe0"  # of .xls, and of encrypted .xlsx
+OLE = b"\xd0\xcf\x11\xe0"  # of .xls, and of encrypted .xlsx, which hold a stream of this name
+ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 
 
 def open_sheet(
@@ -35,9 +36,10 @@ def open_sheet(
     with content.open() as file:
         try:
             book = python_calamine.CalamineWorkbook.from_filelike(file)
-        except python_calamine.PasswordError as error:
-            raise DataError(f"'{name}' is encrypted: save the workbook without a password") from error
         except (python_calamine.CalamineError, OSError, ValueError) as error:
+            file.seek(0)
+            if isinstance(error, python_calamine.PasswordError) or ENCRYPTED in file.read():
+                raise DataError(f"'{name}' is encrypted: save the workbook without a password") from error
             raise DataError(
                 f"'{name}' is not a workbook that can be read ({clip(str(error))}); save it as .csv"
             ) from error

@@ -135,7 +135,7 @@ def _read_layout(
                 source.splits[split] = _read_files(layout.texts[split], source.skipped, options)
     if layout.ignored:
         many = f"{len(layout.ignored):,} other file{'s are' if len(layout.ignored) > 1 else ' is'}"
-        source.found.append(f"{many} not read: {clip_list(layout.ignored)}")
+        source.found.append(f"{many} not read: {clip_list(sorted(layout.ignored))}")
     return source
 
 
