@@ -34,7 +34,7 @@ from ..targets import Classes, LabelSets, Target
 from .codec import TextCodec, check_max_len
 from .corpus import TextBatches, count_words, load_tokenizer, tokenise
 from .findings import find_in_texts
-from .labelling import Rows, encode_labels, find_labelled, fit_target
+from .labelling import Rows, encode_labels, find_labelled, fit_target, read_values
 from .sources import MOVIE_REVIEWS, TextSource, locate, read_source
 from .unknown import warn_of_unknown
 from .vocabulary import SPECIALS
@@ -185,8 +185,9 @@ class TextDataModule(DataModule):
             rows = drop_shared(corpus["group"], rows)
         if known is None:
             train = rows["train"] if self.fold is None else np.union1d(rows["train"], rows["val"])
-            values, target = fit_target(corpus, labelled.labels, rows, train, places)
+            values, names = read_values(corpus, labelled.labels, rows, train, places)
             rows = self._hold_out(corpus, values, rows)
+            target = fit_target(labelled.labels.kind, names, values[rows["train"]])
             fitted = self._fit(corpus, rows["train"], target)
         else:
             values, fitted = encode_labels(corpus, labelled.labels, rows, known.target, places), known

@@ -76,10 +76,10 @@ def find_labelled(
     return Labelled(kept, labels, where)
 
 
-def fit_target(
+def read_values(
     corpus: Arrays, labels: Labels, rows: Mapping[str, NDArray[np.int64]], train: NDArray[np.int64], places: Places
-) -> tuple[NDArray[Any], Target]:
-    """Fit the target on the training texts.
+) -> tuple[NDArray[Any], list[str]]:
+    """Return the value of each text, as `encode_labels`, and the names of the classes, labels or numbers.
 
     Args:
         corpus: all texts.
@@ -87,9 +87,6 @@ def fit_target(
         rows: indices of the texts of each split.
         train: indices of the training texts, those that are later held out included.
         places: returns the place of each text, for messages.
-
-    Returns:
-        The value of each text, as `encode_labels`, and the target.
 
     Raises:
         DataError: there is only one class, or a text has a class that no training text has.
@@ -100,18 +97,28 @@ def fit_target(
         distinct, names = _index_names(labels)
         values = np.full(len(label), -1)
         position = np.searchsorted(used, train)
-        values[used], class_names = index_classes(
+        values[used], names = index_classes(
             distinct[label[used]], names, train=position, places=lambda: _take(places(), used)
         )
-        return values, Classes(class_names)
+        return values, names
     if labels.kind == "multi_label":
-        target: Target = LabelSets(list(labels.columns) or list_names(labels.meanings, label[train]))
-    else:
-        numbers = encode_numbers(label[train], labels.meanings)
-        # The names are columns of the predictions.
-        names = list(labels.columns) or ["value"] * (numbers.shape[1] == 1)
-        target = Numbers.fit(torch.from_numpy(numbers), names)
-    return encode_labels(corpus, labels, rows, target, places), target
+        sets = LabelSets(list(labels.columns) or list_names(labels.meanings, label[train]))
+        return encode_labels(corpus, labels, rows, sets, places), sets.names
+    numbers = encode_numbers(label, labels.meanings)
+    return numbers, list(labels.columns) or ["value"] * (numbers.shape[1] == 1)
+
+
+def fit_target(kind: str, names: list[str], train: NDArray[Any]) -> Target:
+    """Fit the target on the values of the training texts.
+
+    Args:
+        kind: as of `Labels`.
+        names: names of the classes, labels or numbers.
+        train: value of each training text.
+    """
+    if kind == "numbers":
+        return Numbers.fit(torch.from_numpy(train), names)
+    return Classes(names) if kind == "classes" else LabelSets(names)
 
 
 def encode_labels(

@@ -118,9 +118,8 @@ def test_encodings(encoding: str) -> None:
         lines = [f'"{words[row % 2]} {row}",{LABELS[row]}\n' for row in range(40)]
     Path("old.csv").write_bytes("".join(["text,label\n", *lines]).encode(encoding))
     data = load("old.csv")
-    assert any(
-        encoding.replace("_", "") in fact.lower().replace("_", "") for fact in data.loaded.findings.facts.values()
-    )
+    names = {"shift_jis": "cp932"}  # which holds it
+    assert names.get(encoding, encoding) in data.loaded.findings.facts["train"].lower()
     known = set("".join(data.codec.vocabulary.itos))
     assert {character for character in words[0].lower() if character.isalpha()} <= known
 
