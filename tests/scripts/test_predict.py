@@ -283,3 +283,45 @@ def test_checkpoint_of_something_else(capsys: pytest.CaptureFixture[str]) -> Non
     err = capsys.readouterr().err
     assert "'a.ckpt' cannot be" in err
     assert "no checkpoint at 'b.ckpt'; there are: a.ckpt" in err
+
+
+def test_a_file_that_exists_is_a_file(predict: Predict) -> None:
+    """Tables of other formats, without an ending, or compressed, are read; the name of a file is never a text."""
+    table = pd.DataFrame({"n": range(5), "Text": TEXTS})
+    table.to_parquet("a.parquet")
+    table.to_csv("good", index=False, sep="\t")
+    table.to_json("a.json.gz", orient="records")
+    Path("ft.txt").write_text("".join(f"__label__x {text}\n" for text in TEXTS))
+    Path("lines.txt").write_text("".join(f"{text}\n" for text in TEXTS))
+    Path("tabs.txt").write_text("".join(f"x\t{text}\n" for text in TEXTS))
+    for name in ("a.parquet", "good", "a.json.gz", "ft.txt", "lines.txt", "tabs.txt"):
+        assert predict(name, "-o", "out.csv", "--overwrite") == (0, "5 rows in out.csv\n", "")
+        assert pd.read_csv("out.csv")["label"].tolist() == LABELS
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code", "problem"),
+    [
+        ("bad", b"%PDF-1.4 ...", 2, "'bad' is a PDF, which is not read; expected .*.csv.*.parquet.*.xlsx"),
+        ("a.parquet", b"PAR1\n", 1, "'a.parquet' cannot be read .*damaged"),
+        ("a.csv.gz", b"\x1f\x8b\x08", 1, "'a.csv.gz' is damaged or cut off"),
+        ("a.bin", bytes(range(256)) * 9, 1, "'a.bin' is not a text|is not UTF-8"),
+        ("a.csv", "text\ntrès bon, déjà vu\n".encode("cp1252") * 3, 1, "encoding is not sure.*set --encoding"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_an_error(
+    name: str, content: bytes, code: int, problem: str, predict: Predict
+) -> None:
+    Path(name).write_bytes(content)
+    received, out, err = predict("good", name)
+    assert (received, out) == (code, "")
+    assert pd.Series([err]).str.contains(problem).all(), err
+
+
+def test_options_of_tables(predict: Predict) -> None:
+    Path("a.csv").write_bytes(f"text;n\ntrès, {TEXTS[0]};1\n".encode("cp1252") * 1)
+    assert predict("a.csv", "--encoding", "cp1252", "--delimiter", ";", "-o", "out.csv")[0] == 0
+    assert pd.read_csv("out.csv")["label"].tolist() == ["pos"]
+    code, _, err = predict("a.csv", "--delimiter", "::")
+    assert code == 2
+    assert "expected --delimiter as one character" in err

@@ -145,6 +145,7 @@ def test_damaged_zips(tmp_path: Path) -> None:
         (["val/a/1.jpg", "val/b/1.jpg", "train/"], "no images to train on.*it holds: train, val"),
         (["train/a/1.jpg", "train/b/"], "the class 'b' has no image in train of 'here'"),
         (["train/a/1.jpg", "train/b/readme.txt"], "the class 'b' has no image in train"),
+        (["train/a/1.jpg", "dev/a/1.jpg", "val/a/1.jpg"], "the folders dev, val of 'here' are all val; expected one"),
         (["train/a/1.jpg", "train/b/1.jpg", "val/a/"], "the class 'a' has no image in val"),
     ],
 )
@@ -152,6 +153,13 @@ def test_layouts_that_are_wrong(tmp_path: Path, names: list[str], problem: str) 
     touch(tmp_path, *names)
     with pytest.raises(DataError, match=problem):
         list_images(open_files(tmp_path), "here")
+
+
+def test_splits_by_any_of_their_names(tmp_path: Path) -> None:
+    touch(tmp_path, "Training/a/1.jpg", "Training/dev/1.jpg", "valid/a/1.jpg", "Testing/a/1.jpg")
+    listing = list_images(open_files(tmp_path), "here")
+    assert listing.splits == ["test", "train", "train", "val"]
+    assert listing.labels == ["a", "a", "dev", "a"]
 
 
 def test_pixels_are_kept_where_they_fit(tmp_path: Path) -> None:

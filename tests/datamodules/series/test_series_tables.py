@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import make_series
+from workbooks import write_xlsx
 
 from lightfit.datamodules.series.calendar import (
     ROWS,
@@ -36,6 +37,34 @@ def test_formats_give_the_same_table(name: str) -> None:
     assert roles == ("date", None, ("load", "wind"), (), ())
     (one,) = split_series(read, time="date", series_id=None, values=roles.values, place=name)
     assert one.times.equals(pd.DatetimeIndex(table["date"]))
+    np.testing.assert_allclose(one.values, table[["load", "wind"]])
+
+
+@pytest.mark.parametrize(
+    "name", ["a.csv.gz", "a.json", "a.jsonl", "a.feather", "a.xlsx", "utf16.csv", "cp1252.csv", "without-an-ending"]
+)
+def test_more_formats_give_the_same_table(name: str, tmp_path: Path) -> None:
+    table = make_series(30).assign(site="Gr\u00fcnau")
+    table["date"] = table["date"].astype(str)
+    if ".json" in name:
+        table.to_json(name, orient="records", lines=name.endswith("l"))
+    elif name == "a.feather":
+        table.to_feather(name)
+    elif name == "a.xlsx":
+        write_xlsx(Path(name), {"a": [list(table.columns), *table.values.tolist()]})
+    else:
+        encoding = {"utf16.csv": "utf-16", "cp1252.csv": "cp1252"}.get(name, "utf-8")
+        table.to_csv(name, index=False, encoding=encoding, sep=";" if name == "cp1252.csv" else ",")
+        if name == "cp1252.csv":
+            Path(name).write_bytes(
+                Path(name).read_bytes().replace("Grünau".encode("cp1252"), "schön grün und".encode("cp1252"))
+            )
+            table["site"] = "schön grün und"
+    read = read_frame(Path(name))
+    assert list(read["site"]) == list(table["site"])
+    roles = choose_roles(read, [], SeriesColumns(), name)
+    assert roles == ("date", None, ("load", "wind"), (), ())
+    (one,) = split_series(read, time="date", series_id=None, values=roles.values, place=name)
     np.testing.assert_allclose(one.values, table[["load", "wind"]])
 
 
