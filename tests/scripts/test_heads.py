@@ -75,7 +75,7 @@ def test_a_class_that_the_user_names_must_fit(fit: Fit) -> None:
         "TextClassifier is for labels that are classes, and those of the data are numbers: expected --model "
         "lightfit.Regressor, or other data" in err
     )
-    named = ("--model", "Regressor", "--model.loss", "huber", "--model.net", "NaiveBayesBag")
+    named = ("--model", "lightfit.Regressor", "--model.loss", "huber", "--model.net", "lightfit.nets.NaiveBayesBag")
     code, out, err = fit(*TEXT[:-2], *named, "--data.columns", "price", "--trainer.max_epochs", 1)
     assert code == 0, err
     assert "training lightfit" not in out
