@@ -18,7 +18,7 @@ WORDS = {"art": "painting museum canvas", "money": "bank shares loan", "sport": 
 
 
 def make_texts(path: Path, *, num_rows: int = 120, first: int = 0) -> Path:
-    """Write texts of words of their labels, `labels` such as `art|sport`, with `price` and `stars` that follow them."""
+    """Write texts of words of their `labels`, such as `art|sport`, and of `price` and `stars`, which follow them."""
     rng = random.Random(first)
     with path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)

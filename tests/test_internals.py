@@ -226,6 +226,7 @@ def test_those_of_the_commands(tmp_path: Path) -> None:
     parser.add_argument("--data.name")
     assert of_commands.list_destinations(parser) == ["data.name"]
     assert callable(LightningCLI._dump_config)
+    assert callable(of_commands.make_instantiator(None, "model"))
     data = TextDataModule("a.csv", max_len=7)
     held = of_data.list_hparams(data)
     assert [hparams["max_len"] for hparams in held] == [7, 7]

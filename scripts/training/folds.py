@@ -86,8 +86,8 @@ def tabulate(outputs: Mapping[str, Tensor], codec: Codec) -> pd.DataFrame:
     """
     if isinstance(codec, LabelCodec) and "prediction" in outputs and isinstance(codec.target, LabelSets):
         prediction, names = outputs["prediction"], codec.target.names
-        columns = {"labels": outputs["y"] > 0.5, "predicted": prediction[..., 0] >= prediction[..., 1]}
-        sets = pd.DataFrame({title: codec.target.join(chosen) for title, chosen in columns.items()})
+        chosen = {"labels": outputs["y"] > 0.5, "predicted": prediction[..., 0] >= prediction[..., 1]}
+        sets = pd.DataFrame({title: codec.target.join(own) for title, own in chosen.items()})
         return sets.join(pd.DataFrame(prediction[..., 0].numpy(), columns=names).add_prefix("probability_"))
     if isinstance(codec, LabelCodec) and "prediction" in outputs and isinstance(codec.target, Numbers):
         true = pd.DataFrame(codec.target.unscale(outputs["y"]).numpy(), columns=codec.target.names)

@@ -57,6 +57,8 @@ def replace_model_class(config: Any, path: str) -> None:
     held = arguments if isinstance(arguments, dict) else vars(arguments)  # a Namespace yields dotted names
     for name in [name for name in held if name not in taken]:
         del held[name]
+    for name in set(MODEL_LINKS) & set(taken) - set(held):
+        held[name] = None  # a place for what the data know
     config["class_path"] = path
 
 
