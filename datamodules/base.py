@@ -258,7 +258,7 @@ class DataModule(OneLightning, pl.LightningDataModule):
         trainer = self.trainer
         sampler = BatchSampler(
             len(data),
-            batch_size=self.batch_size,
+            batch_size=self.choose_batch_size(split),
             shuffle=shuffle,
             seed=self.seed,
             rank=trainer.global_rank if trainer else 0,
@@ -279,6 +279,10 @@ class DataModule(OneLightning, pl.LightningDataModule):
         if trainer and shuffle:
             loader.progress = trainer.fit_loop.epoch_loop.batch_progress
         return loader
+
+    def choose_batch_size(self, split: str) -> int:
+        """Return the number of samples in a batch of a split, on each device."""
+        return self.batch_size
 
     def _start(self) -> tuple[int, int]:
         """Return the epoch to start, and the number of its batches that a resumed run has already trained on."""

@@ -30,7 +30,7 @@ class Watch(pl.Callback):
                 print(json.dumps(numbers), file=file)
 """
 LINES = {
-    "text": ("--data.source", "reviews.csv", "--model.net.num_buckets", "1000"),
+    "text": ("--data.source", "reviews.csv", "--data.max_ngrams", "1000"),
     "images": ("--data.root", "images", "--data.num_workers", "0", "--model.net", "lightfit.nets.ImageCNN"),
     "series": ("--data.path", "series.csv", "--data.target", "load", "--data.lookback", "24"),
 }

@@ -216,7 +216,7 @@ class TextBatches:
     """Encoded texts of one split, indexed by batch.
 
     Args:
-        ids: vocabulary id of each distinct word of the corpus, (num_words,) int32.
+        ids: vocabulary id of each distinct word of the corpus, (num_words,) int32; None: `tokens` are ids already.
         tokens: words of all texts, concatenated, as indices of `ids`, (num_tokens,) int32.
         starts: start of each text in `tokens`, (N,) int64.
         lengths: number of words of each text after truncation, (N,) int64.
@@ -226,7 +226,7 @@ class TextBatches:
 
     def __init__(
         self,
-        ids: Tensor,
+        ids: Tensor | None,
         tokens: Tensor,
         starts: Tensor,
         lengths: Tensor,
@@ -262,7 +262,7 @@ class TextBatches:
         positions = torch.arange(width)
         gathered = (self.starts[index][:, None] + positions).clamp_(max=len(self.tokens) - 1)
         tokens = self.tokens.index_select(0, gathered.view(-1))  # half the time of self.tokens[gathered]
-        ids = self.ids.index_select(0, tokens).view(gathered.shape)
+        ids = (tokens if self.ids is None else self.ids.index_select(0, tokens)).view(gathered.shape)
         return ids.masked_fill_(positions >= self.lengths[index][:, None], PAD)
 
 

@@ -35,6 +35,7 @@ from .codec import TextCodec, check_max_len
 from .corpus import TextBatches, count_words, load_tokenizer, tokenise
 from .findings import find_in_texts
 from .labelling import Rows, encode_labels, find_labelled, fit_target, read_values
+from .ngrams import check_ngrams
 from .sources import MOVIE_REVIEWS, TextSource, locate, read_source
 from .unknown import warn_of_unknown
 from .vocabulary import SPECIALS
@@ -58,8 +59,16 @@ class TextDataModule(DataModule):
             lightfit.datamodules.text splits texts of any language.
         max_words: size of the vocabulary, <unk> and <pad> included; rarer words become <unk>. null: all words.
         max_len: number of words to which texts are truncated and padded; null: no truncation, padding by batch.
+        ngrams: number of words in the longest n-grams. 1: a text is its words in order. Above, a text is the distinct
+            n-grams in it, of known words, for nets without regard to order, such as NgramBag.
+        char_ngrams: number of characters in the longest character n-grams, which add spelling; null: none. With them a
+            text is the distinct n-grams in it.
+        max_ngrams: number of n-grams to keep beside the words, where there are more those in many texts; fewer if there
+            are many classes, so that a net has at most 4 million weights for them.
         bucket: batch texts of similar lengths, padded to the longest text of the batch.
         batch_size: number of texts in a batch, on each device.
+        min_steps: smallest number of training batches in an epoch: those of a small table are then smaller than
+            `batch_size`.
         val_fraction: fraction of train to hold out as val, if the source has no val split; identical texts stay
             together.
         fold: a fold of a cross-validation, such as 2/5: val is that fold of all samples outside the test split, train
@@ -92,8 +101,12 @@ class TextDataModule(DataModule):
         tokenizer: str = "lightfit.datamodules.text.tokenize",
         max_words: int | None = 10_000,
         max_len: int | None = 200,
+        ngrams: int = 1,
+        char_ngrams: int | None = None,
+        max_ngrams: int = 500_000,
         bucket: bool = False,
         batch_size: int = 20,
+        min_steps: int = 1,
         val_fraction: float = 0.2,
         fold: str | None = None,
         sheet: int | str | None = None,
@@ -114,6 +127,9 @@ class TextDataModule(DataModule):
                 f"words, received {max_words}: the vocabulary would have no words"
             )
         check_max_len(max_len)
+        check_ngrams(ngrams, char_ngrams, max_ngrams)
+        if min_steps < 1:
+            raise ValueError(f"expected `min_steps` of at least 1, received {min_steps}")
         self.text_column = text_column
         self.label_column = label_column
         self.labels = labels
@@ -129,7 +145,11 @@ class TextDataModule(DataModule):
         self.imported_names = (tokenizer,)
         self.max_words = max_words
         self.max_len = max_len
+        self.ngrams = ngrams
+        self.char_ngrams = char_ngrams
+        self.max_ngrams = max_ngrams
         self.bucket = bucket
+        self.min_steps = min_steps
 
     @property
     def codec(self) -> TextCodec:
@@ -229,6 +249,9 @@ class TextDataModule(DataModule):
             max_len=self.max_len,
             bucket=self.bucket,
             input_column=from_json(corpus["text_column"])[0],
+            ngrams=self.ngrams,
+            char_ngrams=self.char_ngrams,
+            max_ngrams=self.max_ngrams,
         )
 
     def _weigh(self, train: NDArray[Any], codec: TextCodec) -> dict[str, Any]:
@@ -279,6 +302,12 @@ class TextDataModule(DataModule):
         found = _name_facts(from_json(corpus["found"])) | ({"read as": "; ".join(labels.notes)} if labels.notes else {})
         return Findings({**found, **classes.facts, **texts.facts, **duplicates}, warnings, tables)
 
+    def choose_batch_size(self, split: str) -> int:
+        """Return the number of texts in a batch: for `train` so small that an epoch has `min_steps` batches."""
+        if split != "train" or self.min_steps == 1:
+            return self.batch_size
+        return max(min(self.batch_size, len(self.train_data) // self.min_steps), 1)
+
     def remarks(self, scores: Mapping[str, float]) -> list[str]:
         """Return the skipped rows."""
         return list_skipped(self.loaded.skipped, "rows")
@@ -301,4 +330,5 @@ def _name_facts(lines: list[str]) -> dict[str, str]:
 def _describe(codec: TextCodec, batches: Mapping[str, TextBatches], table: pd.DataFrame | None) -> str:
     sizes = ", ".join(f"{len(own):,} {split}" for split, own in batches.items())
     classes = "" if table is None or "train" not in table else f"classes in train: {list_classes(table)}; "
-    return f"{sizes} texts; {classes}{codec.vocab_size:,} of {codec.vocabulary.num_seen + 2:,} words"
+    ngrams = "" if codec.ngrams is None else f"; {codec.ngrams.describe()}"
+    return f"{sizes} texts; {classes}{len(codec.vocabulary):,} of {codec.vocabulary.num_seen + 2:,} words{ngrams}"

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .image_cnn import ImageCNN, LayeredCNN, sequential_cnn
     from .linear_forecasters import DLinear, NLinear
     from .naive_bayes_bag import NaiveBayesBag
+    from .ngram_bag import NgramBag
     from .patch_transformer import PatchTransformer
     from .sparse_tsf import SparseTSF
     from .text_cnn import TextCNN
@@ -25,6 +26,7 @@ __all__ = [
     "LayeredCNN",
     "NLinear",
     "NaiveBayesBag",
+    "NgramBag",
     "PatchTransformer",
     "SparseTSF",
     "TextCNN",
@@ -42,6 +44,7 @@ __getattr__, __dir__ = lazy_names(
         ".image_cnn": "ImageCNN LayeredCNN sequential_cnn",
         ".linear_forecasters": "DLinear NLinear",
         ".naive_bayes_bag": "NaiveBayesBag",
+        ".ngram_bag": "NgramBag",
         ".patch_transformer": "PatchTransformer",
         ".sparse_tsf": "SparseTSF",
         ".text_cnn": "TextCNN",

@@ -25,15 +25,44 @@ steps = {
 }
 
 
+ngrams = known["ngrams"] or {"keys": [], "pieces": [], "char_ngrams": None}
+ranks = [{key: rank for rank, key in enumerate(keys)} for keys in ngrams["keys"]]
+pieces = {piece: rank for rank, piece in enumerate(ngrams["pieces"])}
+
+
 def encode(item):
-    """Return the ids of the words of a text."""
+    """Return the ids of the words of a text in order, or of the distinct n-grams in it."""
     for name, *arguments in known["tokenizer"]:
         item = steps[name](item, *arguments)
-    return [ids.get(word, known["unk"]) for word in item][: known["max_len"]]
+    words = item[: known["max_len"]]
+    found = [ids.get(word, known["unk"]) for word in words]
+    return found if known["ngrams"] is None else find_ngrams(words, found)
+
+
+def find_ngrams(words, found):
+    """Return the ids of the distinct n-grams in a text, by its words and their ids."""
+    unknown = (known["unk"], known["pad"])
+    every = {index for index in found if index not in unknown}
+    before = [None if index in unknown else index for index in found]  # rank of the n-gram that starts at each word
+    start = len(known["vocabulary"])
+    for order, known_ranks in enumerate(ranks, 1):
+        keys = [
+            None if rank is None else rank * len(ids) + last
+            for rank, last in zip(before[:-1], found[order:], strict=True)
+        ]
+        before = [
+            None if last in unknown else known_ranks.get(key) for key, last in zip(keys, found[order:], strict=True)
+        ]
+        every |= {start + rank for rank in before if rank is not None}
+        start += len(known_ranks)
+    for word in {f" {word} " for word in words} if pieces else ():
+        cuts = [word[i : i + n] for n in range(2, ngrams["char_ngrams"] + 1) for i in range(len(word) - n + 1)]
+        every |= {start + pieces[cut] for cut in cuts if cut in pieces}
+    return sorted(every)
 
 
 texts = [encode(text) for text in sys.argv[2:]]
-x = np.full((len(texts), known["width"] or max(map(len, texts))), known["pad"], np.int64)
+x = np.full((len(texts), known["width"] or max(1, *map(len, texts))), known["pad"], np.int64)
 for row, words in zip(x, texts, strict=True):
     row[: len(words)] = words
 

@@ -211,11 +211,14 @@ class LightFitCLI(LightningCLI):
 
     def _add_extras(self) -> None:
         trainer, checkpoint = self.config.trainer, self.config.checkpoint
-        for added in (*self.extras.callbacks, *self.extras.loggers):
-            added["class_path"] = re.sub(r"^pl\.", f"{pl.__name__}.", added["class_path"])
+        for addition in (*self.extras.callbacks, *self.extras.loggers):
+            addition["class_path"] = re.sub(r"^pl\.", f"{pl.__name__}.", addition["class_path"])
         for callback in self.extras.callbacks:
             if callback["class_path"].endswith("EarlyStopping"):
                 callback["init_args"] |= {"monitor": checkpoint.monitor or "val_loss", "mode": checkpoint.mode}
+        added = {callback["class_path"].rpartition(".")[2] for callback in self.extras.callbacks}
+        if "EarlyStopping" in added and trainer.callbacks:  # the flag replaces what a preset has
+            trainer.callbacks = [own for own in trainer.callbacks if not own.class_path.endswith("EarlyStopping")]
         if self.extras.callbacks:
             trainer.callbacks = [*(trainer.callbacks or []), *map(dict_to_namespace, self.extras.callbacks)]
         if self.extras.loggers:

@@ -11,7 +11,7 @@ from lightfit.callbacks import DurableCheckpoints
 from lightfit.checkpoint import read_checkpoint
 
 Fit = Callable[..., tuple[int, str, str]]
-SMALL = ("--model.net.num_buckets", 1000, "--quiet")
+SMALL = ("--data.max_ngrams", 1000, "--quiet")
 
 
 def same(one: object, other: object) -> bool:

@@ -14,9 +14,9 @@ Fit = Callable[..., tuple[int, str, str]]
 
 
 def test_card_of_texts(fit: Fit, reviews: Path) -> None:
-    fit("--task", "text", "--data.source", "reviews.csv", "--model.net.num_buckets", 1000, "--seed_everything", 7)
+    fit("--task", "text", "--data.source", "reviews.csv", "--data.max_ngrams", 1000, "--seed_everything", 7)
     card = Path("runs/text/version_0/card.md").read_text()
-    assert card.startswith("# text: NaiveBayesBag\n")
+    assert card.startswith("# text: NgramBag\n")
     assert "reviews.csv: 64 train, 16 val texts; classes in train: neg 32, pos 32" in card
     assert f"sha256 `{hashlib.sha256(reviews.read_bytes()).hexdigest()}` of `reviews.csv`" in card
     assert re.search(r"3 epochs, \d+ steps, \d+\.\d s; seed 7", card)

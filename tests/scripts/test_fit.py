@@ -24,7 +24,7 @@ from lightfit.scripts.fit import main
 ROOT = TASKS.parent
 
 Fit = Callable[..., tuple[int, str, str]]
-SMALL = ("--model.net.num_buckets", "1000")
+SMALL = ("--data.max_ngrams", "1000")
 
 
 def val_loss(version: int) -> list[float]:
@@ -59,7 +59,7 @@ def test_tensorboard_of_a_run(fit: Fit, reviews: Path) -> None:
     events = EventAccumulator("runs/text/version_0").Reload()
     assert {"loss", "accuracy", "val_loss", "val_accuracy", "epoch", "best_val_loss"} <= set(events.Tags()["scalars"])
     assert events.Tags()["graph"]
-    assert {node.name.split("/")[0] for node in events.Graph().node} >= {"NaiveBayesBag"}
+    assert {node.name.split("/")[0] for node in events.Graph().node} >= {"NgramBag"}
     assert "_hparams_/session_start_info" in events.summary_metadata
 
 
@@ -112,7 +112,7 @@ def test_checkpoint_holds_the_experiment(fit: Fit, reviews: Path) -> None:
     assert len(checkpoint["history"]) == 3
     model = LightModel.load("runs/text/version_0/checkpoints/last.ckpt")
     assert type(model).__name__ == "TextClassifier"
-    assert type(model.net).__name__ == "NaiveBayesBag"
+    assert type(model.net).__name__ == "NgramBag"
     assert not model.training
 
 
@@ -157,7 +157,7 @@ REVIEWS = (*TEXT, "--data.source", "reviews.csv")
         ((*TEXT, "--data.source", "nope.csv"), "no file or folder at 'nope.csv'"),
         ((*TEXT, "--model.lrr", "1"), "unknown key 'model.lrr'; the nearest: model.lr"),
         ((*TEXT, "--data.sorce", "a"), "unknown key 'data.sorce'; the nearest: data.source"),
-        ((*TEXT, "--model.net.bukets", "1"), "unknown key 'model.net.bukets'; the nearest: model.net.num_buckets"),
+        ((*TEXT, "--model.net.smothing", "1"), "unknown key 'model.net.smothing'; the nearest: model.net.smoothing"),
         ((*TEXT, "--trainer.max_epoch", "1"), "unknown key 'trainer.max_epoch'; the nearest: trainer.max_epochs"),
         ((*TEXT, "--frobnicate", "1"), "unknown key 'frobnicate'"),
         (("--task", "text", "--thread", "2"), "unknown key 'thread'; the nearest: threads"),
@@ -188,11 +188,11 @@ def test_usage_errors(args: tuple[str, ...], problem: str, fit: Fit, reviews: Pa
     ("old", "new", "problem"),
     [
         ("trainer:", "trainr:", "unknown key 'trainr.max_epochs'; the nearest: trainer.max_epochs"),
-        ("nets.NaiveBayesBag", "nets.NaiveBayesBg", "has no attribute 'NaiveBayesBg'"),
+        ("nets.NgramBag", "nets.NgramBg", "has no attribute 'NgramBg'"),
         ("lightfit.Text", "mine.Text", "No module named 'mine'"),
         (
-            "NaiveBayesBag",
-            "NaiveBayesBag\n      init_args: {num_classes: 7}",
+            "NgramBag",
+            "NgramBag\n      init_args: {num_classes: 7}",
             "model.net.num_classes comes from the data",
         ),
         ("model:", "model: [", "is not valid YAML"),

@@ -26,7 +26,7 @@ from lightfit.scripts.tuning.space import Range, parse_pairs, read_space, set_ke
 from lightfit.scripts.tuning.trials import Report, Score, Search, negate_if_max
 
 Fit = Callable[..., tuple[int, str, str]]
-TEXT = ("--task", "text", "--data.source", "reviews.csv", "--model.net.num_buckets", "1000")
+TEXT = ("--task", "text", "--data.source", "reviews.csv", "--data.max_ngrams", "1000")
 
 
 def test_find_lr(fit: Fit, series: Path) -> None:
@@ -122,7 +122,7 @@ def test_rolling_folds() -> None:
 def preset(reviews: Path) -> Path:
     held = yaml.safe_load((TASKS / "text.yaml").read_text())
     held["data"]["init_args"] |= {"source": "reviews.csv", "max_words": 1000}
-    held["model"]["init_args"]["net"]["init_args"] = {"num_buckets": 1000}
+    held["model"]["init_args"]["net"]["init_args"] = {"smoothing": 1.0}
     held["tune"] = {"model.lr": {"low": 0.001, "high": 0.5, "log": True}, "data.batch_size": [8, 16]}
     Path("mine.yaml").write_text(yaml.safe_dump(held))
     return Path("mine.yaml")
