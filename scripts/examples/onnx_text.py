@@ -12,11 +12,7 @@ import onnxruntime
 session = onnxruntime.InferenceSession(sys.argv[1])
 known = json.loads(session.get_modelmeta().custom_metadata_map["lightfit"])
 ids = {word: index for index, word in enumerate(known["vocabulary"])}
-steps = {
-    "lower": str.lower,
-    "rstrip": str.rstrip,
-    "replace": str.replace,
-    "split": str.split,
+steps = {  # and the methods of str
     "unescape": html.unescape,
     "normalize": lambda text, form: unicodedata.normalize(form, text),
     "remove": lambda text, pattern: re.sub(pattern, "", text),
@@ -33,7 +29,7 @@ pieces = {piece: rank for rank, piece in enumerate(ngrams["pieces"])}
 def encode(item):
     """Return the ids of the words of a text in order, or of the distinct n-grams in it."""
     for name, *arguments in known["tokenizer"]:
-        item = steps[name](item, *arguments)
+        item = (steps.get(name) or getattr(str, name))(item, *arguments)
     words = item[: known["max_len"]]
     found = [ids.get(word, known["unk"]) for word in words]
     return found if known["ngrams"] is None else find_ngrams(words, found)
@@ -71,10 +67,7 @@ for text, y in zip(sys.argv[2:], session.run(None, {"x": x})[0], strict=True):
     if target["kind"] == "classes":  # a probability for each class
         print(target["names"][y.argmax()], f"{y.max():.6f}", text)
     elif target["kind"] == "multi_label":  # for each label a probability, and the threshold that it must reach
-        chosen = [
-            name for name, (probability, threshold) in zip(target["names"], y, strict=True) if probability >= threshold
-        ]
-        print("|".join(chosen), text)
+        print("|".join(name for name, (p, least) in zip(target["names"], y, strict=True) if p >= least), text)
     else:  # for each number its value and the ends of its interval, scaled
         values = y * np.array(target["std"])[:, None] + np.array(target["mean"])[:, None]
         for name, (value, low, high) in zip(target["names"], values, strict=True):
