@@ -1,5 +1,7 @@
 """The bag of n-grams: its scale by hand, its two paths, and its gradients."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -18,6 +20,7 @@ def test_scale_is_the_largest_log_count_ratio() -> None:
     expected = ((pos / pos.sum()).log() - (neg / neg.sum()).log()).abs()
     expected[[0, 1]] = 0
     torch.testing.assert_close(net.scale, expected)
+    assert net.mean_length.item() == 2.0
     column = NgramBag(6, power=1.0)
     column.adapt([(X, torch.tensor([[1.0], [0.0], [0.0], [0.0]]))])
     torch.testing.assert_close(column.scale, expected)
@@ -55,13 +58,14 @@ def test_both_paths_agree(num_classes: int, num_outputs: int | None, width: int)
     torch.nn.init.normal_(net.weight.weight)
     net.scale.uniform_()
     net.scale[1] = 0
+    net.mean_length.fill_(2.25)
     training, longer = net(X), torch.cat([X, torch.ones(4, 7, dtype=torch.int64)], 1)
     assert training.shape == (4, width)
     torch.testing.assert_close(net.eval()(X), training)
     torch.testing.assert_close(net(longer), training)
     torch.testing.assert_close(net(torch.ones(2, 3, dtype=torch.int64)), net.bias.expand(2, width))
     weights = net.weight.weight * net.scale[:, None]
-    torch.testing.assert_close(training[0], weights[2] + weights[3] + net.bias)
+    torch.testing.assert_close(training[0], (weights[2] + weights[3]) * math.sqrt(2.25 / 2) + net.bias)
 
 
 def test_gradients_are_sparse_and_right() -> None:
