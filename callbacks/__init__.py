@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .checkpoints.best_and_last import BestAndLast
     from .checkpoints.checkpoint_every import CheckpointEvery
     from .checkpoints.durable import DurableCheckpoints
+    from .checkpoints.early_stopping import EarlyStopping
     from .checkpoints.exact_resume import ExactResume
     from .checkpoints.stop_on_signal import StopOnSignal
     from .logs.history import HistoryFiles, plot_history, plot_metric
@@ -34,6 +35,7 @@ __all__ = [
     "CheckpointEvery",
     "ConfusionMatrix",
     "DurableCheckpoints",
+    "EarlyStopping",
     "EpochLines",
     "ExactResume",
     "FeatureMaps",
@@ -67,6 +69,7 @@ __getattr__, __dir__ = lazy_names(
         ".checkpoints.best_and_last": "BestAndLast",
         ".checkpoints.checkpoint_every": "CheckpointEvery",
         ".checkpoints.durable": "DurableCheckpoints",
+        ".checkpoints.early_stopping": "EarlyStopping",
         ".checkpoints.exact_resume": "ExactResume",
         ".checkpoints.stop_on_signal": "StopOnSignal",
         ".logs.history": "HistoryFiles plot_history plot_metric",
