@@ -66,7 +66,11 @@ def by_duckdb() -> Callable[[], int]:
     import duckdb
 
     def read() -> int:
-        offline = {"threads": 1, "autoinstall_known_extensions": False, "autoload_known_extensions": False}
+        offline: dict[str, str | bool | int | float | list[str]] = {
+            "threads": 1,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        }
         with duckdb.connect(config=offline) as database:
             rows = database.execute("select text, label from read_csv(?, all_varchar = true)", [str(TABLE)])
             return sum(len(chunk) for chunk in iter(lambda: rows.fetchmany(2048), []))

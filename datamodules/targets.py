@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from typing_extensions import Self
 
-from lightfit.errors import CheckpointError, DataError
+from lightfit.errors import DataError
 
 SEPARATOR = "|"  # between the labels of a sample, in tables
 RESERVED = ("row", "file", "input", "error")  # columns of every table of predictions
@@ -258,7 +258,7 @@ def restore_target(state: Mapping[str, Any]) -> dict[str, Any]:
     """Return the state of a codec with its `target` built from the return value of `save_target`.
 
     Raises:
-        CheckpointError: the state holds no target, or one of an unknown kind.
+        ValueError: the state holds no target, or one of an unknown kind.
     """
     own = dict(state)
     if "class_names" in own:
@@ -267,8 +267,6 @@ def restore_target(state: Mapping[str, Any]) -> dict[str, Any]:
     held = own.get("target")
     if not isinstance(held, Mapping) or held.get("kind") not in KINDS:
         kind = held.get("kind") if isinstance(held, Mapping) else held
-        raise CheckpointError(
-            f"the checkpoint's target is of the kind {str(kind)[:60]!r}: expected one of {', '.join(KINDS)}"
-        )
+        raise ValueError(f"its target is of the kind {str(kind)[:60]!r}, expected one of {', '.join(KINDS)}")
     arguments = {name: list(value) for name, value in held.items() if name != "kind"}
     return own | {"target": KINDS[held["kind"]](**arguments)}

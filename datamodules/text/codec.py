@@ -163,11 +163,11 @@ class TextCodec(LabelCodec):
         else:
             table, ids_by_word = self.ngrams.table(ids, words), None
             offsets, tokens = self.ngrams.encode_corpus(tokens, offsets, table, max_len=self.max_len)
-        tokens, starts = torch.from_numpy(tokens), torch.from_numpy(offsets[:-1])
+        every, starts = torch.from_numpy(tokens), torch.from_numpy(offsets[:-1])
         whole, targets = np.diff(offsets), self.target.scale(torch.from_numpy(labels))
         lengths = torch.from_numpy(whole if max_len is None else np.minimum(whole, max_len))
         return {
-            split: TextBatches(ids_by_word, tokens, starts[own], lengths[own], targets[own], width=self.width)
+            split: TextBatches(ids_by_word, every, starts[own], lengths[own], targets[own], width=self.width)
             for split, own in ((split, torch.from_numpy(rows[split])) for split in SPLITS if len(rows[split]))
         }
 

@@ -180,7 +180,11 @@ class TextDataModule(DataModule):
 
     def _read(self, source: TextSource, grow: Grow) -> Arrays:
         corpus = tokenise(source.splits, self._tokenize, grow)  # first, as skipped rows are found on the way
-        found = {"found": source.found, "skipped": source.skipped, "text_column": [source.text_column]}
+        found: dict[str, list[Any]] = {
+            "found": source.found,
+            "skipped": source.skipped,
+            "text_column": [source.text_column],
+        }
         return corpus | {name: to_json(items) for name, items in found.items()}
 
     def load(self, source: str, codec: Codec | None = None) -> Loaded:

@@ -154,14 +154,14 @@ class NgramIndex:
             ids: id of each word in the vocabulary, (W,).
             words: the words.
         """
-        ids = np.asarray(ids, np.int64)
+        word_ids: Ids = np.asarray(ids, np.int64)
         if self.char_ngrams is None:
-            return Words(ids, np.zeros(len(ids) + 1, np.int64), np.zeros(0, np.int64))
+            return Words(word_ids, np.zeros(len(ids) + 1, np.int64), np.zeros(0, np.int64))
         ranks = self._piece_ranks
         strings = words.to_pylist() if isinstance(words, pa.Array) else words
         known = [[ranks[p] for p in _list_pieces(w, self.char_ngrams) if p in ranks] for w in strings]
         ends = np.cumsum([0, *map(len, known)])
-        return Words(ids, ends, np.fromiter((rank for own in known for rank in own), np.int64, int(ends[-1])))
+        return Words(word_ids, ends, np.fromiter((rank for own in known for rank in own), np.int64, int(ends[-1])))
 
     def encode(self, tokens: NDArray[np.integer[Any]], lengths: Ids, words: Words) -> tuple[Ids, NDArray[np.int32]]:
         """Return the number of distinct n-grams in each text, (N,), and their ids, concatenated and sorted by text.
@@ -187,7 +187,8 @@ class NgramIndex:
                 *_distinct(row, np.asarray(tokens, np.int64), len(words.ids)), words.piece_ends, words.pieces
             )
             found.append((rows_of_piece, start + pieces))
-        rows, every = _distinct(*map(np.concatenate, zip(*found, strict=True)), len(self))
+        rows, every = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        rows, every = _distinct(rows, every, len(self))
         return np.bincount(rows, minlength=len(lengths)), every.astype(np.int32)
 
     def encode_corpus(
@@ -394,7 +395,7 @@ def _expand(row: Ids, word: Ids, ends: Ids, values: Ids) -> tuple[Ids, Ids]:
 
 def _look_up(ranks: pd.Index, wanted: Ids) -> tuple[Ids, NDArray[np.bool_]]:
     """Return the rank of each wanted key, and whether it is known. Hashing takes a quarter of a binary search."""
-    rank = ranks.get_indexer(wanted).astype(np.int64)
+    rank = ranks.get_indexer(pd.Index(wanted)).astype(np.int64)
     return rank, rank >= 0
 
 

@@ -3,12 +3,11 @@
 Each function uses one of them: what for, and what breaks without it.
 """
 
-import importlib
 from argparse import ArgumentParser
 from collections.abc import Callable
 from typing import Any
 
-from lightfit.lightning import pl
+from lightfit.lightning import import_submodule
 
 
 def take_next_version(logger: Any) -> None:
@@ -49,4 +48,4 @@ def make_instantiator(cli: Any, key: str) -> Callable[..., Any]:
         cli: the LightningCLI.
         key: `model` or `data`.
     """
-    return importlib.import_module(f"{pl.__name__}.cli")._InstantiatorFn(cli=cli, key=key)
+    return import_submodule("cli")._InstantiatorFn(cli=cli, key=key)
