@@ -138,9 +138,9 @@ def list_images(files: Files, place: str) -> Listing:
     if "train" not in listing.splits or (not has_splits and any(map(find_split, tops))):
         raise DataError(f"'{place}' has no images to train on: {LAYOUT}; it holds: {', '.join(tops[:8]) or 'nothing'}")
     if empty := empty - set(zip(listing.splits, listing.labels, strict=True)):
-        split, label = min(empty)
+        emptied, label = min(empty)
         raise DataError(
-            f"the class '{label}' has no image in {split} of '{place}': add images ({', '.join(IMG_EXTENSIONS)}) to "
+            f"the class '{label}' has no image in {emptied} of '{place}': add images ({', '.join(IMG_EXTENSIONS)}) to "
             "its folder, or delete it"
         )
     return listing
