@@ -87,7 +87,6 @@ def test_text_example_knows_all_ngrams(fit: Callable[..., tuple[int, str, str]],
         texts = [
             "a good film and a bad film, good film",
             "dreadfully unknown",
-            "",
             *pd.read_csv("reviews.csv").text[:5],
         ]
         assert predict([checkpoint, *texts, "-o", "out.csv"]) in (0, 1)
