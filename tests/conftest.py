@@ -139,7 +139,16 @@ def fit(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str
 
 
 FITS: dict[str, tuple[object, ...]] = {
-    "text": ("--data.source", "reviews.csv", "--data.max_ngrams", 1000),
+    "text": (
+        "--data.source",
+        "reviews.csv",
+        "--data.max_ngrams",
+        1000,
+        "--data.min_steps",
+        1,
+        "--trainer.max_epochs",
+        3,
+    ),
     "images": ("--data.root", "images", "--data.num_workers", 0, "--trainer.max_epochs", 6),
     "series": ("--data.path", "series.csv", "--data.target", "load", "--data.lookback", 48, "--trainer.max_epochs", 3),
 }

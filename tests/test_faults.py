@@ -41,7 +41,17 @@ class Hungry(TextClassifier):
             torch.empty(2**60)  # four exabytes, which the system refuses
         return super().training_step(batch, batch_idx)
 """
-SMALL = ("--data.max_ngrams", 1000, "--quiet", "--data.batch_size", 16)
+SMALL = (
+    "--data.max_ngrams",
+    1000,
+    "--data.min_steps",
+    1,
+    "--trainer.max_epochs",
+    3,
+    "--quiet",
+    "--data.batch_size",
+    16,
+)
 
 
 @pytest.fixture

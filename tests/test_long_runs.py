@@ -30,7 +30,16 @@ class Watch(pl.Callback):
                 print(json.dumps(numbers), file=file)
 """
 LINES = {
-    "text": ("--data.source", "reviews.csv", "--data.max_ngrams", "1000"),
+    "text": (
+        "--data.source",
+        "reviews.csv",
+        "--data.max_ngrams",
+        "1000",
+        "--data.min_steps",
+        "1",
+        "--trainer.max_epochs",
+        "3",
+    ),
     "images": ("--data.root", "images", "--data.num_workers", "0", "--model.net", "lightfit.nets.ImageCNN"),
     "series": ("--data.path", "series.csv", "--data.target", "load", "--data.lookback", "24"),
 }

@@ -38,7 +38,17 @@ class Normed(nn.Sequential):  # in training, different on each rank
         self.append(nn.Linear(16, 1))
 """
 LINES: dict[str, tuple[str, ...]] = {
-    "text": ("--data.source", "reviews.csv", "--data.max_ngrams", "1000", "--model.optimizer=SGD"),
+    "text": (
+        "--data.source",
+        "reviews.csv",
+        "--data.max_ngrams",
+        "1000",
+        "--data.min_steps",
+        "1",
+        "--trainer.max_epochs",
+        "3",
+        "--model.optimizer=SGD",
+    ),
     "images": ("--data.root", "images", "--model.net=nets.Plain", "--data.num_workers=2"),
     "series": ("--data.path", "series.csv", "--data.target", "load", "--data.lookback", "24", "--data.horizon=4"),
 }

@@ -11,7 +11,7 @@ from lightfit.callbacks import DurableCheckpoints
 from lightfit.checkpoint import read_checkpoint
 
 Fit = Callable[..., tuple[int, str, str]]
-SMALL = ("--data.max_ngrams", 1000, "--quiet")
+SMALL = ("--data.max_ngrams", 1000, "--data.min_steps", 1, "--trainer.max_epochs", 3, "--quiet")
 
 
 def same(one: object, other: object) -> bool:

@@ -179,7 +179,19 @@ def poison(path: Path, value: float) -> None:
 
 @pytest.mark.parametrize("value", [NAN, INF])
 def test_no_run_resumes_from_weights_that_are_not_finite(value: float, fit: Fit, reviews: Path) -> None:
-    line = ("--task", "text", "--data.source", reviews, "--data.max_ngrams", 1000, "--quiet")
+    line = (
+        "--task",
+        "text",
+        "--data.source",
+        reviews,
+        "--data.max_ngrams",
+        1000,
+        "--data.min_steps",
+        1,
+        "--trainer.max_epochs",
+        3,
+        "--quiet",
+    )
     fit(*line, "--trainer.max_epochs", 3)
     folder = Path("runs/text/version_0/checkpoints")
     last, previous = folder / "last.ckpt", folder / "previous.ckpt"

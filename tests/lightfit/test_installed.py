@@ -100,7 +100,18 @@ def test_one_command_with_verbs(site: Path) -> None:
     command = "import sys; sys.argv[0] = 'lightfit'; from lightfit.scripts.cli.command import main; sys.exit(main())"
     write_csv(Path("reviews.csv"), make_reviews())
     Path("mine.py").write_text("def split(text): return text.split()\n")
-    args = ["--data.source", "reviews.csv", "--data.tokenizer", "mine.split", "--data.max_ngrams", "1000"]
+    args = [
+        "--data.source",
+        "reviews.csv",
+        "--data.tokenizer",
+        "mine.split",
+        "--data.max_ngrams",
+        "1000",
+        "--data.min_steps",
+        "1",
+        "--trainer.max_epochs",
+        "3",
+    ]
     run = python(site, "-c", command, "fit", "--task", "text", "--gpus", "0", "--quiet", *args)
     assert run.returncode == 0, run.stderr
     (line,) = (line.split() for line in run.stdout.splitlines() if line.startswith("  lightfit predict "))

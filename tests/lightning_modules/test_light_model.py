@@ -432,7 +432,19 @@ def test_the_old_name_of_warmup_still_works(tmp_path: Path) -> None:
 
 
 def test_a_flag_of_the_old_name_still_works(fit: Callable[..., tuple[int, str, str]], reviews: Path) -> None:
-    line = ("--task", "text", "--data.source", reviews, "--data.max_ngrams", 1000, "--quiet")
+    line = (
+        "--task",
+        "text",
+        "--data.source",
+        reviews,
+        "--data.max_ngrams",
+        1000,
+        "--data.min_steps",
+        1,
+        "--trainer.max_epochs",
+        3,
+        "--quiet",
+    )
     line += ("--model.schedule", "cosine", "--trainer.max_epochs")
     assert fit(*line, 2, "--model.warmup", 0.5)[0] == 0
     with pytest.warns(FutureWarning, match="`warm_up` is called `warmup` now"):

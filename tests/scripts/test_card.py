@@ -14,7 +14,20 @@ Fit = Callable[..., tuple[int, str, str]]
 
 
 def test_card_of_texts(fit: Fit, reviews: Path) -> None:
-    fit("--task", "text", "--data.source", "reviews.csv", "--data.max_ngrams", 1000, "--seed_everything", 7)
+    fit(
+        "--task",
+        "text",
+        "--data.source",
+        "reviews.csv",
+        "--data.max_ngrams",
+        1000,
+        "--data.min_steps",
+        1,
+        "--trainer.max_epochs",
+        3,
+        "--seed_everything",
+        7,
+    )
     card = Path("runs/text/version_0/card.md").read_text()
     assert card.startswith("# text: NgramBag\n")
     assert "reviews.csv: 64 train, 16 val texts; classes in train: neg 32, pos 32" in card

@@ -66,7 +66,19 @@ def test_other_texts(trained: Callable[[str], str], capsys: pytest.CaptureFixtur
 def test_classes_called_true_and_false(fit: Callable[..., Any], capsys: pytest.CaptureFixture[str]) -> None:
     rows = [(text, {"pos": "true", "neg": "false"}[label]) for text, label in make_reviews()]
     write_csv(Path("reviews.csv"), rows)
-    fit("--task", "text", "--data.source", "reviews.csv", "--data.max_ngrams", 1000, "--quiet")
+    fit(
+        "--task",
+        "text",
+        "--data.source",
+        "reviews.csv",
+        "--data.max_ngrams",
+        1000,
+        "--data.min_steps",
+        1,
+        "--trainer.max_epochs",
+        3,
+        "--quiet",
+    )
     assert run(capsys, "runs/text/version_0/checkpoints/last.ckpt", "-o", "out")[0] == 0
     matrix = json.loads(Path("out/evaluation.json").read_text())["tables"]["confusion matrix"]
     assert [list(row) for row in matrix] == [["true \\ predicted", "false", "true"]] * 2

@@ -19,7 +19,20 @@ from lightfit.scripts.fit import main
 from lightfit.scripts.inference.trained import load_trained
 
 Fit = Callable[..., tuple[int, str, str]]
-TEXT = ("--task", "text", "--data.source", "reviews.csv", "--data.max_ngrams", 1000, "--data.batch_size", 8)
+TEXT = (
+    "--task",
+    "text",
+    "--data.source",
+    "reviews.csv",
+    "--data.max_ngrams",
+    1000,
+    "--data.min_steps",
+    1,
+    "--trainer.max_epochs",
+    3,
+    "--data.batch_size",
+    8,
+)
 SERIES = ("--task", "series", "--data.path", "series.csv", "--data.target", "load", "--trainer.callbacks", "null")
 LAST = "runs/{}/version_{}/checkpoints/last.ckpt"
 

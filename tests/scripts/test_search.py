@@ -26,7 +26,18 @@ from lightfit.scripts.tuning.space import Range, parse_pairs, read_space, set_ke
 from lightfit.scripts.tuning.trials import Report, Score, Search, negate_if_max
 
 Fit = Callable[..., tuple[int, str, str]]
-TEXT = ("--task", "text", "--data.source", "reviews.csv", "--data.max_ngrams", "1000")
+TEXT = (
+    "--task",
+    "text",
+    "--data.source",
+    "reviews.csv",
+    "--data.max_ngrams",
+    "1000",
+    "--data.min_steps",
+    "1",
+    "--trainer.max_epochs",
+    "3",
+)
 
 
 def test_find_lr(fit: Fit, series: Path) -> None:
