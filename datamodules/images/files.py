@@ -115,10 +115,10 @@ def list_images(files: Files, place: str) -> Listing:
     listing = Listing([], [], [], [])
     has_splits = any(_is_train(name.removeprefix(prefix)) for name in names)
     folders_by_split = find_splits(dict.fromkeys(name.removeprefix(prefix).partition("/")[0] for name in names))
-    for split, own in folders_by_split.items():
+    for common, own in folders_by_split.items():
         if has_splits and len(own) > 1:
             raise DataError(
-                f"the folders {', '.join(own)} of '{place}' are all {split}; expected one: delete the others"
+                f"the folders {', '.join(own)} of '{place}' are all {common}; expected one: delete the others"
             )
     empty = set()
     for name in names:
