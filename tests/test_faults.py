@@ -97,7 +97,7 @@ def test_batches_are_halved_until_they_fit(
     first: int, fit: Fit, reviews: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HUNGRY_FROM", str(first))
-    line = ("--task", "text", "--data.source", reviews, *SMALL[:2], "--data.batch_size", "auto")
+    line = ("--task", "text", "--data.source", reviews, *SMALL[:2], "--data.batch_size", "auto", "--data.min_steps", 1)
     code, out, err = fit(*line, "--model", "faulty.Hungry", "--trainer.max_epochs", 3)
     assert (code, err) == (0, "")
     tried = [line.split("trying ")[1] for line in out.splitlines() if "out of memory" in line]

@@ -28,6 +28,7 @@ class NgramBag(nn.Module):
         power: exponent of the ratio: 1 as counted, 0 to ignore it.
     """
 
+    takes_ngrams = True  # the order of the ids of a text has no meaning
     scale: Tensor
     mean_length: Tensor  # number of n-grams of a training text, ()
 

@@ -23,6 +23,8 @@ class WordAverage(nn.Module):
         freeze_vectors: whether the vectors do not learn.
     """
 
+    takes_ngrams = True  # the order of the ids of a text has no meaning
+
     def __init__(
         self,
         vocab_size: int,

@@ -70,7 +70,10 @@ class WordEmbedding(nn.Embedding):
         """
         assert self.vectors is not None
         if len(words) != self.num_embeddings:
-            raise ValueError(f"expected {self.num_embeddings:,} words, as many as rows, received {len(words):,}")
+            raise UsageError(
+                f"`vectors` are of words, and the net has {self.num_embeddings:,} ids for {len(words):,} words, as of "
+                "n-grams: set `ngrams` to 1, which keeps the words in order"
+            )
         started = time.monotonic()
         size = read_size(self.vectors)
         if size != self.embedding_dim:

@@ -83,6 +83,13 @@ def build(
     read_data(cli.datamodule)
     if not has_split(cli.datamodule, "val"):
         monitor_training(cli.trainer)
+    if getattr(getattr(cli.datamodule, "codec", None), "ngrams", None) and not getattr(
+        cli.model.net, "takes_ngrams", False
+    ):
+        say(
+            f"warning: the texts are sets of n-grams without order, for nets such as NgramBag, and the net is "
+            f"{type(cli.model.net).__name__}: set --data.ngrams 1 for a net of words in order"
+        )
     cli.example = take_example(cli.datamodule)
     batch_size, device_type = getattr(cli.datamodule, "batch_size", None), cli.trainer.strategy.root_device.type
     threads = set_threads(

@@ -199,7 +199,7 @@ def test_no_run_resumes_from_weights_that_are_not_finite(value: float, fit: Fit,
     poison(last, value)
     code, out, err = fit(*line, "--trainer.max_epochs", 3, "--resume", "auto")
     assert (code, err) == (0, "")
-    assert f"'{last}' holds weights that are NaN or infinite ('net.bias' first)" in out
+    assert f"'{last}' holds weights that are NaN or infinite ('temperature' first)" in out
     assert f"resuming from '{previous}' instead" in out
     previous.write_bytes(before)
     poison(previous, value)

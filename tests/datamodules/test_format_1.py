@@ -16,9 +16,9 @@ from lightfit.scripts.evaluate import main as evaluate
 from lightfit.scripts.fit import main as fit
 from lightfit.scripts.predict import main as predict
 
-DATA = {"text": "reviews.csv", "images": "images/dark", "series": "series.csv"}
-LEARNED = {"text": ("vocabulary", "class_names"), "images": ("class_names", "image_size")}
-SOURCE = {"text": "--data.source=reviews.csv", "images": "--data.root=images", "series": "--data.path=series.csv"}
+DATA = {"words": "reviews.csv", "images": "images/dark", "series": "series.csv"}
+LEARNED = {"words": ("vocabulary", "class_names"), "images": ("class_names", "image_size")}
+SOURCE = {"words": "--data.source=reviews.csv", "images": "--data.root=images", "series": "--data.path=series.csv"}
 
 
 def downgrade(path: str, task: str) -> None:
@@ -28,7 +28,7 @@ def downgrade(path: str, task: str) -> None:
     state = checkpoint[name]["codec"]["state"]
     kept = LEARNED.get(task, tuple(key for key in state if key not in ("fill", "diff")))
     checkpoint[name] = {key: state[key] for key in kept}
-    if task == "text":  # lists, where JSON is today
+    if task == "words":  # lists, where JSON is today
         words = checkpoint[name]["vocabulary"]
         checkpoint[name]["vocabulary"] = {key: json.loads(kept) for key, kept in words.items()}
     checkpoint["lightfit"] = {"version": "0.2.0", "format": 1}
@@ -36,7 +36,7 @@ def downgrade(path: str, task: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "task", ["text", pytest.param("images", marks=pytest.mark.slow), pytest.param("series", marks=pytest.mark.slow)]
+    "task", ["words", pytest.param("images", marks=pytest.mark.slow), pytest.param("series", marks=pytest.mark.slow)]
 )
 def test_it_predicts_evaluates_and_resumes(
     task: str, trained: Callable[[str], str], capsys: pytest.CaptureFixture[str]

@@ -343,7 +343,7 @@ def test_other_things_in_the_place_of_a_dict(key: str, value: Any) -> None:
 
 
 def test_names_of_the_first_release_are_those_of_today(trained: Trained) -> None:
-    checkpoint = torch.load(trained("text"), weights_only=True)
+    checkpoint = torch.load(trained("words"), weights_only=True)
     checkpoint["lightfit"]["version"] = "0.1.0"
     model, data = checkpoint["hyper_parameters"], checkpoint["datamodule_hyper_parameters"]
     model["_class_path"] = "lightning_modules.TextClassifier"

@@ -226,6 +226,7 @@ def test_numbers(loss: Any) -> None:
     assert list(model.history) == ["epoch", "loss", "mae", "val_loss", "val_mae", "val_r2"]
     assert model.history["val_r2"].iloc[-1] > 0.9
     value, low, high = model.eval().predict_step(x[400:]).unbind(2)
+    value = value.detach()
     assert torch.equal(value, model(x[400:]))
     covered = ((low <= y[400:]) & (y[400:] <= high)).float().mean(0)
     assert 0.82 < covered[0] < 0.97

@@ -175,7 +175,7 @@ def test_a_run_needs_the_file_at_its_beginning_alone(fit: Fit, workplace: Path) 
     write_csv(workplace / "reviews.csv", make_reviews())
     words = sorted({word for text, _ in make_reviews() for word in text.split()})
     write_vectors(workplace / "v.txt", {word: [index / 10, 1.0, -1.0] for index, word in enumerate(words)})
-    run = ("--task", "text", "--data.source", "reviews.csv", *NET, "--trainer.max_epochs", 4)
+    run = ("--task", "text", "--data.source", "reviews.csv", "--data.ngrams", 1, *NET, "--trainer.max_epochs", 4)
     code, out, err = fit(*run)
     assert code == 0, err
     assert "vectors of 3 numbers for " in out

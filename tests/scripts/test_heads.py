@@ -28,7 +28,8 @@ from lightfit.scripts.serving.app import Limits, make_app
 
 Fit = Callable[..., tuple[int, str, str]]
 TRUST = ("--trust", "labelled_data")
-TEXT = ("--task", "text", "--data", "labelled_data.TextTable", "--data.source", "t.csv", "--model.net.num_buckets", 500)
+OLD_NET = ("--model.net", "lightfit.nets.NaiveBayesBag", "--model.net.num_buckets", 500)
+TEXT = ("--task", "text", "--data", "labelled_data.TextTable", "--data.source", "t.csv", *OLD_NET)
 IMAGES = (
     *("--task", "images", "--data", "labelled_data.ImageTable", "--data.source", "p/table.csv"),
     *("--model.net.widths", "[8]", "--trainer.max_epochs", 4, "--model.optimizer", "Adam", "--model.lr", 0.02),
@@ -100,7 +101,7 @@ def test_the_data_is_read_once(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_calibrated_classifier_is_evaluated_exported_and_served_alike(
     fit: Fit, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sizes = ("--model.net.num_buckets", 500, "--data.val_fraction", 0.5)
+    sizes = ("--data.max_ngrams", 500, "--data.val_fraction", 0.5, "--data.min_steps", 1, "--trainer.max_epochs", 3)
     code, _, err = fit("--task", "text", "--data.source", "reviews.csv", *sizes, "--model.calibrate", "true", "--quiet")
     assert code == 0, err
     path = LAST.format("text")

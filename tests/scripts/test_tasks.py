@@ -21,15 +21,15 @@ from lightfit.datamodules.images import datamodule as images_module
 from lightfit.datamodules.images.sources import ImageSet, whole_set
 from lightfit.datamodules.series import datamodule as series_module
 from lightfit.datamodules.text import datamodule as text
-from lightfit.datamodules.text.sources import Text
-from lightfit.lightning_modules import classifier
+from lightfit.datamodules.text.sources import Text, TextSource
+from lightfit.lightning_modules import supervised
 from lightfit.scripts.cli.presets import TASKS, find_task_names
 
 SMALL = ("--trainer.max_epochs", "1", "--quiet")
 
 
-def small_texts(*args: Any) -> dict[str, list[Text]]:
-    return {"train": [Text(text, label, "") for text, label in make_reviews()]}
+def small_texts(*args: Any) -> TextSource:
+    return TextSource({"train": iter([Text(text, label, "") for text, label in make_reviews()])}, [])
 
 
 def small_images(*args: Any, **kwargs: Any) -> ImageSet:
@@ -68,7 +68,7 @@ def line_of(
             monkeypatch.setattr(images_module, "read_set", small_images)
             monkeypatch.setattr(series_module, "locate", lambda *args: small_series(data))
         if task == "finetune":  # weights as if downloaded, at a size that needs seconds
-            monkeypatch.setattr(classifier, "read_pretrained_state", lambda weights, net: net.model.state_dict())
+            monkeypatch.setattr(supervised, "read_pretrained_state", lambda weights, net: net.model.state_dict())
             given += ["--data.transforms.size", "32", "--data.num_workers", "0"]
         return ("--task", task, *given)
 
