@@ -61,7 +61,7 @@ def find_classes(
     if len(unseen):
         raise DataError(
             f"{places()[unseen[0]]}: the label '{clip(names[label[unseen[0]]])}' was never seen in training; the "
-            f"training split has: {clip(', '.join(known), limit=LISTED_CHARS)}. Correct the label, or add it to the "
+            f"training split has: {clip(', '.join(known), LISTED_CHARS)}. Correct the label, or add it to the "
             "training data"
         )
     return np.array([known.index(name) if name in known else -1 for name in names], np.int64)[label]

@@ -1,7 +1,9 @@
 """LightFit's exceptions: one tree, each with the exit code that a command ends with."""
 
 import signal
-from typing import NamedTuple
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any, NamedTuple
 
 FAILED, TYPED, SIGNALLED = 1, 2, 128  # plus the number of the signal, as shells do
 
@@ -134,10 +136,23 @@ class BadInput(NamedTuple):
     problem: str  # what is wrong, with the place
 
 
-CLIPPED_CHARS = 60  # of a cell or a name of a user's data within a message
+MAX_CHARS = 60  # of one cell or name
+MAX_LIST_CHARS = 150  # of a list of names
 
 
-def clip(text: object, *, limit: int = CLIPPED_CHARS) -> str:
-    """Return a text from a user's data on one line, cut to a length that a message can hold."""
-    line = " ".join(str(text)[: 4 * limit].split())
-    return line if len(line) <= limit else f"{line[: limit - 3]}..."
+def clip(value: Any, length: int = MAX_CHARS) -> str:
+    """Return a value on one line, cut to a number of characters."""
+    start = value[: 4 * length] if isinstance(value, str) else repr(value)[: 4 * length]
+    line = "".join(char if char.isprintable() else " " for char in start).strip()
+    return line if len(line) <= length and len(start) < 4 * length else f"{line[:length]}..."
+
+
+def clip_list(names: Iterable[Any], length: int = MAX_LIST_CHARS) -> str:
+    """Return names with commas between them, as many as fit into a number of characters."""
+    shown = ""
+    for name in islice(names, length):
+        item = clip(name, length // 4)
+        if len(shown) + len(item) + 2 > length:
+            return f"{shown}, ..."
+        shown = f"{shown}, {item}" if shown else item
+    return shown

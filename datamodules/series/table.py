@@ -13,9 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api.types import is_numeric_dtype
 
-from lightfit.errors import DataError, NotFoundError
+from lightfit.errors import DataError, NotFoundError, clip
 
-from ..tables.clip import clip
 from ..tables.columnar import PARQUET, is_columnar
 from ..tables.content import Content, on_disk, open_path, report_damage
 from ..tables.delimited import SAMPLE_CHARS, sample_lines

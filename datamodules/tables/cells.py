@@ -2,9 +2,7 @@
 
 from typing import Any
 
-from lightfit.errors import DataError
-
-from .clip import clip
+from lightfit.errors import DataError, clip
 
 
 def is_empty(cell: Any) -> bool:

@@ -8,9 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from lightfit.errors import DataError
+from lightfit.errors import DataError, clip
 
-from .clip import clip
 from .content import Content, on_disk
 from .table import Row, Table, check_width
 

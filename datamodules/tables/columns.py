@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from lightfit.errors import DataError, NotFoundError
+from lightfit.errors import DataError, NotFoundError, clip
 
-from .clip import clip
 from .table import Table, describe_columns
 
 SEPARATOR = "xxsep"  # the word between the two texts of a pair

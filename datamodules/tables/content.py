@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from lightfit.errors import DataError
-
-from .clip import clip, clip_list
+from lightfit.errors import DataError, clip, clip_list
 
 GZIP, ZIP, ZSTD = b"\x1f\x8b", b"PK\x03\x04", b"\x28\xb5\x2f\xfd"
 COMPRESSIONS = (".gz", ".zip", ".zst")

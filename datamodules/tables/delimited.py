@@ -10,9 +10,8 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from lightfit.errors import DataError
+from lightfit.errors import DataError, clip
 
-from .clip import clip
 from .content import Content
 from .dialect import MAX_FIELD_CHARS, Dialect, find_dialect, find_quote
 from .encoding import Encoding, decode_lines, find_encoding

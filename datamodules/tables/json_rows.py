@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from lightfit.errors import DataError
+from lightfit.errors import DataError, clip
 
-from .clip import clip
 from .content import Content
 from .delimited import MAX_LINE_CHARS, find_bad_chars
 from .encoding import Encoding, decode_lines

@@ -7,10 +7,9 @@ from collections import defaultdict
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from lightfit.errors import DataError
+from lightfit.errors import DataError, clip_list
 
 from ..split_names import find_split
-from .clip import clip_list
 from .content import COMPRESSIONS, Content, is_hidden, list_members
 from .reader import SUFFIXES
 

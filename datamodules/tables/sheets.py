@@ -4,9 +4,8 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from lightfit.errors import DataError
+from lightfit.errors import DataError, clip, clip_list
 
-from .clip import clip, clip_list
 from .content import Content
 from .options import TableOptions
 from .table import SAMPLE_ROWS, Row, Table, name_columns

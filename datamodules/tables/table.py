@@ -4,9 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from lightfit.errors import DataError
-
-from .clip import clip_list
+from lightfit.errors import DataError, clip_list
 
 MAX_COLUMNS = 2**16
 SAMPLE_ROWS = 1000

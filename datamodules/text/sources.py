@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lightfit.download import check_sha256, download, extract
-from lightfit.errors import DataError, MissingPackageError, NotFoundError
+from lightfit.errors import DataError, MissingPackageError, NotFoundError, clip, clip_list
 
 from ..split_names import find_split
 from ..splits import SPLITS
 from ..tables.cells import check_text, is_empty
-from ..tables.clip import clip, clip_list
 from ..tables.columns import Chosen, choose_label, choose_text, join_cells, normalise
 from ..tables.content import ZIP, Content, is_workbook, list_members, open_path, uncompress
 from ..tables.encoding import find_encoding

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from lightfit.datamodules.tables.cells import check_text
-from lightfit.datamodules.tables.clip import clip
 from lightfit.datamodules.tables.columns import Chosen, choose_text, join_cells
 from lightfit.datamodules.tables.content import COMPRESSIONS, Content, open_bytes, open_path
 from lightfit.datamodules.tables.delimited import MAX_LINE_CHARS
@@ -16,7 +15,7 @@ from lightfit.datamodules.tables.options import AS_FOUND, TableOptions
 from lightfit.datamodules.tables.reader import FORMATS, SUFFIXES, check_readable, is_table, open_table
 from lightfit.datamodules.tables.table import Table
 from lightfit.datamodules.text.sources import read_text
-from lightfit.errors import BadInput, DataError, NotFoundError, UsageError
+from lightfit.errors import BadInput, DataError, NotFoundError, UsageError, clip
 
 from .protocol import Inputs
 
