@@ -106,6 +106,14 @@ def measure() -> Iterator[Figure]:
     yield from measure_classifiers()
 
 
+MEASURED = """
+import resource, subprocess, sys
+code = subprocess.run(sys.argv[1:]).returncode
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, flush=True)
+sys.exit(code)
+"""
+
+
 class Ended(NamedTuple):
     """A command that ended: how long it took, the most memory that was resident, and what it printed."""
 
@@ -124,14 +132,18 @@ def run_whole(*command: str | Path) -> Ended:
     shutil.rmtree("data/cache", ignore_errors=True)
     shutil.rmtree("runs", ignore_errors=True)
     started = time.perf_counter()
-    with Path("said.txt").open("w") as said:
-        process = subprocess.Popen(list(map(str, command)), stdout=said, stderr=subprocess.STDOUT)
-        _, status, usage = os.wait4(process.pid, 0)
-    took, output = time.perf_counter() - started, Path("said.txt").read_text(encoding="utf-8")
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
+    # From a small process: the largest memory of a child counts that of the process which it was forked from.
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED, *map(str, command)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    took = time.perf_counter() - started
+    output, _, kilobytes = done.stdout.rstrip().rpartition("\n")
+    if done.returncode:
         raise RuntimeError(f"{command} failed: {output[-2000:]}")
-    return Ended(took, usage.ru_maxrss * 1024, output)
+    return Ended(took, int(kilobytes) * 1024, output)
 
 
 def fit_text(*options: str | Path) -> Ended:
