@@ -249,11 +249,12 @@ def measure_classifiers() -> Iterator[Figure]:
     empty = Path("few")
     write_questions(empty, 2, 100)
     imports = min(fit_text("--data.source", empty).resident for _ in range(2))
-    for name, rows, options in (
-        ("25,000 reviews", folder, ("--task", "imdb")),
-        ("77 classes", Path("questions_77"), ()),
-        ("150 classes", Path("questions_150"), ()),
+    for name, rows in (
+        ("25,000 reviews", folder),
+        ("77 classes", Path("questions_77")),
+        ("150 classes", Path("questions_150")),
     ):
+        options: tuple[str | Path, ...] = ("--task", "imdb")
         if name.endswith("classes"):
             write_questions(rows, int(name.split()[0]))
             options = ("--data.source", rows)
