@@ -122,7 +122,7 @@ def test_an_embedding_says_what_it_covers(tmp_path: Path, caplog: pytest.LogCapt
         embedding.load_vectors(WORDS)
     assert "vectors of 3 numbers for 3 of 4 words (1 by another case) from" in caplog.text
     assert embedding.weight[:3].tolist() == [[1, 1, 1], [0, 0, 0], [7, 8, 9]]
-    with pytest.raises(ValueError, match="expected 6 words"):
+    with pytest.raises(UsageError, match="the net has 6 ids for 3 words"):
         embedding.load_vectors(WORDS[:3])
     with pytest.raises(UsageError, match="vectors of 3 numbers, and the net words of 5: leave out `embedding_size`"):
         WordEmbedding(6, 5, default=50, vectors=str(path)).load_vectors(WORDS)
