@@ -150,6 +150,11 @@ def weigh_classes(choice: str | Mapping[str, float], labels: NDArray[np.int64], 
     return (weights * len(labels) / (weights * counts).sum()).tolist()
 
 
+def balance_samples(labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the relative frequency with which each sample is drawn, (N,), so that all classes occur equally often."""
+    return 1 / np.bincount(labels)[labels]
+
+
 def weigh_labels(
     choice: str | Mapping[str, float], labels: NDArray[np.float32], names: list[str]
 ) -> list[float] | None:

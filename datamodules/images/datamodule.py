@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from ..base import DATA_DIR, DataModule
 from ..codec import Codec
 from ..findings import list_skipped
-from ..labels import check_classes, check_names, find_classes, index_classes, weigh_classes
+from ..labels import balance_samples, check_classes, check_names, find_classes, index_classes, weigh_classes
 from ..samples import Loaded
 from ..splits import SPLITS, hold_out, rows_by_split
 from ..targets import Classes
@@ -229,7 +229,7 @@ class ImageDataModule(DataModule):
         train = division.labels[division.rows["train"]]
         weights: dict[str, Any] = {"loss_weights": weigh_classes(self.class_weights, train, division.names)}
         if self.balanced_sampling:
-            weights["sample_weights"] = torch.from_numpy(1 / np.bincount(train)[train])
+            weights["sample_weights"] = torch.from_numpy(balance_samples(train))
         return weights
 
     def _batches(self, found: ImageSet, division: Division, size: Size) -> dict[str, ImageBatches]:

@@ -26,7 +26,7 @@ from ..findings import (
     warn_of_duplicates,
 )
 from ..label_kinds import Labels
-from ..labels import stratify, weigh_classes, weigh_labels
+from ..labels import balance_samples, stratify, weigh_classes, weigh_labels
 from ..samples import Loaded
 from ..splits import SPLITS, hold_out, rows_by_split
 from ..tables.options import TableOptions
@@ -268,7 +268,7 @@ class TextDataModule(DataModule):
         if isinstance(codec.target, Classes):
             weights: dict[str, Any] = {"loss_weights": weigh_classes(self.class_weights, train, codec.class_names)}
             if self.balanced_sampling:
-                weights["sample_weights"] = torch.from_numpy(1 / np.bincount(train)[train])
+                weights["sample_weights"] = torch.from_numpy(balance_samples(train))
             return weights
         if isinstance(codec.target, LabelSets) and not self.balanced_sampling:
             return {"loss_weights": weigh_labels(self.class_weights, train, codec.class_names)}
