@@ -13,7 +13,8 @@ from lightfit.errors import CheckpointError
 
 from ..codec import LabelCodec
 from ..targets import Target, restore_target, save_target
-from .decoding import MAX_PIXELS, decode_file
+from .decoding import decode_file
+from .pixel_format import MAX_PIXELS, RGB, PixelFormat
 from .transforms import Size, denormalise, normalise, resize_and_crop
 
 
@@ -27,6 +28,7 @@ class ImageCodec(LabelCodec):
         border: factor by which an image is resized beyond `image_size` before its centre is cropped.
         mean: mean of red, green and blue, in [0, 1], to subtract.
         std: standard deviation of red, green and blue, to divide by.
+        form: how the values of files become pixels.
     """
 
     domain: ClassVar[str] = "images"
@@ -35,6 +37,7 @@ class ImageCodec(LabelCodec):
     border: float
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    form: PixelFormat = RGB
 
     def encode(self, samples: Sequence[Path | Tensor]) -> Tensor:
         """Encode image files, or decoded images (3, H, W) uint8, as pixels (B, 3, h, w) float32.
@@ -43,7 +46,7 @@ class ImageCodec(LabelCodec):
             FileNotFoundError: a file does not exist.
             DataError: a file is not an image.
         """
-        decoded = (decode_file(sample) if isinstance(sample, Path) else sample for sample in samples)
+        decoded = (decode_file(sample, self.form) if isinstance(sample, Path) else sample for sample in samples)
         images = [resize_and_crop(pixels, self.image_size, border=self.border) for pixels in decoded]
         return normalise(torch.stack(images), self.mean, self.std)
 
@@ -80,6 +83,7 @@ class ImageCodec(LabelCodec):
             "border": self.border,
             "mean": list(self.mean),
             "std": list(self.std),
+            "form": self.form.to_dict(),
         }
 
     @classmethod
@@ -96,4 +100,5 @@ class ImageCodec(LabelCodec):
                 "or forged"
             )
         own = {"image_size": (height, width), "mean": tuple(state["mean"]), "std": tuple(state["std"])}
-        return cls(**{**restore_target(state), **own})
+        form = PixelFormat.from_dict(state["form"]) if "form" in state else RGB  # absent in older checkpoints
+        return cls(**{**restore_target(state), **own, "form": form})

@@ -19,7 +19,9 @@ from ..splits import SPLITS, hold_out, rows_by_split
 from ..targets import Classes
 from .batches import ImageBatches, SingleBatches, StackedBatches
 from .codec import ImageCodec
-from .sources import ImageSet, locate, read_set, source_path
+from .image_set import ImageSet, read_listed
+from .options import AUTOMATIC
+from .sources import PUBLISHED, list_source, load_published, locate, source_path
 from .store import DecodedImages, num_processors
 from .transforms import ImageTransforms, Size, choose_size
 
@@ -118,7 +120,7 @@ def describe_images(found: ImageSet, division: Division, size: Size) -> str:
         "decoded once" if isinstance(found.images, DecodedImages) else "decoded when needed",
     ]
     if found.ignored:
-        described.append(f"{len(found.ignored):,} other files ignored, such as {found.ignored[0]}")
+        described.append(f"{len(found.ignored):,} other files ignored, such as {found.ignored[0].name}")
     if found.skipped:
         described.append(f"{len(found.skipped):,} images that cannot be read skipped")
     return "; ".join(described)
@@ -194,7 +196,10 @@ class ImageDataModule(DataModule):
 
     def read(self, source: str) -> ImageSet:  # type: ignore[override]
         """Read and check all images; decode them if they fit in memory. Uses the cache if it is up to date."""
-        return read_set(source, DATA_DIR, cache_bytes=self.cache_bytes, on_error=self.on_error)
+        if source in PUBLISHED:
+            return load_published(source, DATA_DIR)
+        listing = list_source(Path(source), AUTOMATIC)
+        return read_listed(listing, Path(source), DATA_DIR, cache_bytes=self.cache_bytes, on_error=self.on_error)
 
     def load(self, source: str, codec: Codec | None = None) -> Loaded:
         """Read the images, fit the codec, and prepare the batches of each split."""
@@ -210,7 +215,7 @@ class ImageDataModule(DataModule):
             batches,
             description=describe_images(found, division, codec.image_size),
             find_places=lambda split: [found.places[row] for row in division.rows[split]],
-            skipped=found.skipped,
+            skipped=list(found.skipped),
             **(self._weigh(division) if "train" in batches else {}),
         )
 

@@ -13,7 +13,8 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 
 from lightfit.errors import DataError
 
-MAX_PIXELS = 89_478_485  # Pillow's own limit: a quarter of a GiB in RGB
+from .pixel_format import MAX_PIXELS, RGB, PixelFormat
+
 EXIF = b"Exif\0\0"
 # By EXIF orientation: whether to transpose, then the dimensions to reverse. Source: JEITA CP-3451, Exif 2.2, table of
 # the tag Orientation.
@@ -89,14 +90,15 @@ def read_image_size(data: bytes) -> tuple[int, int]:
     return height, width
 
 
-def decode(data: bytes, *, at_least: int = 0) -> Tensor:
-    """Decode an image to RGB, upright by its EXIF orientation, (3, H, W) uint8.
+def decode(data: bytes, *, form: PixelFormat = RGB, at_least: int = 0) -> Tensor:
+    """Decode an image, upright by its EXIF orientation, (C, H, W) uint8.
 
     JPEG by libjpeg-turbo; other formats, and JPEGs that it cannot read, by Pillow, as torchvision's decoder ends the
     process on some damaged files. Grey becomes three equal channels, alpha is dropped.
 
     Args:
         data: content of the image file.
+        form: how its values become pixels.
         at_least: decode a JPEG at a reduced size whose shorter side is at least this, in pixels: at the fewest eighths
             of its size, at most one half; 0: at full size. Resized further, such pixels differ from those of the full
             image by less than 1 of 255 on average.
@@ -110,7 +112,7 @@ def decode(data: bytes, *, at_least: int = 0) -> Tensor:
     return _decode_by_pillow(data)
 
 
-def decode_file(path: Path) -> Tensor:
+def decode_file(path: Path, form: PixelFormat = RGB) -> Tensor:
     """Decode an image file, as `decode`; errors name the file.
 
     Raises:
@@ -120,7 +122,7 @@ def decode_file(path: Path) -> Tensor:
     if not path.is_file():
         raise FileNotFoundError(f"no file at '{path}' (looked from '{Path.cwd()}')")
     try:
-        return decode(path.read_bytes())
+        return decode(path.read_bytes(), form=form)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
 

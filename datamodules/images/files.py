@@ -4,23 +4,17 @@ import io
 import os
 import zipfile
 from pathlib import Path
-from typing import NamedTuple, Protocol
 
+import numpy as np
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from lightfit.errors import DataError
 
 from ..split_names import find_split, find_splits
+from ..splits import SPLITS
+from .listing import Files, Ignored, Listing
 
 LAYOUT = "expected <split>/<class>/*.jpg with the splits train and perhaps val and test, or <class>/*.jpg"
-
-
-class Files(Protocol):
-    """Files by name, with `/` as separator; names of folders end in `/`."""
-
-    def names(self) -> list[str]: ...
-
-    def read(self, name: str) -> bytes: ...
 
 
 class FolderFiles:
@@ -81,15 +75,6 @@ class ZipFiles:
         return {"path": self.path, "_archive": None}
 
 
-class Listing(NamedTuple):
-    """Name, split and class of each image, sorted by name, and the names of all other files."""
-
-    names: list[str]
-    splits: list[str]
-    labels: list[str]
-    ignored: list[str]
-
-
 def open_files(path: Path) -> Files:
     """Open a folder or a zip archive."""
     return FolderFiles(path) if path.is_dir() else ZipFiles(path)
@@ -112,7 +97,7 @@ def list_images(files: Files, place: str) -> Listing:
     """
     names = [name for name in files.names() if not _is_hidden(name)]
     prefix = _find_prefix(names)
-    listing = Listing([], [], [], [])
+    found, splits, labels, ignored = list[str](), list[str](), list[str](), list[Ignored]()
     has_splits = any(_is_train(name.removeprefix(prefix)) for name in names)
     folders_by_split = find_splits(dict.fromkeys(name.removeprefix(prefix).partition("/")[0] for name in names))
     for common, own in folders_by_split.items():
@@ -129,21 +114,28 @@ def list_images(files: Files, place: str) -> Listing:
             if len(below) == 1 and split:
                 empty.add((split, below[0]))
         elif split and len(below) > 1 and is_image(name):
-            listing.names.append(name)
-            listing.splits.append(split)
-            listing.labels.append(below[0])
+            found.append(name)
+            splits.append(split)
+            labels.append(below[0])
         else:
-            listing.ignored.append(name)
+            ignored.append(Ignored(name, "no image" if not is_image(name) else "outside of the splits and classes"))
     tops = sorted({name.partition("/")[0] for name in names})
-    if "train" not in listing.splits or (not has_splits and any(map(find_split, tops))):
+    if "train" not in splits or (not has_splits and any(map(find_split, tops))):
         raise DataError(f"'{place}' has no images to train on: {LAYOUT}; it holds: {', '.join(tops[:8]) or 'nothing'}")
-    if empty := empty - set(zip(listing.splits, listing.labels, strict=True)):
+    if empty := empty - set(zip(splits, labels, strict=True)):
         emptied, label = min(empty)
         raise DataError(
             f"the class '{label}' has no image in {emptied} of '{place}': add images ({', '.join(IMG_EXTENSIONS)}) to "
             "its folder, or delete it"
         )
-    return listing
+    return Listing(
+        files=files,
+        names=found,
+        places=found,
+        labels=labels,
+        splits=np.array([SPLITS.index(split) for split in splits], np.int64),
+        ignored=ignored,
+    )
 
 
 def _is_hidden(name: str) -> bool:

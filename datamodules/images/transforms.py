@@ -13,8 +13,8 @@ from torchvision.transforms.v2 import functional as F
 
 from lightfit.errors import DataError
 
-from .decoding import MAX_PIXELS
 from .mixing import Mix
+from .pixel_format import MAX_PIXELS
 from .store import SMALL
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

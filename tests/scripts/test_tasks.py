@@ -18,7 +18,7 @@ from killing import contents, differences
 
 from lightfit.callbacks import EpochLines
 from lightfit.datamodules.images import datamodule as images_module
-from lightfit.datamodules.images.sources import ImageSet, whole_set
+from lightfit.datamodules.images.image_set import ImageSet, whole_set
 from lightfit.datamodules.series import datamodule as series_module
 from lightfit.datamodules.text import datamodule as text
 from lightfit.datamodules.text.sources import Text, TextSource
@@ -65,7 +65,7 @@ def line_of(
         if not given:
             monkeypatch.setattr(text, "read_source", small_texts)
             monkeypatch.setattr(images_module, "locate", lambda *args: None)
-            monkeypatch.setattr(images_module, "read_set", small_images)
+            monkeypatch.setattr(images_module, "load_published", small_images)
             monkeypatch.setattr(series_module, "locate", lambda *args: small_series(data))
         if task == "finetune":  # weights as if downloaded, at a size that needs seconds
             monkeypatch.setattr(supervised, "read_pretrained_state", lambda weights, net: net.model.state_dict())

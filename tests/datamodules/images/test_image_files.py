@@ -16,6 +16,7 @@ from lightfit.datamodules import DataError
 from lightfit.datamodules.images.decoding import decode, decode_file, read_image_size
 from lightfit.datamodules.images.files import ZipFiles, list_images, open_files
 from lightfit.datamodules.images.store import read_images
+from lightfit.datamodules.splits import SPLITS
 
 RED = (250, 20, 20)
 
@@ -95,9 +96,9 @@ def test_layout_with_splits(tmp_path: Path) -> None:
     touch(tmp_path, "train/a/notes.txt", "train/.hidden/1.jpg", "train/a/._1.jpg", "other/a/6.jpg", "train/7.jpg")
     listing = list_images(open_files(tmp_path), "here")
     assert listing.names == ["train/a/1.jpg", "train/a/deep/er/2.PNG", "train/b/3.WebP", "val/a/4.bmp", "val/b/5.jpeg"]
-    assert listing.splits == ["train", "train", "train", "val", "val"]
+    assert [SPLITS[split] for split in listing.splits] == ["train", "train", "train", "val", "val"]
     assert listing.labels == ["a", "a", "b", "a", "b"]
-    assert [name for name in listing.ignored if not name.endswith("/")] == [
+    assert [name for name, _ in listing.ignored if not name.endswith("/")] == [
         "other/a/6.jpg",
         "train/7.jpg",
         "train/a/notes.txt",
@@ -107,7 +108,7 @@ def test_layout_with_splits(tmp_path: Path) -> None:
 def test_layout_of_classes_alone(tmp_path: Path) -> None:
     touch(tmp_path, "cat/1.jpg", "dog/2.jpg")
     listing = list_images(open_files(tmp_path), "here")
-    assert (listing.splits, listing.labels) == (["train", "train"], ["cat", "dog"])
+    assert (listing.splits.tolist(), listing.labels) == ([0, 0], ["cat", "dog"])
 
 
 @pytest.mark.parametrize("around", ["", "archive/"])
@@ -119,7 +120,7 @@ def test_zip(tmp_path: Path, around: str) -> None:
     files = open_files(tmp_path / "a.zip")
     listing = list_images(files, "a.zip")
     assert listing.labels == ["a", "a", "b"]
-    assert listing.splits == ["test", "train", "train"]
+    assert [SPLITS[split] for split in listing.splits] == ["test", "train", "train"]
     again: ZipFiles = pickle.loads(pickle.dumps(files))  # as a worker gets it
     assert again.read(listing.names[1]) == b"train/a/1.jpg"
 
@@ -158,7 +159,7 @@ def test_layouts_that_are_wrong(tmp_path: Path, names: list[str], problem: str) 
 def test_splits_by_any_of_their_names(tmp_path: Path) -> None:
     touch(tmp_path, "Training/a/1.jpg", "Training/dev/1.jpg", "valid/a/1.jpg", "Testing/a/1.jpg")
     listing = list_images(open_files(tmp_path), "here")
-    assert listing.splits == ["test", "train", "train", "val"]
+    assert [SPLITS[split] for split in listing.splits] == ["test", "train", "train", "val"]
     assert listing.labels == ["a", "a", "dev", "a"]
 
 
