@@ -1,7 +1,7 @@
 """The images of a source: checked, and decoded or ready to be."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,12 @@ class ImageSet:
         splits: 0 train, 1 val, 2 test, (N,).
         groups: equal for identical images, (N,).
         owners: as in `Listing`.
+        cells: as in `Listing`.
         ignored: files that are left out, with the reason.
         skipped: images that cannot be read and rows that are left out, with the reason.
         found: what was found out about the source.
+        kinds: format of each image, such as `JPEG, 8 bits, RGB`; empty if unknown.
+        brightness: mean of the pixels of each image, 0 to 1, (N,); None if unknown.
     """
 
     images: Images
@@ -41,9 +44,12 @@ class ImageSet:
     splits: NDArray[np.int64]
     groups: NDArray[np.uint64]
     owners: Sequence[str] | None = None
+    cells: bool = False
     ignored: Sequence[Ignored] = ()
     skipped: Sequence[str] = ()
-    found: Sequence[str] = field(default=())
+    found: Sequence[str] = ()
+    kinds: Sequence[str] = ()
+    brightness: NDArray[np.float32] | None = None
 
 
 def read_listed(listing: Listing, path: Path, data_dir: Path, *, cache_bytes: int, on_error: str) -> ImageSet:
@@ -86,6 +92,7 @@ def read_listed(listing: Listing, path: Path, data_dir: Path, *, cache_bytes: in
         splits=listing.splits[good],
         groups=found["digests"][good],
         owners=None if listing.owners is None else _take(listing.owners, good),
+        cells=listing.cells,
         ignored=listing.ignored,
         skipped=[*listing.skipped, *bad],
         found=listing.found,

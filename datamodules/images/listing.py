@@ -34,6 +34,7 @@ class Listing:
         labels: raw label of each image: a cell, such as a str, a number, None, a list, or a dict by column.
         splits: index of the split of each image in `SPLITS`, (N,).
         owners: what must not be divided between train and val, such as the patient, by image; None: nothing.
+        cells: whether the labels are cells of a table, which are interpreted; else they are names as they are.
         ignored: files that are left out, with the reason.
         skipped: rows of a table that are left out because of `on_error`, with the reason.
         found: what was found out about the source, a line for each matter.
@@ -45,6 +46,7 @@ class Listing:
     labels: Sequence[Any]
     splits: NDArray[np.int64]
     owners: Sequence[str] | None = None
+    cells: bool = False
     ignored: Sequence[Ignored] = ()
     skipped: Sequence[str] = ()
     found: Sequence[str] = ()
