@@ -12,7 +12,7 @@ if __name__ == "__main__":  # run as a file: custom classes come from the workin
 from lightfit.errors import UsageError
 from lightfit.scripts.cli.command import program
 from lightfit.scripts.cli.exit_codes import exit_code
-from lightfit.scripts.cli.flags import add_trust
+from lightfit.scripts.cli.flags import add_trust, add_tta
 from lightfit.scripts.cli.outputs import check_output, output_file
 from lightfit.scripts.cli.postponed import postpone
 from lightfit.scripts.cli.quiet import hush
@@ -44,6 +44,7 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument(
         "--gpus", default="auto", help="auto (default), 0 for the CPU, a number of GPUs, or ids such as 1,"
     )
+    add_tta(parser)
     add_trust(parser)
     parser.add_argument("--debug", action="store_true", help="show the traceback of errors")
     options, rest = parser.parse_known_args(args)
@@ -74,10 +75,12 @@ def evaluate(options: argparse.Namespace, rest: list[str]) -> None:
     from lightfit.callbacks.logs.sample_outputs import SampleOutputs
     from lightfit.scripts.evaluation.data import choose_split
     from lightfit.scripts.evaluation.scores import evaluate_split, quiet_trainer
-    from lightfit.scripts.inference.trained import load_trained
+    from lightfit.scripts.inference.trained import add_mirrored_views, load_trained
 
     hush()
     trained = load_trained(options.checkpoint, options.trust)
+    if options.tta:
+        add_mirrored_views(trained)
     chosen = choose_split(trained, rest, options.split)
     trainer = quiet_trainer(options.gpus, callbacks=[SampleOutputs()])
     evaluation = evaluate_split(trainer, trained.model, chosen.data, chosen.name)

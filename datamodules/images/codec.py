@@ -39,6 +39,11 @@ class ImageCodec(LabelCodec):
     std: tuple[float, float, float]
     form: PixelFormat = RGB
 
+    @property
+    def image_channels(self) -> int:
+        """Return the number of channels of the net's input."""
+        return self.form.channels
+
     def encode(self, samples: Sequence[Path | Tensor]) -> Tensor:
         """Encode image files, or decoded images (3, H, W) uint8, as pixels (B, 3, h, w) float32.
 
@@ -52,7 +57,7 @@ class ImageCodec(LabelCodec):
 
     def dummy_batch(self) -> Tensor:
         """Return two random images (2, 3, h, w) float32."""
-        return torch.randn(2, 3, *self.image_size, generator=torch.Generator().manual_seed(0))
+        return torch.randn(2, self.image_channels, *self.image_size, generator=torch.Generator().manual_seed(0))
 
     def denormalise(self, x: Tensor) -> Tensor:
         """Return encoded images (B, 3, h, w) as colours in [0, 1]."""

@@ -8,7 +8,7 @@ from lightfit.errors import UsageError
 
 # Sizes that a DataModule knows, and that a net receives as an argument of the same name.
 SIZES = (
-    *("num_classes", "num_outputs", "image_size", "vocab_size", "max_len"),
+    *("num_classes", "num_outputs", "image_size", "image_channels", "vocab_size", "max_len"),
     *("num_features", "num_targets", "lookback", "horizon", "season"),
 )
 # What the model receives from the DataModule in the same way, and where it comes from.
