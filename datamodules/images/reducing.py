@@ -60,9 +60,8 @@ def load_photo(data: bytes, *, form: PixelFormat = RGB, side: int = 0) -> Photo:
     Raises:
         DataError: as `decode`.
     """
-    at_least = math.ceil(DECODED_PER_KEPT * side)
-    pixels = decode(data, form=form, at_least=at_least)
-    full_size = _find_full_size(data, pixels, at_least)
+    pixels = decode(data, form=form, at_least=math.ceil(DECODED_PER_KEPT * side))
+    full_size = _find_full_size(data, pixels)
     return Photo(reduce(pixels, full_size, side), full_size)
 
 
@@ -121,10 +120,10 @@ def _scale_by_eighths(size: Size, eighths: int) -> Size:
     return math.ceil(size[0] * eighths / 8), math.ceil(size[1] * eighths / 8)
 
 
-def _find_full_size(data: bytes, pixels: Tensor, at_least: int) -> Size:
+def _find_full_size(data: bytes, pixels: Tensor) -> Size:
     """Return the upright size of an image before JPEG's own scaling."""
     size = pixels.shape[-2], pixels.shape[-1]
-    if not at_least or min(size) < at_least or not data.startswith(JPEG):
+    if not data.startswith(JPEG):
         return size
     try:
         height, width, *_ = simplejpeg.decode_jpeg_header(data)
