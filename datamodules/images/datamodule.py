@@ -17,7 +17,7 @@ from ..labels import balance_samples, check_classes, check_names, find_classes, 
 from ..samples import Loaded
 from ..splits import SPLITS, hold_out, rows_by_split
 from ..targets import Classes
-from .batches import ImageBatches, SingleBatches, StackedBatches
+from .batches import ImageBatches, StackedBatches, batch_images
 from .codec import ImageCodec
 from .image_set import ImageSet, read_listed
 from .options import AUTOMATIC
@@ -132,8 +132,9 @@ MAX_WORKERS = 8
 class ImageDataModule(DataModule):
     """Images for classification: x (B, 3, H, W) float32, y (B,) int64.
 
-    Each image is decoded once to check it. Images that fit in memory stay decoded, cached under data/cache until the
-    folder changes; other images are decoded by worker processes, each time they are needed.
+    Each image is decoded once to check it, and kept under data/cache until the folder changes: photographs at twice the
+    size to which evaluation resizes them. Images beyond `cache_bytes` are decoded by worker processes, each time they
+    are needed.
 
     Args:
         root: a folder or zip of <split>/<class>/*.jpg (splits train, and optionally val and test) or <class>/*.jpg, or
@@ -147,7 +148,8 @@ class ImageDataModule(DataModule):
         class_weights: weights of the classes in the loss: none (all samples equal), balanced (all classes equal), or
             weights by class name, 1 for the classes left out.
         balanced_sampling: draw all classes equally often in training, with replacement.
-        cache_bytes: largest number of bytes of images to keep decoded in memory; small images (64 pixels) always are.
+        cache_bytes: largest number of bytes of decoded images to keep on disk, at most half of what is free there, from
+            where they are mapped into memory; small images (64 pixels) always are kept.
         num_workers: number of worker processes that decode; null: the number of processors, at most 8, or none if the
             images are kept decoded.
         on_error: what to do with an image that cannot be read: raise, or skip it and list it at the end.
@@ -169,7 +171,7 @@ class ImageDataModule(DataModule):
         fold: str | None = None,
         class_weights: Literal["none", "balanced"] | dict[str, float] = "none",
         balanced_sampling: bool = False,
-        cache_bytes: int = 2**30,
+        cache_bytes: int = 2**34,
         num_workers: int | None = None,
         on_error: Literal["raise", "skip"] = "raise",
         seed: int = 0,
@@ -199,7 +201,14 @@ class ImageDataModule(DataModule):
         if source in PUBLISHED:
             return load_published(source, DATA_DIR)
         listing = list_source(Path(source), AUTOMATIC)
-        return read_listed(listing, Path(source), DATA_DIR, cache_bytes=self.cache_bytes, on_error=self.on_error)
+        return read_listed(
+            listing,
+            Path(source),
+            DATA_DIR,
+            cache_bytes=self.cache_bytes,
+            on_error=self.on_error,
+            side=self.transforms.kept_side,
+        )
 
     def load(self, source: str, codec: Codec | None = None) -> Loaded:
         """Read the images, fit the codec, and prepare the batches of each split."""
@@ -221,12 +230,13 @@ class ImageDataModule(DataModule):
 
     def _fit(self, found: ImageSet, division: Division) -> ImageCodec:
         places = [found.places[row] for row in division.used]
+        mean, std = self.transforms.choose_colours(3)
         return ImageCodec(
             target=Classes(division.names),
             image_size=choose_size(self.transforms.size, found.sizes[division.used], places),
             border=self.transforms.border,
-            mean=self.transforms.mean,
-            std=self.transforms.std,
+            mean=mean,
+            std=std,
         )
 
     def _weigh(self, division: Division) -> dict[str, Any]:
@@ -239,18 +249,17 @@ class ImageDataModule(DataModule):
 
     def _batches(self, found: ImageSet, division: Division, size: Size) -> dict[str, ImageBatches]:
         """Return the batches of each split that is not empty; set the number of workers."""
-        stacked = found.images.stack() if isinstance(found.images, DecodedImages) else None
-        if self.transforms.train is not None:
-            stacked = None  # custom transforms process one image at a time
-        self.loader_workers = self._count_workers(stacked is not None)
 
         def batches(rows: NDArray[np.int64]) -> ImageBatches:
             own: Any = {"transforms": self.transforms, "size": size, "seed": self.seed}
             own |= {"rows": torch.from_numpy(rows), "labels": torch.from_numpy(division.labels[rows])}
             own |= {"num_classes": len(division.names)}
-            return SingleBatches(found.images, **own) if stacked is None else StackedBatches(stacked, **own)
+            return batch_images(found.images, **own)
 
-        return {split: batches(rows) for split, rows in division.rows.items() if len(rows)}
+        found_batches = {split: batches(rows) for split, rows in division.rows.items() if len(rows)}
+        stacked = all(isinstance(own, StackedBatches) for own in found_batches.values())
+        self.loader_workers = self._count_workers(stacked)
+        return found_batches
 
     def dataloader(self, split: str, *, shuffle: bool | None = None) -> DataLoader:
         """Return the batches of a split; decoded images of one size are augmented on the trainer's device."""
