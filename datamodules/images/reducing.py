@@ -1,6 +1,7 @@
 """Photographs are kept and encoded at a reduced size: as many pixels as the transforms need, and no more."""
 
 import math
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import simplejpeg
@@ -9,34 +10,37 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as vision
 
-from .decoding import JPEG, decode
+from lightfit.errors import DataError
+
+from .decoding import EXIF, JPEG, decode_fully
 from .pixel_format import RGB, PixelFormat
 
 Size = tuple[int, int]
 Interpolation = Literal["bilinear", "bicubic"]
 SMALL = 64  # longest side, in pixels, of images that are never reduced and always kept decoded
-# The shorter side to keep, in shorter sides of a resized image. Resizing from it by a bilinear filter is less than 1 of
-# 255 off on average. FFCV trains ImageNet at 224 pixels from images of at most 500 without a loss of accuracy.
-KEPT_PER_RESIZED = 2.0
-DECODED_PER_KEPT = 1.5  # JPEG's own scaling down to this differs less than 1 of 255 on average
+# The shorter side to keep, as a multiple of that of a resized image, and the least to decode, as a multiple of that to
+# keep: what is resized from these is less than 1 of 255 off on average. Random crops of more than a sixth of the area
+# have as many pixels as the net gets; smaller ones are enlarged.
+KEPT_PER_RESIZED = 2.5
+DECODED_PER_KEPT = 1.2
 
 
 class Photo(NamedTuple):
-    """An image, perhaps reduced.
+    """An image, perhaps reduced, and what its file holds.
 
     Args:
         pixels: (C, H, W) uint8.
         full_size: height and width of the image in the file, upright, in pixels.
-        kind: format, bits and channels of the file.
-        value_type: type of values of more than 8 bits, such as uint16; None for others.
-        value_range: the smallest and the largest of these values.
+        kind: as in `Decoded`.
+        values: as in `Decoded`.
+        value_type: as in `Decoded`.
     """
 
     pixels: Tensor
     full_size: Size
-    kind: str = ""
-    value_type: str | None = None
-    value_range: tuple[float, float] | None = None
+    kind: str
+    values: tuple[float, float] | None
+    value_type: str | None
 
 
 def needed_side(size: Size, *, border: float = 1.0) -> int:
@@ -60,9 +64,44 @@ def load_photo(data: bytes, *, form: PixelFormat = RGB, side: int = 0) -> Photo:
     Raises:
         DataError: as `decode`.
     """
-    pixels = decode(data, form=form, at_least=math.ceil(DECODED_PER_KEPT * side))
-    full_size = _find_full_size(data, pixels)
-    return Photo(reduce(pixels, full_size, side), full_size)
+    decoded = decode_fully(data, form=form, at_least=_choose_scale(data, side))
+    full_size = _find_full_size(data, decoded.pixels)
+    pixels = reduce(decoded.pixels, full_size, side)
+    return Photo(pixels, full_size, decoded.kind, decoded.values, decoded.value_type)
+
+
+def load_file(path: Path, *, form: PixelFormat = RGB, side: int = 0) -> Photo:
+    """Decode an image file, as `load_photo`; errors name the file.
+
+    Raises:
+        FileNotFoundError: the file does not exist.
+        DataError: as `load_photo`.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no file at '{path}' (looked from '{Path.cwd()}')")
+    try:
+        return load_photo(path.read_bytes(), form=form, side=side)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def _choose_scale(data: bytes, side: int) -> int:
+    """Return the shorter side, in pixels, that JPEG's own scaling must leave for a shorter side to keep.
+
+    A scaled image that is turned by its EXIF orientation may have the pixels that lie partly outside of it at any edge,
+    so that only scales without such pixels are used.
+    """
+    at_least = math.ceil(DECODED_PER_KEPT * side)
+    if not side or not data.startswith(JPEG) or EXIF not in data:
+        return at_least
+    try:
+        height, width, *_ = simplejpeg.decode_jpeg_header(data)
+    except ValueError:
+        return at_least
+    for eighths in range(1, 5):
+        if (scaled := min(height, width) * eighths // 8) >= at_least and not height * eighths % 8 + width * eighths % 8:
+            return scaled
+    return 0
 
 
 def reduce(x: Tensor, full_size: Size, side: int) -> Tensor:

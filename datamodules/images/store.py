@@ -232,7 +232,7 @@ def read_images(
         brightness.append(checked.brightness)
         kinds.append(photo.kind if photo else "")
         value_types.append(photo.value_type if photo else None)
-        values.append((photo.value_range if photo else None) or (math.nan, math.nan))
+        values.append((photo.values if photo else None) or (math.nan, math.nan))
         if photo is not None:
             if photo.value_type is not None:
                 kept.drop()

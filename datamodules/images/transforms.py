@@ -176,11 +176,9 @@ class ImageTransforms:
         if self.mode == "crop":
             return x
         if self.mode == "squish":
-            return self._resize(x, (min(height, round(width / ratio)) or 1, min(width, round(height * ratio)) or 1))
+            squished = min(height, round(width / ratio)) or 1, min(width, round(height * ratio)) or 1
+            return resize_image(x, squished, interpolation="bicubic")  # as in `reduce`, since it is resized again
         return pad(x, (max(height, round(width / ratio)), max(width, round(height * ratio))), self.background)
-
-    def _resize(self, x: Tensor, size: Size) -> Tensor:
-        return resize_image(x, size, interpolation=self.interpolation)
 
     def in_evaluation(self, x: Tensor, size: Size, full_size: Size | None = None) -> Tensor:
         """Bring images (..., H, W) uint8 to the size, as `fit_to_size`."""

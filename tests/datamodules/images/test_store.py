@@ -13,15 +13,16 @@ from conftest import make_images
 from PIL import Image
 
 from lightfit.cache import map_array
-from lightfit.datamodules import ImageDataModule, ImageTransforms
+from lightfit.datamodules import DataError, ImageDataModule, ImageTransforms
 from lightfit.datamodules.images import image_set, reducing
-from lightfit.datamodules.images.image_set import limit_bytes, read_listed
+from lightfit.datamodules.images.image_set import limit_bytes, read_listed, with_form
+from lightfit.datamodules.images.pixel_format import PixelFormat
 from lightfit.datamodules.images.reducing import load_photo, needed_side
 from lightfit.datamodules.images.sources import list_source
 from lightfit.datamodules.images.store import DecodedImages, EncodedImages
 from lightfit.datamodules.images.transforms import fit_to_size
 
-SIZE = ImageTransforms(size=32)  # evaluation resizes to 37 pixels, so that 74 are kept
+SIZE = ImageTransforms(size=32)  # evaluation resizes to 37 pixels, so that 93 are kept
 
 
 def make_photo(height: int, width: int, seed: int = 0) -> Image.Image:
@@ -33,9 +34,12 @@ def make_photo(height: int, width: int, seed: int = 0) -> Image.Image:
 
 
 def encode(image: Image.Image, kind: str, orientation: int = 1) -> bytes:
-    exif, data = Image.Exif(), io.BytesIO()
-    exif[0x0112] = orientation
-    image.save(data, kind, exif=exif, **({"quality": 92} if kind == "JPEG" else {}))
+    options: dict[str, Any] = {"quality": 92} if kind == "JPEG" else {}
+    if orientation != 1:
+        options["exif"] = Image.Exif()
+        options["exif"][0x0112] = orientation
+    data = io.BytesIO()
+    image.save(data, kind, **options)
     return data.getvalue()
 
 
@@ -78,7 +82,7 @@ def test_a_reduced_photograph_is_evaluated_as_the_full_one(
     border = 37 / 32 if resize == "crop" else 1.0
     full, reduced = (load_photo(encoded, side=side) for side in (0, needed_side((32, 32), border=border)))
     assert full.full_size == reduced.full_size == full.pixels.shape[1:]
-    assert min(reduced.pixels.shape[1:]) == (74 if resize == "crop" else 64)
+    assert min(reduced.pixels.shape[1:]) == (93 if resize == "crop" else 80)
     ours, expected = (
         fit_to_size(photo.pixels, (32, 32), border=border, resize=resize, full_size=photo.full_size).float()
         for photo in (reduced, full)
@@ -88,7 +92,7 @@ def test_a_reduced_photograph_is_evaluated_as_the_full_one(
 
 
 def test_images_that_are_small_are_not_reduced() -> None:
-    for height, width, kept in ((64, 64, (64, 64)), (74, 200, (74, 200)), (75, 200, (74, 197)), (65, 40, (40, 25))):
+    for height, width, kept in ((64, 64, (64, 64)), (74, 200, (74, 200)), (75, 200, (74, 197)), (65, 40, (41, 25))):
         photo = load_photo(encode(make_photo(height, width), "PNG"), side=25 if height == 65 else 74)
         assert (photo.full_size, tuple(photo.pixels.shape[1:])) == ((height, width), kept)
 
@@ -100,16 +104,16 @@ def test_thirty_epochs_take_one_decode(photos: Path, monkeypatch: pytest.MonkeyP
         decoded.append(options["at_least"])
         return original(content, **options)
 
-    original = reducing.decode
-    monkeypatch.setattr(reducing, "decode", count)
+    original = reducing.decode_fully
+    monkeypatch.setattr(reducing, "decode_fully", count)
     module = data(photos)
     for _ in range(30):
         assert len([*module.train_dataloader(), *module.val_dataloader()]) == 6
     data(photos)
-    assert decoded == [111] * 24, "each photograph once, at one and a half times the kept size at least"
+    assert decoded == [112] * 24, "each photograph once"
     assert module.train_data.images.path is not None, "mapped into memory"  # type: ignore[attr-defined]
     pixels = np.load(next(Path("data/cache").glob("images-*/pixels.npy")), mmap_mode="r")
-    assert len(pixels) < 3 * 24 * 74 * 280, "at most the kept size"
+    assert len(pixels) < 3 * 24 * 93 * 345, "at most the kept size"
 
 
 def test_what_is_kept_is_what_is_decoded_when_needed(photos: Path) -> None:
@@ -128,6 +132,43 @@ def test_prediction_is_validation(photos: Path) -> None:
     predicted = module.codec.encode([files[row] for row in module.val_data.rows.tolist()])  # type: ignore[attr-defined]
     difference = (module.codec.denormalise(x) - module.codec.denormalise(predicted)).abs().mean((1, 2, 3))
     assert difference.max() < 1 / 255
+
+
+def test_images_of_more_than_8_bits_wait_for_their_range(tmp_path: Path) -> None:
+    for index, top in enumerate((1000, 4000, 2000)):
+        values = np.linspace(0, top, 200 * 150).reshape(150, 200).astype(np.uint16)
+        (tmp_path / "deep" / "a").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(values).save(tmp_path / "deep" / "a" / f"{index}.png")
+    make_photo(90, 90).save(tmp_path / "deep" / "a" / "plain.jpg")
+    (tmp_path / "deep" / "b").mkdir()
+    make_photo(64, 64).save(tmp_path / "deep" / "b" / "plain.jpg")
+    found = read(tmp_path / "deep", side=75)
+    assert isinstance(found.images, EncodedImages)
+    assert found.value_types == ["uint16", "uint16", "uint16", None, None]
+    assert found.kinds[0] == "PNG, 16 bits, grey"
+    np.testing.assert_array_equal(found.values[:3], [[0, 1000], [0, 4000], [0, 2000]])  # type: ignore[index]
+    assert np.isnan(found.values[3:]).all()  # type: ignore[index]
+    assert found.found == []
+    form = PixelFormat(intensity={"uint16": (0.0, 4000.0)})
+    fitted = with_form(found, form)
+    assert isinstance(fitted.images, DecodedImages)
+    assert [int(fitted.images[index].max()) for index in range(3)] == pytest.approx([63, 255, 127], abs=1)
+    assert fitted.images[0].shape == (3, 75, 100)
+    for index in range(5):
+        assert torch.equal(
+            fitted.images[index], EncodedImages(found.cache.files, found.places, form=form, side=75)[index]
+        )  # type: ignore[union-attr]
+    other = with_form(found, PixelFormat(intensity={"uint16": (0.0, 8000.0)}))
+    assert int(other.images[1].max()) == pytest.approx(127, abs=1)
+    assert with_form(read(tmp_path / "deep", 2**10, side=75), form).found[0].startswith("the decoded images take")
+    Path(tmp_path / "deep" / "a" / "1.png").write_bytes(b"")
+    with pytest.raises(DataError, match=r"a/1.png: the file is empty"):
+        with_form(found, PixelFormat(intensity={"uint16": (0.0, 9000.0)}))
+
+
+def test_images_of_8_bits_need_no_range(photos: Path) -> None:
+    found = read(photos)
+    assert with_form(found, PixelFormat(intensity={"uint16": (0.0, 1.0)})) is found
 
 
 def read(root: Path, cache_bytes: int = 2**30, **options: Any) -> image_set.ImageSet:
@@ -154,7 +195,9 @@ def decode_mean(path: Path) -> float:
 def test_what_does_not_fit_is_said(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = read(photos, 2**10, side=74)
     assert isinstance(found.images, EncodedImages)
-    assert "the decoded images take 0.0 GiB, more than the limit of 0.0 GiB (`cache_bytes`, and 50% of" in found.found[0]
+    assert (
+        "the decoded images take 0.0 GiB, more than the limit of 0.0 GiB (`cache_bytes`, and 50% of" in found.found[0]
+    )
     assert limit_bytes(2**60, Path("nowhere/yet")) < 2**60, "no more than half of the free disk"
     usage = type("Usage", (), {"free": 1000})
     monkeypatch.setattr(image_set.shutil, "disk_usage", lambda path: usage)
@@ -188,7 +231,7 @@ def test_a_source_whose_names_differ_is_read_again(photos: Path) -> None:
 def test_images_of_one_size_are_stacked_reduced(tmp_path: Path) -> None:
     make_images(tmp_path / "same", size=lambda index: (120, 100))
     module = data(tmp_path / "same")
-    assert module.train_data.images.shape[1:] == (3, 74, 89)  # type: ignore[attr-defined]
+    assert module.train_data.images.shape[1:] == (3, 93, 112)  # type: ignore[attr-defined]
     files = sorted((tmp_path / "same").rglob("*.*"))
     x = torch.cat([x for x, _ in module.val_dataloader()])
     predicted = module.codec.encode([files[row] for row in module.val_data.rows.tolist()])  # type: ignore[attr-defined]
