@@ -51,9 +51,7 @@ def draw(options: argparse.Namespace) -> None:
     if options.num_maps < 1:
         raise UsageError(f"expected --num_maps of at least 1, received {options.num_maps}")
     if len(options.inputs) != 1:
-        raise UsageError(
-            f"expected one input to draw, received {len(options.inputs)}: --embed takes any number"
-        )
+        raise UsageError(f"expected one input to draw, received {len(options.inputs)}: --embed takes any number")
     output = options.output or Path("maps.png")
     if output.suffix.lower() != ".png":
         raise UsageError(f"expected --output to end in .png, received '{output}'")

@@ -14,7 +14,7 @@ from lightfit.errors import CheckpointError
 from ..codec import LabelCodec
 from ..targets import Target, restore_target, save_target
 from .decoding import decode_file
-from .pixel_format import MAX_PIXELS, RGB, PixelFormat
+from .pixel_format import BEFORE_FORMATS, MAX_PIXELS, RGB, PixelFormat
 from .transforms import Size, denormalise, normalise, resize_and_crop
 
 
@@ -105,5 +105,5 @@ class ImageCodec(LabelCodec):
                 "or forged"
             )
         own = {"image_size": (height, width), "mean": tuple(state["mean"]), "std": tuple(state["std"])}
-        form = PixelFormat.from_dict(state["form"]) if "form" in state else RGB  # absent in older checkpoints
+        form = PixelFormat.from_dict(state["form"]) if "form" in state else BEFORE_FORMATS
         return cls(**{**restore_target(state), **own, "form": form})

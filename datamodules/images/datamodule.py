@@ -1,6 +1,7 @@
 """The DataModule of labelled images."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,10 +31,11 @@ from ..samples import Loaded
 from ..splits import rows_by_split
 from ..tables.options import TableOptions
 from ..targets import Classes, LabelSets, Numbers
-from .batches import ImageBatches, SingleBatches, StackedBatches
+from .batches import ImageBatches, StackedBatches, batch_images
 from .codec import ImageCodec
 from .findings import choose_examples, find_in_images
-from .image_set import ImageSet, read_listed
+from .image_set import ImageSet, read_listed, with_form
+from .intensity import fit_intensity
 from .options import ImageOptions
 from .pixel_format import MAX_PIXELS, PixelFormat
 from .sources import PUBLISHED, list_source, load_published, locate, source_path
@@ -46,8 +48,9 @@ MAX_WORKERS = 8
 class ImageDataModule(DataModule):
     """Images with labels: x (B, C, H, W) float32, y (B,) int64, or (B, K) float32 for sets of labels and numbers.
 
-    Each image is decoded once to check it. Images that fit in memory stay decoded, cached under data/cache until the
-    folder changes; other images are decoded by worker processes, each time they are needed.
+    Each image is decoded once to check it, and kept under data/cache until the folder changes: photographs at twice the
+    size to which evaluation resizes them. Images beyond `cache_bytes` are decoded by worker processes, each time they
+    are needed.
 
     Args:
         root: a folder or archive of <split>/<class>/*.jpg (splits train, and optionally val and test) or
@@ -79,7 +82,8 @@ class ImageDataModule(DataModule):
         class_weights: weights of the classes in the loss: none (all samples equal), balanced (all classes equal), or
             weights by class name, 1 for the classes left out.
         balanced_sampling: draw all classes equally often in training, with replacement.
-        cache_bytes: largest number of bytes of images to keep decoded in memory; small images (64 pixels) always are.
+        cache_bytes: largest number of bytes of decoded images to keep on disk, at most half of what is free there, from
+            where they are mapped into memory; small images (64 pixels) always are kept.
         num_workers: number of worker processes that decode; null: the number of processors, at most 8, or none if the
             images are kept decoded.
         on_error: what to do with an image that cannot be read or has no label: raise, or skip it and list it at the
@@ -122,7 +126,7 @@ class ImageDataModule(DataModule):
         header: bool | None = None,
         class_weights: Literal["none", "balanced"] | dict[str, float] = "none",
         balanced_sampling: bool = False,
-        cache_bytes: int = 2**30,
+        cache_bytes: int = 2**34,
         num_workers: int | None = None,
         on_error: Literal["raise", "skip"] = "raise",
         on_duplicate: Literal["keep", "drop"] = "keep",
@@ -146,7 +150,7 @@ class ImageDataModule(DataModule):
             ),
         )
         self.transforms = transforms
-        self.form = PixelFormat(channels=channels, max_pixels=max_pixels)
+        self.form = PixelFormat(channels=channels, background=transforms.background, max_pixels=max_pixels)
         self.class_weights = class_weights
         self.balanced_sampling = balanced_sampling
         self.cache_bytes = cache_bytes
@@ -170,7 +174,15 @@ class ImageDataModule(DataModule):
         if source in PUBLISHED:
             return load_published(source, DATA_DIR)
         listing = list_source(Path(source), self.options)
-        return read_listed(listing, Path(source), DATA_DIR, cache_bytes=self.cache_bytes, on_error=self.on_error)
+        return read_listed(
+            listing,
+            Path(source),
+            DATA_DIR,
+            cache_bytes=self.cache_bytes,
+            on_error=self.on_error,
+            form=self.form,
+            side=self.transforms.kept_side,
+        )
 
     def load(self, source: str, codec: Codec | None = None) -> Loaded:
         """Read the images, fit the codec, and prepare the batches of each split."""
@@ -178,6 +190,7 @@ class ImageDataModule(DataModule):
         known = codec if isinstance(codec, ImageCodec) else None
         division = self._divide(found, known)
         fitted = known or self._fit(found, division)
+        found = with_form(found, fitted.form)
         batches = self._batches(found, division, fitted)
         skipped = [*found.skipped, *(f"{place}: no label" for place in division.missing)]
         return Loaded(
@@ -221,14 +234,23 @@ class ImageDataModule(DataModule):
 
     def _fit(self, found: ImageSet, division: Division) -> ImageCodec:
         places = [found.places[row] for row in division.used]
+        mean, std = self.transforms.choose_colours(self.form.channels)
         return ImageCodec(
             target=division.target,
             image_size=choose_size(self.transforms.size, found.sizes[division.used], places),
             border=self.transforms.border,
-            mean=self.transforms.mean,
-            std=self.transforms.std,
-            form=self.form,
+            mean=mean,
+            std=std,
+            form=replace(self.form, intensity=self._fit_intensity(found, division)),
         )
+
+    def _fit_intensity(self, found: ImageSet, division: Division) -> dict[str, tuple[float, float]]:
+        """Return the values that become black and white, from the training images of more than 8 bits."""
+        if found.values is None:
+            return {}
+        values, types = found.values, found.value_types
+        rows = [row for row in division.rows["train"].tolist() if types[row] is not None]
+        return fit_intensity((str(types[row]), *values[row].tolist()) for row in rows)
 
     def _weigh(self, division: Division) -> dict[str, Any]:
         """Return the weights of the classes in the loss, and the sampling weights of the training images."""
@@ -241,19 +263,22 @@ class ImageDataModule(DataModule):
 
     def _batches(self, found: ImageSet, division: Division, codec: ImageCodec) -> dict[str, ImageBatches]:
         """Return the batches of each split that is not empty; set the number of workers."""
-        stacked = found.images.stack() if isinstance(found.images, DecodedImages) else None
-        if self.transforms.train is not None:
-            stacked = None  # custom transforms process one image at a time
-        self.loader_workers = self._count_workers(stacked is not None)
 
         def batches(rows: NDArray[np.int64]) -> ImageBatches:
             values = torch.from_numpy(division.values[rows])
-            labels = codec.target.scale(values) if values.is_floating_point() else values
-            own: Any = {"transforms": self.transforms, "size": codec.image_size, "seed": self.seed}
-            own |= {"rows": torch.from_numpy(rows), "labels": labels, "num_classes": codec.num_classes}
-            return SingleBatches(found.images, **own) if stacked is None else StackedBatches(stacked, **own)
+            return batch_images(
+                found.images,
+                rows=torch.from_numpy(rows),
+                labels=codec.target.scale(values) if values.is_floating_point() else values,
+                transforms=self.transforms,
+                size=codec.image_size,
+                seed=self.seed,
+                num_classes=codec.num_classes,
+            )
 
-        return {split: batches(rows) for split, rows in division.splits.items()}
+        own = {split: batches(rows) for split, rows in division.splits.items()}
+        self.loader_workers = self._count_workers(all(isinstance(item, StackedBatches) for item in own.values()))
+        return own
 
     def _find(self, found: ImageSet, division: Division, skipped: list[str]) -> Findings:
         """Return what was found in the images and their labels."""

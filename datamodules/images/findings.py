@@ -15,7 +15,7 @@ from ..findings import Findings
 from ..splits import SPLITS
 from .image_set import ImageSet
 from .listing import Ignored
-from .transforms import resize_and_crop
+from .transforms import fit_to_size
 
 KINDS_SHOWN = 5
 A_FEW = 3  # ignored files up to which a warning would disturb more than it helps
@@ -109,7 +109,8 @@ def choose_examples(
 def _shrink(found: ImageSet, rows: Iterable[int]) -> Iterable[NDArray[np.uint8]]:
     for row in rows:
         try:
-            image = resize_and_crop(found.images.reduced(row, SIDE), (SIDE, SIDE), border=1.0)
+            loaded = found.images.load(row)
+            image = fit_to_size(loaded.pixels, (SIDE, SIDE), border=1.0, full_size=loaded.full_size)
         except DataError:  # too narrow to show
             continue
         colours = image[:3] if len(image) >= 3 else image[:1].expand(3, -1, -1)
