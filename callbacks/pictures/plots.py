@@ -27,6 +27,7 @@ from .names import measure_width, wrap
 TITLE_FONT = 8  # points, of what stands above and below a picture
 COLUMN_INCHES = 0.068  # width of a column of text in that font
 LINE_INCHES = 0.15  # height of a line in it
+GAP_INCHES = 0.06  # around a picture in a grid
 TITLE_COLUMNS = 20  # of a line above a picture in a grid; names that do not fit into two get wider pictures
 WIDE_TITLE_COLUMNS = 28
 
@@ -39,13 +40,20 @@ class Plot(Figure):
 
     def draw(self, renderer: Any) -> None:
         """Draw the figure, each text in fonts that have its characters."""
-        for axes in self.axes:
-            axes.get_xticklabels()  # fills the texts in, which are empty until they are drawn
-            axes.get_yticklabels()
-        for text in self.findobj(Text):
+        for text in self._list_texts():
             _prepare_text(text)
         with _without_warnings_of_glyphs():
             super().draw(renderer)
+
+    def _list_texts(self) -> Iterator[Any]:
+        yield from self.texts
+        for axes in self.axes:
+            if not axes.axison:  # without looking at its ticks, which would then be made
+                yield from (axes.title, *axes.texts)
+                continue
+            axes.get_xticklabels()  # fills the texts in, which are empty until they are drawn
+            axes.get_yticklabels()
+            yield from axes.findobj(Text)
 
     def _repr_png_(self) -> bytes:
         picture = io.BytesIO()
@@ -153,28 +161,29 @@ def image_grid(images: Tensor, titles: list[str], *, captions: list[str] | None 
     columns = max(min(columns, len(images)), 1)
     wrapped = ["\n".join(wrap(line, width) for line in title.split("\n")) for title in titles]
     below = [wrap(caption, width) for caption in captions or []]
-    num_lines = sum(max((text.count("\n") + 1 for text in texts), default=0) for texts in (wrapped, below))
-    rows = max(-(-len(images) // columns), 1)
-    side = width * COLUMN_INCHES + 0.1
-    figure = Plot(figsize=(side * columns, (side + num_lines * LINE_INCHES + 0.1) * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).flatten()
-    for place, image, title in zip(axes, images.numpy(), wrapped, strict=False):
-        place.imshow(image, interpolation="nearest")
-        place.set_title(title, fontsize=TITLE_FONT)
-    for place, caption in zip(axes, below, strict=False):
-        place.text(
-            0.5,
-            -0.04,
-            caption,
-            fontsize=TITLE_FONT - 1,
-            color="dimgrey",
-            ha="center",
-            va="top",
-            transform=place.transAxes,
-        )
-    for place in axes:
-        place.set_axis_off()
+    above, under = (LINE_INCHES * _count_lines(texts) for texts in (wrapped, below))
+    rows = -(-len(images) // columns)
+    side = width * COLUMN_INCHES
+    cell = side + 2 * GAP_INCHES, above + side + under + 4 * GAP_INCHES
+    # Places by sizes that are known: a layout would measure each text several times, for longer than all the rest.
+    figure = Plot(figsize=(cell[0] * columns, cell[1] * max(rows, 1)))
+    for index, (image, title) in enumerate(zip(images.numpy(), wrapped, strict=True)):
+        row, column = divmod(index, columns)
+        bottom = (rows - 1 - row) * cell[1] + under + 2 * GAP_INCHES
+        inches = (column * cell[0] + GAP_INCHES, bottom, side, side)
+        size = (cell[0] * columns, cell[1] * rows)
+        axes = figure.add_axes(tuple(inch / size[place % 2] for place, inch in enumerate(inches)))
+        axes.imshow(image, interpolation="nearest")
+        axes.set_axis_off()
+        axes.set_title(title, fontsize=TITLE_FONT, pad=3)
+        if below:
+            place = {"ha": "center", "va": "top", "transform": axes.transAxes}
+            axes.text(0.5, -0.03, below[index], fontsize=TITLE_FONT - 1, color="dimgrey", **place)
     return figure
+
+
+def _count_lines(texts: list[str]) -> int:
+    return max((text.count("\n") + 1 for text in texts if text), default=0)
 
 
 def is_epoch_due(trainer: pl.Trainer, every_n_epochs: int) -> bool:
