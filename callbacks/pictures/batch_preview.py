@@ -52,10 +52,7 @@ class BatchPreview(OneLightning, pl.Callback):
         self._shown.add(split)
         x, y = split_batch(batch)
         if x.ndim != 4:
-            raise ValueError(
-                f"BatchPreview shows images, (B, C, H, W); received {tuple(x.shape)} in {split}: leave it out of the "
-                "callbacks"
-            )
+            raise ValueError(f"it shows images, (B, C, H, W), and received {tuple(x.shape)} in {split}")
         images = pictures(trainer, x[: self.num_images])
         titles = [""] * len(images) if y is None else _titles(trainer, y[: self.num_images])
         figure = image_grid(images, titles)

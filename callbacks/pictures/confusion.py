@@ -159,8 +159,8 @@ def _plot_labelled(counts: NDArray[np.int64], errors: NDArray[np.float64], names
 
 
 def _show_errors(figure: Plot, axes: Any, errors: NDArray[np.float64]) -> None:
-    """Show errors on their own scale; the diagonal, where there are none, is grey."""
-    shown = np.where(np.eye(len(errors), dtype=bool), np.nan, errors)
+    """Show errors on their own scale; the diagonal is grey where it has none, as it has where classes are pooled."""
+    shown = np.where(np.diag(np.diag(errors) == 0), np.nan, errors)
     colours = colormaps["Reds"].with_extremes(bad="0.88")
     picture = axes.imshow(shown, cmap=colours, vmin=0, vmax=errors.max() or 1, interpolation="nearest")
     figure.colorbar(

@@ -92,14 +92,20 @@ def class_names(trainer: pl.Trainer, num_classes: int) -> list[str]:
 
 
 def pictures(trainer: pl.Trainer, x: Tensor) -> Tensor:
+    """Convert images (B, C, H, W) to colours for display, as `as_colours` by the run's data."""
+    return as_colours(find_codec(trainer), x)
+
+
+def as_colours(data: Any, x: Tensor) -> Tensor:
     """Convert images (B, C, H, W) to colours for display, (B, H, W, 3) float32 in [0, 1] on the CPU.
 
-    As the run's data undoes its normalisation; without such data each image is stretched to the range.
+    Args:
+        data: undoes its normalisation if it can; otherwise each image is stretched to the range.
+        x: the images.
 
     Raises:
         ValueError: they are no images.
     """
-    data = find_codec(trainer)
     x = x.detach()
     if x.ndim != 4:
         raise ValueError(f"expected images, (B, C, H, W), received {tuple(x.shape)}")
