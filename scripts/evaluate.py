@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lightfit.scripts.evaluation.scores import Evaluation
     from lightfit.scripts.inference.trained import Trained
 
-FILES = ("evaluation.json", "report.html")
+FILES = ("evaluation.json", "report.html", "most_wrong.csv")
 
 
 def main(args: list[str] | None = None) -> int:
@@ -52,7 +52,7 @@ def main(args: list[str] | None = None) -> int:
 
 
 def evaluate(options: argparse.Namespace, rest: list[str]) -> None:
-    """Evaluate a checkpoint, print the scores, and write `evaluation.json` and `report.html`.
+    """Evaluate a checkpoint, print the scores, and write them with a page, and the most wrong samples of a classifier.
 
     Args:
         options: the flags.
@@ -90,6 +90,8 @@ def evaluate(options: argparse.Namespace, rest: list[str]) -> None:
 
 def report(evaluation: "Evaluation", trained: "Trained", chosen: "ChosenSplit", folder: Path) -> None:
     """Print the scores and write the output files."""
+    from lightfit.callbacks.pictures.plots import write_csv
+    from lightfit.scripts.cli.arguments import name_flags
     from lightfit.scripts.evaluation.page import as_plain, render_report, tabulate_metrics
     from lightfit.version import VERSION
 
@@ -103,15 +105,25 @@ def report(evaluation: "Evaluation", trained: "Trained", chosen: "ChosenSplit", 
         print(f"\n{evaluation.format_headline()}")
     folder.mkdir(parents=True, exist_ok=True)
     names = {"checkpoint": str(trained.path), "split": chosen.title, "source": chosen.source}
-    with output_file(folder / FILES[0]) as path:
-        written = names | {"trained_by": trained.version, "evaluated_by": VERSION} | as_plain(evaluation)
+    warnings = [name_flags(warning) for warning in chosen.data.loaded.findings.warnings]
+    paths = [folder / name for name in FILES]
+    with output_file(paths[0]) as path:
+        written = names | {"trained_by": trained.version, "evaluated_by": VERSION, "warnings": warnings}
+        written |= as_plain(evaluation)
         path.write_text(json.dumps(written, indent=1, ensure_ascii=False, allow_nan=False), encoding="utf-8")
-    with output_file(folder / FILES[1]) as path:
+    with output_file(paths[1]) as path:
         title = f"{type(trained.model.net).__name__} on {chosen.source}"
         subtitle = f"{what}; checkpoint {trained.path}, by LightFit {trained.version}"
-        page = render_report(evaluation, title=title, subtitle=subtitle, configuration=trained.configuration)
+        page = render_report(
+            evaluation, title=title, subtitle=subtitle, configuration=trained.configuration, warnings=warnings
+        )
         path.write_text(page, encoding="utf-8")
-    print(f"\nwritten: {folder / FILES[0]}, {folder / FILES[1]}")
+    if evaluation.wrong is None:
+        paths[2].unlink(missing_ok=True)  # of an earlier evaluation
+        del paths[2]
+    else:
+        write_csv(evaluation.wrong, paths[2])
+    print(f"\nwritten: {', '.join(map(str, paths))}")
 
 
 if __name__ == "__main__":

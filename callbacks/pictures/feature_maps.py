@@ -7,6 +7,7 @@ from torch import Tensor
 
 from lightfit.lightning import OneLightning, pl
 
+from .guard import watch
 from .layers import Recorder, choose_layers
 from .plots import Plot, check_every, get_net, is_epoch_due, publish
 from .protocols import NamesPositions, find_codec, pictures
@@ -69,6 +70,7 @@ def _draw_sequence(axes: Any, value: Tensor, name: str, ticks: Sequence[str] | N
         axes.set_xticks([place + 0.5 for place in range(0, used, step)], ticks[:used:step], rotation=90, fontsize=7)
 
 
+@watch
 class FeatureMaps(OneLightning, pl.Callback):
     """Feature maps of the first validation sample, in TensorBoard and as `feature_maps/epoch_*.png`.
 

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from lightfit.lightning import OneLightning, pl
 
 from .confusion import get_scores, has_classes
+from .guard import split_batch, watch
 from .layers import choose_layers
+from .most_wrong import describe_wrong, find_wrong
 from .plots import Plot, check_every, get_net, image_grid, is_epoch_due, publish
 from .protocols import class_names, pictures
 
@@ -66,10 +68,11 @@ def _layer(net: nn.Module, name: str | None) -> nn.Module:
     return layers[-1]
 
 
+@watch
 class GradCAM(OneLightning, pl.Callback):
     """Grad-CAM of the validation images that were wrong with the most confidence: what contributed to the wrong class.
 
-    In TensorBoard and as `grad_cam/epoch_*.png`: each image, and beside it the same with the map over it. Gradients
+    In the loggers and as `grad_cam/epoch_*.png`: each image, and beside it the same with the map over it. Gradients
     need a pass of their own, which a copy of the net makes.
 
     Args:
@@ -110,11 +113,10 @@ class GradCAM(OneLightning, pl.Callback):
         """Keep the images that are wrong with the most confidence; none where the labels are sets or numbers."""
         if not is_epoch_due(trainer, self.every_n_epochs) or not has_classes(outputs):
             return
-        preds, target = get_scores(outputs)
-        sure, label = preds.max(1)
-        wrong = (label != target).nonzero()[:, 0]
-        for index in wrong[sure[wrong].argsort(descending=True)[: self.num_images]].tolist():
-            self._wrong.append((batch[0][index].clone(), int(target[index]), int(label[index]), float(sure[index])))
+        wrong = find_wrong(*get_scores(outputs)).take(slice(self.num_images))
+        images = split_batch(batch)[0][wrong.row]
+        labels = zip(wrong.true.tolist(), wrong.predicted.tolist(), wrong.probability.tolist(), strict=True)
+        self._wrong.extend((image, *own) for image, own in zip(images, labels, strict=True))
         self._wrong = sorted(self._wrong, key=lambda item: -item[3])[: self.num_images]
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -132,7 +134,7 @@ class GradCAM(OneLightning, pl.Callback):
         titles = [
             title
             for _, true, label, sure in self._wrong
-            for title in (names[true], f"taken for\n{names[label]} ({sure:.0%})")
+            for title in (describe_wrong(names[true], names[label], sure), f"what led to:\n{names[label]}")
         ]
         pairs = torch.stack([images, overlay(images, maps)], 1).flatten(0, 1)
         return image_grid(pairs, titles)
