@@ -14,7 +14,7 @@ import pyarrow as pa
 from filelock import FileLock
 from numpy.typing import DTypeLike, NDArray
 
-from lightfit.files import whole_folder
+from lightfit.files import list_below, whole_folder
 
 Arrays = dict[str, NDArray[Any]]
 BUFFER_BYTES = 2**20
@@ -158,9 +158,8 @@ def fingerprint(path: Path) -> list[tuple[str, int, int]]:
     if not path.is_dir():
         return [(str(path), (stat := path.stat()).st_size, stat.st_mtime_ns)]
     found = []
-    for place, _, names in os.walk(path, followlinks=True):
-        for name in names:
-            file = f"{place}/{name}"
-            with contextlib.suppress(FileNotFoundError):  # a link to nothing
-                found.append((file, (stat := os.stat(file)).st_size, stat.st_mtime_ns))
-    return sorted(found)
+    for name in list_below(path).files:
+        file = f"{path}/{name}"
+        with contextlib.suppress(OSError):  # a link to nothing, or to itself
+            found.append((file, (stat := os.stat(file)).st_size, stat.st_mtime_ns))
+    return found

@@ -5,6 +5,61 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
+
+
+class Below(NamedTuple):
+    """What is below a folder, by names relative to it with `/` as separator, sorted.
+
+    Args:
+        files: names of the files, links to files among them.
+        folders: names of the folders.
+        left_out: names of folders that were not entered, with the reason.
+    """
+
+    files: list[str]
+    folders: list[str]
+    left_out: list[tuple[str, str]]
+
+
+def list_below(root: Path) -> Below:
+    """List what is below a folder, following links; a folder that links reach again is not entered again.
+
+    Links to folders are followed last, so that of a folder and a link to it the link is left out.
+    """
+    files, folders, left_out = list[str](), list[str](), list[tuple[str, str]]()
+    visited: dict[tuple[int, int], str] = {}
+    waiting, links = [""], list[str]()
+    while waiting or links:
+        here = waiting.pop() if waiting else links.pop(0)
+        place = os.path.join(root, here)
+        try:
+            stat = os.stat(place)
+            key = stat.st_dev, stat.st_ino
+            if key in visited:
+                again = visited[key] or "the folder around it"
+                left_out.append((here, f"a link to {again}, which is listed already"))
+                continue
+            with os.scandir(place) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except (PermissionError, FileNotFoundError) as error:
+            if not here:
+                raise
+            left_out.append((here, f"cannot be opened ({error.strerror})"))
+            continue
+        visited[key] = here
+        if here:
+            folders.append(here)
+        start = f"{here}/" if here else ""
+        for entry in entries:
+            name = f"{start}{entry.name}"
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(name)
+            elif entry.is_symlink() and os.path.isdir(os.path.join(root, name)):
+                links.append(name)
+            else:
+                files.append(name)
+    return Below(sorted(files), sorted(folders), sorted(left_out))
 
 
 @contextmanager

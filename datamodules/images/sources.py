@@ -1,6 +1,7 @@
 """Sources of images: published sets by name, folders and archives."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from torchvision import datasets
 from lightfit.errors import NotFoundError
 
 from ..splits import SPLITS, stratified_split
-from .files import list_images, open_files
+from .files import open_files
 from .image_set import ImageSet, whole_set
-from .listing import Listing
+from .layout import list_images, without_columns
+from .listing import Listing, describe_ignored, is_worth_a_warning
 from .options import AUTOMATIC, ImageOptions
 
 DIGITS, CIFAR10, FASHION_MNIST = "digits", "cifar10", "fashion_mnist"
@@ -64,17 +66,27 @@ def load_published(root: str, data_dir: Path) -> ImageSet:
     return whole_set(images, labels, np.repeat([0, 2], [len(dataset) for dataset in sets]))
 
 
-def list_source(path: Path, options: ImageOptions = AUTOMATIC) -> Listing:
+def list_source(path: Path, options: ImageOptions = AUTOMATIC, *, data_dir: Path = Path("data")) -> Listing:
     """List the images of a folder, archive or table, without decoding them.
 
     Args:
         path: the folder, archive or table.
         options: where images and labels are in it.
+        data_dir: folder of the cache, where compressed tars are uncompressed.
 
     Raises:
         DataError: there are no images in an expected layout, or a table cannot be read.
     """
-    return list_images(open_files(path), str(path))
+    listing = _list_any(path, options, data_dir / "cache")
+    if not (line := describe_ignored(listing.ignored)):
+        return listing
+    if is_worth_a_warning(listing.ignored):
+        return replace(listing, warnings=[*listing.warnings, line])
+    return replace(listing, found=[*listing.found, line])
+
+
+def _list_any(path: Path, options: ImageOptions, cache_dir: Path) -> Listing:
+    return list_images(open_files(path, cache_dir), str(path), without_columns(options, str(path)))
 
 
 def _load_digits() -> ImageSet:

@@ -1,13 +1,13 @@
 """Folders and archives of texts: a table or shards for each split, or a folder for each label with a file a text."""
 
 import mimetypes
-import os
 import re
 from collections import defaultdict
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from lightfit.errors import DataError, clip_list
+from lightfit.files import list_below
 
 from ..split_names import find_split
 from .content import COMPRESSIONS, Content, is_hidden, list_members
@@ -58,13 +58,10 @@ def find_layout(path: Path, archive: Content | None = None) -> Layout:
 
 def _list_folder(path: Path) -> dict[str, Content]:
     found = {}
-    for place, folders, names in os.walk(path, followlinks=True):
-        folders.sort()
-        here = Path(place).relative_to(path)
-        for name in sorted(names):
-            file, inside = Path(place, name), (here / name).as_posix()
-            if not is_hidden(inside):
-                found[inside] = Content(str(file), lambda file=file: file.open("rb"), file)  # type: ignore[misc]
+    for inside in sorted(list_below(path).files, key=lambda name: (name.split("/")[:-1], name)):
+        if not is_hidden(inside):
+            file = path / inside
+            found[inside] = Content(str(file), lambda file=file: file.open("rb"), file)  # type: ignore[misc]
     return found
 
 

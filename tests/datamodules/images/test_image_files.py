@@ -14,7 +14,8 @@ from torchvision.transforms.v2 import functional as F
 from lightfit.cache import Arrays, cached
 from lightfit.datamodules import DataError
 from lightfit.datamodules.images.decoding import decode, decode_file, read_image_size
-from lightfit.datamodules.images.files import ZipFiles, list_images, open_files
+from lightfit.datamodules.images.files import ZipFiles, open_files
+from lightfit.datamodules.images.layout import list_images
 from lightfit.datamodules.images.store import read_images
 from lightfit.datamodules.splits import SPLITS
 
@@ -98,10 +99,12 @@ def test_layout_with_splits(tmp_path: Path) -> None:
     assert listing.names == ["train/a/1.jpg", "train/a/deep/er/2.PNG", "train/b/3.WebP", "val/a/4.bmp", "val/b/5.jpeg"]
     assert [SPLITS[split] for split in listing.splits] == ["train", "train", "train", "val", "val"]
     assert listing.labels == ["a", "a", "b", "a", "b"]
-    assert [name for name, _ in listing.ignored if not name.endswith("/")] == [
-        "other/a/6.jpg",
-        "train/7.jpg",
-        "train/a/notes.txt",
+    assert [tuple(item) for item in listing.ignored] == [
+        ("other/a/6.jpg", "outside of the splits and classes"),
+        ("train/.hidden/1.jpg", "hidden"),
+        ("train/7.jpg", "outside of the splits and classes"),
+        ("train/a/._1.jpg", "hidden"),
+        ("train/a/notes.txt", "not an image format"),
     ]
 
 
