@@ -1,5 +1,6 @@
 """Feature maps of one sample, as pictures."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,8 @@ from lightfit.lightning import OneLightning, pl
 from .layers import Recorder, choose_layers
 from .plots import Plot, check_every, get_net, is_epoch_due, publish
 from .protocols import NamesPositions, find_codec, pictures
+
+log = logging.getLogger(__name__)
 
 MAX_TICKS = 60
 
@@ -75,7 +78,8 @@ class FeatureMaps(OneLightning, pl.Callback):
     It watches the forward pass that validation makes anyway.
 
     Args:
-        layers: names of layers, or patterns of names; every convolution if null.
+        layers: names of layers, or patterns of names; null: chosen, so that any net has some. Where a pattern matches
+            none, or there is nothing to show, a warning says so once, and no picture is drawn.
         num_maps: number of maps of each layer.
         every_n_epochs: the epochs to show; the last one is always shown.
     """
@@ -86,24 +90,26 @@ class FeatureMaps(OneLightning, pl.Callback):
         self.layers = layers
         self.num_maps = num_maps
         self.every_n_epochs = check_every(every_n_epochs)
+        self._draws = True
         self._recorder: Recorder | None = None
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Check that there are layers to show.
-
-        Raises:
-            ValueError: there are none.
-        """
-        if not choose_layers(get_net(pl_module), self.layers):
-            raise ValueError(
-                f"{type(get_net(pl_module)).__name__} has no convolution to show: name layers, or leave FeatureMaps out"
-            )
+        """Find out whether there are layers to show, and warn if not."""
+        self._draws, problem = True, ""
+        try:
+            if not choose_layers(get_net(pl_module), self.layers):
+                problem = f"{type(get_net(pl_module)).__name__} has no convolution: name `layers`, or leave it out"
+        except ValueError as error:
+            problem = f"{error} (argument `layers`)"
+        if problem:
+            self._draws = False
+            log.warning("FeatureMaps draws nothing: %s", problem)
 
     def on_validation_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
         """Start to record, at the first batch."""
-        if batch_idx == dataloader_idx == 0 and is_epoch_due(trainer, self.every_n_epochs):
+        if self._draws and batch_idx == dataloader_idx == 0 and is_epoch_due(trainer, self.every_n_epochs):
             self._recorder = Recorder(get_net(pl_module), self.layers)
 
     def on_validation_batch_end(

@@ -1,6 +1,7 @@
 """Callbacks that show: what is drawn, for which modules, and that nothing changes by it."""
 
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,10 @@ from lightfit.callbacks import (
     plot_confusion_matrix,
     plot_feature_maps,
 )
+from lightfit.callbacks.pictures.layers import arrange_maps, choose_layers
 from lightfit.datamodules import ImageDataModule, ImageTransforms, TextDataModule
 from lightfit.lightning_modules import ImageClassifier, TextClassifier
-from lightfit.lightning_modules.nets import FastResNet, ImageCNN, TextCNN
+from lightfit.lightning_modules.nets import FastResNet, ImageCNN, TextCNN, TorchvisionNet
 from lightfit.scripts.features import main as features
 
 
@@ -170,20 +172,77 @@ def test_first_maps_show_the_edges_of_the_image() -> None:
     assert level.abs().max() == 0
 
 
-def test_layers_are_checked_before_training() -> None:
-    with pytest.raises(ValueError, match="no layer of Plain is named 'bdy.0'; the nearest: body.0"):
-        train(Plain(), grey_loader(), grey_loader(), callbacks=[FeatureMaps(["bdy.0"])])
-    with pytest.raises(ValueError, match="no layer of Plain is named 'bdy.0'; the nearest: body.0"):
-        train(Plain(), grey_loader(), grey_loader(), callbacks=[GradCAM("bdy.0")])
-
+def test_what_cannot_be_shown_is_said_once_and_the_run_continues(caplog: pytest.LogCaptureFixture) -> None:
     class Linear(Plain):
         def __init__(self) -> None:
             super().__init__()
             self.body = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
 
-    for callback, problem in ((FeatureMaps(), "no convolution to show"), (GradCAM(), "no Conv2d for Grad-CAM")):
-        with pytest.raises(ValueError, match=problem):
-            train(Linear(), grey_loader(), grey_loader(), callbacks=[callback])
+    unknown = "no layer of Plain is named 'bdy.0'; the nearest: body.0"
+    for module, callback, problem in (
+        (Plain, FeatureMaps(["bdy.0"]), f"FeatureMaps draws nothing: {unknown}.* \\(argument `layers`\\)"),
+        (Plain, GradCAM("bdy.0"), f"GradCAM draws nothing: {unknown}.* \\(argument `layer`\\)"),
+        (Linear, FeatureMaps(), "FeatureMaps draws nothing: Linear has no convolution: name `layers`"),
+        (Linear, GradCAM(), "GradCAM draws nothing: Linear has no Conv2d for Grad-CAM"),
+    ):
+        caplog.clear()
+        trainer = train(module(), grey_loader(), grey_loader(), callbacks=[callback], epochs=2)
+        assert trainer.current_epoch == 2
+        (said,) = [record.getMessage() for record in caplog.records if record.name.startswith("lightfit")]
+        assert re.match(problem, said)
+    assert not list(Path("runs").rglob("*.png"))
+
+
+class Tokens(nn.Module):
+    """A small vision transformer: patches of 4 pixels, a class token, two blocks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Conv2d(3, 8, 4, stride=4)
+        self.blocks = nn.ModuleList(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True) for _ in range(4))
+        self.head = nn.Linear(8, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        tokens = self.embed(x).flatten(2).transpose(1, 2)
+        tokens = torch.cat([tokens.mean(1, keepdim=True), tokens], 1)
+        for block in self.blocks:
+            tokens = block(tokens)
+        return self.head(tokens[:, 0])
+
+
+def test_tokens_of_a_transformer_are_shown_as_images() -> None:
+    net, x = Tokens().eval(), torch.randn(2, 3, 16, 32)
+    maps = feature_maps(net, x)
+    assert {name: tuple(value.shape) for name, value in maps.items()} == dict.fromkeys(
+        ("blocks.0", "blocks.2", "blocks.3"), (2, 8, 4, 8)
+    )
+    (named,) = feature_maps(net, x, ["blocks.0.norm2"]).values()
+    torch.testing.assert_close(maps["blocks.0"], named)
+    tokens = net.embed(x).flatten(2).transpose(1, 2)
+    first = net.blocks[0](torch.cat([tokens.mean(1, keepdim=True), tokens], 1))
+    torch.testing.assert_close(maps["blocks.0"][1, :, 2, 3], first[1, 1 + 2 * 8 + 3])
+    heat = grad_cam(net, x, torch.tensor([0, 1]))
+    assert heat.shape == (2, 16, 32)
+    assert heat.std() > 0, "the last block passes on its class token alone; what it receives is looked at"
+    assert grad_cam(net, x, torch.tensor([0, 1]), layer="blocks.1").std() > 0
+
+
+def test_channels_may_come_last() -> None:
+    windows = torch.randn(2, 4, 8, 5)
+    maps, extra = arrange_maps(windows, (16, 32))
+    assert (maps.shape, extra) == ((2, 5, 4, 8), 0)
+    assert arrange_maps(maps, (16, 32))[0] is maps
+    assert arrange_maps(torch.randn(2, 7, 5), (16, 16))[1] == 3, "three tokens before those of 2 x 2 patches"
+    assert arrange_maps(torch.randn(2, 5), (16, 16)) is None
+
+
+def test_layers_are_chosen_over_the_whole_net() -> None:
+    with torch.device("meta"):
+        nets = {name: TorchvisionNet(name, num_classes=2) for name in ("resnet18", "mobilenet_v3_small", "swin_t")}
+    chosen = {name: [layer.removeprefix("model.") for layer in choose_layers(net, None)] for name, net in nets.items()}
+    assert chosen["resnet18"] == ["conv1", "layer2.1.conv2", "layer4.1.conv2"]
+    assert chosen["mobilenet_v3_small"] == ["features.0.0", "features.6.block.1.0", "features.11.block.1.0"]
+    assert chosen["swin_t"] == ["features.1.0", "features.5.2", "features.7.1"]
 
 
 def test_hooks_are_gone_after_an_error() -> None:
