@@ -77,7 +77,8 @@ class FeatureMaps(OneLightning, pl.Callback):
     It watches the forward pass that validation makes anyway.
 
     Args:
-        layers: names of layers, or patterns of names; every convolution if null.
+        layers: names of layers, or patterns of names; null: chosen, so that any net has some. Where a pattern matches
+            none, or there is nothing to show, a warning says so once, and no picture is drawn.
         num_maps: number of maps of each layer.
         every_n_epochs: the epochs to show; the last one is always shown.
     """
@@ -98,7 +99,7 @@ class FeatureMaps(OneLightning, pl.Callback):
         """
         if not choose_layers(get_net(pl_module), self.layers):
             raise ValueError(
-                f"{type(get_net(pl_module)).__name__} has no convolution to show: name layers, or leave FeatureMaps out"
+                f"{type(get_net(pl_module)).__name__} has no convolution to show: name `layers`, or leave FeatureMaps out"
             )
 
     def on_validation_batch_start(

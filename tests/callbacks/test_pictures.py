@@ -30,10 +30,11 @@ from lightfit.callbacks import (
     plot_confusion_matrix,
     plot_feature_maps,
 )
+from lightfit.callbacks.pictures.layers import arrange_maps, choose_layers
 from lightfit.callbacks.pictures.plots import image_grid
 from lightfit.datamodules import ImageDataModule, ImageTransforms, TextDataModule
 from lightfit.lightning_modules import ImageClassifier, TextClassifier
-from lightfit.lightning_modules.nets import FastResNet, ImageCNN, TextCNN
+from lightfit.lightning_modules.nets import FastResNet, ImageCNN, TextCNN, TorchvisionNet
 from lightfit.scripts.features import main as features
 
 
@@ -336,6 +337,58 @@ def test_pictures_reach_other_loggers(package: str, monkeypatch: pytest.MonkeyPa
         "mlflow": "feature_maps/epoch_000.png",
     }
     assert list(Path().rglob(where[package]))
+
+
+class Tokens(nn.Module):
+    """A small vision transformer: patches of 4 pixels, a class token, two blocks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Conv2d(3, 8, 4, stride=4)
+        self.blocks = nn.ModuleList(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True) for _ in range(4))
+        self.head = nn.Linear(8, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        tokens = self.embed(x).flatten(2).transpose(1, 2)
+        tokens = torch.cat([tokens.mean(1, keepdim=True), tokens], 1)
+        for block in self.blocks:
+            tokens = block(tokens)
+        return self.head(tokens[:, 0])
+
+
+def test_tokens_of_a_transformer_are_shown_as_images() -> None:
+    net, x = Tokens().eval(), torch.randn(2, 3, 16, 32)
+    maps = feature_maps(net, x)
+    assert {name: tuple(value.shape) for name, value in maps.items()} == dict.fromkeys(
+        ("blocks.0", "blocks.2", "blocks.3"), (2, 8, 4, 8)
+    )
+    (named,) = feature_maps(net, x, ["blocks.0.norm2"]).values()
+    torch.testing.assert_close(maps["blocks.0"], named)
+    tokens = net.embed(x).flatten(2).transpose(1, 2)
+    first = net.blocks[0](torch.cat([tokens.mean(1, keepdim=True), tokens], 1))
+    torch.testing.assert_close(maps["blocks.0"][1, :, 2, 3], first[1, 1 + 2 * 8 + 3])
+    heat = grad_cam(net, x, torch.tensor([0, 1]))
+    assert heat.shape == (2, 16, 32)
+    assert heat.std() > 0, "the last block passes on its class token alone; what it receives is looked at"
+    assert grad_cam(net, x, torch.tensor([0, 1]), layer="blocks.1").std() > 0
+
+
+def test_channels_may_come_last() -> None:
+    windows = torch.randn(2, 4, 8, 5)
+    maps, extra = arrange_maps(windows, (16, 32))
+    assert (maps.shape, extra) == ((2, 5, 4, 8), 0)
+    assert arrange_maps(maps, (16, 32))[0] is maps
+    assert arrange_maps(torch.randn(2, 7, 5), (16, 16))[1] == 3, "three tokens before those of 2 x 2 patches"
+    assert arrange_maps(torch.randn(2, 5), (16, 16)) is None
+
+
+def test_layers_are_chosen_over_the_whole_net() -> None:
+    with torch.device("meta"):
+        nets = {name: TorchvisionNet(name, num_classes=2) for name in ("resnet18", "mobilenet_v3_small", "swin_t")}
+    chosen = {name: [layer.removeprefix("model.") for layer in choose_layers(net, None)] for name, net in nets.items()}
+    assert chosen["resnet18"] == ["conv1", "layer2.1.conv2", "layer4.1.conv2"]
+    assert chosen["mobilenet_v3_small"] == ["features.0.0", "features.6.block.1.0", "features.11.block.1.0"]
+    assert chosen["swin_t"] == ["features.1.0", "features.5.2", "features.7.1"]
 
 
 def test_hooks_are_gone_after_an_error() -> None:
