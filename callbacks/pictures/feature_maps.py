@@ -98,9 +98,8 @@ class FeatureMaps(OneLightning, pl.Callback):
             ValueError: there are none.
         """
         if not choose_layers(get_net(pl_module), self.layers):
-            raise ValueError(
-                f"{type(get_net(pl_module)).__name__} has no convolution to show: name `layers`, or leave FeatureMaps out"
-            )
+            name = type(get_net(pl_module)).__name__
+            raise ValueError(f"{name} has no convolution to show: name `layers`, or leave FeatureMaps out")
 
     def on_validation_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0

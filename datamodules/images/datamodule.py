@@ -242,6 +242,9 @@ class ImageDataModule(DataModule):
             mean=mean,
             std=std,
             form=replace(self.form, intensity=self._fit_intensity(found, division)),
+            resize=self.transforms.mode,
+            interpolation=self.transforms.interpolation,
+            kept_side=self.transforms.kept_side,
         )
 
     def _fit_intensity(self, found: ImageSet, division: Division) -> dict[str, tuple[float, float]]:

@@ -54,14 +54,6 @@ class PixelFormat:
                     f"{low} and {high} for {kind!r}"
                 )
 
-    @property
-    def fill(self) -> tuple[int, ...]:
-        """Return the pixel (C,) around an image that is padded: the background, or zeros if it has no RGB or grey."""
-        red, green, blue = self.background or (0, 0, 0)
-        if self.channels == 1:
-            return ((19595 * red + 38470 * green + 7471 * blue + 2**15) >> 16,)
-        return (red, green, blue) if self.channels == 3 else (0,) * self.channels
-
     def to_dict(self) -> dict[str, Any]:
         """Return the arguments as plain data."""
         own = asdict(self)

@@ -1,7 +1,9 @@
 """Formats of images: recognised by content, read pixel by pixel, or refused with what is missing."""
 
 import io
+import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,9 +13,13 @@ from PIL import Image
 
 from lightfit.datamodules import DataError
 from lightfit.datamodules.images import formats
+from lightfit.datamodules.images.codec import ImageCodec
 from lightfit.datamodules.images.decoding import decode, decode_fully, read_image_size
 from lightfit.datamodules.images.formats import START, has_image_suffix, is_image_content, is_image_file, sniff
-from lightfit.datamodules.images.pixel_format import PixelFormat
+from lightfit.datamodules.images.pixel_format import BEFORE_FORMATS, PixelFormat
+from lightfit.datamodules.targets import Classes
+from lightfit.errors import CheckpointError
+from lightfit.scripts.inference.inputs.images import ImageInputs
 
 RNG = np.random.default_rng(0)
 COLOURS = RNG.integers(0, 256, (12, 17, 3), dtype=np.uint8)
@@ -278,3 +284,74 @@ def test_a_jpeg_above_the_limit_is_decoded_reduced() -> None:
 def test_a_limit_above_that_of_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # refuses 200 pixels
     np.testing.assert_array_equal(as_array(decode(encode(COLOURS, "PNG"))), COLOURS)
+
+
+def make_codec(**options: Any) -> ImageCodec:
+    channels = options.get("form", PixelFormat()).channels
+    own = {"mean": (0.5,) * channels, "std": (0.25,) * channels, "image_size": (8, 10), "border": 1.0}
+    return ImageCodec(target=Classes(["a", "b"]), **{**own, **options})
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4, 6])
+def test_a_codec_of_any_channels(channels: int, tmp_path: Path) -> None:
+    codec = make_codec(form=PixelFormat(channels=channels))
+    assert codec.channels == channels
+    assert codec.dummy_batch().shape == (2, channels, 8, 10)
+    values = RNG.integers(0, 256, (8, 10, channels), dtype=np.uint8)
+    (tmp_path / "a").write_bytes(as_npy(values))
+    x = codec.encode([tmp_path / "a", torch.from_numpy(values).permute(2, 0, 1), codec.prepare(as_npy(values))])
+    np.testing.assert_allclose(x.permute(0, 2, 3, 1).numpy(), np.stack([values / 255 * 4 - 2] * 3), atol=1e-5)
+    np.testing.assert_allclose(codec.denormalise(x)[0].permute(1, 2, 0), values / 255, atol=1e-5)
+    with pytest.raises(DataError, match=rf"expected images of {channels} channels \(C, H, W\), received \(2, 8, 10\)"):
+        codec.encode([torch.zeros(2, 8, 10, dtype=torch.uint8)])
+
+
+def test_a_codec_keeps_how_images_are_read(tmp_path: Path) -> None:
+    form = PixelFormat(intensity={"uint16": (0, 4095)}, background=(1, 2, 3))
+    codec = make_codec(form=form, resize="pad", interpolation="bicubic", kept_side=20)
+    state = json.loads(json.dumps(codec.to_dict()))
+    assert ImageCodec.from_dict(state) == codec
+    known = codec.metadata()
+    assert {name: known[name] for name in ("form", "resize", "interpolation", "kept_side")} == {
+        "form": form.to_dict(),
+        "resize": "pad",
+        "interpolation": "bicubic",
+        "kept_side": 20,
+    }
+    older = ImageCodec.from_dict({name: state[name] for name in ("class_names", "image_size", "border", "mean", "std")})
+    assert (older.form, older.resize, older.interpolation, older.kept_side) == (BEFORE_FORMATS, "crop", "bilinear", 0)
+    (tmp_path / "narrow.png").write_bytes(encode(Image.new("1", (300_000, 1)), "PNG"))
+    with pytest.raises(DataError, match="narrow.png: an image of 300000 x 1 pixels would be scaled to"):
+        make_codec(image_size=(96, 96)).encode([tmp_path / "narrow.png"])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("image_size", [0, 5]),
+        ("image_size", [10_000, 10_000]),
+        ("border", 1e9),
+        ("border", float("nan")),
+        ("mean", [0.5] * 5),
+        ("std", [0.0, 1, 1]),
+        ("std", [float("inf"), 1, 1]),
+        ("resize", "x"),
+        ("interpolation", "nearest"),
+        ("kept_side", -1),
+        ("form", {"channels": 10**6}),
+    ],
+)
+def test_a_forged_codec_is_refused(name: str, value: Any) -> None:
+    with pytest.raises(CheckpointError, match="damaged or forged"):
+        ImageCodec.from_dict({**make_codec().to_dict(), name: value})
+
+
+def test_files_of_a_folder_and_files_by_name(tmp_path: Path) -> None:
+    png = encode(COLOURS, "PNG")
+    for name in ("a.JFIF", "scan", "b/c.avif", "notes.txt", "readme", ".hidden.png", ".cache/d.png", "e.dat"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"text" if name in ("notes.txt", "readme") else png)
+    found = ImageInputs().stream([str(tmp_path)])
+    assert [path.relative_to(tmp_path).as_posix() for path in found] == ["a.JFIF", "b/c.avif", "scan"]
+    named = list(ImageInputs().stream([str(tmp_path / "e.dat")]))
+    assert make_codec().encode(named).shape == (1, 3, 8, 10)

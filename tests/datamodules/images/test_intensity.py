@@ -150,11 +150,6 @@ def test_formats_are_kept_and_checked() -> None:
     assert PixelFormat.from_dict(form.to_dict()) == form
     assert PixelFormat.from_dict(BEFORE_FORMATS.to_dict()) == BEFORE_FORMATS
     assert PixelFormat.from_dict({}) == PixelFormat()
-    assert (form.fill, PixelFormat(background=(1, 2, 3)).fill, PixelFormat(channels=1).fill) == (
-        (0,) * 4,
-        (1, 2, 3),
-        (255,),
-    )
     for forged, problem in (
         ({"channels": 0}, "`channels` from 1 to 1024, received 0"),
         ({"channels": 10**9}, "`channels`"),
