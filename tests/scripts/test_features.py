@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from lightfit.lightning_modules.embedding import embed
+from lightfit.lightning_modules.nets import TextCNN
 from lightfit.scripts import evaluate, predict
 from lightfit.scripts.features import main
 from lightfit.scripts.inference.trained import load_trained
@@ -36,14 +37,20 @@ def test_embeddings_of_images(trained: Trained, capsys: pytest.CaptureFixture[st
         torch.testing.assert_close(net.head(rows) / 9, net(x))  # type: ignore[operator]
 
 
-def test_embeddings_of_texts(trained: Trained, capsys: pytest.CaptureFixture[str]) -> None:
-    checkpoint = trained("words")
-    assert main([checkpoint, "a good film", "a bad film", "--embed"]) == 0
-    table = pd.read_csv("embeddings.csv")
-    assert table["input"].tolist() == ["a good film", "a bad film"]
-    assert "2 rows of" in capsys.readouterr().out
+def test_nets_without_embeddings_and_several_inputs_to_draw(
+    trained: Trained, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = trained("text")
+    assert main([checkpoint, "a good film", "a bad film", "--embed"]) == 2
+    assert "has no linear or convolutional layer" in capsys.readouterr().err
     assert main([checkpoint, "one", "two"]) == 2
-    assert "expected one input to draw, received 2; --embed takes any number" in capsys.readouterr().err
+    assert "expected one input to draw, received 2: --embed takes any number" in capsys.readouterr().err
+
+
+def test_embeddings_of_texts_of_any_length() -> None:
+    """A batch is padded as in training."""
+    x = torch.randint(2, 20, (3, 30))
+    assert embed(TextCNN(vocab_size=20, num_classes=2, max_len=30), x).shape[0] == 3
 
 
 def test_embeddings_of_tokens_and_maps() -> None:

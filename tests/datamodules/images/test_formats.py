@@ -295,7 +295,7 @@ def make_codec(**options: Any) -> ImageCodec:
 @pytest.mark.parametrize("channels", [1, 3, 4, 6])
 def test_a_codec_of_any_channels(channels: int, tmp_path: Path) -> None:
     codec = make_codec(form=PixelFormat(channels=channels))
-    assert codec.channels == channels
+    assert codec.image_channels == channels
     assert codec.dummy_batch().shape == (2, channels, 8, 10)
     values = RNG.integers(0, 256, (8, 10, channels), dtype=np.uint8)
     (tmp_path / "a").write_bytes(as_npy(values))
