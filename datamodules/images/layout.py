@@ -22,6 +22,8 @@ OTHERWISE = (
     "to it"
 )
 NO_FORMAT, OUTSIDE = "not an image format", "outside of the splits and classes"
+NO_FOLDERS = "has no class folders"  # after the name of a split
+MANY = 0.1  # fraction of the images
 NAMES_SHOWN = 3
 
 
@@ -326,7 +328,7 @@ def _label_by_folder(layout: Layout, own: Sorted, tree: Tree, place: str, option
         images = by_split.get(split, [])
         in_folders = [(name, path.split("/")[:-1]) for name, path in images if "/" in path]
         if images and not in_folders and split != "train":
-            out.ignored += [Ignored(name, f"{split} has no class folders") for name, _ in images]
+            out.ignored += [Ignored(name, f"{split} {NO_FOLDERS}") for name, _ in images]
             out.warnings.append(f"{split}: left out, as its {len(images):,} images are in no class folders")
             continue
         out.ignored += [Ignored(name, OUTSIDE) for name, path in images if "/" not in path]
@@ -510,6 +512,12 @@ def _leave_out(names: list[str], out: Labelled, options: ImageOptions, reason: s
             "move them away, or set `on_error` to skip"
         )
     out.skipped += [f"{name}: {reason}" for name in names]
+
+
+def leaves_out_many(listing: Listing) -> bool:
+    """Return whether many images are in no class folder, so that the folders are no classes."""
+    out = sum(item.reason.endswith((NO_FOLDERS, OUTSIDE)) for item in listing.ignored)
+    return out > MANY * (len(listing.names) + out)
 
 
 def without_columns(options: ImageOptions, place: str) -> ImageOptions:

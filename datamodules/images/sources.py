@@ -1,6 +1,6 @@
 """Sources of images: published sets by name, folders and archives."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -11,14 +11,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchvision import datasets
 
-from lightfit.errors import NotFoundError
+from lightfit.errors import DataError, NotFoundError, UsageError, clip, clip_list
 
 from ..splits import SPLITS, stratified_split
-from .files import open_files
+from ..tables.content import ZIP, Content, is_workbook, list_members
+from ..tables.reader import SUFFIXES
+from .coco import find_coco, is_coco, list_coco, list_coco_file
+from .files import FolderFiles, is_archive, is_image_path, open_files
 from .image_set import ImageSet, whole_set
-from .layout import list_images, without_columns
+from .layout import Tree, find_layout, leaves_out_many, list_images, without_columns
 from .listing import Listing, describe_ignored, is_worth_a_warning
 from .options import AUTOMATIC, ImageOptions
+from .parquet_images import find_shards, holds_images, ignore_others, list_parquet
+from .table_layout import Found, Place, find_tables, list_found, list_table
 
 DIGITS, CIFAR10, FASHION_MNIST = "digits", "cifar10", "fashion_mnist"
 FILES = {
@@ -41,11 +46,14 @@ def locate(root: str, data_dir: Path) -> None:
     if root in SETS:
         _load_published(root, data_dir, train=True, download=True)
     elif not root:
-        raise NotFoundError("which images? set `root` to a folder or a zip of <split>/<class>/*.jpg or <class>/*.jpg")
+        raise NotFoundError(
+            "which images? set `root` to a folder or an archive of <split>/<class>/*.jpg or <class>/*.jpg, or to a "
+            "table of paths and labels"
+        )
     elif root not in PUBLISHED and not Path(root).exists():
         raise FileNotFoundError(
-            f"no folder or zip at '{root}' (looked from '{Path.cwd()}'); set `root` to a folder or a zip of "
-            f"<split>/<class>/*.jpg, or to one of the names {', '.join(PUBLISHED)}"
+            f"no folder or zip at '{root}' (looked from '{Path.cwd()}'); set `root` to a folder or an archive of "
+            f"<split>/<class>/*.jpg, to a table of paths and labels, or to one of the names {', '.join(PUBLISHED)}"
         )
 
 
@@ -86,7 +94,98 @@ def list_source(path: Path, options: ImageOptions = AUTOMATIC, *, data_dir: Path
 
 
 def _list_any(path: Path, options: ImageOptions, cache_dir: Path) -> Listing:
-    return list_images(open_files(path, cache_dir), str(path), without_columns(options, str(path)))
+    if path.is_dir():
+        return _list_files(Place(FolderFiles(path), path, inside=False), options)
+    if not path.is_file():
+        raise FileNotFoundError(f"no folder, archive or table at '{path}' (looked from '{Path.cwd()}')")
+    if is_archive(path) and not _is_packed_table(path):
+        return _list_files(Place(open_files(path, cache_dir), path, inside=True), options)
+    if is_image_path(path):
+        raise UsageError(f"'{path}' is a single image: expected a folder, an archive or a table of images")
+    if is_coco(path):
+        return list_coco_file(path, options)
+    if holds_images(path):
+        return list_parquet({"train": [path]}, path.parent, options)
+    return list_table(path, options)
+
+
+def _is_packed_table(path: Path) -> bool:
+    """Return whether a zip archive is a workbook, or holds a single table and no images."""
+    content = Content(str(path), lambda: path.open("rb"), path)
+    if content.read_start(4) != ZIP:
+        return False
+    if is_workbook(content):
+        return True
+    members = list_members(content)
+    return len(members) == 1 and members[0].suffix in SUFFIXES
+
+
+def _list_files(place: Place, options: ImageOptions) -> Listing:
+    """List the images of a folder or archive: by tables in it where these say what they are, or else by its folders."""
+    own = place.own
+    if isinstance(place.files, FolderFiles) and (shards := find_shards(place.path, own)):
+        return replace(list_parquet(shards, place.path, options), ignored=ignore_others(own, shards, place.path))
+    by_folders = options.label_from is not None or options.class_level is not None
+    by_table = any(
+        getattr(options, name) is not None for name in ("path_column", "label_column", "group_column", "image_dir")
+    )
+    if not by_folders or by_table:
+        if coco := find_coco(place):
+            return list_coco(place, coco, options)
+        found = find_tables(place, options)
+        if by_table:
+            if not found:
+                without_columns(options, str(place.path))  # raises
+            return list_found(place, _choose_only(found, place), options)
+        if found:
+            return _choose_source(place, found, options)
+    return list_images(place.files, str(place.path), options, own)
+
+
+def _choose_only(found: Sequence[Found], place: Place) -> Found:
+    if len(found) > 1:
+        names = [next(iter(item.names.values())) for item in found]
+        raise DataError(
+            f"'{place.path}' holds {len(found)} tables that name its images ({clip_list(names)}): set `root` to one of "
+            "them"
+        )
+    return found[0]
+
+
+def _choose_source(place: Place, found: Sequence[Found], options: ImageOptions) -> Listing:
+    """Choose between the tables of a folder and its class folders, where both may say what the images are."""
+    by_folder: Listing | None
+    try:
+        by_folder = list_images(place.files, str(place.path), options, place.own)
+    except DataError:
+        by_folder = None
+    if by_folder is None or len(set(by_folder.labels)) < 2:
+        return list_found(place, _choose_only(found, place), options)
+    sure = [item for item in found if item.sure]
+    layout = find_layout(Tree(place.own.images, place.own.folders), str(place.path))
+    left_out = leaves_out_many(by_folder)
+    if not sure or (layout.has_splits and not left_out):
+        return by_folder
+    names = clip_list(name for item in sure for name in item.names.values())
+    try:
+        by_table = list_found(place, _choose_only(sure, place), options)
+    except DataError as error:
+        said = f"the images are read by their folders; the table {names} is left out ({clip(str(error), 200)})"
+        return replace(by_folder, warnings=[*by_folder.warnings, said])
+    if not left_out and _agree(by_folder, by_table):
+        return replace(by_folder, found=[*by_folder.found, f"the table {names} agrees with the folders"])
+    said = (
+        f"the labels are those of the table {names}, not the folders "
+        f"{clip_list(sorted(set(map(str, by_folder.labels))))}; set `class_level` to 1 to take the folders"
+    )
+    return replace(by_table, warnings=[*by_table.warnings, said])
+
+
+def _agree(one: Listing, other: Listing) -> bool:
+    """Return whether two listings divide the images into the same classes, whatever their names."""
+    labels = dict(zip(one.names, map(repr, one.labels), strict=True))
+    pairs = {(labels.get(name), repr(label)) for name, label in zip(other.names, other.labels, strict=True)}
+    return len(pairs) == len({first for first, _ in pairs}) == len({second for _, second in pairs})
 
 
 def _load_digits() -> ImageSet:

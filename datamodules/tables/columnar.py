@@ -39,7 +39,7 @@ def open_columnar(content: Content) -> Table:
         schema: pa.Schema = file.schema_arrow if isinstance(file, pq.ParquetFile) else file.schema
         num_columns = len(schema.names)
         check_width(content.name, num_columns)
-        classes = _find_classes(schema)
+        classes = read_class_names(schema)
     keep = [index for index, name in enumerate(schema.names) if not name.startswith("__index_level_")]
     names = [schema.names[index] for index in keep]
 
@@ -52,7 +52,7 @@ def open_columnar(content: Content) -> Table:
                 columns = []
                 for column, of_class in zip(batch, decode, strict=True):
                     cells = column.to_pylist()
-                    columns.append([_name_class(cell, of_class) for cell in cells] if of_class else cells)
+                    columns.append([name_class(cell, of_class) for cell in cells] if of_class else cells)
                 for cells in zip(*columns, strict=True):
                     row += 1
                     yield Row(f"{content.name}, row {row}", list(cells))
@@ -100,19 +100,22 @@ def _cut(batch: pa.RecordBatch, wanted: Sequence[int]) -> Iterator[list[pa.Array
         yield [batch.column(index).slice(start, BATCH_ROWS) for index in wanted]
 
 
-def _find_classes(schema: pa.Schema) -> dict[str, list[str]]:
+def read_class_names(schema: pa.Schema) -> dict[str, list[str]]:
     """Return the names of classes by column, as Hugging Face's datasets writes them into a file."""
+    found = {}
     with suppress(ValueError, KeyError, TypeError, AttributeError):
-        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-        return {
-            name: [str(item) for item in feature["names"]]
-            for name, feature in features.items()
-            if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" and feature.get("names")
-        }
-    return {}
+        for name, feature in json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"].items():
+            item = feature[0] if isinstance(feature, list) and feature else feature
+            item = item.get("feature", item) if isinstance(item, dict) else item  # of a list of classes
+            if isinstance(item, dict) and item.get("_type") == "ClassLabel" and item.get("names"):
+                found[name] = [str(of_class) for of_class in item["names"]]
+    return found
 
 
-def _name_class(cell: Any, names: list[str]) -> Any:
+def name_class(cell: Any, names: list[str]) -> Any:
+    """Return the name of a class, or those of a list of them, by its number; None for -1, no label."""
+    if isinstance(cell, list):
+        return [name_class(item, names) for item in cell]
     if not isinstance(cell, int) or isinstance(cell, bool) or cell >= len(names):
         return cell
     return names[cell] if cell >= 0 else None

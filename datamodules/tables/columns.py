@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from lightfit.errors import DataError, NotFoundError, clip
 
+from ..split_names import find_split
 from .table import Table, describe_columns
 
 SEPARATOR = "xxsep"  # the word between the two texts of a pair
@@ -58,6 +59,7 @@ LABEL_NAMES = (
     "類別",
     "v1",
 )
+SPLIT_COLUMNS = ("split", "subset", "partition", "dataset", "set", "phase")
 JOINED = (("title", "body"), ("title", "description"), ("标题", "正文"), ("标题", "内容"))
 PAIRS = (
     ("premise", "hypothesis"),
@@ -200,6 +202,17 @@ def choose_label(table: Table, column: str | int | None, text: Chosen) -> Chosen
         f"'{table.name}': which column holds the labels? It has: {describe_columns(table)}. Set `label_column` to the "
         "name of a column, or to its position from 0"
     )
+
+
+def find_split_column(table: Table) -> int | None:
+    """Return the position of the column of the splits: one of the usual names, with only splits in it; None: none."""
+    names = [normalise(name) for name in table.columns] if table.named else []
+    for name in SPLIT_COLUMNS:
+        if names.count(name) == 1:
+            cells = [row[names.index(name)] for row in table.sample]
+            if cells and all(isinstance(cell, str) and find_split(cell) for cell in cells):
+                return names.index(name)
+    return None
 
 
 def join_cells(cells: Sequence[Any], *, pair: bool) -> Any:

@@ -14,7 +14,7 @@ from lightfit.errors import DataError, MissingPackageError, NotFoundError, clip,
 from ..split_names import find_split
 from ..splits import SPLITS
 from ..tables.cells import check_text, is_empty
-from ..tables.columns import Chosen, choose_label, choose_text, join_cells, normalise
+from ..tables.columns import Chosen, choose_label, choose_text, find_split_column, join_cells
 from ..tables.content import ZIP, Content, is_workbook, list_members, open_path, uncompress
 from ..tables.encoding import find_encoding
 from ..tables.layout import Layout, find_layout
@@ -24,7 +24,6 @@ from ..tables.table import Row, Table
 
 Label = Any  # the raw cell: str, int, float, bool, None, a list of them, or a dict by column
 COUNT_SECONDS = 5  # to count the other rows that cannot be read, before the error is raised
-SPLIT_COLUMNS = ("split", "subset", "partition")
 
 
 class Text(NamedTuple):
@@ -165,7 +164,7 @@ def _read_tables(
     text = choose_text(train, text_column)
     label = choose_label(train, label_column, text)
     source = TextSource({}, [], text.column, label.column)
-    if len(contents) == 1 and len(contents["train"]) == 1 and (column := _find_split_column(train)) is not None:
+    if len(contents) == 1 and len(contents["train"]) == 1 and (column := find_split_column(train)) is not None:
         return _read_split_column(train, column, text, label, source, options)
     for split in SPLITS:
         if split not in contents:
@@ -218,16 +217,6 @@ def _describe(split: str, tables: Sequence[Table], text: Chosen, label: Chosen) 
         f"{split}: {clip(Path(table.name).name)}{many}: {table.found}; texts in {kind} {texts}{joined}, labels in "
         f"{kind} {labels}"
     )
-
-
-def _find_split_column(table: Table) -> int | None:
-    names = [normalise(name) for name in table.columns] if table.named else []
-    for name in SPLIT_COLUMNS:
-        if names.count(name) == 1:
-            cells = [row[names.index(name)] for row in table.sample]
-            if cells and all(isinstance(cell, str) and find_split(cell) for cell in cells):
-                return names.index(name)
-    return None
 
 
 def _read_split_column(
