@@ -39,6 +39,11 @@ class ImageCodec(LabelCodec):
     std: tuple[float, float, float]
     form: PixelFormat = RGB
 
+    @property
+    def num_channels(self) -> int:
+        """Return the number of channels of an encoded image."""
+        return self.form.channels
+
     def encode(self, samples: Sequence[Path | Tensor]) -> Tensor:
         """Encode image files, or decoded images (3, H, W) uint8, as pixels (B, 3, h, w) float32.
 
