@@ -55,6 +55,7 @@ IN_PILLOW = {
 }
 IN_BUILD = {formats.AVIF: "avif", formats.JPEG_2000: "jpg_2000", formats.WEBP: "webp"}
 NO_PIXELS = ("EPS", "WMF", "MPEG", "HDF5", "GRIB", "BUFR")  # opened by Pillow, but drawn by other programs, or never
+LEAST_OF_16_BITS = 16  # of the upper 8 of 16 bits a colour, which are all that Pillow reads: less is 12 bits or fewer
 SAMPLES, BITS, SAMPLE_FORMAT = 277, 258, 339  # tags of TIFF
 
 
@@ -142,8 +143,10 @@ def check_size(height: int, width: int, form: PixelFormat, *, is_jpeg: bool = Fa
     """Check the number of pixels of an image before it is decoded.
 
     Raises:
-        DataError: they are more than the limit.
+        DataError: they are more than the limit, or none.
     """
+    if height < 1 or width < 1:
+        raise DataError(f"an image without pixels: {width} x {height}")
     limit = form.max_pixels * (JPEG_FACTOR if is_jpeg else 1)
     if height * width > limit:
         raise DataError(
@@ -278,6 +281,11 @@ def _read_by_pillow(data: bytes, name: str | None, form: PixelFormat) -> Values:
             turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
             upright = ImageOps.exif_transpose(image) if turned else image
             values, colours = _take_values(upright, image, form)
+            if bits == 16 and values.dtype == np.uint8 and 0 < values[..., :3].max() < LEAST_OF_16_BITS:
+                raise DataError(
+                    "16 bits a colour, of which the upper 4 are not used and the lower 8 are not read, would be almost "
+                    "black: convert it to 8 bits"
+                )
     except DataError:
         raise
     except Exception as error:  # Pillow may raise anything on a damaged file

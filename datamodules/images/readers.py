@@ -7,13 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lightfit.errors import DataError
+from lightfit.errors import DataError, clip
 
 from .channels import COLOUR, GREY, TRANSPARENT
 from .intensity import DICOM_VALUES
 from .pixel_format import PixelFormat
 
 NUMBERS = "buif"  # kinds of dtypes
+DEFLATED = b"1.2.840.10008.1.2.1.99"  # the transfer syntax
 INSTALL = "pip install 'lightfit[formats]'"
 
 
@@ -31,6 +32,11 @@ class Values(NamedTuple):
     type_name: str | None = None
     window: tuple[float, float] | None = None
     inverted: bool = False
+
+
+def _damaged(error: Exception) -> DataError:
+    """Return the error for what a package says of a damaged file, which may quote much of it."""
+    return DataError(f"cut off or damaged: {clip(' '.join(str(error).split()) or type(error).__name__, 200)}")
 
 
 def name_channels(count: int) -> str:
@@ -68,7 +74,7 @@ def measure_array(data: bytes) -> tuple[int, int]:
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, dtype = read(file)
     except Exception as error:  # the header is evaluated, and may hold anything
-        raise DataError(f"cut off or damaged: {error}") from error
+        raise _damaged(error) from error
     if len(shape) not in (2, 3) or dtype.kind not in NUMBERS:
         raise DataError(f"expected an array (H, W) or (H, W, C) of real numbers, received {shape} of {dtype}")
     if math.prod(shape) * dtype.itemsize > len(data):
@@ -85,7 +91,7 @@ def read_array(data: bytes) -> Values:
     try:
         return from_array(np.load(io.BytesIO(data), allow_pickle=False), "NPY")
     except (ValueError, OSError, EOFError) as error:
-        raise error if isinstance(error, DataError) else DataError(f"cut off or damaged: {error}") from error
+        raise error if isinstance(error, DataError) else _damaged(error) from error
 
 
 def measure_tiff(data: bytes) -> tuple[int, int]:
@@ -94,11 +100,12 @@ def measure_tiff(data: bytes) -> tuple[int, int]:
     Raises:
         DataError: tifffile is not installed, or the file is damaged.
     """
+    file = _open_tiff(data)
     try:
-        page = _open_tiff(data).pages[0]
+        page = file.pages[0]
         return int(page.imagelength), int(page.imagewidth)
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
-        raise error if isinstance(error, DataError) else DataError(f"cut off or damaged: {error}") from error
+    except Exception as error:  # tifffile may raise anything on a damaged file
+        raise _damaged(error) from error
 
 
 def read_tiff(data: bytes, form: PixelFormat) -> Values:
@@ -110,14 +117,21 @@ def read_tiff(data: bytes, form: PixelFormat) -> Values:
     file = _open_tiff(data)
     try:
         page = file.pages[0]
+        if page.samplesperpixel not in {1, 3, 4, form.channels} or page.imagedepth > 1:
+            raise DataError(
+                f"the image has {page.samplesperpixel} channels, expected {form.channels}: convert it, or set "
+                "`channels` to the number of all images"
+            )
         if page.samplesperpixel == 1 and form.channels > 1 and len(file.pages) == form.channels:
             values = np.stack([each.asarray() for each in file.pages], axis=-1)
         else:
             values = page.asarray()
             if page.samplesperpixel > 1 and page.axes.startswith("S"):  # a plane for each channel
                 values = np.moveaxis(values, 0, -1)
+    except DataError:
+        raise
     except Exception as error:  # tifffile and the packages that decompress may raise anything
-        raise DataError(f"cut off or damaged: {error or type(error).__name__}") from error
+        raise _damaged(error) from error
     found = from_array(values, "TIFF")
     transparent = page.samplesperpixel == 4 and tuple(page.extrasamples) in ((1,), (2,))
     return found._replace(colours=TRANSPARENT) if transparent else found
@@ -131,7 +145,7 @@ def _open_tiff(data: bytes) -> Any:
     try:
         return tifffile.TiffFile(io.BytesIO(data))
     except Exception as error:  # tifffile may raise anything on a damaged file
-        raise DataError(f"cut off or damaged: {error or type(error).__name__}") from error
+        raise _damaged(error) from error
 
 
 def measure_dicom(data: bytes) -> tuple[int, int]:
@@ -143,8 +157,10 @@ def measure_dicom(data: bytes) -> tuple[int, int]:
     header = _open_dicom(data, stop_before_pixels=True)
     try:
         return int(header.Rows), int(header.Columns)
-    except (AttributeError, TypeError, ValueError) as error:
+    except AttributeError as error:
         raise DataError(f"the DICOM file holds no image: {error}") from error
+    except Exception as error:  # pydicom may raise anything on a damaged file
+        raise _damaged(error) from error
 
 
 def read_dicom(data: bytes) -> Values:
@@ -173,10 +189,12 @@ def read_dicom(data: bytes) -> Values:
     except DataError:
         raise
     except Exception as error:  # pydicom and its decoders may raise anything
-        raise DataError(f"cut off or damaged: {' '.join(str(error).split()) or type(error).__name__}") from error
+        raise _damaged(error) from error
 
 
 def _open_dicom(data: bytes, **options: Any) -> Any:
+    if DEFLATED in data[:2048]:
+        raise DataError("a DICOM file that is deflated as a whole, whose size is not known before: decompress it")
     try:
         import pydicom
     except ImportError as error:
@@ -184,7 +202,7 @@ def _open_dicom(data: bytes, **options: Any) -> Any:
     try:
         return pydicom.dcmread(io.BytesIO(data), **options)
     except Exception as error:  # pydicom may raise anything on a damaged file
-        raise DataError(f"cut off or damaged: {' '.join(str(error).split()) or type(error).__name__}") from error
+        raise _damaged(error) from error
 
 
 def _read_window(dataset: Any) -> tuple[float, float] | None:

@@ -355,3 +355,31 @@ def test_files_of_a_folder_and_files_by_name(tmp_path: Path) -> None:
     assert [path.relative_to(tmp_path).as_posix() for path in found] == ["a.JFIF", "b/c.avif", "scan"]
     named = list(ImageInputs().stream([str(tmp_path / "e.dat")]))
     assert make_codec().encode(named).shape == (1, 3, 8, 10)
+
+
+def test_colours_of_12_of_16_bits_are_refused() -> None:
+    tifffile = pytest.importorskip("tifffile")
+    for top, refused in ((4095, True), (65535, False), (0, False)):
+        file = io.BytesIO()
+        tifffile.imwrite(file, (COLOURS / 255 * top).astype(np.uint16), photometric="rgb")
+        if refused:
+            with pytest.raises(DataError, match="16 bits a colour, .* would be almost black: convert it to 8 bits"):
+                decode(file.getvalue())
+        else:
+            decoded = decode_fully(file.getvalue())
+            assert decoded.kind == "TIFF, 16 bits, RGB"
+            np.testing.assert_array_equal(as_array(decoded.pixels), (COLOURS / 255 * top).astype(np.uint16) >> 8)
+
+
+def test_what_may_fill_the_memory_is_refused() -> None:
+    for data, problem in (
+        (as_npy(np.zeros((0, 5), np.uint8)), "an image without pixels: 5 x 0"),
+        (as_dicom(COLOURS).replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.1.99"), "deflated as a whole"),
+    ):
+        with pytest.raises(DataError, match=problem):
+            decode(data)
+    tifffile = pytest.importorskip("tifffile")
+    file = io.BytesIO()
+    tifffile.imwrite(file, np.zeros((2, 2, 5000), np.uint8), photometric="minisblack", planarconfig="contig")
+    with pytest.raises(DataError, match="the image has 5000 channels, expected 5"):
+        decode(file.getvalue(), form=PixelFormat(channels=5))
