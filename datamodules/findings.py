@@ -164,6 +164,7 @@ def warn_of_duplicates(
     dropped: bool,
     what: str,
     places: Callable[[], Sequence[str]],
+    remedy: str,
 ) -> tuple[dict[str, str], list[str]]:
     """Return a fact about duplicates, if there are any, and warnings about those between splits or with other labels.
 
@@ -175,6 +176,7 @@ def warn_of_duplicates(
         dropped: whether those that are shared are dropped from the earlier split.
         what: the samples, in plural, such as `texts`.
         places: returns the place of each sample; only called if there are duplicates.
+        remedy: what to do about samples with different labels, beside correcting these.
     """
     used = np.concatenate([rows[split] for split in SPLITS if split in rows])
     _, first = np.unique(groups[used], return_index=True)
@@ -199,7 +201,7 @@ def warn_of_duplicates(
         one, other = own[0], own[(labels[own] != labels[own[0]]).argmax()]
         warnings.append(
             f"{len(contradicting):,} {what} occur with different labels, such as {places()[one]} = {places()[other]}; "
-            "correct the labels, or `labels` multi_label if several apply"
+            f"correct the labels, or {remedy}"
         )
     return facts, warnings
 

@@ -173,7 +173,7 @@ class ImageDataModule(DataModule):
         """Read and check all images; decode them if they fit in memory. Uses the cache if it is up to date."""
         if source in PUBLISHED:
             return load_published(source, DATA_DIR)
-        listing = list_source(Path(source), self.options)
+        listing = list_source(Path(source), self.options, data_dir=DATA_DIR)
         return read_listed(
             listing,
             Path(source),
@@ -297,6 +297,7 @@ class ImageDataModule(DataModule):
             dropped=self.on_duplicate == "drop",
             what="images",
             places=lambda: found.places,
+            remedy="`on_duplicate` drop leaves them out of train",
         )
         warnings += [*warn_of_division(division, what="images"), *images.warnings]
         if "classes" in classes.tables and "train" in used:

@@ -1,25 +1,21 @@
-"""What was found in images: sizes, aspect ratios, formats, brightness, ignored files, and examples of each class."""
+"""What was found in images: sizes, aspect ratios, formats, brightness, and examples of each class."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import PurePosixPath
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from lightfit.errors import DataError, clip
+from lightfit.errors import DataError
 
 from ..findings import Findings
 from ..splits import SPLITS
 from .image_set import ImageSet
-from .listing import Ignored
 from .transforms import fit_to_size
 
 KINDS_SHOWN = 5
-A_FEW = 3  # ignored files up to which a warning would disturb more than it helps
-REASONS_SHOWN = 4
 DARK, BRIGHT = 0.02, 0.98  # mean brightness of images that show nothing
 STRETCHED = 3.0  # aspect ratio from which a centre crop leaves out most of an image
 CLASSES_SHOWN, IMAGES_SHOWN, SIDE = 24, 5, 96  # of the examples
@@ -63,28 +59,7 @@ def find_in_images(found: ImageSet, used: Mapping[str, NDArray[np.int64]]) -> Fi
             f"{found.places[rows[long[0]]]}, and a centre crop never sees their ends; `transforms.resize` pad or "
             "squish shows all of them"
         )
-    if found.ignored:
-        line = describe_ignored(found.ignored)
-        if len(found.ignored) > A_FEW:
-            warnings.append(line)
-        else:
-            facts["ignored"] = line
-    return Findings(facts, warnings, tables)
-
-
-def describe_ignored(ignored: Sequence[Ignored]) -> str:
-    """Return how many files are left out, by ending and reason, with an example of each."""
-    kinds: dict[tuple[str, str], list[str]] = {}
-    for name, reason in ignored:
-        ending = PurePosixPath(name).suffix.lower() or "without an ending"
-        kinds.setdefault((ending, reason), []).append(name)
-    ordered = sorted(kinds.items(), key=lambda item: -len(item[1]))
-    shown = [
-        f"{len(names):,} {ending} ({reason}, such as {clip(names[0])})"
-        for (ending, reason), names in ordered[:REASONS_SHOWN]
-    ]
-    more = sum(len(names) for _, names in ordered[REASONS_SHOWN:])
-    return f"{len(ignored):,} files are left out: {', '.join(shown)}" + (f", and {more:,} others" if more else "")
+    return Findings(facts, [*found.warnings, *warnings], tables)
 
 
 def choose_examples(

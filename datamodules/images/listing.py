@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, Protocol
@@ -95,8 +96,9 @@ def fingerprint_listing(listing: Listing, path: Path) -> list[tuple[str, int, in
     known = {name for name, _, _ in found}
     for file in list_paths(listing, path):
         if str(file) not in known:
-            stat = file.stat()
-            found.append((str(file), stat.st_size, stat.st_mtime_ns))
+            with suppress(OSError):  # said when the image is read
+                stat = file.stat()
+                found.append((str(file), stat.st_size, stat.st_mtime_ns))
     return sorted(found)
 
 

@@ -259,6 +259,7 @@ class TextDataModule(DataModule):
             dropped=self.on_duplicate == "drop",
             what="texts",
             places=lambda: from_json(corpus["places"]),
+            remedy="`labels` multi_label if several apply",
         )
         warnings += warn_of_division(division, what="texts")
         warnings += warn_of_unknown(corpus, used, codec.vocabulary, codec.tokenizer)

@@ -59,7 +59,7 @@ def test_duplicates_between_splits() -> None:
     shared = count_shared(groups, rows)
     labels = np.array([0, 0, 0, 1, 0, 0, 0])
     facts, warnings = warn_of_duplicates(
-        groups, rows, labels, shared=shared, dropped=False, what="texts", places=lambda: list("abcdefg")
+        groups, rows, labels, shared=shared, dropped=False, what="texts", places=lambda: list("abcdefg"), remedy="x"
     )
     assert facts == {"duplicates": "3 of 7 texts repeat another one, such as d = a"}
     assert "1 of 2 texts of val are in train too, such as d = a" in warnings[0]
