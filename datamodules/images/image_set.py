@@ -1,8 +1,6 @@
 """The images of a source: checked, and decoded or ready to be."""
 
-import contextlib
 import hashlib
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lightfit.cache import Arrays, cached_in, fingerprint, from_json
+from lightfit.cache import Arrays, cached_in, from_json
 from lightfit.errors import DataError
 
-from .listing import Files, Ignored, Listing
+from .listing import Files, Ignored, Listing, fingerprint_listing
 from .pixel_format import RGB, PixelFormat
 from .store import DecodedImages, EncodedImages, Images, keep_images, read_images
 
@@ -60,6 +58,7 @@ class ImageSet:
         ignored: files that are left out, with the reason.
         skipped: images that cannot be read and rows that are left out, with the reason.
         found: what was found out about the source.
+        warnings: what may not be meant, a line for each matter.
         kinds: format, bits and channels of each file; empty if unknown.
         brightness: mean of the pixels of each image in [0, 1], (N,); None if unknown.
         values: smallest and largest value of each image of more than 8 bits, (N, 2), NaN for others; None if unknown.
@@ -78,6 +77,7 @@ class ImageSet:
     ignored: Sequence[Ignored] = ()
     skipped: Sequence[str] = ()
     found: Sequence[str] = ()
+    warnings: Sequence[str] = ()
     kinds: Sequence[str] = ()
     brightness: NDArray[np.float32] | None = None
     values: NDArray[np.float64] | None = None
@@ -115,7 +115,7 @@ def read_listed(
     names = listing.names
     format_version = 3
     names_digest = hashlib.sha256("\0".join(names).encode("utf-8", "surrogateescape")).hexdigest()
-    key = [format_version, str(path.absolute()), _list_files(listing, path), names_digest, cache_bytes, side]
+    key = [format_version, str(path.absolute()), fingerprint_listing(listing, path), names_digest, cache_bytes, side]
     folder, max_bytes = data_dir / "cache", limit_bytes(cache_bytes, data_dir)
     location, found = cached_in(
         folder,
@@ -146,7 +146,8 @@ def read_listed(
         cells=listing.cells,
         ignored=listing.ignored,
         skipped=[*listing.skipped, *bad],
-        found=[*listing.found, *([] if deep else _describe_limit(images, found, cache))],
+        found=listing.found,
+        warnings=[*listing.warnings, *([] if deep else _warn_of_limit(images, found, cache))],
         kinds=_take(from_json(found["kinds"]), good),
         brightness=found["brightness"][good],
         values=found["values"][good],
@@ -179,7 +180,7 @@ def with_form(image_set: ImageSet, form: PixelFormat) -> ImageSet:
         ),
     )
     images = _open_images(cache, form, location, found, image_set.sizes)
-    return replace(image_set, images=images, found=[*image_set.found, *_describe_limit(images, found, cache)])
+    return replace(image_set, images=images, warnings=[*image_set.warnings, *_warn_of_limit(images, found, cache)])
 
 
 def limit_bytes(cache_bytes: int, folder: Path) -> int:
@@ -197,26 +198,15 @@ def _open_images(
     return DecodedImages.map(path, found["kept_sizes"], full_sizes=full_sizes, channels=form.channels)
 
 
-def _describe_limit(images: Images, found: Arrays, cache: PixelCache) -> list[str]:
+def _warn_of_limit(images: Images, found: Arrays, cache: PixelCache) -> list[str]:
     """Say why images are decoded each time they are needed."""
     num_bytes = int(found["num_bytes"][0])
     if isinstance(images, DecodedImages) or not num_bytes:
         return []
     return [
         f"the decoded images take {num_bytes / 2**30:,.1f} GiB, more than the limit of {cache.max_bytes / 2**30:,.1f} "
-        f"GiB (`cache_bytes`, and {FREE_FRACTION:.0%} of the free disk): each image is decoded whenever it is needed"
+        f"GiB (`cache_bytes`, and {FREE_FRACTION:.0%} of the free disk), so each is decoded whenever it is needed"
     ]
-
-
-def _list_files(listing: Listing, path: Path) -> list[tuple[str, int, int]]:
-    """Return name, size and time of change of the source, and of images that lie elsewhere."""
-    found, root = fingerprint(path), getattr(listing.files, "root", path)
-    if path.is_dir() and Path(root).absolute().is_relative_to(path.absolute()):
-        return found
-    for name in listing.names if Path(root).is_dir() else ():
-        with contextlib.suppress(OSError):  # said when the image is read
-            found.append((name, (stat := os.stat(f"{root}/{name}")).st_size, stat.st_mtime_ns))
-    return found
 
 
 def _take(items: Sequence[Any], rows: list[int]) -> list[Any]:
