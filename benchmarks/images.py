@@ -1,7 +1,8 @@
 """How fast do images become batches? LightFit, and loops and loaders of torchvision.
 
 Small ones: 10,000 JPEGs of 32 x 32 pixels in ImageFolder's layout, from CIFAR-10 where LIGHTFIT_DATA names a folder
-with cifar10.zip, else generated. Large ones: 12 generated JPEGs of 3000 x 2000 pixels, waves and noise.
+with cifar10.zip, else generated. Large ones: 12 generated JPEGs of 3000 x 2000 pixels, waves and noise; and 24 of
+4000 x 3000 in ImageFolder's layout, as photographs of a telephone.
 """
 
 import io
@@ -25,11 +26,15 @@ from benchmarks.figures import Figure, figure
 from benchmarks.timing import alternate, ratio, seconds
 from lightfit.cache import cached
 from lightfit.datamodules import ImageDataModule, ImageTransforms
+from lightfit.datamodules.base import DATA_DIR
 from lightfit.datamodules.images.decoding import decode
 from lightfit.datamodules.images.files import open_files
+from lightfit.datamodules.images.reducing import load_photo
 from lightfit.datamodules.images.store import read_images
 
 FOLDER, NUM_IMAGES, BATCH, NUM_LARGE = Path("images"), 10_000, 512, 12
+PHOTOS, NUM_PHOTOS, NUM_EPOCHS, PHOTO_BATCH = Path("photographs"), 24, 30, 8
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def write_small() -> str:
@@ -53,15 +58,25 @@ def write_small() -> str:
 
 def large_images() -> list[bytes]:
     """Generate the large images, encoded."""
-    rng, encoded = np.random.default_rng(0), []
-    rows, columns = np.mgrid[0:2000, 0:3000]
-    for number in range(NUM_LARGE):
-        waves = np.stack([np.sin(rows / (40 + number)), np.cos(columns / 60), np.sin((rows + columns) / 90)], 2)
-        pixels = (128 + 90 * waves + rng.normal(0, 3, waves.shape)).clip(0, 255).astype(np.uint8)
-        data = io.BytesIO()
-        Image.fromarray(pixels).save(data, "JPEG", quality=90)
-        encoded.append(data.getvalue())
-    return encoded
+    return [encode_waves(2000, 3000, number) for number in range(NUM_LARGE)]
+
+
+def encode_waves(height: int, width: int, number: int) -> bytes:
+    """Generate a JPEG of waves and noise."""
+    rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
+    waves = np.stack([np.sin(rows / (40 + number)), np.cos(columns / 60), np.sin((rows + columns) / 90)], 2)
+    noise = np.random.default_rng(number).standard_normal(waves.shape, np.float32)
+    data = io.BytesIO()
+    Image.fromarray((128 + 90 * waves + 3 * noise).clip(0, 255).astype(np.uint8)).save(data, "JPEG", quality=90)
+    return data.getvalue()
+
+
+def write_photos() -> None:
+    """Write photographs of two classes, half of them train, half val."""
+    for number in range(NUM_PHOTOS):
+        path = PHOTOS / ("train", "val")[number // 2 % 2] / "ab"[number % 2] / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode_waves(3000, 4000, number))
 
 
 def decode_first() -> None:
@@ -85,9 +100,8 @@ def batches_of_lightfit(data: ImageDataModule) -> float:
 
 def batches_of_torchvision() -> float:
     """Time the same by ImageFolder, Pillow and two workers; their start is not counted."""
-    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     steps = [transforms.RandomResizedCrop(32), transforms.RandomHorizontalFlip(), transforms.ToTensor()]
-    images = ImageFolder(str(FOLDER), transforms.Compose([*steps, transforms.Normalize(mean, std)]))
+    images = ImageFolder(str(FOLDER), transforms.Compose([*steps, transforms.Normalize(MEAN, STD)]))
     batches = iter(DataLoader(images, batch_size=BATCH, shuffle=True, num_workers=2))
     for _ in range(3):  # what the workers have made ahead would seem to take no time
         next(batches)
@@ -105,6 +119,7 @@ def measure() -> Iterator[Figure]:
     yield figure("images", ours, peer, ratio(times, "peer", "ours"), "times faster", rounds=7, target=">= 1", note=note)
     yield from batches(kind)
     yield from large()
+    yield from photographs()
 
 
 def batches(kind: str) -> Iterator[Figure]:
@@ -129,7 +144,7 @@ def large() -> Iterator[Figure]:
     contenders = {
         "decode": lambda data: decode(data),
         "sample": lambda data: change(decode(data)),
-        "reduced sample": lambda data: change(decode(data, at_least=chosen.needed_side((96, 96)))),
+        "reduced sample": lambda data: change(load_photo(data, side=chosen.kept_side).pixels),
         "turbojpeg": lambda data: simplejpeg.decode_jpeg(data),
         "torchvision": lambda data: decode_jpeg(torch.frombuffer(bytearray(data), dtype=torch.uint8)),
         "pillow": lambda data: np.asarray(Image.open(io.BytesIO(data)).convert("RGB")),
@@ -146,6 +161,73 @@ def large() -> Iterator[Figure]:
     note = "JPEG's own scaling; less than 1 of 255 off on average"
     faster, ours = ratio(times, "sample", "reduced sample"), "photograph to a crop of 96 x 96, decoded reduced"
     yield figure("images", ours, "decoded whole", faster, "times faster", rounds=5, note=note)
+
+
+def load_photographs() -> ImageDataModule:
+    """Prepare the photographs: checked, decoded and kept on disk where they are not yet."""
+    data = ImageDataModule(str(PHOTOS), batch_size=PHOTO_BATCH, num_workers=0)
+    data.setup()
+    return data
+
+
+def read_photographs_anew() -> ImageDataModule:
+    """Prepare the photographs without what is kept of them."""
+    shutil.rmtree(DATA_DIR / "cache", ignore_errors=True)
+    return load_photographs()
+
+
+def photographs_of_torchvision(split: str) -> DataLoader:
+    """Return a loader of torchvision's ImageFolder, with two workers that are started already."""
+    change = [transforms.RandomResizedCrop(224), transforms.RandomHorizontalFlip()]
+    if split == "val":
+        change = [transforms.Resize(256), transforms.CenterCrop(224)]
+    steps = transforms.Compose([*change, transforms.ToTensor(), transforms.Normalize(MEAN, STD)])
+    loader = DataLoader(
+        ImageFolder(str(PHOTOS / split), steps), batch_size=PHOTO_BATCH, num_workers=2, persistent_workers=True
+    )
+    list(loader)
+    return loader
+
+
+def photographs() -> Iterator[Figure]:
+    """Yield the figures of epochs of photographs of 12 megapixels."""
+    write_photos()
+    torch.set_num_threads(1)
+    data = load_photographs()
+    loaders = {"train": data.train_dataloader, "val": data.val_dataloader}
+    note = f"{NUM_PHOTOS // 2} generated JPEGs of 4000 x 3000 to 224 pixels; theirs with two workers, ours with none"
+    for split, ours in loaders.items():
+        theirs = photographs_of_torchvision(split)
+        contenders = {"ours": ours, "peer": lambda theirs=theirs: theirs}
+        timed = {name: (lambda load=load: seconds(lambda: list(load()))) for name, load in contenders.items()}
+        times = alternate(timed, rounds=5)
+        took = 1000 * sorted(times["ours"])[2] / (NUM_PHOTOS // 2)
+        peer, named = "ImageFolder and Pillow, decoded every epoch", f"an epoch of photographs, {split}, but the first"
+        faster = ratio(times, "peer", "ours")
+        own = f"{note}; ours {took:.1f} ms a photograph"
+        yield figure("images", named, peer, faster, "times faster", rounds=5, target=">= 3", note=own)
+
+    encoded = [path.read_bytes() for path in PHOTOS.rglob("*.jpg")]
+
+    def train() -> None:
+        own = read_photographs_anew()
+        for _ in range(NUM_EPOCHS):
+            list(own.train_dataloader())
+            list(own.val_dataloader())
+
+    contenders = {
+        "ours": train,
+        "check": read_photographs_anew,
+        "decode": lambda: [None for data in encoded if decode(data) is None],
+    }
+    timed = {name: (lambda work=work: seconds(work)) for name, work in contenders.items()}
+    times = alternate(timed, rounds=3)
+    kept = sum(path.stat().st_size for path in (DATA_DIR / "cache").glob("images-*/pixels.npy")) / NUM_PHOTOS
+    note = f"train and val, all batches of all epochs; {kept / 2**20:.1f} MiB kept on disk for each"
+    named, peer = f"{NUM_EPOCHS} epochs of photographs and their first reading", "a loop that decodes each once, whole"
+    yield figure("images", named, peer, ratio(times, "ours", "decode"), "times the time", rounds=3, note=note)
+    named = "checking and keeping photographs, the first time"
+    yield figure("images", named, peer, ratio(times, "check", "decode"), "times the time", rounds=3, target="<= 1")
 
 
 def _per_second(times: list[float]) -> str:

@@ -80,7 +80,6 @@ class StackedBatches(ImageBatches):
     Args:
         images: the images of all splits, (M, C, H, W) uint8.
         rows: indices of the images of this split, (N,) int64.
-        full_size: height and width of the images in their files; None: that of `images`.
         labels, transforms, size, seed, num_classes: as in `ImageBatches`.
     """
 
@@ -88,7 +87,6 @@ class StackedBatches(ImageBatches):
         self,
         images: Tensor,
         *,
-        full_size: Size | None = None,
         rows: Tensor,
         labels: Tensor,
         transforms: ImageTransforms,
@@ -98,7 +96,6 @@ class StackedBatches(ImageBatches):
     ) -> None:
         super().__init__(labels, transforms=transforms, size=size, seed=seed, num_classes=num_classes)
         self.images = images
-        self.full_size = full_size
         self.rows = rows
         self.device = torch.device("cpu")
 
@@ -116,7 +113,7 @@ class StackedBatches(ImageBatches):
         return self.images.index_select(0, self.rows[index]).to(self.device, non_blocking=True)
 
     def _load_for_evaluation(self, index: Tensor) -> Tensor:
-        return self.transforms.in_evaluation(self._gather(index), self.size, self.full_size)
+        return self.transforms.in_evaluation(self._gather(index), self.size)
 
     def _load_for_training(self, epoch: int, index: Tensor) -> Tensor:
         chosen, crop = self.transforms, self.transforms.random_crop
@@ -203,4 +200,4 @@ def batch_images(images: Images, *, transforms: ImageTransforms, **options: Any)
     stacked = images.stack() if isinstance(images, DecodedImages) and not transforms.one_by_one else None
     if stacked is None:
         return SingleBatches(images, transforms=transforms, **options)
-    return StackedBatches(stacked, full_size=images.load(0).full_size, transforms=transforms, **options)
+    return StackedBatches(stacked, transforms=transforms, **options)

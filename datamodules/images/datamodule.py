@@ -48,9 +48,9 @@ MAX_WORKERS = 8
 class ImageDataModule(DataModule):
     """Images with labels: x (B, C, H, W) float32, y (B,) int64, or (B, K) float32 for sets of labels and numbers.
 
-    Each image is decoded once to check it, and kept under data/cache until the folder changes: photographs at twice the
-    size to which evaluation resizes them. Images beyond `cache_bytes` are decoded by worker processes, each time they
-    are needed.
+    Each image is decoded once to check it, and kept under data/cache until the folder changes: photographs at two and a
+    half times the size to which evaluation resizes them. Images beyond `cache_bytes` are decoded by worker processes,
+    each time they are needed.
 
     Args:
         root: a folder or archive of <split>/<class>/*.jpg (splits train, and optionally val and test) or
@@ -299,7 +299,7 @@ class ImageDataModule(DataModule):
             places=lambda: found.places,
             remedy="`on_duplicate` drop leaves them out of train",
         )
-        warnings += [*warn_of_division(division, what="images"), *images.warnings]
+        warnings += [*found.warnings, *warn_of_division(division, what="images"), *images.warnings]
         if "classes" in classes.tables and "train" in used:
             weighted = self.balanced_sampling or self.class_weights != "none"
             sets = isinstance(target, LabelSets)

@@ -146,8 +146,8 @@ def read_listed(
         cells=listing.cells,
         ignored=listing.ignored,
         skipped=[*listing.skipped, *bad],
-        warnings=listing.warnings,
-        found=[*listing.found, *([] if deep else _describe_limit(images, found, cache))],
+        found=listing.found,
+        warnings=[*listing.warnings, *([] if deep else _warn_of_limit(images, found, cache))],
         kinds=_take(from_json(found["kinds"]), good),
         brightness=found["brightness"][good],
         values=found["values"][good],
@@ -180,7 +180,7 @@ def with_form(image_set: ImageSet, form: PixelFormat) -> ImageSet:
         ),
     )
     images = _open_images(cache, form, location, found, image_set.sizes)
-    return replace(image_set, images=images, found=[*image_set.found, *_describe_limit(images, found, cache)])
+    return replace(image_set, images=images, warnings=[*image_set.warnings, *_warn_of_limit(images, found, cache)])
 
 
 def limit_bytes(cache_bytes: int, folder: Path) -> int:
@@ -198,14 +198,14 @@ def _open_images(
     return DecodedImages.map(path, found["kept_sizes"], full_sizes=full_sizes, channels=form.channels)
 
 
-def _describe_limit(images: Images, found: Arrays, cache: PixelCache) -> list[str]:
+def _warn_of_limit(images: Images, found: Arrays, cache: PixelCache) -> list[str]:
     """Say why images are decoded each time they are needed."""
     num_bytes = int(found["num_bytes"][0])
     if isinstance(images, DecodedImages) or not num_bytes:
         return []
     return [
         f"the decoded images take {num_bytes / 2**30:,.1f} GiB, more than the limit of {cache.max_bytes / 2**30:,.1f} "
-        f"GiB (`cache_bytes`, and {FREE_FRACTION:.0%} of the free disk): each image is decoded whenever it is needed"
+        f"GiB (`cache_bytes`, and {FREE_FRACTION:.0%} of the free disk), so each is decoded whenever it is needed"
     ]
 
 

@@ -90,8 +90,11 @@ class DecodedImages:
         return Loaded(self[index], (height, width))
 
     def stack(self) -> Tensor | None:
-        """Return a view of all images as one tensor (N, C, H, W) uint8; None if their sizes differ."""
-        if len(self.sizes) and all((sizes == sizes[0]).all() for sizes in (self.sizes, self.full_sizes)):
+        """Return a view of all images as one tensor (N, C, H, W) uint8; None if sizes differ, or are reduced.
+
+        Reduced images are photographs, whose crops are resized faster one by one than by products of large matrices.
+        """
+        if len(self.sizes) and (self.sizes == self.sizes[0]).all() and (self.sizes == self.full_sizes).all():
             return self.pixels.view(-1, self.channels, *self.sizes[0].tolist())
         return None
 

@@ -15,6 +15,7 @@ from PIL import Image
 from lightfit.cache import map_array
 from lightfit.datamodules import DataError, ImageDataModule, ImageTransforms
 from lightfit.datamodules.images import image_set, reducing
+from lightfit.datamodules.images.batches import SingleBatches, StackedBatches
 from lightfit.datamodules.images.image_set import limit_bytes, read_listed, with_form
 from lightfit.datamodules.images.pixel_format import PixelFormat
 from lightfit.datamodules.images.reducing import load_photo, needed_side
@@ -148,7 +149,7 @@ def test_images_of_more_than_8_bits_wait_for_their_range(tmp_path: Path) -> None
     assert found.kinds[0] == "PNG, 16 bits, grey"
     np.testing.assert_array_equal(found.values[:3], [[0, 1000], [0, 4000], [0, 2000]])  # type: ignore[index]
     assert np.isnan(found.values[3:]).all()  # type: ignore[index]
-    assert found.found == []
+    assert found.warnings == []
     form = PixelFormat(intensity={"uint16": (0.0, 4000.0)})
     fitted = with_form(found, form)
     assert isinstance(fitted.images, DecodedImages)
@@ -160,7 +161,7 @@ def test_images_of_more_than_8_bits_wait_for_their_range(tmp_path: Path) -> None
         )  # type: ignore[union-attr]
     other = with_form(found, PixelFormat(intensity={"uint16": (0.0, 8000.0)}))
     assert int(other.images[1].max()) == pytest.approx(127, abs=1)
-    assert with_form(read(tmp_path / "deep", 2**10, side=75), form).found[0].startswith("the decoded images take")
+    assert with_form(read(tmp_path / "deep", 2**10, side=75), form).warnings[0].startswith("the decoded images take")
     Path(tmp_path / "deep" / "a" / "1.png").write_bytes(b"")
     with pytest.raises(DataError, match=r"a/1.png: the file is empty"):
         with_form(found, PixelFormat(intensity={"uint16": (0.0, 9000.0)}))
@@ -184,7 +185,7 @@ def test_what_is_told_of_each_image(photos: Path) -> None:
     assert found.images[0].shape == (3, 74, 99)
     expected = decode_mean(photos / found.places[0])
     assert found.brightness[0] == pytest.approx(expected, abs=0.01)  # type: ignore[index]
-    assert found.found == []
+    assert found.warnings == []
     assert found.skipped == ["a/9.jpeg: the file is empty (0 bytes)"]
 
 
@@ -196,7 +197,8 @@ def test_what_does_not_fit_is_said(photos: Path, monkeypatch: pytest.MonkeyPatch
     found = read(photos, 2**10, side=74)
     assert isinstance(found.images, EncodedImages)
     assert (
-        "the decoded images take 0.0 GiB, more than the limit of 0.0 GiB (`cache_bytes`, and 50% of" in found.found[0]
+        "the decoded images take 0.0 GiB, more than the limit of 0.0 GiB (`cache_bytes`, and 50% of"
+        in found.warnings[0]
     )
     assert limit_bytes(2**60, Path("nowhere/yet")) < 2**60, "no more than half of the free disk"
     usage = type("Usage", (), {"free": 1000})
@@ -228,14 +230,12 @@ def test_a_source_whose_names_differ_is_read_again(photos: Path) -> None:
     assert torch.equal(last.images[0], first.images[23])
 
 
-def test_images_of_one_size_are_stacked_reduced(tmp_path: Path) -> None:
+def test_images_of_one_size_are_stacked_unless_they_are_reduced(tmp_path: Path) -> None:
     make_images(tmp_path / "same", size=lambda index: (120, 100))
-    module = data(tmp_path / "same")
-    assert module.train_data.images.shape[1:] == (3, 93, 112)  # type: ignore[attr-defined]
-    files = sorted((tmp_path / "same").rglob("*.*"))
-    x = torch.cat([x for x, _ in module.val_dataloader()])
-    predicted = module.codec.encode([files[row] for row in module.val_data.rows.tolist()])  # type: ignore[attr-defined]
-    assert (module.codec.denormalise(x) - module.codec.denormalise(predicted)).abs().mean() < 1 / 255
+    for size, kind in ((40, StackedBatches), (32, SingleBatches)):
+        module = data(tmp_path / "same", transforms=ImageTransforms(size=size))
+        assert isinstance(module.train_data, kind)
+    assert module.train_data.images[0].shape == (3, 93, 112)  # type: ignore[union-attr]
 
 
 def test_an_array_larger_than_the_memory_is_mapped_to_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
