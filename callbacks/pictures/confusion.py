@@ -292,7 +292,7 @@ class ConfusionMatrix(OneLightning, pl.Callback):
         if self._counts is None:
             return None
         try:  # whatever happens on this rank, the others wait for it
-            images = pictures(trainer, torch.stack([image for *_, image in self._worst])) if self._worst else []
+            images: Any = pictures(trainer, torch.stack([image for *_, image in self._worst])) if self._worst else []
             worst = [(*item, image) for (*item, _), image in zip(self._worst, images, strict=True)]
             return self._counts.cpu(), join_wrong(self._wrong), worst
         except Exception as error:

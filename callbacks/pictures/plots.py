@@ -170,14 +170,14 @@ def image_grid(images: Tensor, titles: list[str], *, captions: list[str] | None 
     for index, (image, title) in enumerate(zip(images.numpy(), wrapped, strict=True)):
         row, column = divmod(index, columns)
         bottom = (rows - 1 - row) * cell[1] + under + 2 * GAP_INCHES
-        inches = (column * cell[0] + GAP_INCHES, bottom, side, side)
-        size = (cell[0] * columns, cell[1] * rows)
-        axes = figure.add_axes(tuple(inch / size[place % 2] for place, inch in enumerate(inches)))
+        width_all, height_all = cell[0] * columns, cell[1] * rows
+        left = column * cell[0] + GAP_INCHES
+        axes = figure.add_axes((left / width_all, bottom / height_all, side / width_all, side / height_all))
         axes.imshow(image, interpolation="nearest")
         axes.set_axis_off()
         axes.set_title(title, fontsize=TITLE_FONT, pad=3)
         if below:
-            place = {"ha": "center", "va": "top", "transform": axes.transAxes}
+            place: dict[str, Any] = {"ha": "center", "va": "top", "transform": axes.transAxes}
             axes.text(0.5, -0.03, below[index], fontsize=TITLE_FONT - 1, color="dimgrey", **place)
     return figure
 
