@@ -571,8 +571,9 @@ def _remove_repeated(out: _Rows, tables: dict[str, Table], options: ImageOptions
         out.found.append(f"{repeated:,} rows repeat an image with the same label and are read once")
     if drop:
         kept = [row for row in range(len(out.names)) if row not in drop]
-        for items in (out.names, out.labels, out.splits, out.owners, out.rows):
-            items[:] = [items[row] for row in kept]  # type: ignore[index]
+        columns: tuple[list[Any], ...] = (out.names, out.labels, out.splits, out.owners, out.rows)
+        for items in columns:
+            items[:] = [items[row] for row in kept]
 
 
 def _refuse_several(
