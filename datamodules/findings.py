@@ -1,6 +1,6 @@
 """What a DataModule found in the raw data: facts, warnings that name an argument, and tables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,11 +27,13 @@ class Findings:
         facts: what was found, by topic, such as the format or the lengths of the texts.
         warnings: what may be wrong; each names the argument that answers it in backquotes.
         tables: counts by title, such as the samples of each class.
+        find_examples: returns a few pictures (h, w, 3) uint8 of each class, by its name; only called for a page.
     """
 
     facts: Mapping[str, str] = field(default_factory=dict)
     warnings: Sequence[str] = ()
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    find_examples: Callable[[], Mapping[str, Sequence[NDArray[np.uint8]]]] = dict
 
     def lines(self) -> list[str]:
         """Return facts and warnings as lines to print."""
@@ -129,6 +131,30 @@ def drop_shared(groups: NDArray[np.int64], rows: Mapping[str, NDArray[np.int64]]
     return kept
 
 
+def drop_repeated(
+    groups: NDArray[np.int64], rows: Mapping[str, NDArray[np.int64]], labels: NDArray[np.int64]
+) -> dict[str, NDArray[np.int64]]:
+    """Drop from train what repeats an earlier sample of it, and all samples of train that occur with other labels.
+
+    Args:
+        groups: group id of each sample, equal for identical samples, (N,).
+        rows: indices of the samples of each split.
+        labels: index of the label of each sample, (N,).
+    """
+    train = rows["train"]
+    contradicting = _find_contradicting(groups[train], labels[train])
+    _, first = np.unique(groups[train], return_index=True)
+    kept = train[np.sort(first)]
+    return dict(rows) | {"train": kept[~np.isin(groups[kept], contradicting)]}
+
+
+def _find_contradicting(groups: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the groups whose samples have different labels."""
+    pairs = np.unique(np.stack([groups, labels.astype(groups.dtype)], 1), axis=0)
+    group, labels_each = np.unique(pairs[:, 0], return_counts=True)
+    return group[labels_each > 1]
+
+
 def warn_of_duplicates(
     groups: NDArray[np.int64],
     rows: Mapping[str, NDArray[np.int64]],
@@ -137,42 +163,69 @@ def warn_of_duplicates(
     shared: Mapping[tuple[str, str], int],
     dropped: bool,
     what: str,
+    places: Callable[[], Sequence[str]],
+    remedy: str,
 ) -> tuple[dict[str, str], list[str]]:
     """Return a fact about duplicates, if there are any, and warnings about those between splits or with other labels.
 
     Args:
         groups: group id of each sample, equal for identical samples, (N,).
-        rows: indices of the samples of each split.
+        rows: indices of the samples of each split, before those that are shared are dropped.
         labels: index of the label of each sample, (N,).
         shared: return value of `count_shared`.
-        dropped: whether those that are shared were dropped from the earlier split.
+        dropped: whether those that are shared are dropped from the earlier split.
         what: the samples, in plural, such as `texts`.
+        places: returns the place of each sample; only called if there are duplicates.
+        remedy: what to do about samples with different labels, beside correcting these.
     """
     used = np.concatenate([rows[split] for split in SPLITS if split in rows])
     _, first = np.unique(groups[used], return_index=True)
-    pairs = np.unique(np.stack([groups[used], labels[used]], 1), axis=0)
-    _, labels_each = np.unique(pairs[:, 0], return_counts=True)
-    contradicting = int((labels_each > 1).sum())
     facts = {}
     if repeated := len(used) - len(first):
-        facts["duplicates"] = f"{repeated:,} of {len(used):,} {what} repeat another one"
-    if dropped:
-        facts |= {
-            f"dropped from {first_split}": f"{count:,} {what} that are in {second} too"
-            for (first_split, second), count in shared.items()
-        }
-        shared = {}
-    warnings = [
-        f"{count:,} {what} of {second} are in {first_split} too, so scores on {second} are too high; `on_duplicate` "
-        f"drop leaves them out of {first_split}"
-        for (first_split, second), count in shared.items()
-    ]
-    if contradicting:
+        one, other = _find_pair(groups, used, used)
+        facts["duplicates"] = (
+            f"{repeated:,} of {len(used):,} {what} repeat another one, such as {places()[other]} = {places()[one]}"
+        )
+    warnings = []
+    for (earlier, later), count in shared.items():
+        if dropped:
+            facts[f"dropped from {earlier}"] = f"{count:,} {what} that are in {later} too"
+            continue
+        one, other = _find_pair(groups, rows[earlier], rows[later])
         warnings.append(
-            f"{contradicting:,} {what} occur with different labels; correct the labels, or `labels` multi_label if "
-            "several apply"
+            f"{count:,} of {len(rows[later]):,} {what} of {later} are in {earlier} too, such as {places()[other]} = "
+            f"{places()[one]}, so scores on {later} are too high; `on_duplicate` drop leaves them out of {earlier}"
+        )
+    if len(contradicting := _find_contradicting(groups[used], labels[used])):
+        own = used[groups[used] == contradicting[0]]
+        one, other = own[0], own[(labels[own] != labels[own[0]]).argmax()]
+        warnings.append(
+            f"{len(contradicting):,} {what} occur with different labels, such as {places()[one]} = {places()[other]}; "
+            f"correct the labels, or {remedy}"
         )
     return facts, warnings
+
+
+def _find_pair(
+    groups: NDArray[np.int64], earlier: NDArray[np.int64], later: NDArray[np.int64]
+) -> tuple[np.int64, np.int64]:
+    """Return the first sample of `later` that repeats another one of `earlier`, after that one."""
+    known = dict(zip(groups[earlier[::-1]].tolist(), earlier[::-1], strict=True))  # the first of each group
+    return next(
+        (known[group], row)
+        for group, row in zip(groups[later].tolist(), later, strict=True)
+        if group in known and known[group] != row
+    )
+
+
+def name_facts(lines: Sequence[str]) -> dict[str, str]:
+    """Return lines about a source by the split that each begins with, or as `source`."""
+    facts: dict[str, str] = {}
+    for line in lines:
+        split, _, rest = line.partition(": ")
+        topic, fact = (split, rest) if split in SPLITS else ("source", line)
+        facts[topic] = f"{facts[topic]}; {fact}" if topic in facts else fact
+    return facts
 
 
 def find_in_labels(target: Target, values: Mapping[str, NDArray[Any]]) -> Findings:

@@ -107,24 +107,6 @@ def stratify(values: NDArray[Any]) -> NDArray[np.int64]:
     return np.digitize(values[:, 0], edges).astype(np.int64)
 
 
-def check_classes(labels: NDArray[np.int64], names: list[str], *, split: str, hint: str) -> None:
-    """Check that each class has a sample in a split.
-
-    Args:
-        labels: class index of each sample of the split, (N,).
-        names: names of all classes.
-        split: name of the split, for the message.
-        hint: what to do about a missing class, for the message.
-
-    Raises:
-        DataError: a class has no sample.
-    """
-    if len(missing := np.setdiff1d(np.arange(len(names)), labels)):
-        raise DataError(
-            f"class '{clip(names[missing[0]])}' has no sample in {split}, so it cannot be evaluated: {hint}"
-        )
-
-
 def weigh_classes(choice: str | Mapping[str, float], labels: NDArray[np.int64], names: list[str]) -> list[float] | None:
     """Return the weight of each class in the loss, scaled to a mean of 1 over the training samples; None if all are 1.
 

@@ -1,6 +1,7 @@
 """Arrays prepared once and kept on disk, from where they are mapped into memory as they are needed."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -62,7 +63,12 @@ Grow = Callable[[str, DTypeLike], GrowingArray]
 
 
 def cached(folder: Path, name: str, key: Any, build: Callable[[Grow], Arrays]) -> Arrays:
-    """Return the arrays that `build` makes, from disk where they were made for the same key before.
+    """Return the arrays that `build` makes, from disk where they were made for the same key before, as `cached_in`."""
+    return cached_in(folder, name, key, build)[1]
+
+
+def cached_in(folder: Path, name: str, key: Any, build: Callable[[Grow], Arrays]) -> tuple[Path, Arrays]:
+    """Return the arrays that `build` makes, from disk where they were made for the same key before, and their folder.
 
     One process makes them while others that want the same wait for it. They are memory-mapped: what is not used takes
     no memory, and the system can reclaim the rest.
@@ -76,16 +82,16 @@ def cached(folder: Path, name: str, key: Any, build: Callable[[Grow], Arrays]) -
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
     path = folder / f"{name}-{digest}"
     if (kept := _open(path)) is not None:
-        return kept
+        return path, kept
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / f".{path.name}.lock"):  # released by the system if the process is killed
         if (kept := _open(path)) is not None:  # another process has written them meanwhile
-            return kept
+            return path, kept
         with whole_folder(path) as unfinished:  # replaces a damaged one, if that is there
             _write(unfinished, build)
     if (made := _open(path)) is None:
         raise OSError(f"what was just written to '{path}' cannot be read; is the disk sound?")
-    return made
+    return path, made
 
 
 def _write(folder: Path, build: Callable[[Grow], Arrays]) -> None:
@@ -110,10 +116,19 @@ def _open(path: Path) -> Arrays | None:
     """Map all arrays of a folder; None where one is missing or damaged."""
     try:
         names = json.loads((path / NAMES).read_text(encoding="utf-8"))
-        # "c": what a user writes into them stays in memory.
-        return {name: np.load(path / f"{name}.npy", mmap_mode="c") for name in names}
+        return {name: map_array(path / f"{name}.npy") for name in names}
     except (OSError, ValueError, EOFError):
         return None
+
+
+def map_array(path: Path) -> NDArray[Any]:
+    """Map an array of a .npy file into memory."""
+    try:
+        return np.load(path, mmap_mode="c")  # what a user writes into it stays in memory
+    except OSError as error:
+        if error.errno != errno.ENOMEM:
+            raise
+        return np.load(path, mmap_mode="r")  # larger than the memory, all of which a user might write into
 
 
 def to_json(items: Sequence[Any]) -> NDArray[np.uint8]:

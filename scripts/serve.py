@@ -18,8 +18,14 @@ from lightfit.scripts.cli.exit_codes import exit_code
 from lightfit.scripts.cli.flags import add_trust
 from lightfit.scripts.cli.postponed import postpone
 from lightfit.scripts.cli.quiet import hush
+from lightfit.scripts.inference.pixel_limits import DEFAULT_LIMITS, PixelLimits
 
 STOP_S = 30  # seconds to finish requests in flight
+PIXELS = {
+    "max_pixels": "one image, before and after it is resized",
+    "max_request_pixels": "all images in a request",
+    "max_decoding_pixels": "the images that are decoded at the same time, over all requests; up to 12 bytes each",
+}
 
 
 def main(args: list[str] | None = None) -> int:
@@ -45,6 +51,11 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument(
         "--max_inputs", type=int, default=1000, help="largest number of inputs in a request (default: 1000)"
     )
+    for name, what in PIXELS.items():
+        value = getattr(DEFAULT_LIMITS, name)
+        parser.add_argument(
+            f"--{name}", type=int, default=value, help=f"largest number of pixels of {what} (default: {value:,})"
+        )
     add_trust(parser)
     parser.add_argument("--debug", action="store_true", help="show the traceback of errors, and log each request")
     options = parser.parse_args(args)
@@ -57,7 +68,7 @@ def serve(options: argparse.Namespace) -> None:
     Raises:
         UsageError: the arguments are invalid, or the port is in use.
     """
-    for name in ("max_batch_size", "max_bytes", "max_inputs"):
+    for name in ("max_batch_size", "max_bytes", "max_inputs", *PIXELS):
         if getattr(options, name) < 1:
             raise UsageError(f"expected --{name} of at least 1, received {getattr(options, name)}")
     with listen(options.host, options.port) as listening:  # before anything heavy is loaded
@@ -74,7 +85,8 @@ def serve(options: argparse.Namespace) -> None:
         trained = load_trained(options.checkpoint, options.trust)
         predictor = Predictor(trained.model, trained.codec, choose_devices(options.gpus))
         predictor(trained.codec.dummy_batch())  # the first call is slow, so no client should wait for it
-        limits = Limits(options.max_batch_size, options.wait_ms / 1000, options.max_bytes, options.max_inputs)
+        pixels = PixelLimits(*(getattr(options, name) for name in PIXELS))
+        limits = Limits(options.max_batch_size, options.wait_ms / 1000, options.max_bytes, options.max_inputs, pixels)
         app = make_app(trained, predictor, limits)
         level = "info" if options.debug else "warning"
         server = uvicorn.Server(uvicorn.Config(app, log_level=level, timeout_graceful_shutdown=STOP_S))

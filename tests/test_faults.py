@@ -157,9 +157,9 @@ def test_on_a_full_disk_the_last_checkpoint_survives(workplace: Path) -> None:
     from killing import finish
 
     write_csv(workplace / "reviews.csv", make_reviews(80))
-    line = ["--task", "text", "--data.source", "reviews.csv", "--gpus", "0", "--trainer.max_epochs"]
+    line = ["--task", "imdb_cnn", "--data.source", "reviews.csv", "--gpus", "0", "--trainer.max_epochs"]
     assert finish(workplace, [*line, "1"]) == 0
-    last = workplace / "runs/text/version_0/checkpoints/last.ckpt"
+    last = workplace / "runs/imdb_cnn/version_0/checkpoints/last.ckpt"
     before = last.read_bytes()
     # The system refuses to let a file grow beyond this, as a full disk would.
     assert finish(workplace, [*line, "3", "--resume", "auto"], "full.txt", file_bytes=len(before) // 2) == 1

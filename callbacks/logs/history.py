@@ -1,12 +1,13 @@
 """The history on disk: a table and a plot that grow with the run."""
 
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from lightfit.lightning import OneLightning, pl
+
+from ..pictures.guard import describe_error, warn_once
 
 if TYPE_CHECKING:
     from ..pictures.plots import Plot  # with matplotlib, which is imported when a curve is drawn
@@ -63,7 +64,7 @@ class HistoryFiles(OneLightning, pl.Callback):
     """Writes `history.csv` and `history.png` into the run folder after every epoch.
 
     The picture at most every ten seconds, and at the end: drawing it takes longer than many an epoch. For a module with
-    a `history`, as every LightModel has.
+    a `history`, as every LightModel has; files that cannot be written are warned of once.
     """
 
     def __init__(self) -> None:
@@ -80,13 +81,21 @@ class HistoryFiles(OneLightning, pl.Callback):
         self._write(trainer, pl_module)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Write the epochs that were finished, unless that fails too, as on a full disk: the first error counts."""
-        with suppress(OSError):
-            self._write(trainer, pl_module)
+        """Write the epochs that were finished."""
+        self._write(trainer, pl_module)
 
     def _write(self, trainer: pl.Trainer, pl_module: Any, *, draw: bool = True) -> None:
-        history = pl_module.history
-        if not trainer.is_global_zero or history.empty:
+        if not trainer.is_global_zero:
+            return
+        try:
+            self._write_files(trainer, getattr(pl_module, "history", None), draw=draw)
+        except Exception as error:  # what watches a run must not end it; the next epoch may succeed
+            warn_once(trainer, type(self).__name__, f"could not write the history: {describe_error(error)}")
+
+    def _write_files(self, trainer: pl.Trainer, history: Any, *, draw: bool) -> None:
+        if not isinstance(history, pd.DataFrame):
+            raise ValueError("expected a module with a `history`, a DataFrame, as a LightModel has")
+        if history.empty:
             return
         from ..pictures.plots import run_folder, write_csv, write_png
 

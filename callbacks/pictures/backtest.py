@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from lightfit.lightning import OneLightning, pl
 
 from .forecast_plot import get_forecast, get_point
+from .guard import gather, split_batch, tell_stopped, watch, why_stopped
 from .plots import Plot, publish, run_folder, write_csv
 from .protocols import target_names, unscaled
 
@@ -109,12 +110,15 @@ def plot_backtest(table: pd.DataFrame) -> Plot:
     return figure
 
 
+@watch
 class Backtest(OneLightning, pl.Callback):
-    """The errors of the test split by step and target: `backtest.csv`, and `backtest/epoch_*.png`, also in TensorBoard.
+    """The errors of the test split by step and target: `backtest.csv`, and `backtest/epoch_*.png`, also in the loggers.
 
     In the units of the data. For any LightningModule whose `test_step` returns a dict with `forecast`, (B, P, C) or
     quantiles (B, P, C, Q).
     """
+
+    joint_hooks = ("on_test_epoch_end",)
 
     def __init__(self) -> None:
         self._errors = ErrorTable()
@@ -133,16 +137,22 @@ class Backtest(OneLightning, pl.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Add a batch."""
-        point = get_point(get_forecast(outputs))
-        self._errors.add(unscaled(trainer, point.float()), unscaled(trainer, batch[1].float()))
+        point, y = get_point(get_forecast(outputs)), split_batch(batch)[1]
+        if y is None:
+            raise ValueError("expected batches (x, y), received no y")
+        self._errors.add(unscaled(trainer, point.float()), unscaled(trainer, y.float()))
 
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the table and plot it."""
-        if self._errors.sums is None:
+        own = self._errors.sums
+        shares = gather(trainer, why_stopped(self, trainer) or (None if own is None else own.cpu()))
+        if reasons := [share for share in shares if isinstance(share, str)]:
+            tell_stopped(self, trainer, reasons[0])
             return
-        self._errors.sums = trainer.strategy.reduce(self._errors.sums, reduce_op="sum")  # of all ranks
-        if not trainer.is_global_zero:
+        sums = [share for share in shares if share is not None]
+        if not trainer.is_global_zero or not sums:
             return
+        self._errors.sums = torch.stack(sums).sum(0)
         table = self._errors.table(target_names(trainer, self._errors.sums.shape[2]))
         path = run_folder(trainer) / "backtest.csv"
         path.parent.mkdir(parents=True, exist_ok=True)

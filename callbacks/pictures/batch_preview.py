@@ -6,14 +6,16 @@ from torch import Tensor
 
 from lightfit.lightning import OneLightning, pl
 
+from .guard import split_batch, watch
 from .plots import image_grid, publish
 from .protocols import DescribesTargets, class_names, find_codec, pictures
 
 
+@watch
 class BatchPreview(OneLightning, pl.Callback):
     """The first images of train, val and test with their classes, normalisation undone, augmentation as it is.
 
-    In TensorBoard and as `preview_train/epoch_*.png` and so on, once in a run.
+    In the loggers and as `preview_train/epoch_*.png` and so on, once in a run.
 
     Args:
         num_images: the most images to show.
@@ -48,14 +50,12 @@ class BatchPreview(OneLightning, pl.Callback):
         if split in self._shown:
             return
         self._shown.add(split)
-        x, y = batch
-        if not (isinstance(x, Tensor) and x.ndim == 4):
-            raise ValueError(
-                f"BatchPreview shows images, (B, C, H, W); received {tuple(x.shape)} in {split}: leave it out of the "
-                "callbacks"
-            )
-        y = y[: self.num_images]
-        figure = image_grid(pictures(trainer, x[: self.num_images]), _titles(trainer, y))
+        x, y = split_batch(batch)
+        if x.ndim != 4:
+            raise ValueError(f"it shows images, (B, C, H, W), and received {tuple(x.shape)} in {split}")
+        images = pictures(trainer, x[: self.num_images])
+        titles = [""] * len(images) if y is None else _titles(trainer, y[: self.num_images])
+        figure = image_grid(images, titles)
         publish(trainer, figure, f"preview_{split}", step=trainer.current_epoch)
 
 

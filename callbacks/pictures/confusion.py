@@ -1,20 +1,39 @@
 """Which classes are confused with which, and how well a classifier is calibrated."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
+from matplotlib import colormaps
+from matplotlib.ticker import PercentFormatter
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lightfit.lightning import OneLightning, pl
 
-from .plots import Plot, check_every, image_grid, is_epoch_due, publish
-from .protocols import class_names, pictures
+from .guard import gather, stop, tell_stopped, watch, why_stopped
+from .most_wrong import FILE, Wrong, describe_wrong, find_wrong, join_wrong, name_place, tabulate_wrong
+from .names import measure_width, shorten, wrap
+from .plots import (
+    COLUMN_INCHES,
+    Plot,
+    check_every,
+    image_grid,
+    is_epoch_due,
+    publish,
+    run_folder,
+    write_csv,
+)
+from .protocols import class_names, find_places, pictures
 
-if TYPE_CHECKING:
-    from torchmetrics.classification import MulticlassConfusionMatrix
-
-NUMBERS_UP_TO = 20  # with more classes the cells are too small for numbers
+NUMBERS_UP_TO = 20  # classes: with more the cells are too small for numbers
+LABELS_UP_TO = 40  # classes: with more the labels are too many, and the most confused pairs are named instead
+MOST_PAIRS = 20
+NAME_COLUMNS = 28  # of a label
+COARSE_CELLS = 200  # in each direction: more are no longer seen
+OPTIMAL_UP_TO = 100  # classes: the best order of the leaves takes seconds for 1,000
 
 
 def has_classes(outputs: Any) -> bool:
@@ -38,54 +57,173 @@ def get_scores(outputs: Any) -> tuple[Tensor, Tensor]:
     return (preds if preds.ndim == 2 else torch.stack([1 - preds, preds], 1)), outputs["target"].reshape(-1).long()
 
 
-def plot_confusion_matrix(counts: Tensor, names: list[str]) -> Plot:
-    """Plot true classes as rows, predicted ones as columns; colours are fractions of the row, numbers are samples.
+def find_confused_pairs(counts: NDArray[np.int64], names: Sequence[str], num_pairs: int = MOST_PAIRS) -> pd.DataFrame:
+    """Find the pairs of classes that are confused most often.
+
+    Args:
+        counts: true classes as rows, predicted ones as columns, (num_classes, num_classes).
+        names: names of the classes.
+        num_pairs: the most pairs.
+
+    Returns:
+        Columns `true`, `predicted`, `samples`, and `fraction`, of the samples of the true class; most samples first.
+    """
+    errors = counts * ~np.eye(len(counts), dtype=bool)
+    largest = np.argsort(-errors, axis=None, kind="stable")[:num_pairs]
+    rows, columns = np.unravel_index(largest[errors.reshape(-1)[largest] > 0], errors.shape)
+    return pd.DataFrame(
+        {
+            "true": [names[row] for row in rows],
+            "predicted": [names[column] for column in columns],
+            "samples": errors[rows, columns],
+            "fraction": errors[rows, columns] / counts.sum(1)[rows],
+        }
+    )
+
+
+def order_classes(errors: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Order classes so that those that are confused stand together: the leaves of an average-linkage tree.
+
+    Args:
+        errors: fraction of each true class that is predicted as each other one, (num_classes, num_classes).
+    """
+    near = errors + errors.T
+    if len(near) < 3 or not near.any():
+        return np.arange(len(near))
+    from scipy.cluster.hierarchy import leaves_list, linkage  # here, as few commands draw
+    from scipy.spatial.distance import squareform
+
+    distance = 1 - near / near.max()
+    np.fill_diagonal(distance, 0)
+    tree = linkage(squareform(distance, checks=False), "average", optimal_ordering=len(near) <= OPTIMAL_UP_TO)
+    order = leaves_list(tree).astype(np.int64)
+    return order[::-1] if order[0] > order[-1] else order
+
+
+def plot_confusion_matrix(counts: Tensor, names: Sequence[str]) -> Plot:
+    """Plot true classes as rows, predicted ones as columns, in the order of `order_classes`.
+
+    Colours are errors alone, as fractions of the true class, from none to the most frequent one; numbers are samples.
+    With more than 40 classes: the pairs that are confused most often, and the matrix without labels.
 
     Args:
         counts: (num_classes, num_classes) int64.
         names: names of the classes.
     """
-    counts = counts.cpu()
-    side = min(max(0.55 * len(counts) + 1.8, 3.5), 14)
-    figure = Plot(figsize=(side + 0.6, side), layout="constrained")
-    axes = figure.subplots()
-    fractions = counts / counts.sum(1, keepdim=True).clamp(min=1)
-    picture = axes.imshow(fractions.numpy(), cmap="Blues", vmin=0, vmax=1)
-    figure.colorbar(picture, ax=axes, label="fraction of the true class", shrink=0.8)
-    axes.set_xticks(range(len(names)), names, rotation=90 if max(map(len, names)) > 3 else 0, fontsize=8)
-    axes.set_yticks(range(len(names)), names, fontsize=8)
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("true")
-    axes.set_title(f"accuracy {counts.diag().sum() / counts.sum().clamp(min=1):.4f} of {int(counts.sum()):,}")
-    if len(counts) <= NUMBERS_UP_TO:
-        for row, column in (counts > 0).nonzero().tolist():
-            shade = "white" if fractions[row, column] > 0.5 else "black"
-            axes.text(column, row, str(int(counts[row, column])), ha="center", va="center", fontsize=8, color=shade)
+    table = counts.cpu().numpy()
+    errors = table / np.maximum(table.sum(1, keepdims=True), 1)
+    np.fill_diagonal(errors, 0)
+    order = order_classes(errors)
+    errors, title = (
+        errors[np.ix_(order, order)],
+        f"accuracy {np.trace(table) / max(table.sum(), 1):.4f} of {table.sum():,}",
+    )
+    if len(table) <= LABELS_UP_TO:
+        return _plot_labelled(table[np.ix_(order, order)], errors, [names[index] for index in order], title)
+    figure = Plot(figsize=(11.5, 5.6), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=[1.35, 1])
+    _plot_pairs(left, find_confused_pairs(table, names))
+    left.set_title(f"{title}, {len(table):,} classes", fontsize=10)
+    _show_errors(figure, right, _pool(errors))
+    right.set_xticks([])
+    right.set_yticks([])
+    right.set_title("confused classes stand together", fontsize=10)
+    right.set_xlabel("predicted")
+    right.set_ylabel("true")
     return figure
 
 
+def _plot_labelled(counts: NDArray[np.int64], errors: NDArray[np.float64], names: list[str], title: str) -> Plot:
+    numbered = len(names) <= NUMBERS_UP_TO
+    labels = [wrap(name, NAME_COLUMNS) if numbered else shorten(name, NAME_COLUMNS) for name in names]
+    widest = max(measure_width(line) for label in labels for line in label.split("\n"))
+    upright = widest <= 3
+    side = max((0.5 if numbered else 0.27) * len(names), 2.0)
+    beside = widest * COLUMN_INCHES + 0.5
+    figure = Plot(figsize=(side + beside + 1.3, side + (0.7 if upright else beside) + 0.6), layout="constrained")
+    axes = figure.subplots()
+    _show_errors(figure, axes, errors)
+    axes.set_xticks(range(len(labels)), labels, rotation=0 if upright else 90, fontsize=8)
+    axes.set_yticks(range(len(labels)), labels, fontsize=8)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    axes.set_title(title, fontsize=10)
+    if numbered:
+        for row, column in zip(*np.nonzero(counts), strict=True):
+            shade = "white" if errors[row, column] > 0.6 * errors.max() and row != column else "black"
+            number = str(counts[row, column])
+            text = axes.text(column, row, number, ha="center", va="center", fontsize=8 if len(number) < 5 else 6)
+            text.set_color(shade)
+            text.set_in_layout(False)  # it lies within the axes: the layout need not measure it
+    return figure
+
+
+def _show_errors(figure: Plot, axes: Any, errors: NDArray[np.float64]) -> None:
+    """Show errors on their own scale; the diagonal is grey where it has none, as it has where classes are pooled."""
+    shown = np.where(np.diag(np.diag(errors) == 0), np.nan, errors)
+    colours = colormaps["Reds"].with_extremes(bad="0.88")
+    picture = axes.imshow(shown, cmap=colours, vmin=0, vmax=errors.max() or 1, interpolation="nearest")
+    figure.colorbar(
+        picture, ax=axes, label="errors, of the true class", shrink=0.8, aspect=30, format=PercentFormatter(1)
+    )
+
+
+def _plot_pairs(axes: Any, pairs: pd.DataFrame) -> None:
+    columns = NAME_COLUMNS - 2
+    axes.barh(range(len(pairs)), pairs["samples"], color="tab:red", alpha=0.6)
+    named = zip(pairs["true"], pairs["predicted"], strict=True)
+    axes.set_yticks(
+        range(len(pairs)), [f"{shorten(one, columns)} → {shorten(two, columns)}" for one, two in named], fontsize=8
+    )
+    for place, (count, fraction) in enumerate(zip(pairs["samples"], pairs["fraction"], strict=True)):
+        axes.text(count, place, f" {count:,} ({fraction:.0%})", va="center", fontsize=8)
+    axes.set_ylim(max(len(pairs), 1) - 0.4, -0.6)
+    axes.margins(x=0.25)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.set_xlabel("samples (of the true class), true → predicted")
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _pool(errors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Pool a matrix to at most `COARSE_CELLS` in each direction by the largest error, so that none is lost."""
+    size = -(-len(errors) // COARSE_CELLS)
+    cells = -(-len(errors) // size)
+    padded = np.zeros((cells * size, cells * size))
+    padded[: len(errors), : len(errors)] = errors
+    return padded.reshape(cells, size, cells, size).max((1, 3))
+
+
+@watch
 class ConfusionMatrix(OneLightning, pl.Callback):
     """The validation's confusion matrix, and the images that were wrong with the most confidence.
 
-    In TensorBoard and as `confusion_matrix/epoch_*.png` and `most_confused/epoch_*.png`. For any LightningModule whose
-    `validation_step` returns `preds` and `target`.
+    In the loggers and as `confusion_matrix/epoch_*.png` and `most_confused/epoch_*.png`; the samples of the last
+    validation that was drawn also as `most_wrong.csv`, with their files where the data has a method `find_places`. For
+    any LightningModule whose `validation_step` returns `preds` and `target`.
 
     Args:
         num_images: number of images to show; 0 for none.
         every_n_epochs: the epochs to show; the last one is always shown.
     """
 
+    joint_hooks = ("on_validation_epoch_end",)
+
     def __init__(self, num_images: int = 16, *, every_n_epochs: int = 1) -> None:
         if num_images < 0:
             raise ValueError(f"expected num_images of at least 0, received {num_images}")
         self.num_images = num_images
         self.every_n_epochs = check_every(every_n_epochs)
-        self._matrix: MulticlassConfusionMatrix | None = None
-        self._worst: list[tuple[float, Tensor, int, int]] = []
+        self._clear()
+
+    def _clear(self) -> None:
+        self._counts: Tensor | None = None
+        self._num_seen = 0  # samples of this rank
+        self._wrong: list[Wrong] = []
+        self._worst: list[Any] = []  # what `Wrong` has of each, and the image
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Clear the counts."""
-        self._matrix, self._worst = None, []
+        self._clear()
 
     def on_validation_batch_end(
         self,
@@ -100,34 +238,66 @@ class ConfusionMatrix(OneLightning, pl.Callback):
         if not is_epoch_due(trainer, self.every_n_epochs) or not has_classes(outputs):
             return
         preds, target = get_scores(outputs)
-        if self._matrix is None:
-            from torchmetrics.classification import MulticlassConfusionMatrix  # here, as it takes a second
-
-            self._matrix = MulticlassConfusionMatrix(preds.shape[1], validate_args=False).to(preds.device)
-        self._matrix.update(preds, target)
-        x = batch[0] if isinstance(batch, (tuple, list)) else batch
+        num_classes = preds.shape[1]
+        counts = (target * num_classes + preds.argmax(1)).bincount(minlength=num_classes**2)
+        if len(counts) > num_classes**2:
+            raise ValueError(
+                f"expected labels below the number of classes, {num_classes}, received {int(target.max())}"
+            )
+        counts = counts.view(num_classes, num_classes)
+        self._counts = counts if self._counts is None else self._counts + counts
+        wrong = find_wrong(preds, target)  # by position in the batch
+        rows = torch.full_like(wrong.row, -1)
+        if dataloader_idx == 0:  # each rank has every n-th sample
+            rows = trainer.global_rank + trainer.world_size * (self._num_seen + wrong.row)
+            self._num_seen += len(target)
+        self._wrong.append(wrong._replace(row=rows))
+        x = batch[0] if isinstance(batch, (tuple, list)) and batch else batch
         if self.num_images and isinstance(x, Tensor) and x.ndim == 4:
-            self._keep_worst(x, preds, target)
-
-    def _keep_worst(self, x: Tensor, preds: Tensor, target: Tensor) -> None:
-        confidence, label = preds.max(1)
-        wrong = (label != target).nonzero()[:, 0]
-        for index in wrong[confidence[wrong].argsort(descending=True)[: self.num_images]].tolist():
-            self._worst.append((float(confidence[index]), x[index].clone(), int(target[index]), int(label[index])))
-        self._worst = sorted(self._worst, key=lambda item: -item[0])[: self.num_images]
+            first = wrong._replace(row=rows).take(slice(self.num_images))
+            images = x[wrong.row[: self.num_images]]
+            self._worst.extend(zip(*(column.tolist() for column in first), images, strict=True))
+            self._worst = sorted(self._worst, key=lambda item: -item[3])[: self.num_images]
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Plot the epoch's."""
-        if self._matrix is None:
+        if not is_epoch_due(trainer, self.every_n_epochs):
             return
-        counts = self._matrix.compute()  # of all processes
+        shares = gather(trainer, self._collect(trainer))
+        found = [share for share in shares if share is not None]
+        self._clear()
+        if reasons := [share for share in found if isinstance(share, str)]:
+            tell_stopped(self, trainer, reasons[0])
+            return
+        if not trainer.is_global_zero or not found:
+            return
+        counts = sum(counts for counts, _, _ in found)
         names = class_names(trainer, len(counts))
         publish(trainer, plot_confusion_matrix(counts, names), "confusion_matrix", step=trainer.current_epoch)
-        if self._worst:
-            images = pictures(trainer, torch.stack([image for _, image, _, _ in self._worst]))
-            titles = [f"{names[true]}, not\n{names[label]} ({sure:.0%})" for sure, _, true, label in self._worst]
-            publish(trainer, image_grid(images, titles), "most_confused", step=trainer.current_epoch)
-        self._matrix, self._worst = None, []
+        places = find_places(trainer, "val")
+        write_csv(
+            tabulate_wrong(join_wrong([wrong for _, wrong, _ in found]), names, places), run_folder(trainer) / FILE
+        )
+        worst = sorted((item for _, _, items in found for item in items), key=lambda item: -item[3])[: self.num_images]
+        if worst:
+            titles = [describe_wrong(names[true], names[label], sure) for _, true, label, sure, _, _ in worst]
+            captions = [name_place(row, places) for row, *_ in worst] if places else None
+            figure = image_grid(torch.stack([image for *_, image in worst]), titles, captions=captions)
+            publish(trainer, figure, "most_confused", step=trainer.current_epoch)
+
+    def _collect(self, trainer: pl.Trainer) -> Any:
+        """Return what this rank has counted, on the CPU; None where that is nothing, the reason where it stopped."""
+        if reason := why_stopped(self, trainer):
+            return reason
+        if self._counts is None:
+            return None
+        try:  # whatever happens on this rank, the others wait for it
+            images = pictures(trainer, torch.stack([image for *_, image in self._worst])) if self._worst else []
+            worst = [(*item, image) for (*item, _), image in zip(self._worst, images, strict=True)]
+            return self._counts.cpu(), join_wrong(self._wrong), worst
+        except Exception as error:
+            stop(self, trainer, error)
+            return why_stopped(self, trainer)
 
 
 def plot_reliability(table: pd.DataFrame) -> Plot:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from lightfit.lightning import OneLightning, pl
 
+from .guard import watch
 from .layers import Recorder, choose_layers
 from .plots import Plot, check_every, get_net, is_epoch_due, publish
 from .protocols import NamesPositions, find_codec, pictures
@@ -69,13 +70,15 @@ def _draw_sequence(axes: Any, value: Tensor, name: str, ticks: Sequence[str] | N
         axes.set_xticks([place + 0.5 for place in range(0, used, step)], ticks[:used:step], rotation=90, fontsize=7)
 
 
+@watch
 class FeatureMaps(OneLightning, pl.Callback):
     """Feature maps of the first validation sample, in TensorBoard and as `feature_maps/epoch_*.png`.
 
     It watches the forward pass that validation makes anyway.
 
     Args:
-        layers: names of layers, or patterns of names; every convolution if null.
+        layers: names of layers, or patterns of names; null: chosen, so that any net has some. Where a pattern matches
+            none, or there is nothing to show, a warning says so once, and no picture is drawn.
         num_maps: number of maps of each layer.
         every_n_epochs: the epochs to show; the last one is always shown.
     """
@@ -95,9 +98,8 @@ class FeatureMaps(OneLightning, pl.Callback):
             ValueError: there are none.
         """
         if not choose_layers(get_net(pl_module), self.layers):
-            raise ValueError(
-                f"{type(get_net(pl_module)).__name__} has no convolution to show: name layers, or leave FeatureMaps out"
-            )
+            name = type(get_net(pl_module)).__name__
+            raise ValueError(f"{name} has no convolution to show: name `layers`, or leave FeatureMaps out")
 
     def on_validation_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0

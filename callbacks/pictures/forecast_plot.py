@@ -8,6 +8,8 @@ from torch import Tensor
 
 from lightfit.lightning import OneLightning, pl
 
+from .guard import split_batch, watch
+from .names import shorten
 from .plots import Plot, check_every, is_epoch_due, publish
 from .protocols import target_names, unscaled
 
@@ -46,7 +48,7 @@ def plot_forecasts(windows: dict[str, Window], names: Sequence[str]) -> Plot:
                 low, high = window.forecast[:, column, 0], window.forecast[:, column, -1]
                 axes.fill_between(after, low, high, color="tab:blue", alpha=0.25, label="interval")
             axes.axvline(0.5, color="grey", linewidth=0.6, linestyle=":")
-            axes.set_title(f"{name}: {title}", fontsize=9)
+            axes.set_title(f"{shorten(name, 40)}: {title}", fontsize=9)
             axes.tick_params(labelsize=8)
             axes.grid(alpha=0.3)
     for axes in grid[-1]:
@@ -55,10 +57,11 @@ def plot_forecasts(windows: dict[str, Window], names: Sequence[str]) -> Plot:
     return figure
 
 
+@watch
 class ForecastPlot(OneLightning, pl.Callback):
     """The validation windows with the largest, the median and the smallest mean absolute error.
 
-    In TensorBoard and as `forecasts/epoch_*.png`, in the units of the data. For any LightningModule whose
+    In the loggers and as `forecasts/epoch_*.png`, in the units of the data. For any LightningModule whose
     `validation_step` returns a dict with `forecast`, (B, P, C) or quantiles (B, P, C, Q).
 
     Args:
@@ -90,7 +93,9 @@ class ForecastPlot(OneLightning, pl.Callback):
         """Keep the worst, the median and the best window of a batch."""
         if not is_epoch_due(trainer, self.every_n_epochs):
             return
-        x, y = batch
+        x, y = split_batch(batch)
+        if y is None:
+            raise ValueError("expected batches (x, y), received no y")
         forecast = get_forecast(outputs)
         errors = (get_point(forecast) - y).abs().nanmean((1, 2))
         self._errors.append(errors)

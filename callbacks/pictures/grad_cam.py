@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from lightfit.lightning import OneLightning, pl
 
 from .confusion import get_scores, has_classes
-from .layers import choose_layers
+from .guard import split_batch, watch
+from .layers import arrange_maps, choose_layers, find_blocks, is_transformer
+from .most_wrong import describe_wrong, find_wrong
 from .plots import Plot, check_every, get_net, image_grid, is_epoch_due, publish
 from .protocols import class_names, pictures
 
@@ -25,7 +27,8 @@ def grad_cam(net: nn.Module, x: Tensor, target: Tensor, *, layer: str | None = N
         net: the net; with one logit, class 1 is what the logit speaks for.
         x: images, (B, C, H, W).
         target: the classes asked about, (B,) int64.
-        layer: name of a layer; None for the last Conv2d.
+        layer: name of a layer; None for the last Conv2d with maps of more than a pixel, or what the last block of a
+            transformer receives.
 
     Raises:
         ValueError: there is no such layer; the nearest are named.
@@ -34,7 +37,12 @@ def grad_cam(net: nn.Module, x: Tensor, target: Tensor, *, layer: str | None = N
 
     with torch.inference_mode(False), torch.enable_grad(), torch.random.fork_rng(devices=[]):
         own, images, classes = copy.deepcopy(net).eval(), x.detach().clone(), target.clone()
-        attribution = LayerGradCam(lambda batch: _logits(own, batch), _layer(own, layer))
+        chosen, probe = _layer(own, layer, images[:1]), nn.Identity()
+        if not isinstance(chosen, nn.Conv2d):
+            # Of the last block of a transformer what it receives: from its output only the class token may go on.
+            _lead_through(chosen, probe, images.shape, received=layer is None)
+            chosen = probe
+        attribution = LayerGradCam(lambda batch: _logits(own, batch), chosen)
         maps = attribution.attribute(images, target=classes, relu_attributions=True)
         # A net that looks at other views too, in a longer batch, has the maps of those behind the others.
         maps = LayerAttribution.interpolate(maps[: len(images)], tuple(images.shape[2:]), "bilinear")[:, 0].detach()
@@ -57,23 +65,77 @@ def _logits(net: nn.Module, x: Tensor) -> Tensor:
     return torch.cat([-logits, logits], 1) if logits.shape[1] == 1 else logits
 
 
-def _layer(net: nn.Module, name: str | None) -> nn.Module:
+def _layer(net: nn.Module, name: str | None, x: Tensor | None = None) -> nn.Module:
+    """Find a layer by name, or the last one with maps.
+
+    Args:
+        net: the net.
+        name: its name; None for the last convolution, or for the last block of a transformer.
+        x: an image, (1, C, H, W), to find the last convolution whose maps have more than one pixel.
+
+    Raises:
+        ValueError: there is none.
+    """
     if name is not None:
         return list(choose_layers(net, [name]).values())[-1]
+    if is_transformer(net):
+        return list(find_blocks(net).values())[-1]
     layers = [module for module in net.modules() if isinstance(module, nn.Conv2d)]
     if not layers:
         raise ValueError(f"{type(net).__name__} has no Conv2d for Grad-CAM: name a layer, or leave GradCAM out")
-    return layers[-1]
+    if x is None:
+        return layers[-1]
+    wide: list[nn.Module] = []
+
+    def note(module: nn.Module, inputs: Any, output: Tensor) -> None:
+        if output.shape[2:].numel() > 1:
+            wide.append(module)
+
+    handles = [module.register_forward_hook(note) for module in layers]
+    with torch.no_grad():
+        net(x)
+    for handle in handles:
+        handle.remove()
+    return next((module for module in reversed(layers) if module in wide), layers[-1])
 
 
+def _lead_through(layer: nn.Module, probe: nn.Module, shape: torch.Size, *, received: bool) -> None:
+    """Lead the maps of a layer through another module, which captum can watch, and back.
+
+    Args:
+        layer: the layer.
+        probe: receives the maps (B, channels, h, w).
+        shape: of the images, (B, C, H, W).
+        received: whether the maps are what the layer receives, or what it returns.
+    """
+
+    def lead(value: Any) -> Any:
+        arranged = arrange_maps(value, (shape[2], shape[3])) if isinstance(value, Tensor) else None
+        if arranged is None:
+            raise ValueError(f"{type(layer).__name__} has no maps for Grad-CAM: name another layer")
+        maps, extra = arranged
+        seen = probe(maps)
+        if value.ndim == 3:
+            return torch.cat([value[:, :extra], seen.flatten(2).transpose(1, 2)], 1)
+        return seen if maps is value else seen.permute(0, 2, 3, 1)
+
+    if received:
+        layer.register_forward_pre_hook(lambda module, inputs: (lead(inputs[0]), *inputs[1:]))
+    else:
+        layer.register_forward_hook(
+            lambda module, inputs, output: (lead(output[0]), *output[1:]) if isinstance(output, tuple) else lead(output)
+        )
+
+
+@watch
 class GradCAM(OneLightning, pl.Callback):
     """Grad-CAM of the validation images that were wrong with the most confidence: what contributed to the wrong class.
 
-    In TensorBoard and as `grad_cam/epoch_*.png`: each image, and beside it the same with the map over it. Gradients
+    In the loggers and as `grad_cam/epoch_*.png`: each image, and beside it the same with the map over it. Gradients
     need a pass of their own, which a copy of the net makes.
 
     Args:
-        layer: name of a layer; the last Conv2d if null.
+        layer: name of a layer; null: chosen as in `grad_cam`. Where there is none, a warning says so once.
         num_images: number of images to show.
         every_n_epochs: the epochs to show; the last one is always shown.
     """
@@ -110,11 +172,10 @@ class GradCAM(OneLightning, pl.Callback):
         """Keep the images that are wrong with the most confidence; none where the labels are sets or numbers."""
         if not is_epoch_due(trainer, self.every_n_epochs) or not has_classes(outputs):
             return
-        preds, target = get_scores(outputs)
-        sure, label = preds.max(1)
-        wrong = (label != target).nonzero()[:, 0]
-        for index in wrong[sure[wrong].argsort(descending=True)[: self.num_images]].tolist():
-            self._wrong.append((batch[0][index].clone(), int(target[index]), int(label[index]), float(sure[index])))
+        wrong = find_wrong(*get_scores(outputs)).take(slice(self.num_images))
+        images = split_batch(batch)[0][wrong.row]
+        labels = zip(wrong.true.tolist(), wrong.predicted.tolist(), wrong.probability.tolist(), strict=True)
+        self._wrong.extend((image, *own) for image, own in zip(images, labels, strict=True))
         self._wrong = sorted(self._wrong, key=lambda item: -item[3])[: self.num_images]
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -132,7 +193,7 @@ class GradCAM(OneLightning, pl.Callback):
         titles = [
             title
             for _, true, label, sure in self._wrong
-            for title in (names[true], f"taken for\n{names[label]} ({sure:.0%})")
+            for title in (describe_wrong(names[true], names[label], sure), f"what led to:\n{names[label]}")
         ]
         pairs = torch.stack([images, overlay(images, maps)], 1).flatten(0, 1)
         return image_grid(pairs, titles)

@@ -50,6 +50,20 @@ class Unscales(Protocol):
         """Map scaled targets (..., C) back to their own units."""
 
 
+@runtime_checkable
+class NamesPlaces(Protocol):
+    """A DataModule that knows where its samples come from."""
+
+    def find_places(self, split: str) -> list[str]:
+        """Return the place of each sample of a split, such as its file, in the order of the split's loader."""
+
+
+def find_places(trainer: pl.Trainer, split: str) -> list[str]:
+    """Return the place of each sample of a split in the raw data; nothing where the run's data does not know it."""
+    data = getattr(trainer, "datamodule", None)
+    return [str(place) for place in data.find_places(split)] if isinstance(data, NamesPlaces) else []
+
+
 def find_codec(trainer: pl.Trainer) -> Any:
     """Return the codec of the run's data, or the data itself where it has none; None without a DataModule."""
     data: Any = getattr(trainer, "datamodule", None)
@@ -72,19 +86,33 @@ def class_names(trainer: pl.Trainer, num_classes: int) -> list[str]:
     """Return the names of the classes from the run's data; their indices where it has none."""
     data = find_codec(trainer)
     names = data.class_names if isinstance(data, NamesClasses) else []
-    return list(names) if len(names) >= num_classes else [str(number) for number in range(num_classes)]
+    return (
+        [str(name) for name in names] if len(names) >= num_classes else [str(number) for number in range(num_classes)]
+    )
 
 
 def pictures(trainer: pl.Trainer, x: Tensor) -> Tensor:
+    """Convert images (B, C, H, W) to colours for display, as `as_colours` by the run's data."""
+    return as_colours(find_codec(trainer), x)
+
+
+def as_colours(data: Any, x: Tensor) -> Tensor:
     """Convert images (B, C, H, W) to colours for display, (B, H, W, 3) float32 in [0, 1] on the CPU.
 
-    As the run's data undoes its normalisation; without such data each image is stretched to the range.
+    Args:
+        data: undoes its normalisation if it can; otherwise each image is stretched to the range.
+        x: the images.
+
+    Raises:
+        ValueError: they are no images.
     """
-    data = find_codec(trainer)
     x = x.detach()
+    if x.ndim != 4:
+        raise ValueError(f"expected images, (B, C, H, W), received {tuple(x.shape)}")
     if isinstance(data, Denormalises):
         x = data.denormalise(x)
     else:
+        x = x.float()
         low, high = x.amin((1, 2, 3), keepdim=True), x.amax((1, 2, 3), keepdim=True)
         x = (x - low) / (high - low).clamp(min=1e-6)
     x = x.float().cpu()

@@ -7,6 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .reducing import Interpolation
+
 TRIES = 10  # as in torchvision's RandomResizedCrop
 Bits = NDArray[np.uint64]
 
@@ -78,11 +80,19 @@ def draw_boxes(
     return torch.stack([top, left, h, w], 1)
 
 
-def resample(x: Tensor, boxes: Tensor, size: tuple[int, int], *, flips: Tensor, shifts: Tensor) -> Tensor:
+def resample(
+    x: Tensor,
+    boxes: Tensor,
+    size: tuple[int, int],
+    *,
+    flips: Tensor,
+    shifts: Tensor,
+    interpolation: Interpolation = "bilinear",
+) -> Tensor:
     """Crop a box from each image, resize it, then flip and shift it; return (B, C, h, w) float32.
 
-    Bilinear with antialiasing, as torchvision's resized_crop. Resizing, flip and shift are linear in the rows and in
-    the columns, so that each image takes two small matrix products. A shift pads by reflection.
+    With antialiasing, as torchvision's resized_crop. Resizing, flip and shift are linear in the rows and in the
+    columns, so that each image takes two small matrix products. A shift pads by reflection.
 
     Args:
         x: images, (B, C, H, W), on any device.
@@ -90,18 +100,21 @@ def resample(x: Tensor, boxes: Tensor, size: tuple[int, int], *, flips: Tensor, 
         size: height and width of the result, in pixels.
         flips: which images to flip left to right, (B,) bool.
         shifts: rows and columns to shift by, (B, 2) int64, within the size.
+        interpolation: filter; bicubic, which overshoots at edges, is limited to [0, 255].
     """
     boxes, flips, shifts = boxes.to(x.device, torch.float32), flips.to(x.device), shifts.to(x.device)
     rows = _mirror(shifts[:, :1], size[0])
     columns = _mirror(shifts[:, 1:], size[1])
     columns = torch.where(flips[:, None], size[1] - 1 - columns, columns)
-    vertical = _compute_weights(boxes[:, 0], boxes[:, 2], x.shape[2], size[0], rows)
-    horizontal = _compute_weights(boxes[:, 1], boxes[:, 3], x.shape[3], size[1], columns)
+    vertical = _compute_weights(boxes[:, 0], boxes[:, 2], x.shape[2], rows, interpolation)
+    horizontal = _compute_weights(boxes[:, 1], boxes[:, 3], x.shape[3], columns, interpolation)
     # One matrix for all channels of an image: side by side for the rows, then stacked for the columns.
     batch, channels, height, width = x.shape
     beside = torch.empty(batch, height, channels, width, device=x.device).copy_(x.transpose(1, 2))
     mixed = vertical @ beside.flatten(2)  # (B, h, C * W)
     mixed = mixed.view(batch, -1, width) @ horizontal.mT  # (B, h * C, w)
+    if interpolation == "bicubic":
+        mixed = mixed.clamp_(0, 255)
     return mixed.view(batch, size[0], channels, size[1]).transpose(1, 2)
 
 
@@ -130,15 +143,25 @@ def _mirror(shift: Tensor, size: int) -> Tensor:
     return torch.where(position < size, position, 2 * (size - 1) - position)
 
 
-def _compute_weights(start: Tensor, length: Tensor, full: int, size: int, positions: Tensor) -> Tensor:
+def _compute_weights(
+    start: Tensor, length: Tensor, full: int, positions: Tensor, interpolation: Interpolation
+) -> Tensor:
     """Compute the weight of each of `full` input pixels in each output pixel, (B, size, full).
 
-    The filter is a triangle as wide as an output pixel; `positions` (B, size) orders the output pixels.
+    The filter is scaled to an output pixel; `positions` (B, size) orders the output pixels.
     """
-    step = (length / size)[:, None, None]
+    step = (length / positions.shape[1])[:, None, None]
     end = (start + length)[:, None, None]
     centre = start[:, None, None] + (positions[:, :, None] + 0.5) * step
     pixel = torch.arange(full, device=start.device) + 0.5
-    weight = (pixel - centre).abs_().div_(step.clamp(min=1)).neg_().add_(1).clamp_(min=0)
+    distance = (pixel - centre).abs_().div_(step.clamp(min=1))
+    weight = distance.neg_().add_(1).clamp_(min=0) if interpolation == "bilinear" else _weigh_cubic(distance)
     weight *= (pixel > start[:, None, None]) & (pixel < end)
     return weight.div_(weight.sum(-1, keepdim=True))
+
+
+def _weigh_cubic(distance: Tensor) -> Tensor:
+    """Compute the cubic filter of Keys 1981, equation 4 with a = -1/2, as torchvision's resizing with antialiasing."""
+    near = (1.5 * distance - 2.5) * distance**2 + 1
+    far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
+    return torch.where(distance < 1, near, torch.where(distance < 2, far, 0.0))

@@ -1,11 +1,13 @@
 """Batches of images: augmented as a whole if the images are decoded and of one size, else one by one."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from .augmentation import TRIES, draw_boxes, draw_flips, draw_uniform, hide_squares, resample
 from .mixing import NUM_DRAWS, mix_images
-from .store import Images
+from .store import DecodedImages, Images
 from .transforms import ImageTransforms, Size
 
 OTHER_STREAM = 2**40  # added to the index of a sample, for further random numbers independent of the first
@@ -41,7 +43,7 @@ class ImageBatches:
         return len(self.labels)
 
     def __getitem__(self, asked: Asked) -> tuple[Tensor, Tensor]:
-        """Return images (B, 3, h, w) float32 and their labels (B,) or (B, K); classes as soft labels if mixed."""
+        """Return images (B, C, h, w) float32 and their labels (B,) or (B, K); classes as soft labels if mixed."""
         epoch, index = asked if isinstance(asked, tuple) else (None, asked)
         if epoch is None:
             x = self.transforms.normalise(self._load_for_evaluation(index))
@@ -64,11 +66,11 @@ class ImageBatches:
         return x, self.labels[index].to(x.device)
 
     def _load_for_evaluation(self, index: Tensor) -> Tensor:
-        """Return pixels in [0, 255], (B, 3, h, w) uint8."""
+        """Return pixels in [0, 255], (B, C, h, w) uint8."""
         raise NotImplementedError
 
     def _load_for_training(self, epoch: int, index: Tensor) -> Tensor:
-        """Return augmented and normalised images, (B, 3, h, w) float32."""
+        """Return augmented and normalised images, (B, C, h, w) float32."""
         raise NotImplementedError
 
 
@@ -76,8 +78,9 @@ class StackedBatches(ImageBatches):
     """Decoded images of one size, augmented as a batch on the device.
 
     Args:
-        images: the images of all splits, (M, 3, H, W) uint8.
+        images: the images of all splits, (M, C, H, W) uint8.
         rows: indices of the images of this split, (N,) int64.
+        full_size: height and width of the images in their files; None: that of `images`.
         labels, transforms, size, seed, num_classes: as in `ImageBatches`.
     """
 
@@ -85,6 +88,7 @@ class StackedBatches(ImageBatches):
         self,
         images: Tensor,
         *,
+        full_size: Size | None = None,
         rows: Tensor,
         labels: Tensor,
         transforms: ImageTransforms,
@@ -94,6 +98,7 @@ class StackedBatches(ImageBatches):
     ) -> None:
         super().__init__(labels, transforms=transforms, size=size, seed=seed, num_classes=num_classes)
         self.images = images
+        self.full_size = full_size
         self.rows = rows
         self.device = torch.device("cpu")
 
@@ -111,27 +116,31 @@ class StackedBatches(ImageBatches):
         return self.images.index_select(0, self.rows[index]).to(self.device, non_blocking=True)
 
     def _load_for_evaluation(self, index: Tensor) -> Tensor:
-        return self.transforms.in_evaluation(self._gather(index), self.size)
+        return self.transforms.in_evaluation(self._gather(index), self.size, self.full_size)
 
     def _load_for_training(self, epoch: int, index: Tensor) -> Tensor:
-        chosen, full = self.transforms, self.images.shape[2:]
+        chosen, crop = self.transforms, self.transforms.random_crop
         draws = draw_uniform(self.seed, epoch, index, 2 * TRIES + 4)
         shifts = (draws[:, -2:] * (2 * chosen.shift + 1)).long() - chosen.shift
         flips = draw_flips(self.seed, epoch, index, chosen.flip)
         boxes = torch.tensor([0, 0, *self.size]).expand(len(index), 4)
-        if chosen.crop_scale:
-            boxes = draw_boxes(draws[:, :-2], *full, scale=chosen.crop_scale, ratio=chosen.crop_ratio)
-        made = torch.empty(len(index), 3, *self.size, device=self.device)
+        if crop:
+            # The size of the images after they are padded or squished.
+            height, width = chosen.frame(self.images[:1], self.size).shape[2:]
+            boxes = draw_boxes(draws[:, :-2], height, width, scale=crop, ratio=chosen.crop_ratio)
+        made = torch.empty(len(index), self.images.shape[1], *self.size, device=self.device)
         for start in range(0, len(index), step := self._count_together()):
             own = slice(start, start + step)
-            x = self._gather(index[own]) if chosen.crop_scale else self._load_for_evaluation(index[own])
-            x = resample(x, boxes[own], self.size, flips=flips[own], shifts=shifts[own])
+            x = chosen.frame(self._gather(index[own]), self.size) if crop else self._load_for_evaluation(index[own])
+            x = resample(
+                x, boxes[own], self.size, flips=flips[own], shifts=shifts[own], interpolation=chosen.interpolation
+            )
             chosen.normalise(x, out=made[own])
         return made
 
     def _count_together(self) -> int:
         """Return the number of images to augment together: on a CPU, as many as fit in its cache."""
-        num_bytes = 4 * 3 * max(self.images.shape[2:].numel(), self.size[0] * self.size[1])
+        num_bytes = 4 * self.images.shape[1] * max(self.images.shape[2:].numel(), self.size[0] * self.size[1])
         return max(CACHE_BYTES // num_bytes, 1) if self.device.type == "cpu" else len(self.rows)
 
 
@@ -161,19 +170,37 @@ class SingleBatches(ImageBatches):
 
     def _load_for_evaluation(self, index: Tensor) -> Tensor:
         rows = self.rows[index].tolist()
-        return torch.stack([self.transforms.in_evaluation(self.images[row], self.size) for row in rows])
+        photos = (self.images.load(row) for row in rows)
+        return torch.stack([self.transforms.in_evaluation(x, self.size, full_size) for x, full_size in photos])
 
     def _load_for_training(self, epoch: int, index: Tensor) -> Tensor:
-        change, side = self.transforms.in_training(self.size), self.transforms.needed_side(self.size)
+        change = self.transforms.in_training(self.size)
         seeds = (draw_uniform(self.seed, epoch, index, 1)[:, 0] * 2**53).long().tolist()
         images = []
         with torch.random.fork_rng(devices=[]):
             for row, seed in zip(self.rows[index].tolist(), seeds, strict=True):
                 torch.manual_seed(seed)
-                images.append(change(self.images.reduced(row, side)))
-                if images[-1].shape != (3, *self.size):
+                x = self.images[row]
+                if self.transforms.train is not None:
+                    x = x.clone()  # custom transforms may write into it
+                images.append(change(x))
+                if images[-1].shape != (len(x), *self.size):
                     raise ValueError(
-                        f"`transforms.train`: expected images (3, {self.size[0]}, {self.size[1]}), the size in val "
-                        f"and test, received {tuple(images[-1].shape)}: add v2.RandomCrop or v2.Resize to them"
+                        f"`transforms.train`: expected images ({len(x)}, {self.size[0]}, {self.size[1]}), the size in "
+                        f"val and test, received {tuple(images[-1].shape)}: add v2.RandomCrop or v2.Resize to them"
                     )
         return self.transforms.normalise(torch.stack(images))
+
+
+def batch_images(images: Images, *, transforms: ImageTransforms, **options: Any) -> ImageBatches:
+    """Return batches of images: `StackedBatches` for decoded images of one size that are augmented as a batch.
+
+    Args:
+        images: the images of all splits.
+        transforms: size, augmentation and normalisation.
+        **options: rows, labels, size, seed and num_classes, as in `ImageBatches`.
+    """
+    stacked = images.stack() if isinstance(images, DecodedImages) and not transforms.one_by_one else None
+    if stacked is None:
+        return SingleBatches(images, transforms=transforms, **options)
+    return StackedBatches(stacked, full_size=images.load(0).full_size, transforms=transforms, **options)

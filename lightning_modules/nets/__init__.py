@@ -10,10 +10,12 @@ if TYPE_CHECKING:
     from .image_cnn import ImageCNN, LayeredCNN, sequential_cnn
     from .linear_forecasters import DLinear, NLinear
     from .naive_bayes_bag import NaiveBayesBag
+    from .named_net import NamedNet
     from .ngram_bag import NgramBag
     from .patch_transformer import PatchTransformer
     from .sparse_tsf import SparseTSF
     from .text_cnn import TextCNN
+    from .timm_net import TimmNet
     from .torchvision_net import TorchvisionNet
     from .word_average import WordAverage
     from .word_vectors import WordEmbedding
@@ -26,10 +28,12 @@ __all__ = [
     "LayeredCNN",
     "NLinear",
     "NaiveBayesBag",
+    "NamedNet",
     "NgramBag",
     "PatchTransformer",
     "SparseTSF",
     "TextCNN",
+    "TimmNet",
     "TorchvisionNet",
     "WordAverage",
     "WordEmbedding",
@@ -44,10 +48,12 @@ __getattr__, __dir__ = lazy_names(
         ".image_cnn": "ImageCNN LayeredCNN sequential_cnn",
         ".linear_forecasters": "DLinear NLinear",
         ".naive_bayes_bag": "NaiveBayesBag",
+        ".named_net": "NamedNet",
         ".ngram_bag": "NgramBag",
         ".patch_transformer": "PatchTransformer",
         ".sparse_tsf": "SparseTSF",
         ".text_cnn": "TextCNN",
+        ".timm_net": "TimmNet",
         ".torchvision_net": "TorchvisionNet",
         ".word_average": "WordAverage",
         ".word_vectors": "WordEmbedding",

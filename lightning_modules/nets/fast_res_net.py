@@ -25,6 +25,7 @@ class FastResNet(nn.Module):
 
     Args:
         num_classes: number of classes.
+        image_channels: number of channels C of the images.
         image_size: height and width of the images; each block halves them, the first ones only where there is room.
         widths: number of channels of each block.
         views: how many views of an image give the mean of their logits in evaluation (section 3.5): 1, the image; 2, it
@@ -35,6 +36,7 @@ class FastResNet(nn.Module):
         self,
         *,
         num_classes: int,
+        image_channels: int = 3,
         image_size: tuple[int, int] = (32, 32),
         widths: Sequence[int] = (64, 128, 256),
         views: int = 1,
@@ -47,7 +49,7 @@ class FastResNet(nn.Module):
         if views not in (1, 2, 6):
             raise ValueError(f"expected 1, 2 or 6 views, received {views}")
         self.views = views
-        self.whitening = Whitening()
+        self.whitening = Whitening(image_channels)
         channels = [self.whitening.out_channels, *widths]
         num_whole = max(len(widths) - int(math.log2(min(image_size) - 1)), 0)  # blocks without pooling
         self.blocks = nn.Sequential(
@@ -60,13 +62,13 @@ class FastResNet(nn.Module):
         self.to(memory_format=torch.channels_last)  # convolutions on a CPU are half as fast again
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map images (B, 3, H, W) float32, of the image size or larger, to logits (B, num_classes)."""
+        """Map images (B, C, H, W) float32, of the image size or larger, to logits (B, num_classes)."""
         if self.views == 1 or self.training:
             return self._logits(x)
         return self._logits(self._several(x)).unflatten(0, (self.views, -1)).mean(0)
 
     def _several(self, x: Tensor) -> Tensor:
-        """Build the TTA views, (views * B, 3, H, W), the unchanged images first."""
+        """Build the TTA views, (views * B, C, H, W), the unchanged images first."""
         x = torch.cat([x, x.flip(3)])
         if self.views == 2:
             return x
@@ -89,16 +91,16 @@ class Whitening(nn.Conv2d):
     It does not learn, so that no gradient has to reach the layer with the largest maps.
     """
 
-    def __init__(self) -> None:
-        super().__init__(3, 2 * 3 * PATCH**2, PATCH, bias=False)
-        self._set_filters(torch.eye(3 * PATCH**2))
+    def __init__(self, in_channels: int = 3) -> None:
+        super().__init__(in_channels, 2 * in_channels * PATCH**2, PATCH, bias=False)
+        self._set_filters(torch.eye(in_channels * PATCH**2))
         self.weight.requires_grad_(False)
 
     def adapt(self, images: Iterable[Tensor]) -> None:
         """Set the filters to the eigenvectors of the patches' covariance, each scaled to variance 1."""
         covariance, num_patches = torch.zeros(1, dtype=torch.float64), 0
         for x in images:
-            patches = F.unfold(x.float(), PATCH).transpose(1, 2).flatten(0, 1)  # (B * (H - 1) * (W - 1), 12)
+            patches = F.unfold(x.float(), PATCH).transpose(1, 2).flatten(0, 1)  # (B * (H - 1) * (W - 1), 4 * C)
             covariance = covariance + (patches.T @ patches).cpu().double()  # there, as not every device has float64
             num_patches += len(patches)
             if num_patches > MAX_PATCHES:
@@ -107,7 +109,7 @@ class Whitening(nn.Conv2d):
         self._set_filters((vectors / (variances + EPSILON).sqrt()).T.flip(0))
 
     def _set_filters(self, rows: Tensor) -> None:
-        filters = rows.reshape(-1, 3, PATCH, PATCH)
+        filters = rows.reshape(-1, self.in_channels, PATCH, PATCH)
         with torch.no_grad():
             self.weight.copy_(torch.cat([filters, -filters]))
 

@@ -16,12 +16,13 @@ class ImageCNN(nn.Module):
     Args:
         num_classes: number of classes; two classes share one logit.
         num_outputs: number of labels or numbers, where these are predicted; None: classes.
+        image_channels: number of channels C of the images.
     """
 
-    def __init__(self, *, num_classes: int = 2, num_outputs: int | None = None) -> None:
+    def __init__(self, *, num_classes: int = 2, num_outputs: int | None = None, image_channels: int = 3) -> None:
         super().__init__()
         self.conv = nn.Sequential(
-            nn.Conv2d(3, 32, kernel_size=3),
+            nn.Conv2d(image_channels, 32, kernel_size=3),
             nn.MaxPool2d(2),
             nn.Conv2d(32, 64, kernel_size=5),
             nn.MaxPool2d(2),
@@ -36,7 +37,7 @@ class ImageCNN(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map images (B, 3, H, W) to logits (B, num_classes), or (B, 1) for two classes.
+        """Map images (B, C, H, W) to logits (B, num_classes), or (B, 1) for two classes.
 
         Raises:
             ValueError: the images are too small for two convolutions with pooling.
@@ -49,10 +50,10 @@ class ImageCNN(nn.Module):
         return self.dense(self.conv(x))
 
 
-def sequential_cnn(*, num_classes: int = 2, num_outputs: int | None = None) -> nn.Sequential:
+def sequential_cnn(*, num_classes: int = 2, num_outputs: int | None = None, image_channels: int = 3) -> nn.Sequential:
     """Build `ImageCNN` as one Sequential: shortest, for a net that is a plain chain."""
     return nn.Sequential(
-        nn.Conv2d(3, 32, kernel_size=3),
+        nn.Conv2d(image_channels, 32, kernel_size=3),
         nn.MaxPool2d(2),
         nn.Conv2d(32, 64, kernel_size=5),
         nn.MaxPool2d(2),
@@ -71,11 +72,12 @@ class LayeredCNN(nn.Module):
     Args:
         num_classes: number of classes; two classes share one logit.
         num_outputs: number of labels or numbers, where these are predicted; None: classes.
+        image_channels: number of channels C of the images.
     """
 
-    def __init__(self, *, num_classes: int = 2, num_outputs: int | None = None) -> None:
+    def __init__(self, *, num_classes: int = 2, num_outputs: int | None = None, image_channels: int = 3) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 32, kernel_size=3)
+        self.conv1 = nn.Conv2d(image_channels, 32, kernel_size=3)
         self.conv2 = nn.Conv2d(32, 64, kernel_size=5)
         self.pool = nn.MaxPool2d(2)
         self.dropout = nn.Dropout2d(0.1)
@@ -85,7 +87,7 @@ class LayeredCNN(nn.Module):
         self.linear2 = nn.Linear(32, num_outputs or (num_classes if num_classes > 2 else 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map images (B, 3, H, W) of at least 14 x 14 to logits (B, num_classes), or (B, 1) for two classes."""
+        """Map images (B, C, H, W) of at least 14 x 14 to logits (B, num_classes), or (B, 1) for two classes."""
         x = self.pool(self.conv1(x))  # (B, 32, H1, W1)
         x = self.pool(self.conv2(x))  # (B, 64, H2, W2)
         x = self.adaptive_pool(self.dropout(x)).flatten(1)  # (B, 64)

@@ -3,13 +3,15 @@
 import difflib
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
+
+from .library_net import FILES, LibraryNet
 
 # These have a second head for training that shared_step would have to know of.
 TWO_HEADED = ("googlenet", "inception_v3")
 
 
-class TorchvisionNet(nn.Module):
+class TorchvisionNet(LibraryNet):
     """A classifier of torchvision.models with a head for other classes, untrained.
 
     Weights are loaded when training begins, not here: `finetune.weights` DEFAULT takes those of ImageNet.
@@ -22,28 +24,57 @@ class TorchvisionNet(nn.Module):
     """
 
     def __init__(self, name: str = "resnet18", *, num_classes: int, image_size: tuple[int, int] = (224, 224)) -> None:
-        import torchvision.models  # here: most nets do without
-
-        super().__init__()
-        known = torchvision.models.list_models(module=torchvision.models)
+        known = list_torchvision()
         if name not in known:
             near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or known
             raise ValueError(f"torchvision.models has no classifier '{name}'; the nearest names: {', '.join(near)}")
-        self.name = name
-        sizes: dict[str, Any] = {}
-        if name.startswith("vit_"):
-            if image_size[0] != image_size[1]:
-                raise ValueError(f"{name} takes square images only, received {image_size}: set `transforms.size`")
-            sizes = {"image_size": image_size[0]}
-        elif name.startswith("maxvit"):
-            sizes = {"input_size": tuple(image_size)}
-        self.model: nn.Module = torchvision.models.get_model(
-            name, weights=None, num_classes=num_classes, **sizes, **find_quirks(name)
-        )
+        own: dict[str, Any] = {"num_classes": num_classes, "image_size": image_size}
+        super().__init__("torchvision", name, build_torchvision(name, **own), **own)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map images (B, 3, H, W) float32 to logits (B, num_classes)."""
-        return self.model(x)
+    @classmethod
+    def find_preprocessing(cls, name: str, weights: str | None) -> dict[str, Any] | None:
+        """Find how images were prepared for weights that torchvision publishes, as `LibraryNet.find_preprocessing`."""
+        import torchvision.models
+
+        if weights is None or weights.endswith(FILES) or name not in list_torchvision():
+            return None
+        known = torchvision.models.get_model_weights(name)
+        if weights not in known.__members__:
+            return None
+        chosen = known[weights].transforms()
+        (size,), (resized,) = chosen.crop_size, chosen.resize_size
+        return {
+            "mean": tuple(chosen.mean),
+            "std": tuple(chosen.std),
+            "size": size,
+            "border": resized / size,
+            "interpolation": chosen.interpolation.value,
+        }
+
+
+def list_torchvision() -> list[str]:
+    """List the names of torchvision's classifiers."""
+    import torchvision.models  # here: most nets do without
+
+    return torchvision.models.list_models(module=torchvision.models)
+
+
+def build_torchvision(name: str, num_classes: int, image_size: tuple[int, int]) -> nn.Module:
+    """Build a classifier of torchvision, untrained.
+
+    Raises:
+        ValueError: it takes square images only.
+    """
+    import torchvision.models
+
+    sizes: dict[str, Any] = {}
+    if name.startswith("vit_"):
+        if image_size[0] != image_size[1]:
+            raise ValueError(f"{name} takes square images only, received {image_size}: set `transforms.size`")
+        sizes = {"image_size": image_size[0]}
+    elif name.startswith("maxvit"):
+        sizes = {"input_size": tuple(image_size)}
+    return torchvision.models.get_model(name, weights=None, num_classes=num_classes, **sizes, **find_quirks(name))
 
 
 def find_quirks(name: str) -> dict[str, bool]:

@@ -1,11 +1,15 @@
 """Findings as a self-contained HTML page with bars, and as plain data."""
 
+import base64
+import io
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
 
 from lightfit.datamodules.findings import Findings
 
@@ -40,7 +44,16 @@ def render_findings(findings: Findings, *, source: str, description: str) -> str
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined
     ).get_template("check.html")
     plain = as_plain(findings, source=source, description=description)
-    return template.render(**plain | {"tables": {title: _with_bars(table) for title, table in findings.tables.items()}})
+    tables = {title: _with_bars(table) for title, table in findings.tables.items()}
+    examples = {name: [_embed(picture) for picture in own] for name, own in findings.find_examples().items()}
+    return template.render(**plain | {"tables": tables, "examples": examples})
+
+
+def _embed(picture: NDArray[np.uint8]) -> str:
+    """Return a picture (h, w, 3) as a URL that holds it."""
+    content = io.BytesIO()
+    Image.fromarray(picture).save(content, format="jpeg", quality=85)
+    return f"data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode()}"
 
 
 def _with_bars(table: pd.DataFrame) -> dict[str, Any]:

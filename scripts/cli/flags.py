@@ -12,3 +12,10 @@ def add_trust(parser: argparse.ArgumentParser) -> None:
         metavar="PACKAGE",
         help="your own package or module whose classes the checkpoint may build; repeat for several",
     )
+
+
+def add_tta(parser: argparse.ArgumentParser) -> None:
+    """Add `--tta`, for commands that predict images."""
+    parser.add_argument(
+        "--tta", action="store_true", help="predict images by the mean over each and its mirror image; twice the time"
+    )

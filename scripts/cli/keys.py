@@ -8,7 +8,7 @@ from lightfit.errors import UsageError
 
 # Sizes that a DataModule knows, and that a net receives as an argument of the same name.
 SIZES = (
-    *("num_classes", "num_outputs", "image_size", "vocab_size", "max_len"),
+    *("num_classes", "num_outputs", "image_size", "image_channels", "vocab_size", "max_len"),
     *("num_features", "num_targets", "lookback", "horizon", "season"),
 )
 # What the model receives from the DataModule in the same way, and where it comes from.
@@ -24,18 +24,34 @@ def refuse_linked(args: list[str]) -> None:
     Raises:
         UsageError: a value is given that would be silently overwritten.
     """
-    flags = [item.split("=")[0].removeprefix("--").replace(".init_args", "") for item in args if item.startswith("--")]
-    given = {name for name in flags if name in LINKED}
-    for word, following in zip(args, [*args[1:], ""], strict=True):
-        path = Path(following if word in ("--config", "-c") else word.removeprefix("--config="))
-        if path.suffix in (".yaml", ".yml") and path.is_file():
-            given |= set(_read_keys(path)) & set(LINKED)
+    given = list_given(args) & set(LINKED)
     if given:
         name = min(given)
         raise UsageError(f"{name} comes from {LINKED[name]}: leave it out, as it would be overwritten")
 
 
-def _read_keys(path: Path) -> list[str]:
+def list_given(args: list[str]) -> set[str]:
+    """List the dotted keys that a command line and its YAML files set, without `init_args`.
+
+    Raises:
+        UsageError: a file is no configuration.
+    """
+    flags = {item.split("=")[0].removeprefix("--").replace(".init_args", "") for item in args if item.startswith("--")}
+    return flags.union(*map(flatten_keys, read_configs(args)))
+
+
+def read_configs(args: list[str]) -> list[dict[str, Any]]:
+    """Read the YAML files of a command line.
+
+    Raises:
+        UsageError: a file is no configuration.
+    """
+    following = zip(args, [*args[1:], ""], strict=True)
+    named = [Path(after if word in ("--config", "-c") else word.removeprefix("--config=")) for word, after in following]
+    return [_read_config(path) for path in named if path.suffix in (".yaml", ".yml") and path.is_file()]
+
+
+def _read_config(path: Path) -> dict[str, Any]:
     import yaml  # here, as `fit.py --help` imports this file
 
     try:
@@ -44,7 +60,7 @@ def _read_keys(path: Path) -> list[str]:
         raise UsageError(f"'{path}' is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(config, dict):
         raise UsageError(f"'{path}' is not a configuration: expected keys such as model, data and trainer")
-    return list(flatten_keys(config))
+    return config
 
 
 def flatten_keys(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """An evaluation as a self-contained HTML page, and as plain data."""
 
 import base64
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,22 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from lightfit.callbacks.pictures.confusion import LABELS_UP_TO
+
 from .scores import Evaluation
 
 PAGES = Path(__file__).resolve().parent
+WRONG_ROWS = 20  # of the most wrong samples on the page; the table in the file beside it has more
 
 
-def render_report(evaluation: Evaluation, *, title: str, subtitle: str, configuration: dict[str, Any]) -> str:
+def render_report(
+    evaluation: Evaluation,
+    *,
+    title: str,
+    subtitle: str,
+    configuration: dict[str, Any],
+    warnings: Sequence[str] = (),
+) -> str:
     """Render an evaluation as an HTML page with embedded pictures.
 
     Args:
@@ -22,8 +33,13 @@ def render_report(evaluation: Evaluation, *, title: str, subtitle: str, configur
         title: heading of the page.
         subtitle: line below the heading.
         configuration: configuration of the model and its data, as plain data.
+        warnings: what may be wrong with the data.
     """
     tables = {"scores": tabulate_metrics(evaluation)} | evaluation.tables
+    if len(tables.get("confusion matrix", ())) > LABELS_UP_TO:
+        del tables["confusion matrix"]  # too many cells for a page; the picture has the most confused pairs
+    if evaluation.wrong is not None and len(evaluation.wrong):
+        tables["most wrong"] = evaluation.wrong.head(WRONG_ROWS)
     template = jinja2.Environment(
         loader=jinja2.FileSystemLoader(PAGES), autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined
     ).get_template("report.html")
@@ -33,6 +49,7 @@ def render_report(evaluation: Evaluation, *, title: str, subtitle: str, configur
         headline=evaluation.format_headline() if evaluation.headline else "",
         tables={name: {"columns": list(table), "rows": _format_cells(table)} for name, table in tables.items()},
         plots={name: base64.b64encode(draw()._repr_png_()).decode() for name, draw in evaluation.plots.items()},
+        warnings=warnings,
         configuration=yaml.safe_dump(configuration, sort_keys=False, allow_unicode=True),
     )
 

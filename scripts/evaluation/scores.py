@@ -12,9 +12,11 @@ from torch import Tensor
 
 from lightfit.callbacks.logs.sample_outputs import SampleOutputs
 from lightfit.callbacks.pictures.backtest import ALL, ErrorTable, plot_backtest
-from lightfit.callbacks.pictures.confusion import plot_confusion_matrix, plot_reliability
+from lightfit.callbacks.pictures.confusion import find_confused_pairs, plot_confusion_matrix, plot_reliability
 from lightfit.callbacks.pictures.forecast_plot import Window, get_forecast, get_point, plot_forecasts
-from lightfit.callbacks.pictures.plots import Plot
+from lightfit.callbacks.pictures.most_wrong import Wrong, describe_wrong, find_wrong, name_place, tabulate_wrong
+from lightfit.callbacks.pictures.plots import Plot, image_grid
+from lightfit.callbacks.pictures.protocols import Denormalises, as_colours
 from lightfit.callbacks.pictures.targets import plot_precision_recall, plot_predicted_against_true
 from lightfit.datamodules import Codec, DataModule, LabelCodec, LabelSets, Numbers
 from lightfit.datamodules.samples import Batches
@@ -59,6 +61,8 @@ def quiet_trainer(gpus: str, *, callbacks: list[pl.Callback], **arguments: Any) 
 
 
 PLOTTED_TARGETS = 3
+PLOTTED_IMAGES = 16
+MATRIX_UP_TO = 11  # classes: with more the matrix does not fit into a terminal, and the most confused pairs are listed
 TRUE = "true \\ predicted"  # heading of the column of true classes: a name that no class is likely to have
 
 
@@ -73,6 +77,7 @@ class Evaluation(NamedTuple):
     plots: dict[str, Callable[[], Plot]]  # drawn on demand, as drawing takes longer than all the rest
     logged: tuple[str, ...]  # names of the metrics that the model logs
     outputs: dict[str, Tensor]  # predictions for each sample, in order
+    wrong: pd.DataFrame | None = None  # of a classifier: the samples that it got wrong, as of `tabulate_wrong`
 
     def format_headline(self) -> str:
         """Return the headline metric with its interval."""
@@ -148,30 +153,51 @@ def evaluate_split(
     if "prediction" in outputs and isinstance(codec, LabelCodec) and isinstance(codec.target, Numbers):
         return _score_numbers(evaluation, outputs, codec.target)
     if {"preds", "target"} <= set(outputs) and isinstance(codec, LabelCodec):
-        return _score_classes(evaluation, outputs, codec.class_names)
+        places = data.find_places(split) if isinstance(data, DataModule) else []
+        return _score_classes(evaluation, outputs, codec, batches, places)
     return evaluation
 
 
-def _score_classes(evaluation: Evaluation, outputs: dict[str, Tensor], names: list[str]) -> Evaluation:
+def _score_classes(
+    evaluation: Evaluation, outputs: dict[str, Tensor], codec: LabelCodec, batches: Batches | None, places: list[str]
+) -> Evaluation:
+    names = codec.class_names
     probabilities, labels = outputs["preds"].double().numpy(), outputs["target"].numpy()
     right = (probabilities.argmax(1) == labels).astype(float)
     counts = np.zeros((len(names), len(names)), np.int64)
     np.add.at(counts, (labels, probabilities.argmax(1)), 1)
     calibration = calibration_table(probabilities, labels)
+    wrong = find_wrong(outputs["preds"], outputs["target"])
+    pairs = {"most confused": find_confused_pairs(counts, names)} if len(names) > MATRIX_UP_TO else {}
+    pictures: dict[str, Callable[[], Plot]] = {}
+    if isinstance(codec, Denormalises) and batches is not None and len(wrong.row):
+        pictures["most wrong"] = lambda: _plot_wrong(wrong, codec, batches, places)
     return evaluation._replace(
         metrics={"accuracy": float(right.mean())} | evaluation.metrics | classification_scores(probabilities, labels),
         headline="accuracy",
         interval=bootstrap_interval(right),
         tables={
             "classes": class_table(probabilities, labels, names),
+            **pairs,
             "confusion matrix": pd.DataFrame(counts, index=names, columns=names).rename_axis(TRUE).reset_index(),
             "calibration": calibration,
         },
         plots={
             "confusion matrix": lambda: plot_confusion_matrix(torch.from_numpy(counts), names),
             "calibration": lambda: plot_reliability(calibration),
+            **pictures,
         },
+        wrong=tabulate_wrong(wrong, names, places),
     )
+
+
+def _plot_wrong(wrong: Wrong, codec: Any, batches: Batches, places: list[str]) -> Plot:
+    first = wrong.take(slice(PLOTTED_IMAGES))
+    x, _ = batches[first.row]
+    named = [(codec.class_names[true], codec.class_names[label]) for _, true, label, *_ in zip(*first, strict=True)]
+    titles = [describe_wrong(*own, sure) for own, sure in zip(named, first.probability.tolist(), strict=True)]
+    captions = [name_place(row, places) for row in first.row.tolist()] if places else None
+    return image_grid(as_colours(codec, x), titles, captions=captions)
 
 
 def _score_label_sets(evaluation: Evaluation, outputs: dict[str, Tensor], target: LabelSets) -> Evaluation:

@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 from lightfit.checkpoint import HPARAMS, read_checkpoint
 from lightfit.datamodules import Codec, load_codec
 from lightfit.datamodules.base import find_codec
+from lightfit.errors import UsageError
 from lightfit.lightning_modules import LightModel
+from lightfit.lightning_modules.views import MirroredViews
 from lightfit.trust import check_trusted
 from lightfit.version import VERSION
 
@@ -65,3 +67,17 @@ def load_trained(path: str | Path, trust: Collection[str] = ()) -> Trained:
         other = f". The checkpoint was written by LightFit {written}, and this is {VERSION}"
         raise ValueError(f"{error}{other if written != VERSION else ''}") from error
     return Trained(Path(path), checkpoint, model, codec, tuple(trust))
+
+
+def add_mirrored_views(trained: Trained) -> None:
+    """Let a model predict by the mean over each image and its mirror image.
+
+    Raises:
+        UsageError: the samples are no images.
+    """
+    if trained.codec.domain != "images" or trained.model.net is None:
+        raise UsageError(
+            f"--tta is for images, and this checkpoint reads {trained.codec.domain}: leave it out, or set it for a "
+            "model of images"
+        )
+    trained.model.net = MirroredViews(trained.model.net)

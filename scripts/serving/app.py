@@ -15,6 +15,7 @@ from lightfit.errors import BadInput, DataError
 from lightfit.version import VERSION
 
 from ..inference.inputs import choose_inputs
+from ..inference.pixel_limits import DEFAULT_LIMITS, PixelLimits
 from ..inference.predictor import Predictor
 from ..inference.rows import predict_records
 from ..inference.trained import Trained
@@ -32,12 +33,14 @@ class Limits(NamedTuple):
         wait_s: as in `Batcher`.
         max_bytes: largest size of a request, in bytes.
         max_inputs: largest number of inputs in a request.
+        pixels: limits of the pixels of images.
     """
 
     max_batch_size: int
     wait_s: float
     max_bytes: int
     max_inputs: int
+    pixels: PixelLimits = DEFAULT_LIMITS
 
 
 class Service:
@@ -50,7 +53,7 @@ class Service:
     """
 
     def __init__(self, trained: Trained, predictor: Predictor, limits: Limits) -> None:
-        self.inputs = choose_inputs(trained)
+        self.inputs = choose_inputs(trained, limits.pixels)
         self.model_info = describe_model(trained)
         self.max_inputs = limits.max_inputs
         self.most_ranked = trained.codec.target.most_ranked if isinstance(trained.codec, LabelCodec) else 1

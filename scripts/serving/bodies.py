@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from lightfit.errors import BadInput, DataError
 
 from ..inference.inputs.protocol import Inputs
+from ..inference.pixel_limits import RequestTooLarge
 
 SUFFIXES = {
     "text/csv": ".csv",
@@ -57,6 +58,7 @@ async def read_samples(request: Request, inputs: Inputs, max_inputs: int) -> lis
     Raises:
         HTTPException: the request is invalid; status 4xx, with a message.
     """
+    inputs = inputs.for_request()
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
     try:  # in threads, as decoding a large image would block all other requests
         if kind == "application/json":
@@ -73,6 +75,8 @@ async def read_samples(request: Request, inputs: Inputs, max_inputs: int) -> lis
                 f"expected content-type application/json, multipart/form-data with files, image/* or one of "
                 f"{', '.join(SUFFIXES)}, received '{kind}'",
             )
+    except RequestTooLarge as error:
+        raise HTTPException(413, str(error)) from error
     except DataError as error:
         raise HTTPException(422, str(error)) from error
     if len(samples) > max_inputs:

@@ -17,6 +17,7 @@ from lightfit.lightning import pl
 from lightfit.lightning_modules import LightModel
 from lightfit.version import VERSION
 
+from ..cli.arguments import name_flags
 from ..cli.outputs import output_file
 from ..evaluation.scores import Evaluation
 from .lightning_cli import LightFitCLI
@@ -36,11 +37,13 @@ def write_card(cli: LightFitCLI, evaluations: Mapping[str, Evaluation], *, task:
     """
     if not isinstance(cli.trainer.logger, pl.loggers.TensorBoardLogger | pl.loggers.CSVLogger):  # as in a fast_dev_run
         return
+    warnings = cli.datamodule.loaded.findings.warnings if isinstance(cli.datamodule, DataModule) else ()
     lines = [
         f"# {task}: {type(cli.model.net).__name__}",
         "",
         f"Trained by LightFit {VERSION} on {datetime.now():%Y-%m-%d %H:%M}.",
         *("", "## Data", "", *_describe_data(cli.datamodule)),
+        *(["", "## Warnings", "", *(f"- {name_flags(warning)}" for warning in warnings)] if warnings else []),
         *("", "## Training", "", *_describe_training(cli.trainer, cli.model, str(cli.config.seed_everything), seconds)),
         *("", "## Results", "", *_describe_results(evaluations)),
         *("", "## Not meant for", "", *(f"- {sentence}" for sentence in _list_limits(cli.datamodule))),

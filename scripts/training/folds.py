@@ -1,10 +1,12 @@
 """Cross-validation: each sample is predicted once, by a model that was not trained on it."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
+import torch
 from torch import Tensor
 
 from lightfit.callbacks.pictures.forecast_plot import get_forecast, get_point
@@ -13,6 +15,7 @@ from lightfit.datamodules import Codec, DataModule, LabelCodec, LabelSets, Numbe
 from lightfit.errors import UsageError
 from lightfit.scripts.cli.command import shorten_path
 
+from .label_errors import PACKAGE, find_label_errors
 from .options import Extras
 from .run import Run, build, train
 
@@ -21,7 +24,8 @@ def cross_validate(task: str, args: list[str], folds: int, *, gpus: str, quiet: 
     """Train a model for each fold, with that fold as val, and summarise the scores.
 
     Writes into `runs/<task>/folds_N`: a run folder for each fold, `folds.csv` with the scores, their mean and standard
-    deviation, and `out_of_fold.csv` with the predictions for each sample.
+    deviation, `out_of_fold.csv` with the predictions for each sample, and of classes `label_errors.csv` with the
+    labels that are probably wrong.
 
     Args:
         task: name of the task.
@@ -37,6 +41,7 @@ def cross_validate(task: str, args: list[str], folds: int, *, gpus: str, quiet: 
     if any("ckpt_path" in item or item.startswith("--data.fold") for item in args):
         raise UsageError("--folds trains each fold from scratch: leave out --ckpt_path and --data.fold")
     index = next(index for index in itertools.count() if not Path("runs", task, f"folds_{index}").exists())
+    outputs: list[Probabilities | None] = []
     scores, predictions, folder = [], [], Path()
     for fold in range(1, folds + 1):
         version = f"folds_{index}/fold_{fold}"
@@ -48,12 +53,57 @@ def cross_validate(task: str, args: list[str], folds: int, *, gpus: str, quiet: 
             folder = run_folder(run.trainer).parent
             scores.append({"fold": str(fold)} | run.evaluations["val"].metrics)
             predictions.append(collect_out_of_fold(run).assign(fold=fold))
+            outputs.append(collect_probabilities(run))
     if scores:
         table = add_mean(pd.DataFrame(scores))
         write_csv(table, folder / "folds.csv")
         write_csv(pd.concat(predictions, ignore_index=True), folder / "out_of_fold.csv")
         print(f"\n{table.to_string(index=False, float_format='{:.4f}'.format)}")
         print(f"\nwritten: {shorten_path(folder / 'folds.csv')}, {shorten_path(folder / 'out_of_fold.csv')}")
+        report_label_errors(outputs, folder / "label_errors.csv")
+
+
+class Probabilities(NamedTuple):
+    """What a fold's best checkpoint predicts for its val samples, of a classifier."""
+
+    probabilities: Tensor  # (N, num_classes)
+    labels: Tensor  # (N,) int64
+    places: list[str]
+    names: list[str]  # of the classes
+
+
+def collect_probabilities(run: Run) -> Probabilities | None:
+    """Return the probabilities of a fold's val samples; None where the targets are no classes."""
+    outputs = run.evaluations["val"].outputs
+    assert isinstance(run.data, DataModule)
+    if not isinstance(run.data.codec, LabelCodec) or "prediction" in outputs or not {"preds", "target"} <= set(outputs):
+        return None
+    return Probabilities(
+        outputs["preds"], outputs["target"], run.data.find_places("val"), list(run.data.codec.class_names)
+    )
+
+
+def report_label_errors(folds: Sequence[Probabilities | None], path: Path) -> None:
+    """Write the labels that are probably wrong, and say how many there are, or what is needed to find them.
+
+    Args:
+        folds: what each fold predicts.
+        path: the table to write.
+    """
+    known = [fold for fold in folds if fold is not None]
+    if len(known) < len(folds) or len({tuple(fold.names) for fold in known}) != 1:
+        return
+    table = find_label_errors(
+        torch.cat([fold.probabilities for fold in known]),
+        torch.cat([fold.labels for fold in known]),
+        [place for fold in known for place in fold.places],
+        known[0].names,
+    )
+    if table is None:
+        print(f"labels that are probably wrong are found with {PACKAGE}: pip install 'lightfit[labels]'")
+        return
+    write_csv(table, path)
+    print(f"{len(table):,} labels are probably wrong: {shorten_path(path)}")
 
 
 def add_mean(scores: pd.DataFrame) -> pd.DataFrame:

@@ -33,14 +33,16 @@ from lightfit.trust import import_name
 from ..cli.arguments import find_flags, register_flags
 from ..cli.devices import has_bfloat16
 from ..cli.help import HELP, USAGE
-from ..cli.keys import MODEL_LINKS, SIZES, refuse_linked
+from ..cli.keys import MODEL_LINKS, SIZES, list_given, refuse_linked
 from ..cli.lightning_internals import dump_config, list_destinations
-from ..cli.lightning_parser import LightningArgumentParser, LightningCLI
+from ..cli.lightning_parser import FunctionParser, LightningArgumentParser, LightningCLI
 from ..cli.parsing import explain, spell_nulls, unwrap
 from ..cli.quiet import say
 from ..cli.short_names import import_named
 from .model_class import DEFAULTS, FITTING, ModelInstantiator, replace_model_class
+from .net_functions import allow_functions, list_parameters
 from .options import NOTHING, Extras, flag_names
+from .preprocessing import adopt_preprocessing
 from .resume import RunConfig, describe_resume, find_checkpoint, keep_run_folder, read_usable, refuse_changes
 
 CHECKPOINT = {
@@ -71,6 +73,7 @@ def build_trainer_defaults(task: str, extras: Extras, *, quiet: bool) -> dict[st
     }
 
 
+UNSAVED = "Unable to serialize instance"  # what jsonargparse writes in place of a value that is no plain data
 MISSING = object()  # in place of a value that the data does not have
 
 
@@ -93,7 +96,9 @@ class LightFitCLI(LightningCLI):
         self._data: dict[str, pl.LightningDataModule] = {}  # the data, once a link has read it
         self._names_model = any(re.match(r"--model(\.class_path)?(=|$)", item) for item in args)
         refuse_linked(args)
+        self._given = list_given(args)
         import_named(args)
+        allow_functions(args)
         try:
             super().__init__(
                 LightModel,
@@ -107,6 +112,7 @@ class LightFitCLI(LightningCLI):
                 trainer_defaults=build_trainer_defaults(task, extras, quiet=quiet),
                 save_config_callback=RunConfig,
                 save_config_kwargs={"overwrite": True},  # a resumed run writes into the same folder
+                parser_class=FunctionParser,
                 parser_kwargs={"exit_on_error": False, "allow_abbrev": False, "description": HELP, "usage": USAGE},
             )
         except ArgumentError as error:
@@ -148,6 +154,7 @@ class LightFitCLI(LightningCLI):
         self._keep_own_sampler()
         self._note_parameters()
         self._avoid_bfloat16()
+        adopt_preprocessing(self.config, self._given, self._print)
         dump_config(self)
         # Lightning writes linked sizes of the net into this dict, and fails if it does not exist.
         arguments = self.config_dump["model"].setdefault("init_args", {})
@@ -247,12 +254,12 @@ class LightFitCLI(LightningCLI):
             classes["net"] = net.class_path
         built = {section: import_name(path) for section, path in classes.items()}
         if "net" in built:
-            self._taken.update(inspect.signature(built["net"]).parameters)
+            self._taken.update(list_parameters(built["net"]))
         register_flags({"on_nan": "--on_nan", "resume": "--resume", **find_flags(**built)})
 
     def after_instantiate_classes(self) -> None:
         """Correct the stored arguments of the net: Lightning adds unused sizes, and misses those found meanwhile."""
-        taken = inspect.signature(type(self.model.net)).parameters
+        taken = self._taken or inspect.signature(type(self.model.net)).parameters
         for hparams in list_hparams(self.model):
             if "class_path" not in hparams.get("net", {}):  # the model builds its net itself
                 hparams.pop("net", None)
@@ -260,6 +267,8 @@ class LightFitCLI(LightningCLI):
             arguments = hparams["net"]["init_args"]
             for size in set(SIZES) & set(arguments) - set(taken):
                 del arguments[size]
+            for name in [name for name, value in arguments.items() if str(value).startswith(UNSAVED)]:
+                del arguments[name]  # a default that is no plain data, such as a function
             if arguments.get("num_outputs", 1) is None:  # of classes: as if the net had no such argument
                 del arguments["num_outputs"]
             if "num_quantiles" in taken:  # linked within the model, which jsonargparse does not store
@@ -326,4 +335,8 @@ def find_net_size(
             f"the net requires `{name}`, which {type(data).__name__} does not define: expected an attribute '{name}' "
             "of it or of its codec, or another net"
         )
-    return taken[name].default if known is MISSING else known
+    if known is MISSING:
+        return taken[name].default
+    if taken[name].annotation is int and isinstance(known, (tuple, list)) and len(set(known)) == 1:
+        return known[0]  # the side of square images
+    return known

@@ -175,7 +175,17 @@ def _train(task: str, cli: LightFitCLI, watchers: Sequence[pl.Callback]) -> Run:
 
         report(trainer, model, data, seconds=seconds, test_scores=_prefix_scores(evaluations.get("test"), "test"))
         write_card(cli, evaluations, task=task, seconds=seconds)
+        write_most_wrong(trainer, evaluations)
     return Run(trainer, model, data, evaluations)
+
+
+def write_most_wrong(trainer: pl.Trainer, evaluations: "dict[str, Evaluation]") -> None:
+    """Write `most_wrong.csv` of the best checkpoint's validation into the run folder, of a classifier."""
+    from lightfit.callbacks.pictures.most_wrong import FILE
+    from lightfit.callbacks.pictures.plots import run_folder, write_csv
+
+    if trainer.logger is not None and "val" in evaluations and evaluations["val"].wrong is not None:
+        write_csv(evaluations["val"].wrong, run_folder(trainer) / FILE)
 
 
 def has_split(data: pl.LightningDataModule, split: str) -> bool:

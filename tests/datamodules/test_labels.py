@@ -3,7 +3,14 @@
 import numpy as np
 import pandas as pd
 
-from lightfit.datamodules.findings import count_classes, count_shared, drop_shared, warn_of_classes, warn_of_duplicates
+from lightfit.datamodules.findings import (
+    count_classes,
+    count_shared,
+    drop_repeated,
+    drop_shared,
+    warn_of_classes,
+    warn_of_duplicates,
+)
 from lightfit.datamodules.labels import encode_numbers, list_names, stratify
 
 
@@ -51,7 +58,18 @@ def test_duplicates_between_splits() -> None:
     assert {split: own.tolist() for split, own in kept.items()} == {"train": [], "val": [3, 4], "test": [5, 6]}
     shared = count_shared(groups, rows)
     labels = np.array([0, 0, 0, 1, 0, 0, 0])
-    facts, warnings = warn_of_duplicates(groups, rows, labels, shared=shared, dropped=False, what="texts")
-    assert facts == {"duplicates": "3 of 7 texts repeat another one"}
-    assert "1 texts of val are in train too" in warnings[0]
+    facts, warnings = warn_of_duplicates(
+        groups, rows, labels, shared=shared, dropped=False, what="texts", places=lambda: list("abcdefg"), remedy="x"
+    )
+    assert facts == {"duplicates": "3 of 7 texts repeat another one, such as d = a"}
+    assert "1 of 2 texts of val are in train too, such as d = a" in warnings[0]
     assert "1 texts occur with different labels" in warnings[-1]
+
+
+def test_duplicates_within_train_are_dropped() -> None:
+    """Of identical samples the first is kept; those with other labels are left out, as one of them is wrong."""
+    groups, labels = np.array([5, 6, 5, 7, 7, 8, 5]), np.array([0, 1, 0, 0, 1, 1, 0])
+    rows = {"train": np.array([0, 1, 2, 3, 4, 5]), "val": np.array([6]), "test": np.array([], np.int64)}
+    kept = drop_repeated(groups, rows, labels)
+    assert kept["train"].tolist() == [0, 1, 5]
+    assert kept["val"].tolist() == [6]

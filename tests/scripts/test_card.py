@@ -1,13 +1,18 @@
 """The model card of a run."""
 
 import hashlib
+import html
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import pytest
+from conftest import make_reviews, write_csv
 
 from lightfit.datamodules.images.sources import source_path
+from lightfit.scripts.evaluate import main as evaluate
 from lightfit.scripts.training.card import hash_files
 
 Fit = Callable[..., tuple[int, str, str]]
@@ -36,6 +41,24 @@ def test_card_of_texts(fit: Fit, reviews: Path) -> None:
     assert re.search(r"\| val \| 16 \| accuracy \| [01]\.\d+ \(95 % interval", card)
     assert re.search(r"torch \d+\.\d+", card)
     assert "Inputs outside these 2 classes" in card
+    assert "## Warnings" not in card
+
+
+def test_card_and_report_carry_what_was_found_in_the_data(
+    fit: Fit, workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [(text, "neg" if index % 12 else "pos") for index, (text, _) in enumerate(make_reviews(96))]
+    write_csv(workplace / "reviews.csv", rows)
+    args = ("--data.source", "reviews.csv", "--data.max_ngrams", 1000, "--data.min_steps", 1)
+    assert fit("--task", "text", *args, "--trainer.max_epochs", 1, "--quiet")[0] == 0
+    run = Path("runs/text/version_0")
+    warning = "the classes are unbalanced: 'neg' has 70 samples in train, 'pos' 6; --data.class_weights"
+    card = (run / "card.md").read_text()
+    assert f"\n## Warnings\n\n- {warning}" in card
+    assert evaluate(["--gpus", "0", str(run / "checkpoints/last.ckpt")]) == 0
+    assert f"<li>warning: {warning}" in html.unescape((run / "evaluation/report.html").read_text())
+    written = json.loads((run / "evaluation/evaluation.json").read_text())
+    assert written["warnings"][0].startswith(warning)
 
 
 def test_card_of_series_has_both_splits(fit: Fit, series: Path) -> None:

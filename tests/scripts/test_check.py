@@ -1,6 +1,7 @@
 """The command that tells what is in the data before it is trained on."""
 
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -31,7 +32,9 @@ def test_finds_what_may_be_wrong(unbalanced: str, capsys: pytest.CaptureFixture[
     assert out.startswith("folder: 129 train, 32 val, 20 test texts; classes in train: frequent ")
     assert "warning: the classes are unbalanced: 'frequent' has" in out
     assert "--data.class_weights or --data.balanced_sampling counts them alike" in out
-    assert "texts of test are in train too, so scores on test are too high; --data.on_duplicate drop" in out
+    assert re.search(
+        r"texts of test are in train too, such as .*, so scores on test are too high; --data.on_duplicate", out
+    )
     assert "1 texts occur with different labels" in out
     assert main(["--task", "text", "--data.source", unbalanced, "--data.on_duplicate", "drop"]) == 0
     out = capsys.readouterr().out

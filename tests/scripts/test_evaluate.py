@@ -6,11 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
 from conftest import make_images, make_reviews, make_series, write_csv
 
+from lightfit.callbacks.pictures.confusion import find_confused_pairs, plot_confusion_matrix
 from lightfit.scripts.evaluate import main
+from lightfit.scripts.evaluation.page import render_report
+from lightfit.scripts.evaluation.scores import Evaluation
 from lightfit.scripts.predict import main as predict
 
 
@@ -42,7 +47,12 @@ def test_own_data(task: str, headline: str, trained: Callable[[str], str], capsy
     row = next(row for row in written["metrics"] if row["metric"] == headline)
     assert task == "series" or row["low"] <= row["value"] <= row["high"]
     page = (folder / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 2
+    table = pd.read_csv(folder / "most_wrong.csv") if task != "series" else pd.DataFrame()
+    assert page.count("data:image/png;base64,") == (3 if task == "images" and len(table) else 2)
+    if task != "series":
+        assert list(table) == ["file", "true", "predicted", "probability", "probability_of_true"]
+        assert len(table) == round((1 - found["accuracy"]) * found["num_samples"])
+        pd.testing.assert_frame_equal(table, pd.read_csv(folder.parent / "most_wrong.csv"))
     assert "http" not in page
     code, _, err = run(capsys, checkpoint)
     assert code == 2
@@ -134,6 +144,24 @@ def test_what_goes_wrong(
     assert received == code
     assert re.search(problem, err), err
     assert not Path("out").exists()
+
+
+def test_a_page_of_200_classes_stays_small() -> None:
+    counts = np.eye(200, dtype=np.int64) * 9
+    counts[3, 7] = 5
+    names = [f"Tomato___Tomato_Yellow_Leaf_Curl_Virus {index}" for index in range(200)]
+    matrix = pd.DataFrame(counts, columns=names)
+    tables = {"most confused": find_confused_pairs(counts, names), "confusion matrix": matrix}
+    wrong = pd.DataFrame({"file": [f"{index}.png" for index in range(500)]})
+    plots = {"confusion matrix": lambda: plot_confusion_matrix(torch.from_numpy(counts), names)}
+    evaluation = Evaluation(9, {"accuracy": 0.9}, "", (np.nan, np.nan), tables, plots, (), {}, wrong)
+    warned = ["200 classes have fewer than 5 samples & more"]
+    page = render_report(evaluation, title="t", subtitle="s", configuration={}, warnings=warned)
+    assert len(page) < 200_000
+    assert page.count("<tr>") == 1 + 1 + 1 + 1 + 1 + 20  # heads and rows of scores, most confused, most wrong
+    assert f"<td>{names[3]}</td><td>{names[7]}</td><td>5</td>" in page
+    assert "<li>warning: 200 classes have fewer than 5 samples &amp; more</li>" in page
+    assert page.count("data:image/png;base64,") == 1
 
 
 def test_data_that_changed_since(trained: Callable[[str], str], capsys: pytest.CaptureFixture[str]) -> None:

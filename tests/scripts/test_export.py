@@ -3,22 +3,30 @@
 import ast
 import json
 import re
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import onnxruntime
 import pandas as pd
 import pytest
 import torch
 from conftest import make_series
+from PIL import Image
 from safetensors import safe_open
 from torch import Tensor, nn
 
+from lightfit.datamodules import DataError, ImageCodec
+from lightfit.datamodules.images.pixel_format import PixelFormat
+from lightfit.datamodules.targets import Classes
 from lightfit.lightning_modules import LightModel
 from lightfit.scripts.cli.presets import TASKS
 from lightfit.scripts.export import main
+from lightfit.scripts.exporting.example import PROGRAM, make_odd_images, make_picture
 from lightfit.scripts.exporting.formats import to_onnx, trace
 from lightfit.scripts.predict import main as predict
 
@@ -78,6 +86,92 @@ def test_examples_agree_with_predict(task: str, trained: Trained) -> None:
     assert [float(line.split()[1]) for line in lines] == pytest.approx(table["probability"].tolist(), abs=1e-4)
 
 
+def save_odd_images() -> list[str]:
+    """Write the same picture in four ways, two of them colours and two grey."""
+    colours = make_picture(40, 56)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(colours).save("plain.png")
+    Image.fromarray(np.rot90(colours)).save("exif6.png", exif=exif)
+    Image.fromarray(colours[..., 0]).save("g8.png")
+    Image.fromarray(colours[..., 0].astype(np.uint16) * 257).save("g16.png")
+    return ["plain.png", "exif6.png", "g8.png", "g16.png"]
+
+
+def test_the_example_of_images_turns_by_exif_and_takes_16_bits(
+    trained: Trained, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint, paths = trained("images"), save_odd_images()
+    assert predict([checkpoint, *paths, "-o", "out.csv"]) == 0
+    table = pd.read_csv("out.csv")
+    assert table["probability"][0] == table["probability"][1]
+    assert table["probability"][2] == table["probability"][3]
+    capsys.readouterr()
+    assert main([checkpoint, "--format", "onnx", "-o", "model.onnx"]) == 0
+    out = capsys.readouterr().out
+    found = re.search(
+        r"onnx_images.py on (\d+) odd images \((.*)\): pixels differ by up to ([0-3]) of 255, predict", out
+    )
+    assert found is not None
+    assert {"exif6.jpg", "16_bits.png", "grey.png", "alpha.png", "cmyk.tif"} <= set(found[2].split(", "))
+    onnx_images = runpy.run_path(str(PROGRAM))["main"]
+    onnx_images("model.onnx", *paths)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [line[0] for line in lines] == table["label"].tolist()
+    assert lines[0][:2] == lines[1][:2]
+    assert lines[2][:2] == lines[3][:2]
+    assert [float(line[1]) for line in lines] == pytest.approx(table["probability"].tolist(), abs=1e-3)
+    # A program that forgets a step fails the export.
+    source = PROGRAM.read_text()
+    assert "ImageOps.exif_transpose(file)" in source
+    Path("other.py").write_text(source.replace("ImageOps.exif_transpose(file)", "file.copy()"))
+    monkeypatch.setattr("lightfit.scripts.exporting.example.PROGRAM", Path("other.py"))
+    assert main([checkpoint, "--format", "onnx", "-o", "again.onnx"]) == 1
+    said = capsys.readouterr().err
+    assert re.search(
+        r"other.py prepares images in another way than the checkpoint: on 'exif6.*pixels differ by up", said
+    )
+    assert "expected at most 3; predictions differ by up to" in said
+    assert not Path("again.onnx").exists()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"border": 1.143},
+        {"border": 1.143, "kept_side": 64, "interpolation": "bicubic"},
+        {"resize": "pad", "channels": 1, "intensity": {"uint16": (0, 4095)}},
+        {"resize": "pad", "background": (10, 200, 3), "kept_side": 50},
+        {"resize": "squish", "channels": 4},
+        {"resize": "pad", "channels": 6},
+        {"background": None, "border": 1.5},
+    ],
+)
+def test_the_example_of_images_does_all_that_the_codec_does(options: dict[str, Any]) -> None:
+    own = {name: options.pop(name) for name in ("channels", "background", "intensity") if name in options}
+    channels = own.get("channels", 3)
+    codec = ImageCodec(
+        target=Classes(["a", "b"]),
+        image_size=(28, 40),
+        mean=(0.4,) * channels,
+        std=(0.25,) * channels,
+        form=PixelFormat(**own),
+        **{"border": 1.0, **options},
+    )
+    known, differences = json.loads(json.dumps(codec.metadata())), {}
+    prepare = runpy.run_path(str(PROGRAM))["prepare"]
+    for path in make_odd_images(Path(), codec):
+        try:
+            expected = codec.encode([path])[0].numpy()
+        except DataError:
+            with pytest.raises(ValueError, match="channels, expected"):
+                prepare(str(path), known)
+            continue
+        differences[path.name] = float(np.abs(prepare(str(path), known) - expected).max() * 0.25 * 255)
+    assert len(differences) >= (2 if channels == 6 else 14)
+    assert max(differences.values()) < 2.5, differences
+
+
 def test_text_example_knows_all_ngrams(fit: Callable[..., tuple[int, str, str]], reviews: Path) -> None:
     kinds = ("--data.ngrams", 4), ("--data.ngrams", 1, "--data.char_ngrams", 3), ("--data.max_ngrams", 20)
     for index, options in enumerate(kinds):
@@ -102,7 +196,9 @@ def test_text_example_knows_all_ngrams(fit: Callable[..., tuple[int, str, str]],
 @pytest.mark.parametrize("task", ["text", "images", "series"])
 def test_examples_are_short_and_do_not_import_lightfit(task: str) -> None:
     source = (SCRIPTS / "examples" / f"onnx_{task}.py").read_text()
-    assert len([line for line in source.splitlines() if line.strip()]) <= (72 if task == "text" else 42)
+    assert (
+        len([line for line in source.splitlines() if line.strip()]) <= {"text": 72, "images": 105, "series": 42}[task]
+    )
     names = {
         (node.names[0].name if isinstance(node, ast.Import) else str(node.module)).split(".")[0]
         for node in ast.walk(ast.parse(source))

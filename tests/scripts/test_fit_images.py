@@ -137,6 +137,7 @@ def test_checkpoints_of_python_hold_plain_data_alone(images: Path) -> None:
         "border": 1.125,
         "mean": list(IMAGENET_MEAN),
         "std": list(IMAGENET_STD),
+        "form": {"channels": 3, "background": [255, 255, 255], "intensity": {}, "max_pixels": 89_478_485},
     }
     assert held["datamodule_hyper_parameters"]["root"] == "images"
 

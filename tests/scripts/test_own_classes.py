@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from test_predict import Fit
 
+from lightfit.checkpoint import read_checkpoint
+from lightfit.lightning_modules import LightModel
 from lightfit.scripts.cli.presets import TASKS
 from lightfit.scripts.predict import main as predict
 
@@ -70,3 +72,49 @@ def test_the_working_directory_is_searched(tmp_path: Path) -> None:
     command = [sys.executable, str(TASKS.parent / "scripts" / "fit.py"), "--task", "mine.yaml", "--gpus", "0"]
     run = subprocess.run([*command, "--quiet"], capture_output=True, text=True, timeout=240)
     assert run.returncode == 0, run.stderr
+
+
+FUNCTIONS = """
+from torch import nn
+
+def make(num_classes, width=4):
+    layers = [nn.Conv2d(3, width, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, num_classes)]
+    return nn.Sequential(*layers)
+"""
+IMAGES = ("--task", "images", "--data.root", "images", "--data.transforms.size", 16, "--data.num_workers", 0)
+ONCE = (*IMAGES, "--trainer.max_epochs", 1, "--trainer.callbacks", "null", "--quiet")
+
+
+def test_a_function_that_builds_a_net(
+    fit: Fit, images: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("mine.py").write_text(FUNCTIONS)
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
+    monkeypatch.syspath_prepend(str(Path.cwd()))
+    Path("mine.yaml").write_text(
+        "model: {class_path: lightfit.ImageClassifier, init_args: {net: {class_path: mine.make,"
+        " init_args: {width: 6}}}}\n"
+        "data: {class_path: lightfit.ImageDataModule, init_args: {root: images, transforms: {size: 16}}}\n"
+    )
+    assert fit(*ONCE, "--model.net", "mine.make", "--model.net.width", 5)[::2] == (0, "")
+    assert fit("--task", "mine.yaml", *ONCE[6:])[::2] == (0, "")
+    for run, width in (("images", 5), ("mine", 6)):
+        last = f"runs/{run}/version_0/checkpoints/last.ckpt"
+        held = read_checkpoint(last)["hyper_parameters"]["net"]
+        assert held == {"class_path": "mine.make", "init_args": {"width": width, "num_classes": 2}}
+        assert predict([last, "images/dark/03.png", "--trust", "mine"]) == 0
+        assert predict([last, "images/dark/03.png"]) == 1
+        assert "add --trust mine" in capsys.readouterr().err
+    assert fit(*ONCE, "--model.net", "mine.make", "--model.net.widht", 5)[0] == 2
+    code, _, err = fit(*ONCE, "--model.net", "timm.create_model", "--model.net.model_name", "resnet10t")
+    assert (code, "expected --model.net TimmNet --model.net.name NAME" in err) == (2, True)
+
+
+def test_functions_of_torchvision_load_without_weights(fit: Fit, images: Path) -> None:
+    for index, name in enumerate(("squeezenet1_1", "vit_b_32")):
+        size = ("--data.transforms.size", 32)
+        assert fit(*ONCE, *size, "--model.net", f"torchvision.models.{name}")[::2] == (0, "")
+        last = f"runs/images/version_{index}/checkpoints/last.ckpt"
+        checkpoint = read_checkpoint(last)
+        checkpoint["hyper_parameters"]["net"]["init_args"]["weights"] = "DEFAULT"  # would be downloaded
+        assert LightModel.from_checkpoint(checkpoint).net is not None

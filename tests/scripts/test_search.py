@@ -1,6 +1,6 @@
 """Search for good hyperparameters: learning rate, batch size, folds, and tune.py."""
 
-import importlib
+import importlib.util
 import os
 import re
 import sqlite3
@@ -15,11 +15,13 @@ import numpy as np
 import optuna
 import pandas as pd
 import pytest
+import torch
 import yaml
 from conftest import write_csv
 
 from lightfit.datamodules.splits import rolling_fold, stratified_fold
 from lightfit.scripts.cli.presets import TASKS, find_task_names
+from lightfit.scripts.training.label_errors import find_label_errors
 from lightfit.scripts.tune import main as tune
 from lightfit.scripts.tuning.find import find_steepest, remove_bias
 from lightfit.scripts.tuning.space import Range, parse_pairs, read_space, set_key
@@ -75,7 +77,25 @@ def test_find_batch_size(fit: Fit, reviews: Path) -> None:
     assert "batches of up to 64 samples fit; to train with it, add --data.batch_size 64 to the same command" in out
 
 
-def test_folds_predict_every_sample_once(fit: Fit, reviews: Path) -> None:
+def test_labels_that_are_probably_wrong_are_found() -> None:
+    pytest.importorskip("cleanlab")
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 300)
+    given, wrong = labels.copy(), np.arange(0, 300, 30)
+    given[wrong] = (given[wrong] + 1) % 3
+    probabilities = 0.8 * np.eye(4)[labels] + 0.2 * rng.dirichlet(np.ones(4), 300)  # the fourth class has no sample
+    places, names = [f"{index}.png" for index in range(300)], ["cat", "dog", "cow", "none"]
+    table = find_label_errors(torch.from_numpy(probabilities).float(), torch.from_numpy(given), places, names)
+    assert table is not None
+    assert set(table["file"]) <= {places[index] for index in wrong}
+    assert len(table) >= 6  # it estimates how many there are, and errs towards few
+    first = int(table["file"][0].removesuffix(".png"))
+    assert table.iloc[0][["label", "suggested"]].tolist() == [names[given[first]], names[labels[first]]]
+    assert table["quality"].is_monotonic_increasing
+    assert table["quality"].between(0, 0.3).all()
+
+
+def test_folds_predict_every_sample_once(fit: Fit, reviews: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code, out, err = fit(*TEXT, "--folds", 4, "--quiet")
     assert code == 0, err
     table = pd.read_csv("runs/text/folds_0/out_of_fold.csv")
@@ -93,8 +113,14 @@ def test_folds_predict_every_sample_once(fit: Fit, reviews: Path) -> None:
     assert scores["accuracy"][5] == pytest.approx(own.std())
     assert "mean" in out
     assert (Path("runs/text/folds_0/fold_3") / "card.md").is_file()
-    assert fit(*TEXT, "--folds", 2, "--quiet")[0] == 0
+    if importlib.util.find_spec("cleanlab"):
+        assert list(pd.read_csv("runs/text/folds_0/label_errors.csv")) == ["file", "label", "suggested", "quality"]
+    monkeypatch.setattr("lightfit.scripts.training.label_errors.PACKAGE", "a_package_that_is_not_installed")
+    code, out, _ = fit(*TEXT, "--folds", 2, "--quiet")
+    assert code == 0
+    assert "labels that are probably wrong are found with cleanlab: pip install 'lightfit[labels]'" in out
     assert Path("runs/text/folds_1/folds.csv").is_file()
+    assert not Path("runs/text/folds_1/label_errors.csv").exists()
 
 
 @pytest.mark.slow

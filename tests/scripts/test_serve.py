@@ -23,8 +23,10 @@ import pytest
 import torch
 from conftest import make_series
 from fastapi.testclient import TestClient
+from PIL import Image
 
 from lightfit.scripts.cli.presets import TASKS
+from lightfit.scripts.inference.pixel_limits import DEFAULT_LIMITS, PixelBudget, PixelLimits
 from lightfit.scripts.inference.predictor import Predictor
 from lightfit.scripts.inference.trained import load_trained
 from lightfit.scripts.predict import main as predict
@@ -38,13 +40,13 @@ TEXTS = ["a good film", "a bad film", "dreadful"]
 
 
 @pytest.fixture
-def client(trained: Trained) -> Iterator[Callable[[str], TestClient]]:
+def client(trained: Trained) -> Iterator[Callable[..., TestClient]]:
     opened: list[TestClient] = []
 
-    def start(task: str) -> TestClient:
+    def start(task: str, pixels: PixelLimits = DEFAULT_LIMITS) -> TestClient:
         held = load_trained(trained(task))
         predictor = Predictor(held.model, held.codec, [torch.device("cpu")])
-        app = make_app(held, predictor, Limits(8, 0.001, max_bytes=100_000, max_inputs=50))
+        app = make_app(held, predictor, Limits(8, 0.001, max_bytes=100_000, max_inputs=50, pixels=pixels))
         opened.append(TestClient(app, raise_server_exceptions=False).__enter__())
         return opened[-1]
 
@@ -85,6 +87,78 @@ def test_images_by_form_by_body_and_in_base64(client: Callable[[str], TestClient
     assert single.json()["predictions"][0] == pytest.approx(forms.json()["predictions"][1])
     assert predict(["runs/images/version_0/checkpoints/last.ckpt", *paths, "-o", "out.csv"]) == 0
     assert [said["label"] for said in forms.json()["predictions"]] == pd.read_csv("out.csv")["label"].tolist()
+
+
+def as_png(width: int, height: int, mode: str = "1") -> bytes:
+    data = io.BytesIO()
+    Image.new(mode, (width, height)).save(data, "PNG")
+    return data.getvalue()
+
+
+def test_images_are_limited_in_pixels(client: Callable[..., TestClient]) -> None:
+    asked = client("images", PixelLimits(max_pixels=40_000, max_request_pixels=100_000, max_decoding_pixels=50_000))
+
+    def ask(*contents: bytes) -> httpx.Response:
+        return asked.post("/predict", files=[("file", (f"{number}.png", data)) for number, data in enumerate(contents)])
+
+    good, large, narrow = as_png(200, 150), as_png(201, 200), as_png(3000, 1)
+    answer = ask(good, large, narrow)
+    assert answer.status_code == 200, answer.text
+    first, *others = answer.json()["predictions"]
+    assert first["label"] == "dark"
+    assert "1.png: 201 x 200 pixels, more than the limit of 40,000" in others[0]["error"]
+    assert "2.png: an image of 3,000 x 1 pixels would be resized to" in others[1]["error"]
+    assert "more than the limit of 40,000: it is too narrow" in others[1]["error"]
+    assert ask(good, good, good).status_code == 200, "the pixels are counted anew in each request"
+    in_json = {"images": [base64.b64encode(good).decode()] * 4}
+    for answer in (ask(good, good, good, good), asked.post("/predict", json=in_json)):
+        assert answer.status_code == 413
+        assert answer.json()["detail"].startswith("the images of the request have more than 100,000 pixels: send fewer")
+
+
+def test_images_are_reduced_as_they_are_decoded(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lightfit.scripts.inference.inputs.images import ImageInputs
+
+    codec: Any = load_trained(trained("images")).codec
+    inputs = ImageInputs(codec, PixelLimits(max_decoding_pixels=60_000))
+    height, width = codec.image_size
+    lock, decoding, most = threading.Lock(), [0], [0]
+    prepare = type(codec).prepare
+
+    def counted(*args: Any) -> Any:
+        with lock:
+            decoding[0] += 1
+            most[0] = max(most[0], decoding[0])
+        time.sleep(0.01)
+        result = prepare(*args)
+        with lock:
+            decoding[0] -= 1
+        return result
+
+    monkeypatch.setattr(type(codec), "prepare", counted)
+    found: list[Any] = []
+
+    def ask() -> None:
+        found.extend(inputs.for_request().from_upload("a.png", as_png(200, 150)))
+
+    requests = [threading.Thread(target=ask) for _ in range(8)]
+    for request in requests:
+        request.start()
+    for request in requests:
+        request.join()
+    assert most[0] == 2, "two images of 30,000 pixels at a time"
+    assert inputs.budget.used == 0
+    assert {tuple(sample.pixels.shape) for sample in found} == {(3, height, width)}
+    assert codec.encode(found).shape == (8, 3, height, width)
+
+
+def test_an_image_above_the_budget_is_decoded_alone() -> None:
+    budget = PixelBudget(10)
+    with budget.hold(1000):
+        assert budget.used == 10
+    with pytest.raises(ValueError, match="bad"), budget.hold(3):
+        raise ValueError("bad")
+    assert budget.used == 0
 
 
 def test_series_by_rows_and_by_csv(client: Callable[[str], TestClient]) -> None:
@@ -269,6 +343,7 @@ def test_what_goes_wrong(trained: Trained, capsys: pytest.CaptureFixture[str]) -
             (["--port", "99999"], "cannot listen on 127.0.0.1:99999"),
             (["--host", "192.0.2.1", "--port", "0"], "cannot listen on 192.0.2.1"),
             (["--max_batch_size", "0"], "--max_batch_size of at least 1"),
+            (["--max_request_pixels", "0"], "--max_request_pixels of at least 1"),
         ):
             assert main([checkpoint, *args]) == 2
             assert re.search(problem, capsys.readouterr().err)

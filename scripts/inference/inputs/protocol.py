@@ -47,6 +47,10 @@ class Inputs(ABC):
             DataError: the file holds no samples.
         """
 
+    def for_request(self) -> "Inputs":
+        """Return the reader for one request, by default this one; another one may count what the request holds."""
+        return self
+
     def read(self, arguments: list[str], column: str | int | None = None) -> list[Any]:
         """Return the samples of `stream` as a list.
 

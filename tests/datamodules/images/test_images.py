@@ -193,10 +193,6 @@ def cut(name: str) -> None:
         (lambda: cut("images/dark/07.png"), "dark/07.png: cut off or damaged"),
         (lambda: shutil.rmtree("images/dark"), "expected at least two classes .*received one: 'bright'"),
         (lambda: Path("images/none").mkdir(), "the class 'none' has no image in train"),
-        (
-            lambda: write("images/one/a.png", Path("images/dark/00.png").read_bytes()),
-            "class 'one' has no sample in val",
-        ),
     ],
 )
 def test_folders_that_are_wrong(images: Path, damage: Callable[[], None], problem: str) -> None:
@@ -205,11 +201,41 @@ def test_folders_that_are_wrong(images: Path, damage: Callable[[], None], proble
         data()
 
 
+def test_a_class_of_one_image(images: Path) -> None:
+    """It is learned, also when classes are drawn equally often, and cannot be evaluated, which is said."""
+    write("images/one/a.png", Path("images/dark/00.png").read_bytes())
+    module = data(balanced_sampling=True)
+    warnings = module.loaded.findings.warnings
+    assert any(
+        "1 of 3 classes have no images in val, such as 'one', so they are not evaluated" in own for own in warnings
+    )
+    assert any("1 images occur with different labels, such as dark/00.png = one/a.png" in own for own in warnings)
+    assert 2 in labels(module.train_dataloader())
+
+
+def test_duplicates_are_named_and_dropped(tmp_path: Path) -> None:
+    """Identical images within train, of two classes, and in two splits; those of test stay."""
+    make_images(tmp_path / "all" / "train", per_class=8)
+    make_images(tmp_path / "all" / "test", per_class=8, size=lambda index: (30, 31 + index))
+    shutil.copy("all/train/dark/00.png", "all/train/dark/again.png")
+    shutil.copy("all/train/dark/01.png", "all/train/bright/wrong.png")
+    shutil.copy("all/train/dark/02.png", "all/test/dark/leak.png")
+    kept = data("all").loaded
+    assert "1 of 17 images of test are in train too, such as test/dark/leak.png" in "\n".join(kept.findings.warnings)
+    assert "3 of 35 images repeat another one" in kept.findings.facts["duplicates"]
+    module = data("all", on_duplicate="drop")
+    places = [*module.find_places("train"), *module.find_places("val")]
+    assert len(places) == 18 - 1 - 2 - 1
+    assert not {"train/dark/again.png", "train/dark/01.png", "train/bright/wrong.png", "train/dark/02.png"} & set(
+        places
+    )
+    assert len(module.find_places("test")) == 17
+
+
 @pytest.mark.parametrize(
     ("moved", "problem"),
     [
         ("train/dark", "the label 'dark' was never seen in training|at least two classes"),
-        ("val/dark", "class 'dark' has no sample in val"),
         ("train", "no images to train on.*it holds: val"),
     ],
 )

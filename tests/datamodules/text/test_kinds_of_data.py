@@ -221,7 +221,7 @@ def test_ratings_are_numbers_to_predict() -> None:
     _, y = next(iter(data.train_dataloader()))
     assert y.shape[1:] == (1,)
     assert abs(float(data.loaded.batches["train"].labels.mean())) < 1e-6  # type: ignore[attr-defined]
-    with pytest.raises(LightFitError, match="`class_weights` needs one class for each text"):
+    with pytest.raises(LightFitError, match="`class_weights` needs one class for each sample"):
         load("ratings.csv", labels="numbers", class_weights="balanced")
 
 

@@ -1,31 +1,30 @@
-"""Labels of texts: which texts have one, what they mean, and their values for the net."""
+"""Labels of samples: which samples have one, what they mean, and their values for the net."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lightfit.cache import Arrays, from_json
 from lightfit.errors import DataError
 
-from ..label_kinds import Labels, interpret_labels
-from ..labels import encode_numbers, find_classes, index_classes, list_names
-from ..splits import SPLITS
-from ..targets import Classes, LabelSets, Numbers, Target
+from .label_kinds import Labels, interpret_labels
+from .labels import encode_numbers, find_classes, index_classes, list_names
+from .splits import SPLITS
+from .targets import Classes, LabelSets, Numbers, Target
 
 Rows = dict[str, NDArray[np.int64]]
 Places = Callable[[], list[str]]
 
 
 class Labelled(NamedTuple):
-    """The texts that have a label.
+    """The samples that have a label.
 
     Args:
-        rows: indices of the texts of each split.
+        rows: indices of the samples of each split.
         labels: meaning of each distinct raw label.
-        missing: places of the texts without a label, which are left out.
+        missing: places of the samples without a label, which are left out.
     """
 
     rows: Rows
@@ -34,7 +33,8 @@ class Labelled(NamedTuple):
 
 
 def find_labelled(
-    corpus: Arrays,
+    raw: Sequence[Any],
+    label: NDArray[np.int64],
     rows: Mapping[str, NDArray[np.int64]],
     *,
     kind: str,
@@ -42,29 +42,32 @@ def find_labelled(
     skip: bool,
     places: Places,
 ) -> Labelled:
-    """Interpret the labels of texts, and find the texts that have one.
+    """Interpret raw labels, and find the samples that have one.
 
     Args:
-        corpus: all texts, as returned by `corpus.tokenise`.
-        rows: indices of the texts of each split.
-        kind: as in `interpret_labels`.
+        raw: the distinct raw labels.
+        label: index of the raw label of each sample, (N,).
+        rows: indices of the samples of each split.
+        kind: as in `interpret_labels`, or `names` for classes whose names are not interpreted.
         known: target of a checkpoint; None: it is still to be fitted.
-        skip: whether to leave out texts without a label.
-        places: returns the place of each text, for messages.
+        skip: whether to leave out samples without a label.
+        places: returns the place of each sample, for messages.
 
     Raises:
-        DataError: a text has no label and `skip` is false, or as in `interpret_labels`.
+        DataError: a sample has no label and `skip` is false, or as in `interpret_labels`.
     """
-    raw = from_json(corpus["labels"])
-    counts = np.bincount(corpus["label"], minlength=len(raw))
+    counts = np.bincount(label, minlength=len(raw))
     names = None if known is None else known.names
-    labels = interpret_labels(raw, counts, kind=kind if known is None else known.kind, known=names)
-    absent = np.array([meaning is None for meaning in labels.meanings])[corpus["label"]]
+    if kind == "names" and (known is None or known.kind == "classes"):
+        labels = Labels("classes", [str(name) for name in raw], (), [])
+    else:
+        labels = interpret_labels(raw, counts, kind=kind if known is None else known.kind, known=names)
+    absent = np.array([meaning is None for meaning in labels.meanings])[label]
     if not absent.any():
         return Labelled(dict(rows), labels, [])
     where = [places()[row] for row in np.flatnonzero(absent)]
     if not skip:
-        written = raw[corpus["label"][absent.argmax()]]
+        written = raw[label[absent.argmax()]]
         what = "is empty" if written in (None, "") else f"is {written!r}, a missing value"
         raise DataError(
             f"{where[0]}: the label {what}; expected one in each row, and {len(where):,} of {len(absent):,} have none. "
@@ -72,49 +75,52 @@ def find_labelled(
         )
     kept = {split: own[~absent[own]] for split, own in rows.items()}
     if not len(kept["train"]) and len(rows["train"]):
-        raise DataError(f"none of the {len(absent):,} texts has a label; expected one in each: set `label_column`")
+        raise DataError(f"none of the {len(absent):,} samples has a label; expected one in each: set `label_column`")
     return Labelled(kept, labels, where)
 
 
 def read_values(
-    corpus: Arrays, labels: Labels, rows: Mapping[str, NDArray[np.int64]], train: NDArray[np.int64], places: Places
+    label: NDArray[np.int64],
+    labels: Labels,
+    rows: Mapping[str, NDArray[np.int64]],
+    train: NDArray[np.int64],
+    places: Places,
 ) -> tuple[NDArray[Any], list[str]]:
-    """Return the value of each text, as `encode_labels`, and the names of the classes, labels or numbers.
+    """Return the value of each sample, as `encode_labels`, and the names of the classes, labels or numbers.
 
     Args:
-        corpus: all texts.
+        label: index of the raw label of each sample, (N,).
         labels: meaning of each distinct raw label.
-        rows: indices of the texts of each split.
-        train: indices of the training texts, those that are later held out included.
-        places: returns the place of each text, for messages.
+        rows: indices of the samples of each split.
+        train: indices of the training samples, those that are later held out included.
+        places: returns the place of each sample, for messages.
 
     Raises:
-        DataError: there is only one class, or a text has a class that no training text has.
+        DataError: there is only one class, or a sample has a class that no training sample has.
     """
-    label = corpus["label"]
     if labels.kind == "classes":
         used = _list_used(rows)
         distinct, names = _index_names(labels)
         values = np.full(len(label), -1)
         position = np.searchsorted(used, train)
         values[used], names = index_classes(
-            distinct[label[used]], names, train=position, places=lambda: _take(places(), used)
+            distinct[label[used]], names, train=position, places=lambda: take_items(places(), used)
         )
         return values, names
     if labels.kind == "multi_label":
         sets = LabelSets(list(labels.columns) or list_names(labels.meanings, label[train]))
-        return encode_labels(corpus, labels, rows, sets, places), sets.names
+        return encode_labels(label, labels, rows, sets, places), sets.names
     numbers = encode_numbers(label, labels.meanings)
     return numbers, list(labels.columns) or ["value"] * (numbers.shape[1] == 1)
 
 
 def fit_target(kind: str, names: list[str], train: NDArray[Any]) -> Target:
-    """Fit the target on the values of the training texts.
+    """Fit the target on the values of the training samples.
 
     Args:
         kind: as of `Labels`.
         names: names of the classes, labels or numbers.
-        train: value of each training text.
+        train: value of each training sample.
     """
     if kind == "numbers":
         return Numbers.fit(torch.from_numpy(train), names)
@@ -122,28 +128,28 @@ def fit_target(kind: str, names: list[str], train: NDArray[Any]) -> Target:
 
 
 def encode_labels(
-    corpus: Arrays, labels: Labels, rows: Mapping[str, NDArray[np.int64]], target: Target, places: Places
+    label: NDArray[np.int64], labels: Labels, rows: Mapping[str, NDArray[np.int64]], target: Target, places: Places
 ) -> NDArray[Any]:
-    """Return the value of each text: its class (N,) int64, ones and zeros (N, K) float32, or numbers (N, K) float64.
+    """Return the value of each sample: its class (N,) int64, ones and zeros (N, K) float32, or numbers (N, K) float64.
 
-    Texts outside of `rows` have any value.
+    Samples outside of `rows` have any value.
 
     Raises:
-        DataError: a text has a label that the target does not have.
+        DataError: a sample has a label that the target does not have.
     """
-    label, used = corpus["label"], _list_used(rows)
+    used = _list_used(rows)
     if isinstance(target, Classes):
         distinct, names = _index_names(labels)
         values = np.full(len(label), -1)
         values[used] = find_classes(
-            distinct[label[used]], names, known=target.names, places=lambda: _take(places(), used)
+            distinct[label[used]], names, known=target.names, places=lambda: take_items(places(), used)
         )
         return values
     if isinstance(target, LabelSets):
         own, first = np.unique(label[used], return_index=True)
         sets = [[str(name) for name in labels.meanings[index] or ()] for index in own]
         table = np.zeros((len(labels.meanings), target.num_values), np.float32)
-        table[own] = target.encode(sets, _take(places(), used[first])).numpy()
+        table[own] = target.encode(sets, take_items(places(), used[first])).numpy()
         return table[label]
     return encode_numbers(label, labels.meanings)
 
@@ -159,5 +165,5 @@ def _index_names(labels: Labels) -> tuple[NDArray[np.int64], list[str]]:
     return np.array([-1 if name is None else index[str(name)] for name in labels.meanings]), names
 
 
-def _take(items: list[str], rows: NDArray[np.int64]) -> list[str]:
+def take_items(items: list[str], rows: NDArray[np.int64]) -> list[str]:
     return [items[row] for row in rows.tolist()]

@@ -1,0 +1,87 @@
+"""Embeddings of inputs as a table."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from torch import Tensor
+
+from lightfit.errors import BadInput, DataError, UsageError
+from lightfit.lightning_modules.embedding import embed
+
+from ..cli.outputs import output_file
+from .predictor import split_chunks
+from .trained import Trained
+
+CHARS_SHOWN = 200  # of a text
+
+
+def embed_inputs(trained: Trained, inputs: Iterable[Any], *, batch_size: int) -> pd.DataFrame:
+    """Return a row for each input: `input`, the numbers `e0`, `e1`, ... of its embedding, and `error`.
+
+    Args:
+        trained: the model and its codec.
+        inputs: raw samples, or `BadInput` if one could not be read.
+        batch_size: number of inputs in a batch.
+
+    Raises:
+        UsageError: the model has no net with an embedding of each sample, or no input could be read.
+    """
+    net = trained.model.net
+    if net is None:
+        raise UsageError(f"{type(trained.model).__name__} wraps no net, so it has no embeddings")
+    names: list[str] = []
+    errors: list[str] = []
+    pieces: list[Any] = []
+    for chunk in split_chunks(inputs, batch_size):
+        names += [_name(sample, len(names) + place) for place, sample in enumerate(chunk)]
+        good, problems = _encode(trained, chunk)
+        errors += problems
+        if good is None:
+            continue
+        try:
+            pieces.append(embed(net, good).numpy())
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+    if not pieces:
+        raise DataError(f"none of the {len(names)} inputs could be read; the first: {errors[0] if errors else 'none'}")
+    table = np.full((len(names), pieces[0].shape[1]), np.nan, np.float32)
+    table[[not error for error in errors]] = np.concatenate(pieces)
+    columns = pd.DataFrame(table, columns=[f"e{index}" for index in range(table.shape[1])])
+    return pd.concat([pd.DataFrame({"input": names}), columns, pd.DataFrame({"error": errors})], axis=1)
+
+
+def _encode(trained: Trained, chunk: list[Any]) -> tuple[Tensor | None, list[str]]:
+    """Return the good samples as a batch, and the problem of each sample, empty if there is none."""
+    problems = [sample.problem if isinstance(sample, BadInput) else "" for sample in chunk]
+    try:
+        good = [sample for sample, problem in zip(chunk, problems, strict=True) if not problem]
+        return (trained.codec.encode(good) if good else None), problems
+    except (DataError, OSError):  # find the bad samples one by one
+        for place, sample in enumerate(chunk):
+            if not problems[place]:
+                try:
+                    trained.codec.encode([sample])
+                except (DataError, OSError) as error:
+                    problems[place] = str(error)
+        good = [sample for sample, problem in zip(chunk, problems, strict=True) if not problem]
+        return (trained.codec.encode(good) if good else None), problems
+
+
+def _name(sample: Any, row: int) -> str:
+    if isinstance(sample, BadInput):
+        return ""
+    if isinstance(sample, str):
+        return sample if len(sample) <= CHARS_SHOWN else f"{sample[: CHARS_SHOWN - 3]}..."
+    return str(sample) if isinstance(sample, Path) else f"row {row + 1}"
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as CSV or Parquet, under its final name only when it is whole."""
+    with output_file(path) as temporary:
+        if path.suffix.lower() == ".parquet":
+            table.to_parquet(temporary, index=False)
+        else:
+            table.to_csv(temporary, index=False)
