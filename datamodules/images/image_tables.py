@@ -111,6 +111,8 @@ def open_image_table(content: Content, options: ImageOptions) -> Table:
         header = None
         if table.named and any(map(is_image, table.columns)):
             header = False  # the first row names an image
+        elif table.named and plain.suffix in LISTS and not {*map(_squeeze, table.columns)} & {*PATH_NAMES}:
+            header = None if asked else False  # an id, as lists have no headers
         elif not table.named and table.sample and any(_squeeze(cell) in PATH_NAMES for cell in table.sample[0]):
             header = True
         if header is not None:
@@ -161,7 +163,7 @@ def _split_at_blanks(table: Table) -> Table:
         table,
         columns=columns,
         named=names,
-        found=f"{table.found}, blanks between columns",
+        found=f"text, blanks between columns, {'header' if names else 'no header'}",
         sample=[cut(line) for line in lines],
         read=read,
     )
@@ -205,7 +207,7 @@ def _choose_path(table: Table, options: ImageOptions, paths: ImagePaths) -> int:
     usual = sorted((PATH_NAMES.index(name), index) for index, name in enumerate(names) if name in PATH_NAMES)
     first = [index for _, index in usual]
     for index in [*first, *(index for index in range(len(table.columns)) if index not in first)]:
-        if _holds_paths(table, index, paths):
+        if holds_paths(table, index, paths):
             return index
     written = [
         index
@@ -226,7 +228,8 @@ def _probe(table: Table, index: int) -> list[Any]:
     return cells[:: max(1, len(cells) // PROBED)][:PROBED]
 
 
-def _holds_paths(table: Table, index: int, paths: ImagePaths) -> bool:
+def holds_paths(table: Table, index: int, paths: ImagePaths) -> bool:
+    """Return whether a column names files that are there, by its first rows."""
     cells = _probe(table, index)
     there = 0
     guessed, dropped = paths.guessed.copy(), paths.dropped.copy()
@@ -569,11 +572,12 @@ def _remove_repeated(out: _Rows, tables: dict[str, Table], options: ImageOptions
         drop |= {row for row, name in enumerate(out.names) if name in names}
         out.skipped += [f"{name}: has several labels" for name in sorted(names)]
     if repeated:
-        out.found.append(f"{repeated:,} rows repeat an image with the same label and are read once")
+        out.found.append(f"rows that repeat an image with the same label are read once ({repeated:,})")
     if drop:
         kept = [row for row in range(len(out.names)) if row not in drop]
-        for items in (out.names, out.labels, out.splits, out.owners, out.rows):
-            items[:] = [items[row] for row in kept]  # type: ignore[index]
+        columns: tuple[list[Any], ...] = (out.names, out.labels, out.splits, out.owners, out.rows)
+        for items in columns:
+            items[:] = [items[row] for row in kept]
 
 
 def _refuse_several(

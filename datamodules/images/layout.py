@@ -9,10 +9,9 @@ import numpy as np
 
 from lightfit.errors import DataError, UsageError, clip, clip_list
 
-from ..split_names import find_split, find_splits
+from ..split_names import AFFIXES, find_split, find_splits
 from ..splits import SPLITS
 from .files import Browsable, find_images
-from .formats import IMAGE_SUFFIXES
 from .listing import HIDDEN, Ignored, Listing
 from .options import AUTOMATIC, ImageOptions
 
@@ -322,26 +321,34 @@ def _divide(layout: Layout, images: Sequence[str]) -> tuple[dict[str, list[tuple
 def _label_by_folder(layout: Layout, own: Sorted, tree: Tree, place: str, options: ImageOptions) -> Labelled:
     by_split, ignored = _divide(layout, own.images)
     out, level = Labelled(ignored=ignored), options.class_level or 1
+    within = _are_splits_within(tree, layout, options)
+    if within:
+        out.found.append("splits by the folders within those of the classes, <class>/<split>/*.jpg")
     short = []  # images that are in no folder of the level
+    flat = list[str]()  # images of train that are in no class folder
     below: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)  # folders in each class folder
     for split in SPLITS:
         images = by_split.get(split, [])
         in_folders = [(name, path.split("/")[:-1]) for name, path in images if "/" in path]
+        if options.class_level is None and _is_no_class({folders[0] for _, folders in in_folders}):
+            in_folders = []
         if images and not in_folders and split != "train":
             out.ignored += [Ignored(name, f"{split} {NO_FOLDERS}") for name, _ in images]
-            out.warnings.append(f"{split}: left out, as its {len(images):,} images are in no class folders")
+            out.warnings.append(f"{split}: left out, as its images ({len(images):,}) are in no class folders")
             continue
-        out.ignored += [Ignored(name, OUTSIDE) for name, path in images if "/" not in path]
+        kept = {name for name, _ in in_folders}
+        out.ignored += [Ignored(name, OUTSIDE) for name, _ in images if name not in kept]
+        if split == "train":
+            flat = [name for name, _ in images if name not in kept]
         for name, folders in in_folders:
             if len(folders) < abs(level):
                 short.append(name)
                 continue
             label = folders[level - 1 if level > 0 else level]
             out.names.append(name)
-            out.splits.append(split)
+            out.splits.append(find_split(folders[1]) or split if within else split)
             out.labels.append(label)
             below[split, label][folders[1] if len(folders) > 1 else ""] += 1
-    flat = [name for name, path in by_split["train"] if "/" not in path]
     if "train" not in out.splits and not short:
         if flat:
             many = "1 image is in none" if len(flat) == 1 else f"{len(flat):,} images are in none"
@@ -356,9 +363,10 @@ def _label_by_folder(layout: Layout, own: Sorted, tree: Tree, place: str, option
     if short:
         _leave_out(short, out, options, f"no folder for `class_level` {level}", place)
     if level == 1:
-        _check_empty(layout, tree, place, out)
-    _check_classes(layout, tree, out, place)
-    if options.class_level is None:
+        _check_empty(layout, tree, place)
+    if not within:
+        _check_classes(layout, tree, out, place)
+    if options.class_level is None and not within:
         _say_levels(below, out)
     out.warnings += _warn_of_flat(flat)
     order = np.argsort(np.array(out.names, dtype=object), kind="stable")
@@ -367,10 +375,15 @@ def _label_by_folder(layout: Layout, own: Sorted, tree: Tree, place: str, option
     return out
 
 
+def _is_no_class(names: set[str]) -> bool:
+    """Return whether the only folder is called images or the like, as where a table or an annotation has the labels."""
+    return len(names) == 1 and next(iter(names)).casefold() in AFFIXES
+
+
 def _warn_of_flat(flat: list[str]) -> list[str]:
     if not flat:
         return []
-    return [f"{len(flat):,} images of train are in no class folder and are ignored, such as {clip(flat[0])}"]
+    return [f"images of train that are in no class folder are ignored ({len(flat):,}), such as {clip(flat[0])}"]
 
 
 def _describe_top(tree: Tree, own: Sorted) -> str:
@@ -384,21 +397,21 @@ def _describe_packed(own: Sorted) -> str:
     return f". Unpack {clip_list(packed)}, or set `root` to one of them" if packed else ""
 
 
-def _check_empty(layout: Layout, tree: Tree, place: str, out: Labelled) -> None:
+def _check_empty(layout: Layout, tree: Tree, place: str) -> None:
     """Check that no folder of a class is without images.
 
     Raises:
         DataError: one is.
     """
-    there = set(zip(out.splits, out.labels, strict=True))
     for split in SPLITS:
         if split not in layout.splits:
             continue
         for label in sorted(tree.folders[layout.splits[split]]):
-            if (split, label) not in there and not (tree.with_images[join(layout.splits[split], label)]):
+            folder = join(layout.splits[split], label)
+            if not tree.direct[folder] and not tree.with_images[folder]:
                 raise DataError(
-                    f"the class '{label}' has no image in {split} of '{place}': add images "
-                    f"({', '.join(IMAGE_SUFFIXES)}) to its folder, or delete it"
+                    f"the class '{label}' has no image in {split} of '{place}': add images (.jpg, .png or the like) to "
+                    "its folder, or delete it"
                 )
 
 
@@ -417,12 +430,26 @@ def _check_classes(layout: Layout, tree: Tree, out: Labelled, place: str) -> Non
         )
     if layout.has_splits:
         return
-    sets = [name for name in tree.with_images[layout.top] if _holds_splits(tree, join(layout.top, name))]
-    if len(sets) > 1 and sets == tree.with_images[layout.top]:
+    sets = [name for name in tree.with_images[layout.top] if _has_own_splits(tree, join(layout.top, name))]
+    if len(sets) > 1:
         raise DataError(
             f"'{place}' holds {len(sets)} folders with splits of their own ({clip_list(sets)}): set `root` to one of "
-            f"them, or arrange the images as <split>/<class>/*.jpg"
+            "them, or arrange the images as <split>/<class>/*.jpg"
         )
+
+
+def _has_own_splits(tree: Tree, folder: str) -> bool:
+    splits = {find_split(name) for name in tree.with_images[folder]}
+    return "train" in splits and len(splits - {None}) > 1
+
+
+def _are_splits_within(tree: Tree, layout: Layout, options: ImageOptions) -> bool:
+    """Return whether each class folder holds a folder for each split: `<class>/<split>/*.jpg`."""
+    if layout.has_splits or options.class_level is not None:
+        return False
+    folders = [join(layout.top, name) for name in tree.with_images[layout.top]]
+    flat = all(not tree.with_images[join(folder, name)] for folder in folders for name in tree.with_images[folder])
+    return len(folders) > 1 and flat and all(_holds_splits(tree, folder) for folder in folders)
 
 
 def _say_levels(below: dict[tuple[str, str], Counter[str]], out: Labelled) -> None:
@@ -459,7 +486,7 @@ def _label_by_name(layout: Layout, own: Sorted, place: str, options: ImageOption
         labels = [match_label(options.label_from, path) for _, path in images]
         if images and split != "train" and not any(labels):
             out.ignored += [Ignored(name, f"{split} has no labels") for name, _ in images]
-            out.warnings.append(f"{split}: left out, as none of its {len(images):,} images matches `label_from`")
+            out.warnings.append(f"{split}: left out, as none of its images ({len(images):,}) matches `label_from`")
             continue
         for (name, _), label in zip(images, labels, strict=True):
             if label is None:

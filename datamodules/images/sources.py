@@ -23,7 +23,7 @@ from .layout import Tree, find_layout, leaves_out_many, list_images, without_col
 from .listing import Listing, describe_ignored, is_worth_a_warning
 from .options import AUTOMATIC, ImageOptions
 from .parquet_images import find_shards, holds_images, ignore_others, list_parquet
-from .table_layout import Found, Place, find_tables, list_found, list_table
+from .table_layout import Found, Place, find_tables, list_candidates, list_found, list_table
 
 DIGITS, CIFAR10, FASHION_MNIST = "digits", "cifar10", "fashion_mnist"
 FILES = {
@@ -133,13 +133,23 @@ def _list_files(place: Place, options: ImageOptions) -> Listing:
         if coco := find_coco(place):
             return list_coco(place, coco, options)
         found = find_tables(place, options)
+        if not found and not own.images and list_candidates(own):
+            return list_found(place, Found({"train": list_candidates(own)[0]}, sure=False), options)
         if by_table:
+            if not found and place.refused:
+                raise NotFoundError(place.refused[0])
             if not found:
                 without_columns(options, str(place.path))  # raises
             return list_found(place, _choose_only(found, place), options)
         if found:
             return _choose_source(place, found, options)
-    return list_images(place.files, str(place.path), options, own)
+    try:
+        return list_images(place.files, str(place.path), options, own)
+    except DataError as error:
+        labels = [reason for reason in place.refused if "`label_column`" in reason]
+        if not labels:
+            raise
+        raise DataError(f"{error}. A table that names images is not read: {labels[0]}") from error
 
 
 def _choose_only(found: Sequence[Found], place: Place) -> Found:
@@ -164,6 +174,8 @@ def _choose_source(place: Place, found: Sequence[Found], options: ImageOptions) 
     sure = [item for item in found if item.sure]
     layout = find_layout(Tree(place.own.images, place.own.folders), str(place.path))
     left_out = leaves_out_many(by_folder)
+    if not layout.has_splits and found[0].by_path and len(found[0].names) > 1:
+        return list_found(place, found[0], options)  # lists of the images of each split, in class folders
     if not sure or (layout.has_splits and not left_out):
         return by_folder
     names = clip_list(name for item in sure for name in item.names.values())

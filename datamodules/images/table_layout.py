@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from lightfit.errors import DataError, LightFitError, UsageError, clip_list
+from lightfit.errors import DataError, LightFitError, NotFoundError, UsageError, clip_list
 
 from ..split_names import find_split
 from ..tables.content import COMPRESSIONS
@@ -14,8 +14,10 @@ from .files import Browsable, FolderFiles
 from .image_paths import ImagePaths, open_image_dir
 from .image_tables import (
     TABLE_WORDS,
+    Columns,
     TableFile,
     choose_columns,
+    holds_paths,
     list_tables,
     name_others,
     open_content,
@@ -35,10 +37,12 @@ class Found(NamedTuple):
     Args:
         names: the name of the table of each split.
         sure: whether the labels' columns have usual names or were asked for.
+        by_path: whether they have no labels, so that the folders of the paths are the labels.
     """
 
     names: dict[str, str]
     sure: bool
+    by_path: bool = False
 
 
 class Place:
@@ -55,6 +59,7 @@ class Place:
         self.path = path
         self.inside = inside
         self.own = sort_files(files)
+        self.refused: list[str] = []  # tables whose columns were not found, and why
 
 
 def find_tables(place: Place, options: ImageOptions) -> list[Found]:
@@ -67,11 +72,11 @@ def find_tables(place: Place, options: ImageOptions) -> list[Found]:
     for _, tables in sorted(by_split.items(), key=lambda item: (item[0].count("/"), item[0])):
         if "train" not in tables:
             continue
-        fits = [(name, sure) for name in tables["train"] if (sure := _try(place, name, options)) is not None]
+        fits = [(name, columns) for name in tables["train"] if (columns := _try(place, name, options)) is not None]
         if len(fits) > 1:
-            fits = [item for item in fits if item[1]] or fits
+            fits = [item for item in fits if item[1].sure] or fits
         if fits:
-            name, sure = fits[0]
+            name, columns = fits[0]
             if len(fits) > 1:
                 raise DataError(
                     f"'{place.path}' holds {len(fits)} tables for train that name images "
@@ -82,9 +87,9 @@ def find_tables(place: Place, options: ImageOptions) -> list[Found]:
                 alike = [other for other in tables.get(split, []) if _is_like(other, name)]
                 if alike:
                     chosen[split] = alike[0]
-            return [Found(chosen, sure)]
-    single = [(name, sure) for name in names if (sure := _try(place, name, options)) is not None]
-    return [Found({"train": name}, sure) for name, sure in single]
+            return [Found(chosen, columns.sure, not columns.labels)]
+    single = [(name, columns) for name in names if (columns := _try(place, name, options)) is not None]
+    return [Found({"train": name}, columns.sure, not columns.labels) for name, columns in single]
 
 
 def list_candidates(own: Sorted) -> list[str]:
@@ -136,23 +141,19 @@ def _is_like(name: str, other: str) -> bool:
     return split_name(name)[1] == split_name(other)[1]
 
 
-def _try(place: Place, name: str, options: ImageOptions) -> bool | None:
-    """Return whether the labels of a table are sure; None if it names no images of this source."""
+def _try(place: Place, name: str, options: ImageOptions) -> Columns | None:
+    """Return the columns of a table; None if it names no images of this source, or they are not found."""
     try:
         file = _open(place, name)
         table = open_image_table(file.content, options)
         paths = _paths(place, file, options)
         columns = choose_columns(table, options, paths)
+    except NotFoundError as error:
+        place.refused.append(str(error))
+        return None
     except (LightFitError, OSError):
         return None
-    cells = [row[columns.path] for row in table.sample if columns.path < len(row)][:50]
-    there = 0
-    for cell in cells:
-        try:
-            there += paths.find(cell) is not None
-        except DataError:
-            there += 1
-    return columns.sure if cells and 2 * there >= len(cells) else None
+    return columns if holds_paths(table, columns.path, paths) else None
 
 
 def _open(place: Place, name: str) -> TableFile:

@@ -222,6 +222,27 @@ def test_splits_by_the_folders_of_the_paths(tmp_path: Path) -> None:
     assert "splits by the folders of the images: train, val" in listing.found
 
 
+def test_lists_of_the_images_of_each_split(tmp_path: Path) -> None:  # Food-101
+    put(tmp_path, "food/images/pie/1.jpg", "food/images/ribs/2.jpg", "food/images/pie/3.jpg", "food/images/ribs/4.jpg")
+    write(tmp_path / "food/meta/train.txt", "pie/1\nribs/2\n")
+    write(tmp_path / "food/meta/test.txt", "pie/3\nribs/4\n")
+    write(tmp_path / "food/meta/classes.txt", "pie\nribs\n")
+    assert sorted(summarise(list_source(tmp_path)).values()) == ["test pie", "test ribs", "train pie", "train ribs"]
+
+
+def test_tables_whose_columns_are_not_found(tmp_path: Path) -> None:
+    put(tmp_path, "img/1.jpg", "img/2.jpg")  # CelebA
+    write(tmp_path / "attributes.csv", "image_id,Young,Smiling\n1.jpg,1,-1\n2.jpg,-1,1\n")
+    with pytest.raises(DataError, match=r"in class folders.* not read: .*which column holds the labels\? It has: im"):
+        list_source(tmp_path)
+    assert list(list_source(tmp_path, ImageOptions(label_column="Young")).labels) == ["1", "-1"]
+    with pytest.raises(NotFoundError, match="has no column 'Old'; it has: image_id, Young, Smiling"):
+        list_source(tmp_path, ImageOptions(label_column="Old"))
+    write(tmp_path / "b/t.csv", CSV)
+    with pytest.raises(DataError, match="2 of 2 images that '.*t.csv' names are not there, such as a.png, b.png"):
+        list_source(tmp_path / "b")
+
+
 def test_labels_of_a_table_without_a_column_for_them(tmp_path: Path) -> None:
     put(tmp_path, "cat/a_1.png", "dog/b_2.png")
     path = write(tmp_path / "t.csv", "path\ncat/a_1.png\ndog/b_2.png\n")
@@ -260,7 +281,7 @@ def test_an_image_that_is_named_twice(tmp_path: Path) -> None:
     listing = list_source(path)
     assert (list(listing.names), listing.found[-1]) == (
         ["a.png", "b.png"],
-        "1 rows repeat an image with the same label and are read once",
+        "rows that repeat an image with the same label are read once (1)",
     )
     write(path, f"{CSV}./a.png,dog\nb.png,cat\nc.png,cat\n")
     with pytest.raises(

@@ -133,7 +133,7 @@ def test_a_folder_beside_that_of_the_images(tmp_path: Path) -> None:  # CUB, Sta
 def test_unlabelled_images_of_a_split_are_left_out(tmp_path: Path) -> None:
     listing = list_source(put(tmp_path, "train/cat/1.png", "train/dog/2.png", "test/3.png", "seg_pred/4.png"))
     assert sorted(summarise(listing).values()) == ["train cat", "train dog"]
-    assert listing.warnings == ["test: left out, as its 1 images are in no class folders"]
+    assert listing.warnings == ["test: left out, as its images (1) are in no class folders"]
     assert Ignored("test/3.png", "test has no class folders") in listing.ignored
 
 
@@ -155,10 +155,28 @@ def test_a_class_named_test_is_asked_for(tmp_path: Path) -> None:
 
 def test_class_folders_with_splits_in_them(tmp_path: Path) -> None:
     put(tmp_path / "m", *(f"{kind}/{split}/good/1.png" for kind in ("bottle", "cable") for split in ("train", "test")))
+    put(tmp_path / "m", "bottle/ground_truth/broken/1.png")
     with pytest.raises(DataError, match=r"2 folders with splits of their own \(bottle, cable\): set `root` to one"):
         list_source(tmp_path / "m")
     put(tmp_path / "b", "bottle/train/good/1.png", "bottle/test/good/2.png", "bottle/test/broken/3.png")  # MVTec
     assert sorted(summarise(list_source(tmp_path / "b")).values()) == ["test broken", "test good", "train good"]
+
+
+def test_splits_within_class_folders(tmp_path: Path) -> None:
+    names = [f"{kind}/{split}/1.png" for kind in ("cat", "dog") for split in ("train", "Test")]
+    listing = list_source(put(tmp_path, *names))
+    assert sorted(summarise(listing).values()) == ["test cat", "test dog", "train cat", "train dog"]
+    assert listing.found == ["splits by the folders within those of the classes, <class>/<split>/*.jpg"]
+
+
+def test_a_folder_called_images_is_no_class(tmp_path: Path) -> None:
+    put(tmp_path / "a", "train/images/1.jpg", "train/labels/1.txt", "valid/images/2.jpg")  # of a detector
+    with pytest.raises(DataError, match=r"no images to train on in class folders: 1 image is in none, such as train/i"):
+        list_source(tmp_path / "a")
+    put(tmp_path / "b", "train/n1/images/1.jpg", "train/n2/images/2.jpg", "val/images/3.jpg")  # Tiny ImageNet
+    listing = list_source(tmp_path / "b")
+    assert sorted(summarise(listing).values()) == ["train n1", "train n2"]
+    assert listing.warnings == ["val: left out, as its images (1) are in no class folders"]
 
 
 def test_classes_that_would_be_splits(tmp_path: Path) -> None:
@@ -231,7 +249,7 @@ def test_names_without_a_label(tmp_path: Path) -> None:
     listing = list_source(tmp_path, ImageOptions(**options, table=SKIP))
     assert sorted(summarise(listing).values()) == ["train cat", "train dog", "val cat"]
     assert listing.skipped == ["train/what.jpg: does not match `label_from` '(cat|dog)\\.'"]
-    assert "test: left out, as none of its 1 images matches `label_from`" in listing.warnings
+    assert "test: left out, as none of its images (1) matches `label_from`" in listing.warnings
     with pytest.raises(DataError, match="none of the 3 images of .* matches `label_from` 'cow'"):
         list_source(tmp_path, ImageOptions(label_from="cow"))
     with pytest.raises(ValueError, match=r"expected `label_from` as a regular expression, received '\(cat'"):
