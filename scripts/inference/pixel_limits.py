@@ -20,7 +20,7 @@ class PixelLimits(NamedTuple):
     """
 
     max_pixels: int = 89_478_485  # Pillow's own limit
-    max_request_pixels: int = 1_000_000_000
+    max_request_pixels: int = 400_000_000
     max_decoding_pixels: int = 100_000_000
 
 
