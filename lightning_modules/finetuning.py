@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from torch import Tensor, nn
 
@@ -166,18 +166,29 @@ class FineTuning:
         rewrites: replacements in the names of the weights, by regular expression.
         freeze_epochs: number of epochs in which only the head learns.
         backbone_lr: learning rate of all but the head, as a factor of the head's.
+        head: linear: the backbone stays frozen; its features are computed once, without augmentation, and the head is
+            the minimum of the loss with an L2 penalty that cross-validation chooses, after one epoch. linear_then_full:
+            this is the first epoch, and the whole net is trained after it. null: the head is trained with the net.
     """
 
     weights: str | None = None
     rewrites: dict[str, str] = field(default_factory=dict)
     freeze_epochs: int = 0
     backbone_lr: float = 1.0
+    head: Literal["linear", "linear_then_full"] | None = None
 
     def __post_init__(self) -> None:
         if self.freeze_epochs < 0:
             raise ValueError(f"expected finetune.freeze_epochs of at least 0, received {self.freeze_epochs}")
         if not self.backbone_lr > 0:
             raise ValueError(f"expected finetune.backbone_lr above 0, received {self.backbone_lr}")
+        if self.head not in (None, "linear", "linear_then_full"):
+            raise ValueError(f"expected finetune.head linear, linear_then_full or null, received {self.head}")
+
+    @property
+    def frozen_epochs(self) -> int:
+        """Return the number of epochs in which only the head learns."""
+        return max(self.freeze_epochs, 1) if self.head else self.freeze_epochs
 
 
 def group_parameters(net: nn.Module, *, lr: float, backbone_lr: float) -> list[dict[str, Any]]:

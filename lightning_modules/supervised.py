@@ -13,12 +13,14 @@ from typing_extensions import Self
 from .distributed import gather_batches
 from .finetuning import (
     FineTuning,
+    find_head,
     freeze_modules,
     group_parameters,
     list_backbone_parameters,
     load_pretrained,
     read_pretrained_state,
 )
+from .frozen_features import FrozenFeatures
 from .light_model import LightModel
 from .optimizers import add_schedule, choose_warmup, find_optimizer_class, make_optimizer
 
@@ -70,8 +72,9 @@ class SupervisedModel(LightModel):
         self.warmup = choose_warmup(warmup, warm_up)
         # A dict where it comes from the plain data of a checkpoint, around a custom net.
         self.finetune = FineTuning(**finetune) if isinstance(finetune, dict) else finetune
-        self._backbone = list_backbone_parameters(net) if self.finetune.freeze_epochs else []
+        self._backbone = list_backbone_parameters(net) if self.finetune.frozen_epochs else []
         self._frozen = False
+        self._features: FrozenFeatures | None = None  # while, or after, the head alone is fitted
         self._val_outputs: list[tuple[Tensor, ...]] | None = None  # in a validation of a fit, by the batch
 
     @property
@@ -131,6 +134,8 @@ class SupervisedModel(LightModel):
     def _at_validation_epoch_start(self) -> None:
         """Keep what `fit_on_val` needs from here on, in a validation of a fit."""
         super()._at_validation_epoch_start()
+        if self.trainer.state.fn == "fit" and not self.trainer.sanity_checking:
+            self._fit_head()
         fitting = self.trainer.state.fn == "fit" and not self.trainer.sanity_checking
         self._val_outputs = [] if fitting and self.fits_on_val else None
 
@@ -145,8 +150,14 @@ class SupervisedModel(LightModel):
     def _at_fit_start(self) -> None:
         """Load pretrained weights, unless the run resumes from a checkpoint; the log names them."""
         super()._at_fit_start()
+        if not self.trainer.ckpt_path:
+            self._load_weights()
+        if self.finetune.head:
+            self._prepare_features()
+
+    def _load_weights(self) -> None:
         weights = self.finetune.weights
-        if weights is None or self.trainer.ckpt_path:
+        if weights is None:
             return
         started = time.monotonic()
         state = read_pretrained_state(weights, self.net) if self.trainer.local_rank == 0 else None
@@ -156,6 +167,74 @@ class SupervisedModel(LightModel):
         )
         log.info("weights from %s, in %.1f s\n%s", weights, time.monotonic() - started, loaded)
 
+    def _prepare_features(self) -> None:
+        """Have the head fitted on features in the first epoch, which is the only one of `finetune.head` linear."""
+        if self.finetune.weights is None:
+            log.warning("`finetune.head` %s without `finetune.weights`: the backbone is untrained", self.finetune.head)
+        self._features = FrozenFeatures(self.net, find_head(self.net))
+        for parameter in self._backbone:  # before DistributedDataParallel looks for what learns
+            parameter.requires_grad_(False)
+        if self.finetune.head == "linear" and self.trainer.max_epochs != 1:
+            log.info("one epoch: with `finetune.head` linear nothing is learned in a second one")
+            self.trainer.fit_loop.max_epochs = 1
+
+    @property
+    def _is_collecting(self) -> bool:
+        """Return whether this is the epoch in which features are collected for the head."""
+        return self._features is not None and self.current_epoch == 0
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the net; while its backbone is frozen for `finetune.head`, batches that were seen before are known."""
+        if self._features is not None and len(args) == 1 and not kwargs:
+            return self._features(args[0])
+        return super().forward(*args, **kwargs)
+
+    def training_step(self, batch: Any, batch_idx: int) -> dict[str, Any]:
+        """Make the step of the parent class; keep the features for `finetune.head`."""
+        outputs = super().training_step(batch, batch_idx)
+        if self._features is not None and self._is_collecting:
+            self._features.keep(batch[1], is_first=batch_idx == 0)
+        return outputs
+
+    def _fit_head(self) -> None:
+        """Fit the head to the features of the epoch, and log its scores as those of the epoch."""
+        features = self._features
+        if features is None or not self._is_collecting:
+            return
+        training = self.training
+        with torch.inference_mode(False), torch.enable_grad():
+            if not features.is_complete:  # a run that was resumed within the epoch
+                self._collect_again(features)
+            x, y = (item.to(self.device) for item in features.gather())
+            self.train()
+            started = time.monotonic()
+            penalty = features.solve(x, y, lambda rows, labels: self.shared_step((rows, labels))["loss"])
+            features.solver = features.head
+            with torch.no_grad():
+                scores = self.shared_step((x, y))
+            features.solver = None
+        self.train(training)
+        for optimizer in self.trainer.optimizers:
+            optimizer.state.clear()  # of steps that the solution replaced
+        for name, mean in self._train_means().items():
+            mean.reset()
+            mean.add(scores[name].detach(), len(x))
+        log.info(
+            "the head fits the features of %s samples, %s each, with L2 penalty %g; %.1f s",
+            *(f"{len(x):,}", f"{x.shape[1]:,}", penalty, time.monotonic() - started),
+        )
+
+    def _collect_again(self, features: FrozenFeatures) -> None:
+        data: Any = getattr(self.trainer, "datamodule", None)
+        loader = (
+            data.dataloader("train", shuffle=False) if hasattr(data, "dataloader") else self.trainer.train_dataloader
+        )
+        self.train()
+        for index, batch in enumerate(loader):
+            x, y = self.transfer_batch_to_device(batch, self.device, 0)
+            features(x)
+            features.keep(y, is_first=index == 0)
+
     def _at_train_start(self) -> None:
         """Freeze the backbone where it is to be; here too, as a resumed run may not see its epoch begin."""
         super()._at_train_start()
@@ -164,11 +243,23 @@ class SupervisedModel(LightModel):
     def _at_train_epoch_start(self) -> None:
         """Unfreeze the backbone when its time has come."""
         super()._at_train_epoch_start()
+        if self.finetune.head:
+            sampler: Any = getattr(self.trainer.train_dataloader, "sampler", None)
+            if hasattr(sampler, "with_epoch"):  # without the epoch images are not augmented
+                sampler.with_epoch = self.current_epoch > 0 and bool(self.trainer.datamodule.augments)
+            if self.current_epoch > 0:
+                self._features = None
         self._freeze_backbone()
 
+    def _open_row(self) -> None:
+        """Append the epoch's row to the history; without validation the head is fitted only now."""
+        if not self.trainer.val_dataloaders:
+            self._fit_head()
+        super()._open_row()
+
     def _freeze_backbone(self) -> None:
-        if self.finetune.freeze_epochs:
-            self._frozen = self.current_epoch < self.finetune.freeze_epochs
+        if self.finetune.frozen_epochs:
+            self._frozen = self.current_epoch < self.finetune.frozen_epochs
             for parameter in self._backbone:
                 parameter.requires_grad_(not self._frozen)
             self.train(self.training)

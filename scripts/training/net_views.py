@@ -7,6 +7,7 @@ import warnings
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from lightfit.lightning import pl
 
@@ -14,7 +15,11 @@ from ..cli.quiet import say
 
 
 def summarise(net: nn.Module, x: Tensor) -> None:
-    """Print torchkeras' summary of a net; `x` is a batch for it.
+    """Print torchkeras' summary of a net, with its parameters counted; `x` is a batch for it.
+
+    torchkeras counts those of the modules without children that are called: none of a module that a function uses in
+    its place (the projection of nn.MultiheadAttention), none that lie beside children (a class token), and those of a
+    module that is called twice, twice. Its size of the input is that of the Python object.
 
     The summary runs the net, so it gets a copy and a forked rng: results do not depend on it.
     """
@@ -22,8 +27,35 @@ def summarise(net: nn.Module, x: Tensor) -> None:
         # On import torchkeras prints which of its optional packages are missing, and uses deprecated names of torch.
         warnings.simplefilter("ignore")
         from torchkeras import summary
-    with torch.random.fork_rng(devices=[]):
-        summary(copy.deepcopy(net).eval(), input_data=x)
+    table = io.StringIO()
+    try:
+        with torch.random.fork_rng(devices=[]), contextlib.redirect_stdout(table):
+            summary(copy.deepcopy(net).eval(), input_data=x)
+    except Exception as error:  # the net may run any code, and return what torchkeras does not know
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        print(f"no table of layers: {type(net).__name__} cannot be summarised ({reason[0]})")
+        table = io.StringIO()
+    print("\n".join(_correct(table.getvalue().splitlines(), net, x)))
+
+
+def _correct(lines: list[str], net: nn.Module, x: Tensor) -> list[str]:
+    """Replace the totals of a summary by those of the net; lists them alone if there is no summary."""
+    sizes = [(p.numel(), p.element_size(), p.requires_grad) for p in net.parameters() if not is_lazy(p)]
+    total, trainable = sum(n for n, _, _ in sizes), sum(n for n, _, learns in sizes if learns)
+    megabytes = {
+        "Input size (MB)": x.numel() * x.element_size() / 2**20,
+        "Params size (MB)": sum(n * size for n, size, _ in sizes) / 2**20,
+    }
+    passes = [float(line.split(": ")[1]) for line in lines if line.startswith("Forward/backward")]
+    megabytes["Estimated Total Size (MB)"] = sum([*megabytes.values(), *passes])
+    counts = {
+        "Total params": total,
+        "Trainable params": trainable,
+        "Non-trainable params": total - trainable,
+    }
+    own = {name: f"{name}: {count:,}" for name, count in counts.items()}
+    own |= {name: f"{name}: {size:.6f}" for name, size in megabytes.items()}
+    return [own.get(line.split(":")[0], line) for line in lines] or list(own.values())
 
 
 def log_graph(trainer: pl.Trainer, net: nn.Module, x: Tensor) -> None:
