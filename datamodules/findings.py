@@ -198,7 +198,7 @@ def warn_of_duplicates(
         )
     if len(contradicting := _find_contradicting(groups[used], labels[used])):
         own = used[groups[used] == contradicting[0]]
-        one, other = own[0], own[(labels[own] != labels[own[0]]).argmax()]
+        one, other = int(own[0]), int(own[(labels[own] != labels[own[0]]).argmax()])
         warnings.append(
             f"{len(contradicting):,} {what} occur with different labels, such as {places()[one]} = {places()[other]}; "
             f"correct the labels, or {remedy}"
@@ -208,12 +208,12 @@ def warn_of_duplicates(
 
 def _find_pair(
     groups: NDArray[np.int64], earlier: NDArray[np.int64], later: NDArray[np.int64]
-) -> tuple[np.int64, np.int64]:
+) -> tuple[int, int]:
     """Return the first sample of `later` that repeats another one of `earlier`, after that one."""
-    known = dict(zip(groups[earlier[::-1]].tolist(), earlier[::-1], strict=True))  # the first of each group
+    known = dict(zip(groups[earlier[::-1]].tolist(), earlier[::-1].tolist(), strict=True))  # the first of each group
     return next(
         (known[group], row)
-        for group, row in zip(groups[later].tolist(), later, strict=True)
+        for group, row in zip(groups[later].tolist(), later.tolist(), strict=True)
         if group in known and known[group] != row
     )
 

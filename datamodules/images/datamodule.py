@@ -342,7 +342,7 @@ class ImageDataModule(DataModule):
 def factorize_labels(labels: Sequence[Any]) -> tuple[NDArray[np.int64], list[Any]]:
     """Return the index of each raw label, (N,), and the distinct ones in the order in which they occur."""
     index: dict[str, int] = {}
-    distinct = []
+    distinct: list[Any] = []
     found = np.empty(len(labels), np.int64)
     for row, label in enumerate(labels):
         key = label if isinstance(label, str) else f"\0{label!r}"  # lists and dicts have no hash; 1 is not "1"

@@ -110,8 +110,8 @@ def make_odd_images(folder: Path, codec: ImageCodec) -> list[Path]:
     for name, (content, options) in made.items():
         paths.append(folder / name)
         (Image.fromarray(content) if isinstance(content, np.ndarray) else content).save(paths[-1], **options)
-    if codec.channels not in (1, 3):
-        several = np.dstack([make_picture(height, width, seed)[..., 0] for seed in range(codec.channels)])
+    if codec.image_channels not in (1, 3):
+        several = np.dstack([make_picture(height, width, seed)[..., 0] for seed in range(codec.image_channels)])
         for name, array in (("channels.npy", several), ("channels_16_bits.npy", several.astype(np.uint16) * 257)):
             paths.append(folder / name)
             np.save(paths[-1], array)
