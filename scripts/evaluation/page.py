@@ -36,8 +36,10 @@ def render_report(
         warnings: what may be wrong with the data.
     """
     tables = {"scores": tabulate_metrics(evaluation)} | evaluation.tables
+    plots = dict(evaluation.plots)
     if len(tables.get("confusion matrix", ())) > LABELS_UP_TO:
         del tables["confusion matrix"]  # too many cells for a page; the picture has the most confused pairs
+        plots["most confused"] = plots.pop("confusion matrix")
     if evaluation.wrong is not None and len(evaluation.wrong):
         tables["most wrong"] = evaluation.wrong.head(WRONG_ROWS)
     template = jinja2.Environment(
@@ -48,7 +50,7 @@ def render_report(
         subtitle=subtitle,
         headline=evaluation.format_headline() if evaluation.headline else "",
         tables={name: {"columns": list(table), "rows": _format_cells(table)} for name, table in tables.items()},
-        plots={name: base64.b64encode(draw()._repr_png_()).decode() for name, draw in evaluation.plots.items()},
+        plots={name: base64.b64encode(draw()._repr_png_()).decode() for name, draw in plots.items()},
         warnings=warnings,
         configuration=yaml.safe_dump(configuration, sort_keys=False, allow_unicode=True),
     )
