@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from pathlib import PurePosixPath
 
 JPEG, PNG, GIF, BMP, TIFF, WEBP = "JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP"
 AVIF, HEIC, JPEG_2000, PNM, QOI = "AVIF", "HEIC", "JPEG 2000", "PNM", "QOI"
@@ -19,6 +18,8 @@ IMAGE_SUFFIXES: tuple[str, ...] = (
     *(".dcm", ".dicom"),  # by pydicom
     ".npy",  # arrays (H, W) or (H, W, C)
 )
+
+_SUFFIXES = frozenset(IMAGE_SUFFIXES)
 
 START = 132  # number of bytes by which every format is recognised; all but DICOM by 64
 
@@ -73,7 +74,8 @@ def is_image_content(data: bytes) -> bool:
 
 def has_image_suffix(name: str) -> bool:
     """Return whether a name has the ending of an image."""
-    return PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
+    stem, _, ending = name.rpartition("/")[2].rpartition(".")  # pathlib takes ten times as long, for each of many files
+    return bool(stem) and f".{ending.lower()}" in _SUFFIXES
 
 
 def is_image_file(name: str, read_start: Callable[[], bytes]) -> bool:
@@ -83,7 +85,7 @@ def is_image_file(name: str, read_start: Callable[[], bytes]) -> bool:
         name: name of the file, perhaps with folders before it.
         read_start: returns at least the first `START` bytes of the file.
     """
-    own = PurePosixPath(name).name
+    own = name.rpartition("/")[2]
     if own.startswith("."):
         return False
     return has_image_suffix(own) or ("." not in own and is_image_content(read_start()))

@@ -4,7 +4,7 @@ import os
 import posixpath
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from lightfit.errors import DataError, NotFoundError, clip
@@ -110,7 +110,7 @@ class ImagePaths:
         found = [item for item in self.index().get(own.casefold(), ()) if _ends_in(item, name)]
         if not found and not has_image_suffix(own):
             found = [item for item in self.index().get(f"{own.casefold()}.", ()) if _ends_in(item, name)]
-        exact = [item for item in found if PurePosixPath(item).name.startswith(own)]
+        exact = found if len(found) < 2 else [item for item in found if item.rpartition("/")[2].startswith(own)]
         found = exact or found
         if len(found) > 1 and split:
             found = [item for item in found if any(find_split(part) == split for part in item.split("/")[:-1])] or found
