@@ -32,6 +32,8 @@ def stratified_split(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Split samples into train and val at random, stratified by class, without dividing a group.
 
+    Where no class has enough samples for one in val, they are not stratified.
+
     Args:
         labels: class index of each sample, (N,).
         groups: group id of each sample, (N,). A group is stratified by the class of its first sample.
@@ -49,14 +51,10 @@ def stratified_split(
         raise ValueError(f"expected `val_fraction` between 0 and 1, both excluded, received {val_fraction}")
     _, first, group, sizes = np.unique(groups, return_index=True, return_inverse=True, return_counts=True)
     order = np.random.default_rng(seed).permutation(len(first))
-    in_val = np.zeros(len(first), bool)
-    for label in np.unique(labels):
-        own = order[labels[first[order]] == label]
-        target = round(val_fraction * sizes[own].sum())
-        for candidate in own:
-            if sizes[candidate] <= target:
-                in_val[candidate] = True
-                target -= sizes[candidate]
+    strata = [order[labels[first[order]] == label] for label in np.unique(labels)]
+    in_val = _take_fraction(strata, sizes, val_fraction)
+    if not in_val.any():  # each stratum has too few samples for one in val
+        in_val = _take_fraction([order], sizes, val_fraction)
     val = in_val[group.reshape(-1)]
     if val.all() or not val.any():
         raise DataError(
@@ -64,6 +62,24 @@ def stratified_split(
             "choose another fraction, or add samples"
         )
     return np.flatnonzero(~val), np.flatnonzero(val)
+
+
+def _take_fraction(strata: list[NDArray[np.int64]], sizes: NDArray[np.int64], fraction: float) -> NDArray[np.bool_]:
+    """Return which groups are taken, so that they have a fraction of the samples of each stratum.
+
+    Args:
+        strata: indices of the groups of each stratum, in the order in which they are taken.
+        sizes: number of samples of each group.
+        fraction: fraction of the samples to take.
+    """
+    taken = np.zeros(len(sizes), bool)
+    for own in strata:
+        target = round(fraction * sizes[own].sum())
+        for candidate in own:
+            if sizes[candidate] <= target:
+                taken[candidate] = True
+                target -= sizes[candidate]
+    return taken
 
 
 def hold_out(
