@@ -258,11 +258,6 @@ def fit_to_size(
     return F.center_crop(resize_image(x, scaled, full_size=full_size, interpolation=interpolation), list(size))
 
 
-def resize_and_crop(x: Tensor, size: Size, *, border: float) -> Tensor:
-    """Resize images (..., H, W) uint8 to cover `border` times the size, and crop their centre, as `fit_to_size`."""
-    return fit_to_size(x, size, border=border)
-
-
 def pad(x: Tensor, size: Size, background: Sequence[int]) -> Tensor:
     """Pad images (..., C, H, W) uint8 to a size, centred, with a colour; its grey value for other than 3 channels."""
     top, left = ((length - own) // 2 for length, own in zip(size, x.shape[-2:], strict=True))

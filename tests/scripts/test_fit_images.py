@@ -138,6 +138,9 @@ def test_checkpoints_of_python_hold_plain_data_alone(images: Path) -> None:
         "mean": list(IMAGENET_MEAN),
         "std": list(IMAGENET_STD),
         "form": {"channels": 3, "background": [255, 255, 255], "intensity": {}, "max_pixels": 89_478_485},
+        "resize": "crop",
+        "interpolation": "bilinear",
+        "kept_side": 23,
     }
     assert held["datamodule_hyper_parameters"]["root"] == "images"
 
