@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 if __name__ == "__main__":
     sys.path[:1] = [str(Path(__file__).resolve().parents[1])]
@@ -47,10 +48,14 @@ def run_once(root: str) -> float:
     data = ImageDataModule(root, transforms=ImageTransforms(mean=HALF, std=HALF), num_workers=0)
     data.setup()
     model = ImageClassifier(
-        NamedNet(num_classes=data.codec.num_classes),  # type: ignore[attr-defined]
+        NamedNet(num_classes=data.codec.num_classes),
         finetune=FineTuning(weights="DEFAULT", head="linear"),
     )
-    options = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
+    options: dict[str, Any] = {
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "enable_checkpointing": False,
+    }
     trainer = pl.Trainer(accelerator="cpu", logger=False, **options)
     started = time.perf_counter()
     trainer.fit(model, datamodule=data)

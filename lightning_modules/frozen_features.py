@@ -141,7 +141,7 @@ class FrozenFeatures:
                 value.backward()
                 return value
 
-            steps.step(closure)  # type: ignore[arg-type]
+            steps.step(closure)
             found.append((solver.weight.detach().clone(), solver.bias.detach().clone()))
         return found
 
@@ -183,7 +183,7 @@ class FrozenFeatures:
 
     def _key(self, x: Tensor) -> bytes:
         """Return a digest of a batch and of the backbone's weights."""
-        digest = hashlib.blake2b(x.contiguous().numpy(), digest_size=16)
+        digest = hashlib.blake2b(x.contiguous().numpy().data, digest_size=16)
         head = {id(parameter) for parameter in self.head.parameters()}
         sums = [float(p.detach().sum()) for p in self.net.parameters() if id(p) not in head]
         digest.update(repr((x.shape, sums)).encode())

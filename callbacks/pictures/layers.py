@@ -3,7 +3,7 @@
 import difflib
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from fnmatch import fnmatchcase
 from typing import Any
@@ -63,7 +63,7 @@ def choose_layers(net: nn.Module, layers: Iterable[str] | None) -> dict[str, nn.
 
 
 def _choose_any(net: nn.Module) -> dict[str, nn.Module]:
-    convolutions = {n: m for n, m in net.named_modules() if isinstance(m, (nn.Conv1d, nn.Conv2d))}
+    convolutions: dict[str, Any] = {n: m for n, m in net.named_modules() if isinstance(m, (nn.Conv1d, nn.Conv2d))}
     if is_transformer(net):
         return _spread(find_blocks(net))
     if len(convolutions) <= MOST_LAYERS:
@@ -94,7 +94,7 @@ def find_blocks(net: nn.Module) -> dict[str, nn.Module]:
     return {name: item for name, item in items.items() if type(item) is chosen}
 
 
-def _spread(layers: dict[str, nn.Module]) -> dict[str, nn.Module]:
+def _spread(layers: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
     names = list(layers)
     return {name: layers[name] for name in dict.fromkeys((names[0], names[len(names) // 2], names[-1]))}
 

@@ -50,9 +50,9 @@ def _find_nets(args: list[str]) -> Iterator[str]:
         model = config.get("model")
         own = model.get("init_args", model) if isinstance(model, Mapping) else {}
         net = own.get("net") if isinstance(own, Mapping) else None
-        path = net.get("class_path") if isinstance(net, Mapping) else net
-        if isinstance(path, str) and "." in path:
-            yield path
+        named = net.get("class_path") if isinstance(net, Mapping) else net
+        if isinstance(named, str) and "." in named:
+            yield named
 
 
 def list_parameters(target: Any) -> dict[str, inspect.Parameter]:
