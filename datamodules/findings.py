@@ -206,9 +206,7 @@ def warn_of_duplicates(
     return facts, warnings
 
 
-def _find_pair(
-    groups: NDArray[np.int64], earlier: NDArray[np.int64], later: NDArray[np.int64]
-) -> tuple[int, int]:
+def _find_pair(groups: NDArray[np.int64], earlier: NDArray[np.int64], later: NDArray[np.int64]) -> tuple[int, int]:
     """Return the first sample of `later` that repeats another one of `earlier`, after that one."""
     known = dict(zip(groups[earlier[::-1]].tolist(), earlier[::-1].tolist(), strict=True))  # the first of each group
     return next(

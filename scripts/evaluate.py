@@ -45,6 +45,9 @@ def main(args: list[str] | None = None) -> int:
         "--gpus", default="auto", help="auto (default), 0 for the CPU, a number of GPUs, or ids such as 1,"
     )
     add_tta(parser)
+    parser.add_argument(
+        "--nearest", action="store_true", help="show the training images nearest to the most wrong ones in the report"
+    )
     add_trust(parser)
     parser.add_argument("--debug", action="store_true", help="show the traceback of errors")
     options, rest = parser.parse_known_args(args)
@@ -85,7 +88,24 @@ def evaluate(options: argparse.Namespace, rest: list[str]) -> None:
     trainer = quiet_trainer(options.gpus, callbacks=[SampleOutputs()])
     evaluation = evaluate_split(trainer, trained.model, chosen.data, chosen.name)
     if evaluation is not None:
+        if options.nearest:
+            add_nearest(evaluation, trained, chosen)
         report(evaluation, trained, chosen, folder)
+
+
+def add_nearest(evaluation: "Evaluation", trained: "Trained", chosen: "ChosenSplit") -> None:
+    """Add a picture of the training images nearest to the most wrong ones to an evaluation.
+
+    Raises:
+        UsageError: there are no such images.
+    """
+    from lightfit.scripts.evaluation.nearest import check_nearest, plot_nearest
+
+    check_nearest(evaluation, chosen.data, chosen.name)
+    net = trained.model.net
+    if evaluation.wrong is not None and len(evaluation.wrong) and net is not None:
+        plot = plot_nearest(evaluation, chosen.data, net.cpu(), chosen.name)
+        evaluation.plots["nearest training images"] = lambda: plot
 
 
 def report(evaluation: "Evaluation", trained: "Trained", chosen: "ChosenSplit", folder: Path) -> None:

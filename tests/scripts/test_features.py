@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import make_images
 
 from lightfit.lightning_modules.embedding import embed
 from lightfit.lightning_modules.nets import TextCNN
 from lightfit.scripts import evaluate, predict
+from lightfit.scripts.evaluation.nearest import find_nearest
 from lightfit.scripts.features import main
 from lightfit.scripts.inference.trained import load_trained
 
@@ -79,3 +81,26 @@ def test_test_time_augmentation(trained: Trained, capsys: pytest.CaptureFixture[
     capsys.readouterr()
     assert predict.main([trained("text"), "a good film", "--tta"]) == 2
     assert "--tta is for images, and this checkpoint reads text" in capsys.readouterr().err
+
+
+def test_nearest_training_images(trained: Trained, capsys: pytest.CaptureFixture[str]) -> None:
+    """They are in the report where there are wrong images and a training split, and are refused elsewhere."""
+    known = torch.tensor([[1.0, 0], [0, 1], [3, 3]])
+    similarity, index = find_nearest(torch.tensor([[0.0, 2], [5, 4]]), known, 2)
+    assert index.tolist() == [[1, 2], [2, 0]]
+    torch.testing.assert_close(similarity[0], torch.tensor([1, 0.5**0.5]))
+    checkpoint = trained("images")
+    make_images(Path("other/train"), per_class=6)
+    make_images(Path("other/val"), per_class=3, first=40)
+    for name in ("bright", "dark"):  # wrong labels: all of them are classified wrongly
+        Path(f"other/val/{name}").rename(f"other/val/{name}_")
+    Path("other/val/bright_").rename("other/val/dark")
+    Path("other/val/dark_").rename("other/val/bright")
+    assert evaluate.main([checkpoint, "--data.root", "other", "--split", "val", "--nearest", "-o", "e"]) == 0
+    report = Path("e/report.html").read_text(encoding="utf-8")
+    assert "nearest training images" in report
+    capsys.readouterr()
+    assert evaluate.main([checkpoint, "--data.root", "other/val", "--nearest", "-o", "f"]) == 2
+    assert "no training split beside the one to evaluate on" in capsys.readouterr().err
+    assert evaluate.main([trained("text"), "--nearest", "-o", "g"]) == 2
+    assert "--nearest is for images with classes" in capsys.readouterr().err
