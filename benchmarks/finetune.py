@@ -4,8 +4,8 @@ The photographs are pictures of CIFAR-10 (LIGHTFIT_DATA names a folder with cifa
 interpolation: airplane against automobile. The loop is written in torch, torchvision and timm, with the same weights,
 epochs, batch size, learning rates, augmentation and choice of the epoch by the loss on val.
 
-By itself, `python benchmarks/finetune.py FOLDER --size 128` runs the loop on <train, val, test>/<class>/*.jpg and prints
-its best loss on val, its accuracy on val and that on test.
+By itself, `python benchmarks/finetune.py FOLDER --size 128` runs the loop on <train, val, test>/<class>/*.jpg and
+prints its best loss on val, its accuracy on val and that on test.
 """
 
 import argparse
@@ -96,7 +96,7 @@ def evaluate(net: nn.Module, loader: DataLoader) -> tuple[float, float]:
 
 
 def train_plainly(folder: Path, size: int = SIZE, epochs: int = EPOCHS) -> tuple[float, float, float]:
-    """Train as tasks/finetune.yaml does with `finetune.head` null; return loss and accuracy on val, accuracy on test."""
+    """Train as the task does with `finetune.head` null; return loss and accuracy on val, and accuracy on test."""
     torch.manual_seed(0)
     train, val = (load(folder, split, size) for split in ("train", "val"))
     net = build(len(train.dataset.classes))  # type: ignore[attr-defined]
