@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from .nets.library_net import FILES, LibraryNet
@@ -14,6 +15,7 @@ from .weights import read_weights
 
 State = dict[str, Tensor]
 PREFIXES = ("module.", "net.", "model.")  # of DataParallel, of a LightModel's checkpoint, of a LibraryNet
+LARGE = 4  # times the bound of torch's nn.Linear, from which an untrained head is scaled down
 COUNTER = "num_batches_tracked"  # of batch norms; files from before torch 0.4.1 lack it, and nothing needs it
 
 
@@ -67,8 +69,23 @@ def load_pretrained(
         )
     taken = {key: value for key, value in source.items() if key not in other}
     _inner(net).load_state_dict(taken, strict=False)
+    if not in_head & taken.keys():
+        _scale_down(_inner(net).get_submodule(head))
     shapes = [f"{key} {tuple(source[key].shape)}, the net has {tuple(target[key].shape)}" for key in other]
     return Loaded(list(taken), shapes, [key for key in target if key not in taken and not key.endswith(COUNTER)])
+
+
+def _scale_down(head: nn.Module) -> None:
+    """Scale the weights of an untrained head to the bound of torch's nn.Linear, where they are far beyond it.
+
+    The nets of Google in timm draw them within one over the root of the number of classes: with two classes of
+    EfficientNet-Lite0 the logits are some 7 apart before the first step, and training ends at chance.
+    """
+    if isinstance(head, nn.Linear):
+        bound, largest = head.in_features**-0.5, float(head.weight.detach().abs().max())
+        if largest > LARGE * bound:
+            with torch.no_grad():
+                head.weight.mul_(bound / largest)
 
 
 HINT = ". Rename keys by rewrites (regular expression: replacement), or take weights that were made for this net"

@@ -56,6 +56,18 @@ def test_another_head_is_skipped_and_said() -> None:
     assert torch.equal(target.state_dict()["0.weight"], source["0.weight"])
 
 
+def test_a_head_of_large_weights_begins_at_the_bound_of_torch() -> None:
+    target, loaded = net(3), net(3)
+    torch.nn.init.uniform_(target[4].weight, -20, 20)
+    before = target[4].weight.detach().clone()
+    load_pretrained(target, state(10))
+    torch.testing.assert_close(target[4].weight.detach(), before * (4**-0.5 / before.abs().max()))
+    torch.nn.init.uniform_(loaded[4].weight, -20, 20)
+    before = loaded[4].weight.detach().clone()
+    load_pretrained(loaded, loaded.state_dict())
+    assert torch.equal(loaded[4].weight, before)  # a head that comes with the weights stays as it is
+
+
 @pytest.mark.parametrize("prefix", ["module.", "net.", "module.net.", "model."])
 def test_prefixes_of_wrappers_are_dropped(prefix: str) -> None:
     source = {f"{prefix}{key}": nn.Parameter(value, requires_grad=False) for key, value in state().items()}
