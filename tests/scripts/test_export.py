@@ -21,7 +21,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from lightfit.datamodules import DataError, ImageCodec
-from lightfit.datamodules.images.pixel_format import PixelFormat
+from lightfit.datamodules.images.pixels.pixel_format import PixelFormat
 from lightfit.datamodules.targets import Classes
 from lightfit.lightning_modules import LightModel
 from lightfit.scripts.cli.presets import TASKS
