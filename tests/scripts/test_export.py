@@ -172,6 +172,7 @@ def test_the_example_of_images_does_all_that_the_codec_does(options: dict[str, A
     assert max(differences.values()) < 2.5, differences
 
 
+@pytest.mark.slow
 def test_text_example_knows_all_ngrams(fit: Callable[..., tuple[int, str, str]], reviews: Path) -> None:
     kinds = ("--data.ngrams", 4), ("--data.ngrams", 1, "--data.char_ngrams", 3), ("--data.max_ngrams", 20)
     for index, options in enumerate(kinds):
