@@ -16,6 +16,7 @@ FOLDS, FEW, MANY = (
     4000,
 )  # folds of the cross-validation, with up to so many samples; with more of them one fold
 STEPS = 60  # of L-BFGS, at most
+ONE_THREAD = 2**21  # values of the features, up to which threads cost more than they save: much more on a busy machine
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -92,11 +93,15 @@ class FrozenFeatures:
             roots = values[kept].sqrt()
             basis = ((vectors[:, kept] / roots).T @ z.double()).float()
             z = (vectors[:, kept] * roots).float()
+        threads = torch.get_num_threads()
+        if z.device.type == "cpu" and z.numel() <= ONE_THREAD:
+            torch.set_num_threads(1)
         try:
             penalty = self._choose_penalty(z, labels, loss)
             weight, bias = self._minimise(z, labels, loss, [p for p in PENALTIES if p >= penalty])[-1]
         finally:
             self.solver = None
+            torch.set_num_threads(threads)
         weight = (weight if basis is None else weight @ basis) / std
         with torch.no_grad():
             self.head.weight.copy_(weight)
