@@ -29,7 +29,7 @@ from lightfit.cache import cached
 from lightfit.datamodules import ImageDataModule, ImageTransforms
 from lightfit.datamodules.base import DATA_DIR
 from lightfit.datamodules.images.decoding import decode
-from lightfit.datamodules.images.files import open_files
+from lightfit.datamodules.images.layouts.files import open_files
 from lightfit.datamodules.images.reducing import load_photo
 from lightfit.datamodules.images.store import read_images
 

@@ -1,6 +1,7 @@
 """Exchange between the processes of a run."""
 
 import copy
+import gc
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -60,3 +61,18 @@ def gather_batches(batches: Iterable[Any]) -> Iterator[Any]:
     own = iter(batches)
     while received := [batch for batch in gather_from_ranks(next(own, None)) if batch is not None]:
         yield from received
+
+
+def wrap_again(strategy: Any) -> None:
+    """Wrap the module of a strategy anew, once other parameters learn; all ranks call this together.
+
+    DistributedDataParallel exchanges the gradients of the parameters that learn when it is built: it would wait for
+    those that are frozen since, and leave out those that are not frozen any more.
+
+    Args:
+        strategy: of a trainer; those of Lightning without DistributedDataParallel are left alone.
+    """
+    if isinstance(strategy.model, nn.parallel.DistributedDataParallel):
+        strategy.model = strategy.lightning_module
+        gc.collect()  # the former one and its hooks
+        strategy.configure_ddp()

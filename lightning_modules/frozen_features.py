@@ -4,6 +4,7 @@ import hashlib
 import math
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -46,6 +47,7 @@ class FrozenFeatures:
         self.solver: nn.Linear | None = None  # in place of the head, while it is solved for
         self.rows: list[tuple[Tensor, Tensor]] = []  # features and labels of the training batches
         self.is_complete = False  # whether these begin with the epoch's first batch
+        self.is_solved = False  # whether the head is that of these
         self._last: Tensor | None = None
         self._seen: dict[bytes, Tensor] = {}
         self._is_checked = False
@@ -53,7 +55,7 @@ class FrozenFeatures:
     def __call__(self, x: Tensor) -> Tensor:
         """Compute the outputs of the net for a batch (B, ...); of features (B, D) while the head is solved for."""
         if self.solver is not None:
-            return self.solver(x)
+            return self.solver(x.to(self.solver.weight.dtype))
         features = self._compute(x)
         return self.head(features.to(self.head.weight.device))
 
@@ -61,16 +63,18 @@ class FrozenFeatures:
         """Keep the features of the last batch, with its labels."""
         if is_first:
             self.rows, self.is_complete = [], True
-        assert self._last is not None
-        self.rows.append((self._last.detach().float().cpu(), labels.detach().cpu()))
+        self.is_solved = False
+        if len(labels):  # a rank without samples in the last batch has run another one
+            assert self._last is not None
+            self.rows.append((self._last.detach().float().cpu(), labels.detach().cpu()))
 
     def gather(self) -> tuple[Tensor, Tensor]:
         """Return the kept features (N, D) and labels of all ranks, in an order that does not depend on the batches'."""
         rows = list(gather_batches(self.rows))
         features, labels = (torch.cat([row[index] for row in rows]) for index in (0, 1))
-        order = torch.arange(len(features))
-        for column in (1, 0):
-            order = order[features[order, column].argsort(stable=True)]
+        # By all values, as many samples may share some: those of dead units are 0. Equal rows may change places.
+        keys = [np.ascontiguousarray(item.numpy()).reshape(len(item), -1).view(np.uint8) for item in (features, labels)]
+        order = torch.tensor(sorted(range(len(features)), key=[row.tobytes() for row in np.hstack(keys)].__getitem__))
         return features[order], labels[order]
 
     def solve(self, features: Tensor, labels: Tensor, loss: Loss) -> float:
@@ -107,6 +111,7 @@ class FrozenFeatures:
             self.head.weight.copy_(weight)
             if self.head.bias is not None:
                 self.head.bias.copy_(bias - weight @ mean)
+        self.is_solved = True
         return penalty
 
     def _choose_penalty(self, z: Tensor, labels: Tensor, loss: Loss) -> float:
@@ -188,8 +193,8 @@ class FrozenFeatures:
 
     def _key(self, x: Tensor) -> bytes:
         """Return a digest of a batch and of the backbone's weights."""
-        digest = hashlib.blake2b(x.contiguous().numpy().data, digest_size=16)
+        digest = hashlib.blake2b(x.contiguous().view(torch.uint8).numpy().data, digest_size=16)
         head = {id(parameter) for parameter in self.head.parameters()}
         sums = [float(p.detach().sum()) for p in self.net.parameters() if id(p) not in head]
-        digest.update(repr((x.shape, sums)).encode())
+        digest.update(repr((x.shape, x.dtype, sums)).encode())
         return digest.digest()

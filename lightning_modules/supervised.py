@@ -1,16 +1,19 @@
 """What models of labelled samples have in common: optimizer, schedule, fine-tuning, and what is fitted on val."""
 
 import logging
+import math
 import time
 from collections.abc import Callable
+from itertools import islice
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DistributedSampler
 from torchmetrics import Metric
 from typing_extensions import Self
 
-from .distributed import gather_batches
+from .distributed import gather_batches, wrap_again
 from .finetuning import (
     FineTuning,
     find_head,
@@ -25,6 +28,7 @@ from .light_model import LightModel
 from .optimizers import add_schedule, choose_warmup, find_optimizer_class, make_optimizer
 
 log = logging.getLogger(__name__)
+AUGMENTATION = ("mix", "augment", "shift", "cutout", "train")  # arguments of `transforms`, off by default
 
 
 class SupervisedModel(LightModel):
@@ -172,8 +176,14 @@ class SupervisedModel(LightModel):
         if self.finetune.weights is None:
             log.warning("`finetune.head` %s without `finetune.weights`: the backbone is untrained", self.finetune.head)
         self._features = FrozenFeatures(self.net, find_head(self.net))
-        for parameter in self._backbone:  # before DistributedDataParallel looks for what learns
-            parameter.requires_grad_(False)
+        if unused := _list_augmentation(getattr(self.trainer, "datamodule", None)):
+            then = (
+                ": leave it out, or take linear_then_full" if self.finetune.head == "linear" else " in its first epoch"
+            )
+            log.warning(
+                "`finetune.head` %s computes the features of each image once, without %s%s",
+                *(self.finetune.head, ", ".join(unused), then),
+            )
         if self.finetune.head == "linear" and self.trainer.max_epochs != 1:
             log.info("one epoch: with `finetune.head` linear nothing is learned in a second one")
             self.trainer.fit_loop.max_epochs = 1
@@ -225,24 +235,35 @@ class SupervisedModel(LightModel):
         )
 
     def _collect_again(self, features: FrozenFeatures) -> None:
+        """Compute the features of the batches of the first epoch, all of them and as they were."""
         data: Any = getattr(self.trainer, "datamodule", None)
-        loader = (
-            data.dataloader("train", shuffle=False) if hasattr(data, "dataloader") else self.trainer.train_dataloader
-        )
+        loader: Any = self.trainer.train_dataloader
+        if isinstance(getattr(loader, "sampler", None), DistributedSampler) and hasattr(data, "dataloader"):
+            loader = data.dataloader("train")
+            loader.sampler.start = lambda: (0, 0)
+            loader.sampler.with_epoch = False
+        precision = self.trainer.precision_plugin
         self.train()
-        for index, batch in enumerate(loader):
-            x, y = self.transfer_batch_to_device(batch, self.device, 0)
-            features(x)
-            features.keep(y, is_first=index == 0)
+        # Later epochs draw the random numbers that they would have drawn without the interruption.
+        with torch.random.fork_rng(devices=[]), precision.train_step_context():
+            for index, batch in enumerate(islice(loader, _count(self.trainer.num_training_batches))):
+                x, y = self.transfer_batch_to_device(precision.convert_input(batch), self.device, 0)
+                if len(y):
+                    features(x)
+                features.keep(y, is_first=index == 0)
 
     def _at_train_start(self) -> None:
         """Freeze the backbone where it is to be; here too, as a resumed run may not see its epoch begin."""
         super()._at_train_start()
-        self._freeze_backbone()
+        self._begin_epoch()
 
     def _at_train_epoch_start(self) -> None:
         """Unfreeze the backbone when its time has come."""
         super()._at_train_epoch_start()
+        self._begin_epoch()
+
+    def _begin_epoch(self) -> None:
+        """Leave augmentation out and the backbone frozen while `finetune.head` is fitted, or the reverse after it."""
         if self.finetune.head:
             sampler: Any = getattr(self.trainer.train_dataloader, "sampler", None)
             if hasattr(sampler, "with_epoch"):  # without the epoch images are not augmented
@@ -252,16 +273,19 @@ class SupervisedModel(LightModel):
         self._freeze_backbone()
 
     def _open_row(self) -> None:
-        """Append the epoch's row to the history; without validation the head is fitted only now."""
-        if not self.trainer.val_dataloaders:
+        """Append the epoch's row to the history; in an epoch without validation the head is fitted only now."""
+        if self._features is not None and not self._features.is_solved:
             self._fit_head()
         super()._open_row()
 
     def _freeze_backbone(self) -> None:
         if self.finetune.frozen_epochs:
             self._frozen = self.current_epoch < self.finetune.frozen_epochs
-            for parameter in self._backbone:
+            changed = [item for item in self._backbone if item.requires_grad == self._frozen]
+            for parameter in changed:
                 parameter.requires_grad_(not self._frozen)
+            if changed:
+                wrap_again(self.trainer.strategy)
             self.train(self.training)
 
     def train(self, mode: bool = True) -> Self:
@@ -280,6 +304,16 @@ class SupervisedModel(LightModel):
             self.optimizer, parameters, lr=self.lr, weight_decay=self.weight_decay, momentum=self.momentum
         )
         return add_schedule(optimizer, self.schedule, self.trainer, warmup=self.warmup)
+
+
+def _list_augmentation(data: Any) -> list[str]:
+    """List the arguments of a DataModule of images that change training images beyond crop and flip, where set."""
+    transforms = getattr(data, "transforms", None)
+    return [f"`transforms.{name}`" for name in AUGMENTATION if getattr(transforms, name, None) not in (None, 0, "none")]
+
+
+def _count(num_batches: float) -> int | None:
+    return int(num_batches) if math.isfinite(num_batches) else None
 
 
 def _make_adder(defaults: dict[str, Tensor]) -> Callable[..., None]:

@@ -34,6 +34,7 @@ def commands() -> list[str]:
     return [line.split(" #")[0].strip() for block in blocks("bash") for line in block.splitlines()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", blocks("python"))
 @pytest.mark.filterwarnings("ignore:The number of training batches")
 def test_python_runs(

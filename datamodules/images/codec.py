@@ -14,7 +14,7 @@ from lightfit.errors import CheckpointError, DataError
 
 from ..codec import LabelCodec
 from ..targets import Target, restore_target, save_target
-from .pixel_format import BEFORE_FORMATS, MAX_PIXELS, RGB, PixelFormat
+from .pixels.pixel_format import BEFORE_FORMATS, MAX_PIXELS, RGB, PixelFormat
 from .reducing import Interpolation, load_photo
 from .transforms import WHITE, Resize, Size, denormalise, fit_to_size, normalise
 

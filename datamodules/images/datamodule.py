@@ -35,9 +35,9 @@ from .batches import ImageBatches, StackedBatches, batch_images
 from .codec import ImageCodec
 from .findings import choose_examples, find_in_images
 from .image_set import ImageSet, read_listed, with_form
-from .intensity import fit_intensity
-from .options import ImageOptions
-from .pixel_format import MAX_PIXELS, PixelFormat
+from .layouts.options import ImageOptions
+from .pixels.intensity import fit_intensity
+from .pixels.pixel_format import MAX_PIXELS, PixelFormat
 from .sources import PUBLISHED, list_source, load_published, locate, source_path
 from .store import DecodedImages, num_processors
 from .transforms import ImageTransforms, Size, choose_size

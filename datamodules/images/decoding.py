@@ -14,12 +14,12 @@ from torch import Tensor
 
 from lightfit.errors import DataError
 
-from . import formats
-from .channels import COLOUR, GREY, PRINT, TRANSPARENT, convert_channels
-from .formats import START, sniff
-from .intensity import Range, choose_range, measure_range, scale_values
-from .pixel_format import RGB, PixelFormat
-from .readers import (
+from .pixels import formats
+from .pixels.channels import COLOUR, GREY, PRINT, TRANSPARENT, convert_channels
+from .pixels.formats import START, sniff
+from .pixels.intensity import Range, choose_range, measure_range, scale_values
+from .pixels.pixel_format import RGB, PixelFormat
+from .pixels.readers import (
     INSTALL,
     Values,
     from_array,

@@ -14,8 +14,8 @@ from torch import Tensor
 from lightfit.cache import Arrays, cached_in, from_json
 from lightfit.errors import DataError
 
-from .listing import Files, Ignored, Listing, fingerprint_listing
-from .pixel_format import RGB, PixelFormat
+from .layouts.listing import Files, Ignored, Listing, fingerprint_listing
+from .pixels.pixel_format import RGB, PixelFormat
 from .store import DecodedImages, EncodedImages, Images, keep_images, read_images
 
 FREE_FRACTION = 0.5  # largest fraction of the free disk that decoded images may take

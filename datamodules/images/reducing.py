@@ -13,7 +13,7 @@ from torchvision.transforms.v2 import functional as vision
 from lightfit.errors import DataError
 
 from .decoding import EXIF, JPEG, decode_fully
-from .pixel_format import RGB, PixelFormat
+from .pixels.pixel_format import RGB, PixelFormat
 
 Size = tuple[int, int]
 Interpolation = Literal["bilinear", "bicubic"]

@@ -16,14 +16,14 @@ from lightfit.errors import DataError, NotFoundError, UsageError, clip, clip_lis
 from ..splits import SPLITS, stratified_split
 from ..tables.content import ZIP, Content, is_workbook, list_members
 from ..tables.reader import SUFFIXES
-from .coco import find_coco, is_coco, list_coco, list_coco_file
-from .files import FolderFiles, is_archive, is_image_path, open_files
 from .image_set import ImageSet, whole_set
-from .layout import Tree, find_layout, leaves_out_many, list_images, without_columns
-from .listing import Listing, describe_ignored, is_worth_a_warning
-from .options import AUTOMATIC, ImageOptions
-from .parquet_images import find_shards, holds_images, ignore_others, list_parquet
-from .table_layout import Found, Place, find_tables, list_candidates, list_found, list_table
+from .layouts.coco import find_coco, is_coco, list_coco, list_coco_file
+from .layouts.files import FolderFiles, is_archive, is_image_path, open_files
+from .layouts.folders import Tree, find_layout, leaves_out_many, list_images, without_columns
+from .layouts.listing import Listing, describe_ignored, is_worth_a_warning
+from .layouts.options import AUTOMATIC, ImageOptions
+from .layouts.parquet import find_shards, holds_images, ignore_others, list_parquet
+from .layouts.table_folders import Found, Place, find_tables, list_candidates, list_found, list_table
 
 DIGITS, CIFAR10, FASHION_MNIST = "digits", "cifar10", "fashion_mnist"
 FILES = {

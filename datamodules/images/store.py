@@ -19,8 +19,8 @@ from tqdm import tqdm
 from lightfit.cache import Arrays, Grow, GrowingArray, map_array, to_json
 from lightfit.errors import DataError
 
-from .listing import Files
-from .pixel_format import RGB, PixelFormat
+from .layouts.listing import Files
+from .pixels.pixel_format import RGB, PixelFormat
 from .reducing import SMALL, Photo, Size, load_photo
 
 NUM_PROBED = 8  # number of images from which to decide whether all are large

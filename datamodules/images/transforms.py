@@ -14,7 +14,7 @@ from torchvision.transforms.v2 import functional as F
 from lightfit.errors import DataError
 
 from .mixing import Mix
-from .pixel_format import MAX_PIXELS
+from .pixels.pixel_format import MAX_PIXELS
 from .reducing import SMALL, Interpolation, Size, needed_side, resize_image
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

@@ -93,6 +93,7 @@ def test_a_name_that_is_not_there() -> None:
             _ = package.Nothing
 
 
+@pytest.mark.slow
 def test_a_library_that_imports_lightfit_has_nothing_postponed() -> None:
     program = """
 import sys
@@ -117,6 +118,7 @@ assert torchmetrics.Metric is Metric
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "use",
     [
@@ -137,6 +139,7 @@ def test_what_is_postponed_comes_when_it_is_asked_for(use: str) -> None:
     python("-c", f"{POSTPONE}\n{use}\n{loaded}\nimport torchvision, scipy.signal, torch._dynamo")
 
 
+@pytest.mark.slow
 def test_postponed_metrics_draw_themselves() -> None:
     program = """
 import torch
@@ -156,6 +159,7 @@ except ValueError as error:
     assert "`ax`" in python("-c", POSTPONE + program)
 
 
+@pytest.mark.slow
 def test_a_name_that_a_postponed_package_lacks() -> None:
     program = """
 try:
@@ -198,6 +202,7 @@ assert not is_known("torchmetrics.text.BERTScore")
     python("-c", POSTPONE.replace("import pytorch_lightning", "import pytorch_lightning, lightfit") + program)
 
 
+@pytest.mark.slow
 def test_classes_are_named_without_their_module() -> None:
     write_csv(Path("reviews.csv"), make_reviews(40))
     short = ["--data=TextDataModule", "--model.net=NaiveBayesBag", "--trainer.callbacks+=ConfusionMatrix"]

@@ -1,5 +1,8 @@
 """The head on frozen features: what it is, what it costs, and how a run with it looks."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,18 +11,24 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import make_images
+from labelled_data import make_pictures
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 from torch.nn import functional as F
 
+from lightfit.callbacks import BestAndLast, ExactResume
+from lightfit.callbacks.checkpoints.best_and_last import find_best_and_last
 from lightfit.checkpoint import read_checkpoint
 from lightfit.datamodules import ImageDataModule, ImageTransforms
 from lightfit.lightning import pl
-from lightfit.lightning_modules import FineTuning, ImageClassifier, save_weights
+from lightfit.lightning_modules import FineTuning, ImageClassifier, MultiLabelClassifier, Regressor, save_weights
 from lightfit.lightning_modules import frozen_features as module
 from lightfit.lightning_modules.frozen_features import FrozenFeatures
 from lightfit.lightning_modules.nets import TorchvisionNet
+from lightfit.lightning_modules.supervised import SupervisedModel
+from lightfit.scripts.cli.presets import TASKS
 from lightfit.scripts.predict import main as predict
 
 Fit = Callable[..., tuple[int, str, str]]
@@ -41,17 +50,20 @@ class Small(nn.Module):
         return self.head(self.backbone(x))
 
 
-def train(model: ImageClassifier, *, epochs: int = 4) -> pl.Trainer:
-    data = ImageDataModule("images", transforms=ImageTransforms(size=16), batch_size=8, num_workers=0)
+def train(
+    model: SupervisedModel, *, epochs: int = 4, data: Any = None, resume: Any = None, **options: Any
+) -> pl.Trainer:
+    data = data or ImageDataModule("images", transforms=ImageTransforms(size=16), batch_size=8, num_workers=0)
     trainer = pl.Trainer(
         max_epochs=epochs,
         accelerator="cpu",
         logger=False,
-        enable_checkpointing=False,
+        enable_checkpointing=any(isinstance(item, BestAndLast) for item in options.get("callbacks", [])),
         enable_progress_bar=False,
         enable_model_summary=False,
+        **options,
     )
-    trainer.fit(model, datamodule=data)
+    trainer.fit(model, datamodule=data, ckpt_path=resume)
     return trainer
 
 
@@ -123,6 +135,171 @@ def test_then_the_whole_net_is_trained(weights: str) -> None:
 def test_nets_without_a_linear_head(net: nn.Module, problem: str, images: Path) -> None:
     with pytest.raises(ValueError, match=problem):
         train(ImageClassifier(net, finetune=FineTuning(head="linear")))
+
+
+class Stop(Exception):
+    """Ends a run as a crash does."""
+
+
+class StopAt(pl.Callback):
+    """Saves after a step, or at the end of an epoch, as a run does that is told to stop, and stops."""
+
+    def __init__(self, *, step: int = -1, epoch: int = -1) -> None:
+        self.step, self.epoch = step, epoch
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: object) -> None:
+        if trainer.global_step == self.step:
+            saver = find_best_and_last(trainer)
+            assert saver is not None
+            saver.save_last_now(trainer)
+            raise Stop
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, *args: object) -> None:
+        if trainer.current_epoch == self.epoch + 1 > 0:  # last.ckpt is that of the epoch before
+            raise Stop
+
+
+def make_unequal(*, per_class: tuple[int, int] = (26, 12), mix: str = "none", **options: Any) -> ImageDataModule:
+    for name, count in zip(("bright", "dark"), per_class, strict=True):
+        make_images(Path("unequal"), per_class=count, names=(name,))
+    transforms = ImageTransforms(size=16, mix=mix)  # type: ignore[arg-type]
+    return ImageDataModule("unequal", transforms=transforms, batch_size=8, num_workers=0, **options)
+
+
+def resume(model: Callable[[], ImageClassifier], place: dict[str, int], **options: Any) -> None:
+    """Check that a run which is stopped and resumed ends as one that is not."""
+
+    def run(folder: str, *others: pl.Callback, ckpt_path: str | None = None) -> ImageClassifier:
+        pl.seed_everything(3, verbose=False)
+        trained = model()
+        data = make_unequal(mix="mixup", balanced_sampling=True)
+        saver = BestAndLast(dirpath=folder, save_last=True, save_on_train_epoch_end=True)
+        train(trained, epochs=3, data=data, resume=ckpt_path, callbacks=[ExactResume(), saver, *others], **options)
+        return trained
+
+    whole = run("whole")
+    with pytest.raises(Stop):
+        run("stopped", StopAt(**place))
+    again = run("resumed", ckpt_path="stopped/last.ckpt")
+    pd.testing.assert_frame_equal(whole.history, again.history, check_exact=True)
+    weights, same = whole.net.state_dict(), again.net.state_dict()
+    assert [key for key in weights if not torch.equal(weights[key], same[key])] == []
+
+
+@pytest.mark.parametrize("place", [{"step": 2}, {"step": 4}, {"epoch": 0}, {"step": 6}, {"epoch": 1}])
+def test_a_run_that_is_stopped_resumes_as_if_it_was_not(place: dict[str, int]) -> None:
+    resume(lambda: ImageClassifier(Small(), lr=0.01, finetune=FineTuning(head="linear_then_full")), place)
+
+
+@pytest.mark.parametrize("options", [{}, {"limit_train_batches": 3}, {"check_val_every_n_epoch": 2}])
+def test_a_run_of_the_head_alone_resumes(options: dict[str, Any]) -> None:
+    resume(lambda: ImageClassifier(Small(), finetune=FineTuning(head="linear")), {"step": 2}, **options)
+
+
+def test_the_head_is_fitted_in_an_epoch_without_validation(weights: str) -> None:
+    model = ImageClassifier(Small(), finetune=FineTuning(weights=weights, head="linear"))
+    train(model, check_val_every_n_epoch=2)
+    assert model.history["loss"][0] < 0.3
+
+
+@pytest.mark.parametrize("head", ["linear", "linear_then_full"])
+@pytest.mark.parametrize(("column", "kind"), [("labels", MultiLabelClassifier), ("price,stars", Regressor)])
+def test_sets_of_labels_and_numbers(column: str, kind: Any, head: Any) -> None:
+    table = str(make_pictures(Path("pictures")))
+    data = ImageDataModule(
+        table,
+        label_column=column,
+        on_error="skip",
+        transforms=ImageTransforms(size=16),
+        batch_size=16,
+        num_workers=0,
+    )
+    data.setup()
+    count = len(data.codec.target.names)
+    torch.manual_seed(0)
+    model = kind(Small(count), num_outputs=count, lr=1e-3, finetune=FineTuning(head=head))
+    train(model, epochs=2, data=data)
+    assert len(model.history) == (1 if head == "linear" else 2)
+    first = model.history.iloc[0]
+    if kind is Regressor:
+        assert first["loss"] < 0.3
+        assert first["val_r2"] > 0.7
+    else:
+        assert first["loss"] < 0.2
+        assert first["val_f1_micro"] > 0.9
+
+
+def test_what_the_loss_depends_on_shapes_the_head(weights: str) -> None:
+    """Weights of classes, balanced sampling and label smoothing move the solution as they would move training."""
+
+    def predict_dark(*, smoothing: float = 0.0, **options: Any) -> torch.Tensor:
+        data = make_unequal(per_class=(30, 6), **options)
+        data.setup()
+        torch.manual_seed(1)
+        net = nn.Sequential(nn.Flatten(), nn.Linear(768, 2))
+        tuning = FineTuning(head="linear")
+        model = ImageClassifier(net, label_smoothing=smoothing, loss_weights=data.loss_weights, finetune=tuning)
+        train(model, data=data)
+        x, _ = data.train_data[torch.arange(len(data.train_data))]
+        return model.predict_step(x)[:, 1]
+
+    plain = predict_dark()
+    assert predict_dark(class_weights="balanced").mean() > plain.mean()
+    assert predict_dark(balanced_sampling=True).mean() > plain.mean()
+    smooth = predict_dark(smoothing=0.3)
+    assert smooth.max() < 0.9 < plain.max()
+
+
+@pytest.mark.parametrize(
+    ("head", "sentence"),
+    [
+        ("linear", "once, without `transforms.mix`, `transforms.cutout`: leave it out, or take linear_then_full"),
+        ("linear_then_full", "once, without `transforms.mix`, `transforms.cutout` in its first epoch"),
+    ],
+)
+def test_augmentation_that_does_not_apply_is_said(
+    head: Any, sentence: str, images: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    transforms = ImageTransforms(size=16, mix="mixup", cutout=2)
+    data = ImageDataModule("images", transforms=transforms, batch_size=8, num_workers=0)
+    train(ImageClassifier(Small(), finetune=FineTuning(head=head)), epochs=1, data=data)
+    assert f"`finetune.head` {head} computes the features of each image {sentence}" in caplog.text
+
+
+def test_half_precision(weights: str) -> None:
+    model = ImageClassifier(Small(), finetune=FineTuning(weights=weights, head="linear_then_full"))
+    train(model, epochs=2, precision="bf16-true")
+    assert (model.history["val_accuracy"] > 0.9).all()
+    assert model.net.head[1].weight.dtype == torch.bfloat16
+
+
+NETS = """
+from torch import nn
+
+class Plain(nn.Sequential):  # the same for any world size: no dropout, and no statistics of a batch
+    def __init__(self, *, num_classes: int = 2) -> None:
+        super().__init__(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten())
+        self.append(nn.Linear(16, num_classes))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tuning", [("head", "linear"), ("head", "linear_then_full"), ("freeze_epochs", "1")])
+def test_two_processes_are_one_run(tuning: tuple[str, str]) -> None:
+    make_images(Path("images"), per_class=23)  # 37 of train: the last batch has no sample for one rank
+    Path("nets.py").write_text(NETS)
+    line = ["--task", "images", "--data.root", "images", "--data.num_workers=0", "--trainer.max_epochs=3"]
+    line += ["--data.transforms.size=16", "--data.val_fraction=0.19", "--trainer.callbacks=null", "--strategy=ddp"]
+    line += ["--model.net=nets.Plain", f"--model.finetune.{tuning[0]}", tuning[1], "--trainer.accelerator=cpu"]
+    for count in (1, 2):
+        placed = [f"--trainer.devices={count}", f"--data.batch_size={12 // count}"]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TASKS.parent), str(Path.cwd())])}
+        command = [sys.executable, str(TASKS.parent / "scripts" / "fit.py"), *line, *placed]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=240, env=environment, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "37 train" in done.stdout
+    one, two = (pd.read_csv(f"runs/images/version_{version}/history.csv") for version in range(2))
+    pd.testing.assert_frame_equal(one, two, rtol=1e-4)
 
 
 def test_the_command(fit: Fit, images: Path, capsys: pytest.CaptureFixture[str]) -> None:

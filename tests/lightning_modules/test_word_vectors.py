@@ -171,6 +171,7 @@ def test_training_in_python(reviews: Path) -> None:
 NET = ("--model.net", "lightfit.nets.WordAverage", "--model.net.vectors", "v.txt", "--model.optimizer", "Adam")
 
 
+@pytest.mark.slow
 def test_a_run_needs_the_file_at_its_beginning_alone(fit: Fit, workplace: Path) -> None:
     write_csv(workplace / "reviews.csv", make_reviews())
     words = sorted({word for text, _ in make_reviews() for word in text.split()})

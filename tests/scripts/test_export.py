@@ -21,7 +21,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from lightfit.datamodules import DataError, ImageCodec
-from lightfit.datamodules.images.pixel_format import PixelFormat
+from lightfit.datamodules.images.pixels.pixel_format import PixelFormat
 from lightfit.datamodules.targets import Classes
 from lightfit.lightning_modules import LightModel
 from lightfit.scripts.cli.presets import TASKS
@@ -172,6 +172,7 @@ def test_the_example_of_images_does_all_that_the_codec_does(options: dict[str, A
     assert max(differences.values()) < 2.5, differences
 
 
+@pytest.mark.slow
 def test_text_example_knows_all_ngrams(fit: Callable[..., tuple[int, str, str]], reviews: Path) -> None:
     kinds = ("--data.ngrams", 4), ("--data.ngrams", 1, "--data.char_ngrams", 3), ("--data.max_ngrams", 20)
     for index, options in enumerate(kinds):

@@ -98,6 +98,7 @@ def test_train_from_scratch_if_the_checkpoint_is_missing(fit: Fit) -> None:
     assert pd.read_csv("runs/digits/version_0/history.csv")["epoch"].tolist() == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_start_from_pretrained_weights(fit: Fit, images: Path) -> None:
     fit(*DIGITS)
     trained = LightModel.load("runs/digits/version_0/checkpoints/last.ckpt")
@@ -166,6 +167,7 @@ def test_a_resumed_run_on_images_equals_an_uninterrupted_one(fit: Fit, images: P
     pd.testing.assert_frame_equal(*histories, check_exact=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("capabilities", "precision"), [({}, "32-true"), ({"avx512_bf16": True}, "bf16-mixed")])
 def test_bfloat16_only_where_the_device_has_it(
     capabilities: dict[str, bool], precision: str, fit: Fit, monkeypatch: pytest.MonkeyPatch

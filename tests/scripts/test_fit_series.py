@@ -50,6 +50,7 @@ def test_predict_from_the_checkpoint_alone(fit: Fit, series: Path, capsys: pytes
     assert "2024-01-05 04:00:00" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["input", "error"])
 def test_a_target_may_have_any_name(name: str, fit: Fit, capsys: pytest.CaptureFixture[str]) -> None:
     make_series().rename(columns={"load": name}).to_csv("series.csv", index=False)
@@ -121,6 +122,7 @@ def test_errors(args: tuple[object, ...], code: int, problem: str, fit: Fit, ser
     assert problem in err
 
 
+@pytest.mark.slow
 def test_a_checkpoint_rebuilds_net_and_quantiles(fit: Fit, series: Path) -> None:
     fit(*SERIES, "--model.quantiles", "[0.05,0.25,0.5,0.75,0.95]", "--quiet")
     model = LightModel.load(LAST)
@@ -131,6 +133,7 @@ def test_a_checkpoint_rebuilds_net_and_quantiles(fit: Fit, series: Path) -> None
     assert held["state"]["roles"]["targets"] == ("load",)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_on_series_equals_an_uninterrupted_one(fit: Fit, series: Path) -> None:
     whole = ("--trainer.max_epochs", 4, "--model.schedule", "constant", "--trainer.callbacks", "null")
     assert fit(*SERIES, *whole)[0] == 0
@@ -148,6 +151,7 @@ def test_a_constant_column_is_named(fit: Fit) -> None:
     assert "the column 'load' is 7 in all rows of the training split" in err
 
 
+@pytest.mark.slow
 def test_feature_maps_of_a_series(fit: Fit, series: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fit(*SERIES, "--model.net", "lightfit.nets.SparseTSF", "--quiet")
     assert features([LAST, "series.csv", "-o", "maps.png"]) == 0

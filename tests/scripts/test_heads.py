@@ -67,6 +67,7 @@ def test_the_data_decide_and_a_run_resumes(fit: Fit, capsys: pytest.CaptureFixtu
     assert "MultiLabelClassifier is for labels that are sets, and those of the data are numbers: expected" in err
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("data")
 def test_a_class_that_the_user_names_must_fit(fit: Fit) -> None:
     named = ("--model", "lightfit.TextClassifier", "--model.net", "lightfit.nets.NaiveBayesBag")
@@ -97,6 +98,7 @@ def test_the_data_is_read_once(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> Non
     assert reads == ["t.csv"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("reviews")
 def test_a_calibrated_classifier_is_evaluated_exported_and_served_alike(
     fit: Fit, capsys: pytest.CaptureFixture[str]

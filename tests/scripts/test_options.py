@@ -75,6 +75,7 @@ def test_ema_is_validated_and_saved(fit: Fit, series: Path) -> None:
     assert not torch.equal(weights[name], saved["current_model_state"][name])
 
 
+@pytest.mark.slow
 def test_swa_is_the_mean_of_the_last_epochs(fit: Fit, series: Path) -> None:
     args = (
         *SERIES,

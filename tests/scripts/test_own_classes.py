@@ -66,6 +66,7 @@ def test_a_model_that_builds_its_net(
     assert "names classes of 'mine', and to build them would run that code: nothing was run" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("custom")
 def test_the_working_directory_is_searched(tmp_path: Path) -> None:
     Path("mine.yaml").write_text(PRESET.format(model="Builds"))
@@ -110,6 +111,7 @@ def test_a_function_that_builds_a_net(
     assert (code, "expected --model.net TimmNet --model.net.name NAME" in err) == (2, True)
 
 
+@pytest.mark.slow
 def test_functions_of_torchvision_load_without_weights(fit: Fit, images: Path) -> None:
     for index, name in enumerate(("squeezenet1_1", "vit_b_32")):
         size = ("--data.transforms.size", 32)

@@ -42,6 +42,7 @@ TEXT = (
 )
 
 
+@pytest.mark.slow
 def test_find_lr(fit: Fit, series: Path) -> None:
     code, out, err = fit(
         "--task", "series", "--data.path", "series.csv", "--data.target", "load", "--find_lr", "--quiet"
@@ -71,6 +72,7 @@ def test_debiased_means_of_a_constant_are_the_constant() -> None:
     assert remove_bias(np.array(smoothed)).tolist() == pytest.approx([3.0] * 5)
 
 
+@pytest.mark.slow
 def test_find_batch_size(fit: Fit, reviews: Path) -> None:
     code, out, err = fit(*TEXT, "--find_batch_size", "--quiet")
     assert code == 0, err
@@ -95,6 +97,7 @@ def test_labels_that_are_probably_wrong_are_found() -> None:
     assert table["quality"].between(0, 0.3).all()
 
 
+@pytest.mark.slow
 def test_folds_predict_every_sample_once(fit: Fit, reviews: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code, out, err = fit(*TEXT, "--folds", 4, "--quiet")
     assert code == 0, err
@@ -171,6 +174,7 @@ def run(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[int, str, st
     return code, *capsys.readouterr()
 
 
+@pytest.mark.slow
 def test_search_resumes_and_its_best_preset_runs_unchanged(
     preset: Path, fit: Fit, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -358,6 +362,7 @@ def test_what_goes_wrong(
     assert re.search(problem, err), err
 
 
+@pytest.mark.slow
 def test_a_study_of_another_search(preset: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "--task", "mine.yaml", "--trials", 1)[0] == 0
     held = yaml.safe_load(preset.read_text())

@@ -102,6 +102,7 @@ def test_every_preset_resumes_exactly_after_crashes(
     assert differences(contents(run / "version_0"), contents(run / "version_1")) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", find_task_names())
 def test_every_preset_runs_on_small_data(
     task: str, fit: Callable[..., tuple[int, str, str]], line_of: Callable[[str], tuple[str, ...]]

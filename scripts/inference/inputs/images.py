@@ -11,8 +11,8 @@ from typing_extensions import Self
 
 from lightfit.datamodules.images.codec import ImageCodec, Prepared
 from lightfit.datamodules.images.decoding import decode, read_image_size
-from lightfit.datamodules.images.formats import START, is_image_file
-from lightfit.datamodules.images.pixel_format import RGB
+from lightfit.datamodules.images.pixels.formats import START, is_image_file
+from lightfit.datamodules.images.pixels.pixel_format import RGB
 from lightfit.errors import DataError
 
 from ..pixel_limits import DEFAULT_LIMITS, PixelBudget, PixelLimits, RequestTooLarge

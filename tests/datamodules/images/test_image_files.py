@@ -14,8 +14,8 @@ from torchvision.transforms.v2 import functional as F
 from lightfit.cache import Arrays, cached
 from lightfit.datamodules import DataError
 from lightfit.datamodules.images.decoding import decode, decode_file, read_image_size
-from lightfit.datamodules.images.files import ZipFiles, open_files
-from lightfit.datamodules.images.layout import list_images
+from lightfit.datamodules.images.layouts.files import ZipFiles, open_files
+from lightfit.datamodules.images.layouts.folders import list_images
 from lightfit.datamodules.images.store import read_images
 from lightfit.datamodules.splits import SPLITS
 

@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from lightfit.datamodules import DataError
-from lightfit.datamodules.images import parquet_images
-from lightfit.datamodules.images.listing import Ignored, fingerprint_listing, list_paths
-from lightfit.datamodules.images.options import ImageOptions
+from lightfit.datamodules.images.layouts import parquet
+from lightfit.datamodules.images.layouts.listing import Ignored, fingerprint_listing, list_paths
+from lightfit.datamodules.images.layouts.options import ImageOptions
 from lightfit.datamodules.images.sources import list_source
 from lightfit.errors import NotFoundError, UsageError
 from tests.datamodules.images.test_layouts import PNG, SKIP, encode, put, summarise
@@ -397,7 +397,7 @@ def test_a_data_set_of_hugging_face(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert listing.places[4] == "data/train-00000-of-00002.parquet, row 5 (4.png)"
     files = pickle.loads(pickle.dumps(listing.files))
     assert [files.read(name) for name in listing.names] == [*map(encode, range(5)), encode(0)]
-    monkeypatch.setattr(parquet_images, "MOST_KEPT_BYTES", 1)
+    monkeypatch.setattr(parquet, "MOST_KEPT_BYTES", 1)
     files = pickle.loads(pickle.dumps(files))
     assert [files.read(name) for name in reversed(listing.names)] == [encode(0), *map(encode, reversed(range(5)))]
     assert len(files._kept) == 1, "memory does not grow with the file"

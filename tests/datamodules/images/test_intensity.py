@@ -9,8 +9,8 @@ from PIL import Image
 
 from lightfit.datamodules import DataError
 from lightfit.datamodules.images.decoding import decode, decode_fully
-from lightfit.datamodules.images.intensity import fit_intensity, scale_values
-from lightfit.datamodules.images.pixel_format import BEFORE_FORMATS, PixelFormat
+from lightfit.datamodules.images.pixels.intensity import fit_intensity, scale_values
+from lightfit.datamodules.images.pixels.pixel_format import BEFORE_FORMATS, PixelFormat
 from lightfit.errors import CheckpointError
 
 RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)

@@ -18,8 +18,8 @@ from PIL import Image
 
 from lightfit.cache import fingerprint
 from lightfit.datamodules import DataError
-from lightfit.datamodules.images.listing import Ignored, Listing, describe_ignored, is_worth_a_warning
-from lightfit.datamodules.images.options import ImageOptions
+from lightfit.datamodules.images.layouts.listing import Ignored, Listing, describe_ignored, is_worth_a_warning
+from lightfit.datamodules.images.layouts.options import ImageOptions
 from lightfit.datamodules.images.sources import list_source
 from lightfit.datamodules.split_names import find_split
 from lightfit.datamodules.splits import SPLITS

@@ -17,7 +17,7 @@ from lightfit.datamodules import DataError, ImageDataModule, ImageTransforms
 from lightfit.datamodules.images import image_set, reducing
 from lightfit.datamodules.images.batches import SingleBatches, StackedBatches
 from lightfit.datamodules.images.image_set import limit_bytes, read_listed, with_form
-from lightfit.datamodules.images.pixel_format import PixelFormat
+from lightfit.datamodules.images.pixels.pixel_format import PixelFormat
 from lightfit.datamodules.images.reducing import load_photo, needed_side
 from lightfit.datamodules.images.sources import list_source
 from lightfit.datamodules.images.store import DecodedImages, EncodedImages

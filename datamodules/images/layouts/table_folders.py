@@ -7,12 +7,15 @@ from typing import NamedTuple
 
 from lightfit.errors import DataError, LightFitError, NotFoundError, UsageError, clip_list
 
-from ..split_names import find_split
-from ..tables.content import COMPRESSIONS
-from ..tables.reader import SUFFIXES
+from ...split_names import find_split
+from ...tables.content import COMPRESSIONS
+from ...tables.reader import SUFFIXES
 from .files import Browsable, FolderFiles
-from .image_paths import ImagePaths, open_image_dir
-from .image_tables import (
+from .folders import NO_FORMAT, Sorted, sort_files
+from .listing import Ignored, Listing
+from .options import ImageOptions
+from .paths import ImagePaths, open_image_dir
+from .tables import (
     TABLE_WORDS,
     Columns,
     TableFile,
@@ -23,9 +26,6 @@ from .image_tables import (
     open_content,
     open_image_table,
 )
-from .layout import NO_FORMAT, Sorted, sort_files
-from .listing import Ignored, Listing
-from .options import ImageOptions
 
 NO_TABLES = ("readme", "license", "licence", "requirements", "dataset_infos", "dataset_dict", "state", "dataset_info")
 MOST_TABLES = 40  # in one folder; more are notes on each image

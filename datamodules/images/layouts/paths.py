@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from lightfit.errors import DataError, NotFoundError, clip
 
-from ..split_names import find_split
+from ...split_names import find_split
+from ..pixels.formats import has_image_suffix
 from .files import Browsable, FolderFiles, is_image
-from .formats import has_image_suffix
 
 SHOWN = 3
 

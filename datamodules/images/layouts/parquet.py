@@ -12,17 +12,17 @@ import pyarrow as pa
 
 from lightfit.errors import DataError, NotFoundError, UsageError, clip, clip_list
 
-from ..split_names import find_split
-from ..splits import SPLITS
-from ..tables.cells import is_empty
-from ..tables.columnar import ARROW, PARQUET, STREAM, name_class, read_class_names
-from ..tables.columns import find_column
-from ..tables.layout import SHARD
-from ..tables.table import Table
-from .image_tables import find_labels
-from .layout import NO_FORMAT, Sorted
+from ...split_names import find_split
+from ...splits import SPLITS
+from ...tables.cells import is_empty
+from ...tables.columnar import ARROW, PARQUET, STREAM, name_class, read_class_names
+from ...tables.columns import find_column
+from ...tables.layout import SHARD
+from ...tables.table import Table
+from .folders import NO_FORMAT, Sorted
 from .listing import Ignored, Listing
 from .options import ImageOptions
+from .tables import find_labels
 
 SUFFIXES = (".parquet", ".arrow")
 USUAL = ("image", "img", "images", "picture", "photo", "bytes", "jpg", "png", "jpeg", "webp")

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from lightfit.files import list_below
 
+from ..pixels.formats import START, has_image_suffix, is_image_content, is_image_file
 from .archives import ZipFiles, is_archive, open_archive
-from .formats import START, has_image_suffix, is_image_content, is_image_file
 from .listing import Files, Ignored
 
 __all__ = ["Browsable", "Files", "FolderFiles", "ZipFiles", "is_archive", "is_image", "open_files"]

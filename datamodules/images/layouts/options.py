@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, field
 
-from ..tables.options import AS_FOUND, TableOptions
+from ...tables.options import AS_FOUND, TableOptions
 
 
 @dataclass(frozen=True, kw_only=True)

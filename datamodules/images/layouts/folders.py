@@ -9,8 +9,8 @@ import numpy as np
 
 from lightfit.errors import DataError, UsageError, clip, clip_list
 
-from ..split_names import AFFIXES, find_split, find_splits
-from ..splits import SPLITS
+from ...split_names import AFFIXES, find_split, find_splits
+from ...splits import SPLITS
 from .files import Browsable, find_images
 from .listing import HIDDEN, Ignored, Listing
 from .options import AUTOMATIC, ImageOptions

@@ -10,14 +10,14 @@ import numpy as np
 
 from lightfit.errors import DataError, UsageError, clip
 
-from ..splits import SPLITS
+from ...splits import SPLITS
 from .files import FolderFiles
-from .image_paths import ImagePaths, Missing, clean_path, describe_missing, open_image_dir
-from .image_tables import NO_ROW
-from .layout import NO_FORMAT
+from .folders import NO_FORMAT
 from .listing import Ignored, Listing
 from .options import ImageOptions
-from .table_layout import Place, find_table_split, list_candidates
+from .paths import ImagePaths, Missing, clean_path, describe_missing, open_image_dir
+from .table_folders import Place, find_table_split, list_candidates
+from .tables import NO_ROW
 
 KEYS = (b'"images"', b'"annotations"', b'"categories"')
 START_BYTES = 2**16

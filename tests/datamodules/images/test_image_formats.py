@@ -12,11 +12,11 @@ import torch
 from PIL import Image
 
 from lightfit.datamodules import DataError
-from lightfit.datamodules.images import formats
 from lightfit.datamodules.images.codec import ImageCodec
 from lightfit.datamodules.images.decoding import decode, decode_fully, read_image_size
-from lightfit.datamodules.images.formats import START, has_image_suffix, is_image_content, is_image_file, sniff
-from lightfit.datamodules.images.pixel_format import BEFORE_FORMATS, PixelFormat
+from lightfit.datamodules.images.pixels import formats
+from lightfit.datamodules.images.pixels.formats import START, has_image_suffix, is_image_content, is_image_file, sniff
+from lightfit.datamodules.images.pixels.pixel_format import BEFORE_FORMATS, PixelFormat
 from lightfit.datamodules.targets import Classes
 from lightfit.errors import CheckpointError
 from lightfit.scripts.inference.inputs.images import ImageInputs

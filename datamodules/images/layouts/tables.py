@@ -12,18 +12,18 @@ import numpy as np
 
 from lightfit.errors import DataError, NotFoundError, UsageError, clip, clip_list
 
-from ..split_names import AFFIXES, find_split
-from ..splits import SPLITS
-from ..tables.cells import is_empty
-from ..tables.columns import LABEL_NAMES, find_column, find_columns, find_split_column, normalise
-from ..tables.content import Content, uncompress
-from ..tables.reader import open_table
-from ..tables.table import Row, Table, describe_columns
+from ...split_names import AFFIXES, find_split
+from ...splits import SPLITS
+from ...tables.cells import is_empty
+from ...tables.columns import LABEL_NAMES, find_column, find_columns, find_split_column, normalise
+from ...tables.content import Content, uncompress
+from ...tables.reader import open_table
+from ...tables.table import Row, Table, describe_columns
 from .files import Browsable, FolderFiles, is_image
-from .image_paths import ImagePaths, Missing, clean_path, describe_missing
-from .layout import match_label
+from .folders import match_label
 from .listing import Ignored, Listing
 from .options import ImageOptions
+from .paths import ImagePaths, Missing, clean_path, describe_missing
 
 # As they are compared: in lower case, without blanks, underscores and hyphens.
 PATH_NAMES = (

@@ -1,0 +1,1 @@
+"""Where the images of a source are: folders, archives, tables, Parquet, COCO; nothing is decoded here."""

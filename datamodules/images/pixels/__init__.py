@@ -1,0 +1,1 @@
+"""How the values of image files become pixels: formats, channels, intensity."""
