@@ -70,6 +70,7 @@ def line_of(
         if task == "finetune":  # weights as if downloaded, at a size that needs seconds
             monkeypatch.setattr(supervised, "read_pretrained_state", lambda weights, net: net.model.state_dict())
             given += ["--data.transforms.size", "32", "--data.num_workers", "0"]
+            given += ["--model.finetune.head", "linear_then_full"]  # more than one epoch, to resume in
         return ("--task", task, *given)
 
     return line
