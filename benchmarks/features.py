@@ -36,7 +36,7 @@ from lightfit.lightning_modules.finetuning import read_pretrained_state
 from lightfit.nets import NamedNet
 
 HALF = (0.5, 0.5, 0.5)
-PHOTOS, NUM_PHOTOS, ROUNDS = Path("photos"), 120, 3
+PHOTOS, NUM_PHOTOS, ROUNDS = Path("photos"), 96, 3
 accuracies: list[float] = []
 
 
