@@ -1,6 +1,7 @@
 """Where a net looked when it was wrong: Grad-CAM, by captum."""
 
 import copy
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -28,25 +29,47 @@ def grad_cam(net: nn.Module, x: Tensor, target: Tensor, *, layer: str | None = N
         x: images, (B, C, H, W).
         target: the classes asked about, (B,) int64.
         layer: name of a layer; None for the last Conv2d with maps of more than a pixel, or what the last block of a
-            transformer receives.
+            transformer receives, or a head that is a Conv2d, or a block behind which the class does not depend on it.
 
     Raises:
         ValueError: there is no such layer; the nearest are named.
     """
-    from captum.attr import LayerAttribution, LayerGradCam  # here, as it takes a second that few runs need
+    from captum.attr import LayerAttribution  # here, as it takes a second that few runs need
 
     with torch.inference_mode(False), torch.enable_grad(), torch.random.fork_rng(devices=[]):
         own, images, classes = copy.deepcopy(net).eval(), x.detach().clone(), target.clone()
-        chosen, probe = _layer(own, layer, images[:1]), nn.Identity()
-        if not isinstance(chosen, nn.Conv2d):
-            # Of the last block of a transformer what it receives: from its output only the class token may go on.
-            _lead_through(chosen, probe, images.shape, received=layer is None)
-            chosen = probe
-        attribution = LayerGradCam(lambda batch: _logits(own, batch), chosen)
-        maps = attribution.attribute(images, target=classes, relu_attributions=True)
+        chosen = _layer(own, layer, images[:1])
+        # Of a block what it receives, as from its output only the class token may go on; so of a head that is a
+        # convolution, whose output is a map of the class alone.
+        received = layer is None and (not isinstance(chosen, nn.Conv2d) or chosen is _last(own))
+        name = next(name for name, module in own.named_modules() if module is chosen)
+        maps = _attribute(own, name, images, classes, received=received)
+        blocks = [] if layer is not None or received else list(find_blocks(net))
+        if blocks and not maps.any():
+            # The class does not depend on the last convolution: that changes tokens which go no further, or the norm
+            # behind it begins as zero.
+            with suppress(ValueError):  # what the block receives are no maps
+                maps = _attribute(copy.deepcopy(net).eval(), blocks[-1], images, classes, received=True)
         # A net that looks at other views too, in a longer batch, has the maps of those behind the others.
-        maps = LayerAttribution.interpolate(maps[: len(images)], tuple(images.shape[2:]), "bilinear")[:, 0].detach()
+        maps = maps[: len(images)].relu()
+        maps = LayerAttribution.interpolate(maps, tuple(images.shape[2:]), "bilinear")[:, 0].detach()
     return maps / maps.amax((1, 2), keepdim=True).clamp(min=1e-12)
+
+
+def _attribute(net: nn.Module, name: str, images: Tensor, classes: Tensor, *, received: bool) -> Tensor:
+    """Compute the maps of a layer, (B, 1, h, w), of either sign; the net is left with hooks."""
+    from captum.attr import LayerGradCam
+
+    watched = net.get_submodule(name)
+    if received or not isinstance(watched, nn.Conv2d):
+        probe = nn.Identity()
+        _lead_through(watched, probe, images.shape, received=received)
+        watched = probe
+    return LayerGradCam(lambda batch: _logits(net, batch), watched).attribute(images, target=classes)
+
+
+def _last(net: nn.Module) -> nn.Module:
+    return [module for module in net.modules() if isinstance(module, (nn.Linear, nn.Conv2d))][-1]
 
 
 def overlay(images: Tensor, maps: Tensor) -> Tensor:

@@ -87,11 +87,23 @@ def find_blocks(net: nn.Module) -> dict[str, nn.Module]:
         if isinstance(module, (nn.Sequential, nn.ModuleList)):
             prefix = f"{name}." if name else ""
             items |= {f"{prefix}{n}": item for n, item in module.named_children() if any(item.children())}
-    classes = Counter(type(item) for item in items.values() if not isinstance(item, (nn.Sequential, nn.ModuleList)))
+    items = {name: item for name, item in items.items() if not isinstance(item, (nn.Sequential, nn.ModuleList))}
+    repeated = {kind for kind, count in Counter(map(type, items.values())).items() if count > 1}
+    # Pieces of blocks are in lists too, such as a linear layer and its norm: what has no depth, in a repeated item.
+    outer = tuple(f"{name}." for name, item in items.items() if type(item) in repeated)
+    classes = Counter(
+        type(item)
+        for name, item in items.items()
+        if any(map(_has_children, item.children())) or not name.startswith(outer)
+    )
     if not classes or classes.most_common(1)[0][1] < 2:
         return {}
     chosen = classes.most_common(1)[0][0]
     return {name: item for name, item in items.items() if type(item) is chosen}
+
+
+def _has_children(module: nn.Module) -> bool:
+    return any(True for _ in module.children())
 
 
 def _spread(layers: Mapping[str, nn.Module]) -> dict[str, nn.Module]:

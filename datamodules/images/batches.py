@@ -45,6 +45,9 @@ class ImageBatches:
     def __getitem__(self, asked: Asked) -> tuple[Tensor, Tensor]:
         """Return images (B, C, h, w) float32 and their labels (B,) or (B, K); classes as soft labels if mixed."""
         epoch, index = asked if isinstance(asked, tuple) else (None, asked)
+        if not len(index):  # of a rank that has no samples in the last batch
+            x, y = self[torch.zeros(1, dtype=torch.int64)]
+            return x[:0], y[:0]
         if epoch is None:
             x = self.transforms.normalise(self._load_for_evaluation(index))
         else:

@@ -20,7 +20,7 @@ class NamedNet(LibraryNet):
         name: name of the net, such as resnet18, mobilenet_v3_small, tf_efficientnet_lite0 or convnext_nano.
         num_classes: number of classes.
         image_size: height and width of the images, for the nets that depend on it.
-        image_channels: number of channels of the images; torchvision's nets have 3.
+        image_channels: number of channels of the images.
     """
 
     def __init__(
@@ -31,13 +31,10 @@ class NamedNet(LibraryNet):
         image_size: tuple[int, int] = (224, 224),
         image_channels: int = 3,
     ) -> None:
-        own: dict[str, Any] = {"num_classes": num_classes, "image_size": image_size}
+        own: dict[str, Any] = {"num_classes": num_classes, "image_size": image_size, "image_channels": image_channels}
         if choose_library(name) is TimmNet:
-            own["image_channels"] = image_channels
             super().__init__("timm", name, build_timm(name, **own), **own)
         else:
-            if image_channels != 3:
-                raise ValueError(f"torchvision's {name} takes 3 channels, received {image_channels}: take TimmNet")
             super().__init__("torchvision", name, build_torchvision(name, **own), **own)
 
     @classmethod

@@ -3,6 +3,7 @@
 import difflib
 from typing import Any
 
+import torch
 from torch import nn
 
 from .library_net import FILES, LibraryNet
@@ -21,14 +22,22 @@ class TorchvisionNet(LibraryNet):
         name: name of the net, such as resnet18, mobilenet_v3_small, convnext_tiny or vit_b_16.
         num_classes: number of classes.
         image_size: height and width of the images, for the nets that depend on it (vit_*, maxvit_t).
+        image_channels: number of channels of the images.
     """
 
-    def __init__(self, name: str = "resnet18", *, num_classes: int, image_size: tuple[int, int] = (224, 224)) -> None:
+    def __init__(
+        self,
+        name: str = "resnet18",
+        *,
+        num_classes: int,
+        image_size: tuple[int, int] = (224, 224),
+        image_channels: int = 3,
+    ) -> None:
         known = list_torchvision()
         if name not in known:
             near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or known
             raise ValueError(f"torchvision.models has no classifier '{name}'; the nearest names: {', '.join(near)}")
-        own: dict[str, Any] = {"num_classes": num_classes, "image_size": image_size}
+        own: dict[str, Any] = {"num_classes": num_classes, "image_size": image_size, "image_channels": image_channels}
         super().__init__("torchvision", name, build_torchvision(name, **own), **own)
 
     @classmethod
@@ -59,8 +68,14 @@ def list_torchvision() -> list[str]:
     return torchvision.models.list_models(module=torchvision.models)
 
 
-def build_torchvision(name: str, num_classes: int, image_size: tuple[int, int]) -> nn.Module:
+def build_torchvision(name: str, num_classes: int, image_size: tuple[int, int], image_channels: int = 3) -> nn.Module:
     """Build a classifier of torchvision, untrained.
+
+    Args:
+        name: name of the net.
+        num_classes: number of classes.
+        image_size: height and width of the images.
+        image_channels: number of channels of the images.
 
     Raises:
         ValueError: it takes square images only.
@@ -74,7 +89,23 @@ def build_torchvision(name: str, num_classes: int, image_size: tuple[int, int]) 
         sizes = {"image_size": image_size[0]}
     elif name.startswith("maxvit"):
         sizes = {"input_size": tuple(image_size)}
-    return torchvision.models.get_model(name, weights=None, num_classes=num_classes, **sizes, **find_quirks(name))
+    net = torchvision.models.get_model(name, weights=None, num_classes=num_classes, **sizes, **find_quirks(name))
+    if image_channels != 3:
+        _replace_first(net, image_channels)
+    return net
+
+
+def _replace_first(net: nn.Module, channels: int) -> None:
+    """Replace the first convolution, of colours, by one of other channels, whose outputs are of the same size."""
+    name, first = next((name, item) for name, item in net.named_modules() if isinstance(item, nn.Conv2d))
+    own: Any = {key: getattr(first, key) for key in ("kernel_size", "stride", "padding", "dilation", "padding_mode")}
+    made = nn.Conv2d(channels, first.out_channels, bias=first.bias is not None, **own)
+    with torch.no_grad():
+        made.weight.normal_().mul_(first.weight.std() * (first.in_channels / channels) ** 0.5)
+        if made.bias is not None and first.bias is not None:
+            made.bias.copy_(first.bias)
+    parent, _, child = name.rpartition(".")
+    setattr(net.get_submodule(parent), child, made)
 
 
 def find_quirks(name: str) -> dict[str, bool]:

