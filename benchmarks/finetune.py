@@ -78,7 +78,7 @@ def build(num_classes: int) -> nn.Module:
     state = torch.load(next(Path(next(iter(places or ()))).rglob("*.pth")), weights_only=True)
     net = timm.create_model("tf_efficientnet_lite0", num_classes=1000)
     net.load_state_dict(dict(zip(net.state_dict(), state.values(), strict=True)))  # the same order, other names
-    net.reset_classifier(num_classes)
+    net.reset_classifier(num_classes)  # type: ignore[operator]
     return net
 
 

@@ -3,7 +3,7 @@
 import difflib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -185,27 +185,36 @@ class FineTuning:
         backbone_lr: learning rate of all but the head, as a factor of the head's.
         head: linear: the backbone stays frozen; its features are computed once, without augmentation, and the head is
             the minimum of the loss with an L2 penalty that cross-validation chooses, after one epoch. linear_then_full:
-            this is the first epoch, and the whole net is trained after it. null: the head is trained with the net.
+            this is the first epoch, and the whole net is trained after it. null: the head is trained with the net. auto:
+            linear where there are weights and the net ends in a linear layer, else null.
     """
 
     weights: str | None = None
     rewrites: dict[str, str] = field(default_factory=dict)
     freeze_epochs: int = 0
     backbone_lr: float = 1.0
-    head: Literal["linear", "linear_then_full"] | None = None
+    head: Literal["auto", "linear", "linear_then_full"] | None = None
 
     def __post_init__(self) -> None:
         if self.freeze_epochs < 0:
             raise ValueError(f"expected finetune.freeze_epochs of at least 0, received {self.freeze_epochs}")
         if not self.backbone_lr > 0:
             raise ValueError(f"expected finetune.backbone_lr above 0, received {self.backbone_lr}")
-        if self.head not in (None, "linear", "linear_then_full"):
-            raise ValueError(f"expected finetune.head linear, linear_then_full or null, received {self.head}")
+        if self.head not in (None, "auto", "linear", "linear_then_full"):
+            raise ValueError(f"expected finetune.head auto, linear, linear_then_full or null, received {self.head}")
 
     @property
     def frozen_epochs(self) -> int:
         """Return the number of epochs in which only the head learns."""
         return max(self.freeze_epochs, 1) if self.head else self.freeze_epochs
+
+
+def choose_head(finetune: FineTuning, net: nn.Module) -> FineTuning:
+    """Return fine-tuning whose `head` is decided for a net, where it is auto."""
+    if finetune.head != "auto":
+        return finetune
+    linear = finetune.weights is not None and isinstance(net.get_submodule(find_head(net)), nn.Linear)
+    return replace(finetune, head="linear" if linear else None)
 
 
 def group_parameters(net: nn.Module, *, lr: float, backbone_lr: float) -> list[dict[str, Any]]:

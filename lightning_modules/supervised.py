@@ -16,6 +16,7 @@ from typing_extensions import Self
 from .distributed import gather_batches, wrap_again
 from .finetuning import (
     FineTuning,
+    choose_head,
     find_head,
     freeze_modules,
     group_parameters,
@@ -75,7 +76,9 @@ class SupervisedModel(LightModel):
         self.schedule = schedule
         self.warmup = choose_warmup(warmup, warm_up)
         # A dict where it comes from the plain data of a checkpoint, around a custom net.
-        self.finetune = FineTuning(**finetune) if isinstance(finetune, dict) else finetune
+        asked = FineTuning(**finetune) if isinstance(finetune, dict) else finetune
+        self.finetune = choose_head(asked, net)
+        self._says_no_head = asked.head == "auto" and not self.finetune.head
         self._backbone = list_backbone_parameters(net) if self.finetune.frozen_epochs else []
         self._frozen = False
         self._features: FrozenFeatures | None = None  # while, or after, the head alone is fitted
@@ -158,6 +161,9 @@ class SupervisedModel(LightModel):
             self._load_weights()
         if self.finetune.head:
             self._prepare_features()
+        elif self._says_no_head and self.finetune.weights is not None:
+            name = type(self.net).__name__
+            log.info("`finetune.head` auto: %s ends in no linear layer, so the whole net is trained", name)
 
     def _load_weights(self) -> None:
         weights = self.finetune.weights

@@ -30,7 +30,6 @@ def test_any_net_is_trained_with_all_pictures(
     name: str, fit: Callable[..., tuple[int, str, str]], images: Path
 ) -> None:
     line = ("--task", "finetune", "--data.root", "images", "--data.num_workers", 0, "--data.transforms.size", 64)
-    line = (*line, "--model.finetune.head", "null")  # of squeezenet it is no linear layer
     code, out, err = fit(*line, "--model.net.name", name, "--model.finetune.weights", "null", "--trainer.max_epochs", 1)
     assert (code, err) == (0, "")
     assert "draws nothing" not in out

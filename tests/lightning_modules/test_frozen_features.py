@@ -25,6 +25,7 @@ from lightfit.datamodules import ImageDataModule, ImageTransforms
 from lightfit.lightning import pl
 from lightfit.lightning_modules import FineTuning, ImageClassifier, MultiLabelClassifier, Regressor, save_weights
 from lightfit.lightning_modules import frozen_features as module
+from lightfit.lightning_modules.finetuning import choose_head
 from lightfit.lightning_modules.frozen_features import FrozenFeatures
 from lightfit.lightning_modules.nets import TorchvisionNet
 from lightfit.lightning_modules.supervised import SupervisedModel
@@ -135,6 +136,20 @@ def test_then_the_whole_net_is_trained(weights: str) -> None:
 def test_nets_without_a_linear_head(net: nn.Module, problem: str, images: Path) -> None:
     with pytest.raises(ValueError, match=problem):
         train(ImageClassifier(net, finetune=FineTuning(head="linear")))
+
+
+def test_the_head_is_chosen_by_weights_and_net() -> None:
+    """Auto is linear where there are weights and the net ends in a linear layer, as the preset has it for any net."""
+    linear, convolution = nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), nn.Sequential(nn.Conv2d(3, 2, 1))
+    for net, weights, head in (
+        (linear, "DEFAULT", "linear"),
+        (linear, None, None),
+        (convolution, "DEFAULT", None),
+    ):
+        assert choose_head(FineTuning(head="auto", weights=weights), net).head == head
+    assert choose_head(FineTuning(head="linear_then_full"), linear).head == "linear_then_full"
+    with pytest.raises(ValueError, match="expected finetune.head auto, linear, linear_then_full or null, received no"):
+        FineTuning(head="no")  # type: ignore[arg-type]
 
 
 class StopError(Exception):
