@@ -185,8 +185,8 @@ class FineTuning:
         backbone_lr: learning rate of all but the head, as a factor of the head's.
         head: linear: the backbone stays frozen; its features are computed once, without augmentation, and the head is
             the minimum of the loss with an L2 penalty that cross-validation chooses, after one epoch. linear_then_full:
-            this is the first epoch, and the whole net is trained after it. null: the head is trained with the net. auto:
-            linear where there are weights and the net ends in a linear layer, else null.
+            this is the first epoch, and the whole net is trained after it. null: the head is trained with the net.
+            auto: linear where there are weights and the net ends in a linear layer, else null.
     """
 
     weights: str | None = None
