@@ -28,6 +28,7 @@ class Division:
         values: class (N,) int64, ones and zeros (N, K) float32, or numbers (N, K) float64 of each sample; any value for
             samples outside of `rows`.
         target: what the net predicts.
+        label: index of the raw label of each sample, (N,).
         labels: meaning of each distinct raw label.
         missing: places of the samples without a label, which are left out.
         labelled: indices of the samples of each split of the source that have a label, before any are dropped.
@@ -38,6 +39,7 @@ class Division:
     rows: Rows
     values: NDArray[Any]
     target: Target
+    label: NDArray[np.int64]
     labels: Labels
     missing: list[str]
     labelled: Rows
@@ -114,7 +116,7 @@ def divide(
         target = fit_target(labelled.labels.kind, names, values[rows["train"]])
     else:
         values, target = encode_labels(label, labelled.labels, rows, known, places), known
-    return Division(rows, values, target, labelled.labels, labelled.missing, labelled_rows, shared, divided)
+    return Division(rows, values, target, label, labelled.labels, labelled.missing, labelled_rows, shared, divided)
 
 
 def _join_groups(groups: NDArray[np.int64], owners: Sequence[str]) -> NDArray[np.int64]:

@@ -288,11 +288,10 @@ class ImageDataModule(DataModule):
         used, values, target = division.splits, division.values, division.target
         images = find_in_images(found, used)
         classes = find_in_labels(target, {split: values[own] for split, own in used.items()})
-        label, _ = factorize_labels(found.labels)
         duplicates, warnings = warn_of_duplicates(
             found.groups.view(np.int64),
             division.labelled,
-            label,
+            division.label,
             shared=division.shared,
             dropped=self.on_duplicate == "drop",
             what="images",

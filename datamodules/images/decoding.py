@@ -1,7 +1,6 @@
 """Decoding of images: JPEG by libjpeg-turbo, other formats by Pillow, and some by packages of their own."""
 
 import io
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -110,21 +109,6 @@ def decode_fully(data: bytes, *, form: PixelFormat = RGB, at_least: int = 0) -> 
     if name == formats.TIFF and _needs_tifffile(data, form):
         return _finish(read_tiff(data, form), form)
     return _finish(_read_by_pillow(data, name, form), form)
-
-
-def decode_file(path: Path, form: PixelFormat = RGB, *, at_least: int = 0) -> Tensor:
-    """Decode an image file, as `decode`; errors name the file.
-
-    Raises:
-        FileNotFoundError: the file does not exist.
-        DataError: as `decode`.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"no file at '{path}' (looked from '{Path.cwd()}')")
-    try:
-        return decode(path.read_bytes(), form=form, at_least=at_least)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from error
 
 
 def read_image_size(data: bytes, form: PixelFormat = RGB) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from lightfit.cache import Arrays, cached_in, from_json
 from lightfit.errors import DataError
 
-from .layouts.listing import Files, Ignored, Listing, fingerprint_listing
+from .layouts.listing import Files, Listing, fingerprint_listing
 from .pixels.pixel_format import RGB, PixelFormat
 from .store import DecodedImages, EncodedImages, Images, keep_images, read_images
 
@@ -55,7 +55,6 @@ class ImageSet:
         groups: equal for identical images, (N,).
         owners: as in `Listing`.
         cells: as in `Listing`.
-        ignored: files that are left out, with the reason.
         skipped: images that cannot be read and rows that are left out, with the reason.
         found: what was found out about the source.
         warnings: what may be wrong with the source.
@@ -74,7 +73,6 @@ class ImageSet:
     groups: NDArray[np.uint64]
     owners: Sequence[str] | None = None
     cells: bool = False
-    ignored: Sequence[Ignored] = ()
     skipped: Sequence[str] = ()
     found: Sequence[str] = ()
     warnings: Sequence[str] = ()
@@ -144,7 +142,6 @@ def read_listed(
         groups=found["digests"][good],
         owners=None if listing.owners is None else _take(listing.owners, good),
         cells=listing.cells,
-        ignored=listing.ignored,
         skipped=[*listing.skipped, *bad],
         found=listing.found,
         warnings=[*listing.warnings, *([] if deep else _warn_of_limit(images, found, cache))],

@@ -1,7 +1,6 @@
 """Photographs are kept and encoded at a reduced size: as many pixels as the transforms need, and no more."""
 
 import math
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 import simplejpeg
@@ -9,8 +8,6 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as vision
-
-from lightfit.errors import DataError
 
 from .decoding import EXIF, JPEG, decode_fully
 from .pixels.pixel_format import RGB, PixelFormat
@@ -68,21 +65,6 @@ def load_photo(data: bytes, *, form: PixelFormat = RGB, side: int = 0) -> Photo:
     full_size = _find_full_size(data, decoded.pixels)
     pixels = reduce(decoded.pixels, full_size, side)
     return Photo(pixels, full_size, decoded.kind, decoded.values, decoded.value_type)
-
-
-def load_file(path: Path, *, form: PixelFormat = RGB, side: int = 0) -> Photo:
-    """Decode an image file, as `load_photo`; errors name the file.
-
-    Raises:
-        FileNotFoundError: the file does not exist.
-        DataError: as `load_photo`.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"no file at '{path}' (looked from '{Path.cwd()}')")
-    try:
-        return load_photo(path.read_bytes(), form=form, side=side)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from error
 
 
 def _choose_scale(data: bytes, side: int) -> int:

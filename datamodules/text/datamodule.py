@@ -254,7 +254,7 @@ class TextDataModule(DataModule):
         duplicates, warnings = warn_of_duplicates(
             corpus["group"],
             division.labelled,
-            corpus["label"],
+            division.label,
             shared=division.shared,
             dropped=self.on_duplicate == "drop",
             what="texts",

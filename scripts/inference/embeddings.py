@@ -8,11 +8,13 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
+from lightfit.datamodules import Codec
 from lightfit.errors import BadInput, DataError, UsageError
 from lightfit.lightning_modules.embedding import embed
 
 from ..cli.outputs import output_file
-from .predictor import split_chunks
+from .predictor import encode_samples, split_chunks
+from .rows import check_sample, drop_bad
 from .trained import Trained
 
 CHARS_SHOWN = 200  # of a text
@@ -37,7 +39,7 @@ def embed_inputs(trained: Trained, inputs: Iterable[Any], *, batch_size: int) ->
     pieces: list[Any] = []
     for chunk in split_chunks(inputs, batch_size):
         names += [_name(sample, len(names) + place) for place, sample in enumerate(chunk)]
-        good, problems = _encode(trained, chunk)
+        good, problems = _encode(trained.codec, chunk)
         errors += problems
         if good is None:
             continue
@@ -53,21 +55,14 @@ def embed_inputs(trained: Trained, inputs: Iterable[Any], *, batch_size: int) ->
     return pd.concat([pd.DataFrame({"input": names}), columns, pd.DataFrame({"error": errors})], axis=1)
 
 
-def _encode(trained: Trained, chunk: list[Any]) -> tuple[Tensor | None, list[str]]:
+def _encode(codec: Codec, chunk: list[Any]) -> tuple[Tensor | None, list[str]]:
     """Return the good samples as a batch, and the problem of each sample, empty if there is none."""
-    problems = [sample.problem if isinstance(sample, BadInput) else "" for sample in chunk]
     try:
-        good = [sample for sample, problem in zip(chunk, problems, strict=True) if not problem]
-        return (trained.codec.encode(good) if good else None), problems
+        x = encode_samples(codec, good) if (good := drop_bad(chunk)) else None
     except (DataError, OSError):  # find the bad samples one by one
-        for place, sample in enumerate(chunk):
-            if not problems[place]:
-                try:
-                    trained.codec.encode([sample])
-                except (DataError, OSError) as error:
-                    problems[place] = str(error)
-        good = [sample for sample, problem in zip(chunk, problems, strict=True) if not problem]
-        return (trained.codec.encode(good) if good else None), problems
+        chunk = [check_sample(codec, sample) for sample in chunk]
+        x = encode_samples(codec, good) if (good := drop_bad(chunk)) else None
+    return x, [item.problem if isinstance(item, BadInput) else "" for item in chunk]
 
 
 def _name(sample: Any, row: int) -> str:

@@ -47,15 +47,7 @@ class Predictor:
         Raises:
             DataError: a sample cannot be encoded; of a custom codec any ValueError or EOFError says so.
         """
-        for sample in samples:
-            if isinstance(sample, io.BytesIO):
-                sample.seek(0)
-        try:
-            return self.codec.encode(samples)
-        except DataError:
-            raise
-        except (ValueError, EOFError) as error:
-            raise DataError(f"{', '.join(map(str, samples[:1]))}: {' '.join(str(error).split())}") from error
+        return encode_samples(self.codec, samples)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return the predictions for an encoded batch (B, ...), float32 on the CPU."""
@@ -76,6 +68,19 @@ class Predictor:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
+
+
+def encode_samples(codec: Codec, samples: Sequence[Any]) -> Tensor:
+    """Encode raw samples, as `Predictor.encode`."""
+    for sample in samples:
+        if isinstance(sample, io.BytesIO):
+            sample.seek(0)
+    try:
+        return codec.encode(samples)
+    except DataError:
+        raise
+    except (ValueError, EOFError) as error:
+        raise DataError(f"{', '.join(map(str, samples[:1]))}: {' '.join(str(error).split())}") from error
 
 
 def choose_devices(gpus: str) -> list[torch.device]:

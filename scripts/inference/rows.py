@@ -9,7 +9,7 @@ import pandas as pd
 from lightfit.datamodules import Codec, LabelCodec
 from lightfit.errors import BadInput, DataError, UsageError
 
-from .predictor import Predictor, split_chunks
+from .predictor import Predictor, encode_samples, split_chunks
 
 NOTE = "\0warning"  # column of the codec's warnings until it gets its name, as a target may be called warning
 
@@ -93,10 +93,10 @@ def _name_note(columns: pd.Index) -> str:
 
 def _tabulate(predictor: Predictor, chunk: list[Any], top: int) -> tuple[pd.DataFrame, int, list[str]]:
     try:
-        tables = [_predict(predictor, good, top)] if (good := _drop_bad(chunk)) else []
+        tables = [_predict(predictor, good, top)] if (good := drop_bad(chunk)) else []
     except (DataError, OSError):  # find the bad inputs one by one
-        chunk = [_check(predictor, sample) for sample in chunk]
-        tables = [_predict(predictor, good, top)] if (good := _drop_bad(chunk)) else []
+        chunk = [check_sample(predictor.codec, sample) for sample in chunk]
+        tables = [_predict(predictor, good, top)] if (good := drop_bad(chunk)) else []
     problems = [item.problem for item in chunk if isinstance(item, BadInput)]
     table = tables[0] if tables else pd.DataFrame()
     table["prediction_error" if "error" in table else "error"] = ""  # a target may be called error
@@ -120,14 +120,16 @@ def _predict(predictor: Predictor, samples: list[Any], top: int) -> pd.DataFrame
     return table
 
 
-def _drop_bad(chunk: list[Any]) -> list[Any]:
+def drop_bad(chunk: list[Any]) -> list[Any]:
+    """Return the samples that could be read."""
     return [item for item in chunk if not isinstance(item, BadInput)]
 
 
-def _check(predictor: Predictor, sample: Any) -> Any:
+def check_sample(codec: Codec, sample: Any) -> Any:
+    """Return a sample, or `BadInput` if it cannot be encoded."""
     if not isinstance(sample, BadInput):
         try:
-            predictor.encode([sample])
+            encode_samples(codec, [sample])
         except (DataError, OSError) as error:
             return BadInput(str(error))
     return sample
@@ -135,7 +137,7 @@ def _check(predictor: Predictor, sample: Any) -> Any:
 
 def _insert_bad(table: pd.DataFrame, chunk: list[Any]) -> pd.DataFrame:
     """Insert a row for each bad input, in the order of the inputs."""
-    each = len(table) // max(len(_drop_bad(chunk)), 1)  # number of rows of a good input
+    each = len(table) // max(len(drop_bad(chunk)), 1)  # number of rows of a good input
     pieces, row = [], 0
     for item in chunk:
         if isinstance(item, BadInput):

@@ -4,6 +4,7 @@ import io
 import pickle
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +13,8 @@ from PIL import Image, ImageOps
 from torchvision.transforms.v2 import functional as F
 
 from lightfit.cache import Arrays, cached
-from lightfit.datamodules import DataError
-from lightfit.datamodules.images.decoding import decode, decode_file, read_image_size
+from lightfit.datamodules import Classes, DataError, ImageCodec
+from lightfit.datamodules.images.decoding import decode, read_image_size
 from lightfit.datamodules.images.layouts.files import ZipFiles, open_files
 from lightfit.datamodules.images.layouts.folders import list_images
 from lightfit.datamodules.images.store import read_images
@@ -78,10 +79,12 @@ def test_no_images(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="not an image, or cut off: .* that begins with b'this is '"):
         decode(b"this is a text")
     (tmp_path / "a.jpg").write_bytes(b"text")
+    colours: Any = {"mean": (0.5,) * 3, "std": (0.5,) * 3}
+    codec = ImageCodec(target=Classes(["a", "b"]), image_size=(8, 8), border=1.0, **colours)
     with pytest.raises(DataError, match="a.jpg: not an image"):
-        decode_file(tmp_path / "a.jpg")
+        codec.encode([tmp_path / "a.jpg"])
     with pytest.raises(FileNotFoundError, match="no file at 'nope.jpg'"):
-        decode_file(Path("nope.jpg"))
+        codec.encode([Path("nope.jpg")])
 
 
 @pytest.mark.parametrize("side", [10_000, 20_000])
