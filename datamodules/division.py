@@ -10,7 +10,16 @@ from numpy.typing import NDArray
 
 from lightfit.errors import UsageError, clip
 
-from .findings import count_shared, drop_repeated, drop_shared
+from .findings import (
+    Findings,
+    count_shared,
+    drop_repeated,
+    drop_shared,
+    find_in_labels,
+    name_facts,
+    warn_of_classes,
+    warn_of_duplicates,
+)
 from .labelling import Labels, Places, Rows, encode_labels, find_labelled, fit_target, read_values
 from .labels import balance_samples, stratify, weigh_classes, weigh_labels
 from .splits import hold_out
@@ -167,6 +176,57 @@ def warn_of_division(division: Division, *, what: str) -> list[str]:
                 f"evaluated; add {what} of them there, or increase `val_fraction`"
             )
     return warnings
+
+
+def find_in_division(
+    division: Division,
+    own: Findings,
+    *,
+    groups: NDArray[np.int64],
+    source: Sequence[str],
+    skipped: Sequence[str],
+    dropped: bool,
+    weighted: bool,
+    what: str,
+    row: str,
+    places: Callable[[], Sequence[str]],
+    remedy: str,
+) -> Findings:
+    """Return what was found in labelled samples: their source, labels and duplicates, and what is their domain's own.
+
+    Args:
+        division: the samples of each split.
+        own: facts, warnings, tables and examples of the domain.
+        groups: equal for identical samples, (N,).
+        source: lines about the source.
+        skipped: samples that are left out, with the reason.
+        dropped: whether duplicates are left out.
+        weighted: whether the loss or the sampling balances the classes.
+        what: the samples, in plural, such as `images`.
+        row: what is skipped, in plural, such as `rows`.
+        places: as in `warn_of_duplicates`.
+        remedy: likewise.
+    """
+    used, target = division.splits, division.target
+    classes = find_in_labels(target, {split: division.values[rows] for split, rows in used.items()})
+    duplicates, warnings = warn_of_duplicates(
+        groups,
+        division.labelled,
+        division.label,
+        shared=division.shared,
+        dropped=dropped,
+        what=what,
+        places=places,
+        remedy=remedy,
+    )
+    warnings += [*warn_of_division(division, what=what), *own.warnings]
+    if "classes" in classes.tables and "train" in used:
+        warnings += warn_of_classes(classes.tables["classes"], weighted=weighted, sets=isinstance(target, LabelSets))
+    if skipped:
+        warnings.append(f"{len(skipped):,} {row} are skipped, such as {skipped[0]}")
+    read_as = {"read as": "; ".join(division.labels.notes)} if division.labels.notes else {}
+    facts = {**name_facts(source), **read_as, **classes.facts, **own.facts, **duplicates}
+    return Findings(facts, warnings, {**classes.tables, **own.tables}, own.find_examples)
 
 
 def weigh(

@@ -14,15 +14,12 @@ from lightfit.errors import UsageError
 
 from ..base import DATA_DIR, DataModule
 from ..codec import Codec
-from ..division import Division, divide, warn_of_division, weigh
+from ..division import Division, divide, find_in_division, weigh
 from ..findings import (
     Findings,
     find_in_labels,
     list_classes,
     list_skipped,
-    name_facts,
-    warn_of_classes,
-    warn_of_duplicates,
 )
 from ..label_kinds import Labels
 from ..labelling import Rows
@@ -285,33 +282,24 @@ class ImageDataModule(DataModule):
 
     def _find(self, found: ImageSet, division: Division, skipped: list[str]) -> Findings:
         """Return what was found in the images and their labels."""
-        used, values, target = division.splits, division.values, division.target
+        used, target = division.splits, division.target
         images = find_in_images(found, used)
-        classes = find_in_labels(target, {split: values[own] for split, own in used.items()})
-        duplicates, warnings = warn_of_duplicates(
-            found.groups.view(np.int64),
-            division.labelled,
-            division.label,
-            shared=division.shared,
+        if isinstance(target, Classes):
+            rows = used.get("train", division.used)
+            images = replace(images, find_examples=lambda: choose_examples(found, rows, division.values, target.names))
+        return find_in_division(
+            division,
+            images,
+            groups=found.groups.view(np.int64),
+            source=found.found,
+            skipped=skipped,
             dropped=self.on_duplicate == "drop",
+            weighted=self.balanced_sampling or self.class_weights != "none",
             what="images",
+            row="images",
             places=lambda: found.places,
             remedy="`on_duplicate` drop leaves them out of train",
         )
-        warnings += [*found.warnings, *warn_of_division(division, what="images"), *images.warnings]
-        if "classes" in classes.tables and "train" in used:
-            weighted = self.balanced_sampling or self.class_weights != "none"
-            sets = isinstance(target, LabelSets)
-            warnings += warn_of_classes(classes.tables["classes"], weighted=weighted, sets=sets)
-        if skipped:
-            warnings.append(f"{len(skipped):,} images are skipped, such as {skipped[0]}")
-        read_as = {"read as": "; ".join(division.labels.notes)} if division.labels.notes else {}
-        facts = {**name_facts(found.found), **read_as, **classes.facts, **images.facts, **duplicates}
-        tables = {**classes.tables, **images.tables}
-        rows = used.get("train", division.used)
-        if not isinstance(target, Classes):
-            return Findings(facts, warnings, tables)
-        return Findings(facts, warnings, tables, lambda: choose_examples(found, rows, values, target.names))
 
     def dataloader(self, split: str, *, shuffle: bool | None = None) -> DataLoader:
         """Return the batches of a split; decoded images of one size are augmented on the trainer's device."""

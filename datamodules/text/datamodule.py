@@ -1,7 +1,7 @@
 """The DataModule of labelled texts."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,20 +13,16 @@ from lightfit.cache import Arrays, Grow, cached, fingerprint, from_json, to_json
 
 from ..base import DATA_DIR, DataModule
 from ..codec import Codec
-from ..division import Division, divide, warn_of_division, weigh
+from ..division import Division, divide, find_in_division, weigh
 from ..findings import (
     Findings,
-    find_in_labels,
     list_classes,
     list_skipped,
-    name_facts,
-    warn_of_classes,
-    warn_of_duplicates,
 )
 from ..samples import Loaded
 from ..splits import rows_by_split
 from ..tables.options import TableOptions
-from ..targets import LabelSets, Target
+from ..targets import Target
 from .codec import TextCodec, check_max_len
 from .corpus import TextBatches, count_words, load_tokenizer, tokenise
 from .findings import find_in_texts
@@ -246,30 +242,22 @@ class TextDataModule(DataModule):
 
     def _find(self, corpus: Arrays, division: Division, codec: TextCodec, skipped: list[str]) -> Findings:
         """Return what was found in the texts and their labels."""
-        labels, used, values = division.labels, division.splits, division.values
+        used = division.splits
         counts = count_words(corpus, next(iter(used.values())))
         texts = find_in_texts(corpus, used, counts, max_len=codec.max_len)
-        classes = find_in_labels(codec.target, {split: values[own] for split, own in used.items()})
-        weighted = self.balanced_sampling or self.class_weights != "none"
-        duplicates, warnings = warn_of_duplicates(
-            corpus["group"],
-            division.labelled,
-            division.label,
-            shared=division.shared,
+        return find_in_division(
+            division,
+            replace(texts, warnings=warn_of_unknown(corpus, used, codec.vocabulary, codec.tokenizer)),
+            groups=corpus["group"],
+            source=from_json(corpus["found"]),
+            skipped=skipped,
             dropped=self.on_duplicate == "drop",
+            weighted=self.balanced_sampling or self.class_weights != "none",
             what="texts",
+            row="rows",
             places=lambda: from_json(corpus["places"]),
             remedy="`labels` multi_label if several apply",
         )
-        warnings += warn_of_division(division, what="texts")
-        warnings += warn_of_unknown(corpus, used, codec.vocabulary, codec.tokenizer)
-        tables = {**classes.tables, **texts.tables}
-        if "classes" in tables and "train" in used:
-            warnings += warn_of_classes(tables["classes"], weighted=weighted, sets=isinstance(codec.target, LabelSets))
-        if skipped:
-            warnings.append(f"{len(skipped):,} rows are skipped, such as {skipped[0]}")
-        found = name_facts(from_json(corpus["found"])) | ({"read as": "; ".join(labels.notes)} if labels.notes else {})
-        return Findings({**found, **classes.facts, **texts.facts, **duplicates}, warnings, tables)
 
     def choose_batch_size(self, split: str) -> int:
         """Return the number of texts in a batch: for `train` so small that an epoch has `min_steps` batches."""
