@@ -40,6 +40,7 @@ from .store import DecodedImages, num_processors
 from .transforms import ImageTransforms, Size, choose_size
 
 MAX_WORKERS = 8
+NEW_IN_FORMATS = ("form", "resize", "interpolation", "kept_side")  # settings that older codecs lack
 
 
 class ImageDataModule(DataModule):
@@ -177,9 +178,29 @@ class ImageDataModule(DataModule):
             DATA_DIR,
             cache_bytes=self.cache_bytes,
             on_error=self.on_error,
-            form=self.form,
-            side=self.transforms.kept_side,
+            form=self.form if self._before_formats is None else self._before_formats.form,
+            side=self.transforms.kept_side if self._before_formats is None else self._before_formats.kept_side,
         )
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Load the codec from a checkpoint; if it held no format of pixels, the images are read again as it read them.
+
+        Raises:
+            DataError: the data has changed since the checkpoint was written.
+            CheckpointError: the codec cannot be built.
+        """
+        read = self._loaded is not None
+        if "form" not in state_dict.get("codec", {}).get("state", {}):
+            self._loaded = self._codec = None
+        super().load_state_dict(state_dict)
+        if read:
+            self.setup()
+
+    @property
+    def _before_formats(self) -> ImageCodec | None:
+        """Return the codec of a checkpoint that held no format of pixels: its images stay what they were."""
+        held = self._codec
+        return held if isinstance(held, ImageCodec) and held.form.background is None else None
 
     def load(self, source: str, codec: Codec | None = None) -> Loaded:
         """Read the images, fit the codec, and prepare the batches of each split."""
@@ -232,7 +253,7 @@ class ImageDataModule(DataModule):
     def _fit(self, found: ImageSet, division: Division) -> ImageCodec:
         places = [found.places[row] for row in division.used]
         mean, std = self.transforms.choose_colours(self.form.channels)
-        return ImageCodec(
+        fitted = ImageCodec(
             target=division.target,
             image_size=choose_size(self.transforms.size, found.sizes[division.used], places),
             border=self.transforms.border,
@@ -243,6 +264,9 @@ class ImageDataModule(DataModule):
             interpolation=self.transforms.interpolation,
             kept_side=self.transforms.kept_side,
         )
+        if self._before_formats is None:
+            return fitted
+        return replace(fitted, **{name: getattr(self._before_formats, name) for name in NEW_IN_FORMATS})
 
     def _fit_intensity(self, found: ImageSet, division: Division) -> dict[str, tuple[float, float]]:
         """Return the values that become black and white, from the training images of more than 8 bits."""

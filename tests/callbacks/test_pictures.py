@@ -337,6 +337,8 @@ def test_pictures_reach_other_loggers(package: str, monkeypatch: pytest.MonkeyPa
         "mlflow": "feature_maps/epoch_000.png",
     }
     assert list(Path().rglob(where[package]))
+    if package == "wandb":
+        logger.experiment.finish()  # or the next WandbLogger of this process would write to the same run
 
 
 class Tokens(nn.Module):

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+import yaml
 
 from lightfit.checkpoint import read_checkpoint
 from lightfit.datamodules import DataModule, load_codec
@@ -31,6 +32,14 @@ def downgrade(path: str, task: str) -> None:
     if task == "words":  # lists, where JSON is today
         words = checkpoint[name]["vocabulary"]
         checkpoint[name]["vocabulary"] = {key: json.loads(kept) for key, kept in words.items()}
+    if task == "images":  # the arguments held what the codec holds today
+        size = state["image_size"][0]
+        transforms = {"size": size, "resize": round(size * state["border"])} | {n: state[n] for n in ("mean", "std")}
+        checkpoint["datamodule_hyper_parameters"]["transforms"] = transforms
+        config = Path(path).parents[1] / "config.yaml"
+        settings = yaml.safe_load(config.read_text(encoding="utf-8"))
+        settings["data"].get("init_args", settings["data"])["transforms"].update(transforms)
+        config.write_text(yaml.safe_dump(settings), encoding="utf-8")
     checkpoint["lightfit"] = {"version": "0.2.0", "format": 1}
     torch.save(checkpoint, path)
 
@@ -46,8 +55,12 @@ def test_it_predicts_evaluates_and_resumes(
     assert predict([checkpoint, DATA[task], "-o", "new.csv"]) == 0
     downgrade(checkpoint, task)
     upgraded = load_codec(read_checkpoint(checkpoint))
-    unknown = dict.fromkeys(codec.descriptive)  # not kept in format 1
-    assert (type(upgraded), upgraded.to_dict()) == (type(codec), codec.to_dict() | unknown)
+    expected = codec.to_dict() | dict.fromkeys(codec.descriptive)  # not kept in format 1
+    if task == "images":  # the settings of format 1 that were constants: alpha cut away, 8 bits, no size kept
+        known = upgraded.to_dict()
+        assert known["form"]["background"] is None
+        expected |= {name: known[name] for name in ("form", "kept_side", "interpolation")}
+    assert (type(upgraded), upgraded.to_dict()) == (type(codec), expected)
     assert predict([checkpoint, DATA[task], "-o", "old.csv"]) == 0
     pd.testing.assert_frame_equal(pd.read_csv("old.csv"), pd.read_csv("new.csv"))
     assert evaluate([checkpoint, "--gpus", "0"]) == 0
