@@ -19,6 +19,8 @@ CHUNK = 512  # windows at once, while products are summed up
 MOST_ROWS = 40_000  # series of one channel in a fit: of more windows every second, third, ... is taken
 MOST_OWN = 2**22  # weights, up to which each channel may have its own
 MOST_CUBES = 1e10  # operations of the decompositions, up to which each channel may have its own
+ROWS_PER_FEATURE = 3  # at least, beyond a few features: with fewer, validations of a few windows choose by luck
+FEWEST_FEATURES = 4
 
 
 class Rows(NamedTuple):
@@ -123,6 +125,9 @@ class Ridge(nn.Module):
                     num_channels = features.shape[1]
                     cubes = len(index) ** 3 * (num_channels if own else 1)
                     if own and (num_channels == 1 or self.num_maps == 1 or cubes > MOST_CUBES):
+                        continue
+                    count = float(sums[0].min() if own else sums[0].sum())
+                    if len(index) > max(count / ROWS_PER_FEATURE, FEWEST_FEATURES):
                         continue
                     for alpha, weight, bias in _solve(sums, index, own, ALPHAS):
                         part = features[..., index]
