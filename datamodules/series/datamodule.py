@@ -18,6 +18,8 @@ from ..splits import SPLITS, Ends, count_rows, rolling_fold, split_by_time
 from .calendar import fill_gaps, find_common_freq
 from .codec import SeriesCodec, cut_after_last_target, difference, select_series
 from .naive import compare_with_naive
+from .panel import Panel
+from .places import WindowPlaces
 from .scaler import SeriesState, fit_state
 from .sources import locate
 from .table import Roles, Series, SeriesColumns, choose_roles, read_frame, split_series
@@ -167,6 +169,7 @@ class SeriesDataModule(DataModule):
         self.scale = scale
         self.fill = fill
         self.freq = freq
+        self._held: tuple[list[Series], dict[str, NDArray[np.int64]], list[int]]
 
     @property
     def codec(self) -> SeriesCodec:
@@ -195,7 +198,8 @@ class SeriesDataModule(DataModule):
         found = split_series(table, time=roles.time, series_id=roles.series_id, values=roles.values, place=source)
         found = [cut_after_last_target(item, len(roles.targets)) for item in found]
         freq = self.freq or find_common_freq(found, source)
-        series = self._fill_and_difference(found, roles, freq)
+        filled = self._fill(found, roles, freq)
+        series = [difference(item, len(roles.targets), self.diff) for item in filled]
         ends = [split_by_time(item.times, self.split) for item in series]
         if self.fold is not None:
             ends = [rolling_fold(own[1], self.fold) for own in ends]
@@ -203,6 +207,7 @@ class SeriesDataModule(DataModule):
         codec = SeriesCodec(state=state, fill=self.fill, diff=self.diff)
         starts = find_windows(series, ends, state, stride=self.stride)
         batches = self._windows(series, starts, codec)
+        self._held = filled, starts, [own[0] + self.diff for own in ends]
         if "val" not in batches:
             starts["val"], batches["val"] = starts["train"], batches["train"]
         ignored = [name for name in table.columns if name not in (roles.time, roles.series_id, *roles.values)]
@@ -219,7 +224,8 @@ class SeriesDataModule(DataModule):
         found = [
             cut_after_last_target(item, codec.num_targets) for item in select_series(table, state.roles, self.source)
         ]
-        series = self._fill_and_difference(found, state.roles, state.freq)
+        filled = self._fill(found, state.roles, state.freq)
+        series = [difference(item, codec.num_targets, self.diff) for item in filled]
         length, longest = state.lookback + state.horizon, max(len(item.times) for item in series)
         if longest < length:
             raise DataError(
@@ -227,6 +233,7 @@ class SeriesDataModule(DataModule):
                 "add earlier rows"
             )
         starts = find_windows(series, [(0, 0, len(item.times)) for item in series], state, stride=1)["test"]
+        self._held = filled, {"all": starts}, [len(item.times) for item in filled]
         return Loaded(
             codec,
             {"all": self._windows(series, {"all": starts}, codec)["all"]},
@@ -234,10 +241,38 @@ class SeriesDataModule(DataModule):
             find_places=lambda split: find_window_places(series, starts, state.lookback),
         )
 
-    def _fill_and_difference(self, found: list[Series], roles: Roles, freq: str) -> list[Series]:
-        """Return the series with missing steps and values filled, and targets differenced."""
-        filled = [fill_gaps(item, roles.values, freq, self.fill, self.source) for item in found]
-        return [difference(item, len(roles.targets), self.diff) for item in filled]
+    def _fill(self, found: list[Series], roles: Roles, freq: str) -> list[Series]:
+        """Return the series with missing steps and values filled."""
+        return [fill_gaps(item, roles.values, freq, self.fill, self.source) for item in found]
+
+    def windows(self, split: str) -> WindowPlaces:
+        """Return where the windows of a split lie, in the order of its batches."""
+        filled, starts, train_ends = self._held
+        state, num_targets = self.codec.state, self.codec.num_targets
+        ends = np.cumsum([0, *(len(item.times) for item in filled)])
+        panel = Panel(
+            [item.name for item in filled],
+            ends,
+            np.concatenate([item.times.to_numpy() for item in filled]),
+            np.concatenate([item.values for item in filled]),
+        )
+        differenced = ends - self.diff * np.arange(len(ends))
+        own = np.searchsorted(differenced, starts[split], side="right")
+        train = [item.values[:end, :num_targets] for item, end in zip(filled, train_ends, strict=True)]
+        errors = np.concatenate([rows[state.season :] - rows[: -state.season] for rows in train])
+        each = {"means": state.mean, "stds": state.std}
+        scales = {name: np.tile(values[:num_targets], (len(filled), 1)) for name, values in each.items()}
+        return WindowPlaces(
+            panel=panel,
+            first=starts[split] + own * self.diff + state.lookback,
+            horizon=state.horizon,
+            num_targets=num_targets,
+            **scales,
+            naive_errors=np.tile(np.nanmean(np.abs(errors), 0), (len(filled), 1)),
+            naive_squares=np.tile(np.nanmean(np.square(errors), 0), (len(filled), 1)),
+            season=state.season,
+            diff=self.diff,
+        )
 
     def _windows(
         self, series: list[Series], starts: Mapping[str, NDArray[np.int64]], codec: SeriesCodec
