@@ -1,7 +1,7 @@
 """Where the windows of a split lie: their series, their stamps, and forecasts in the units of the table."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -81,6 +81,10 @@ class WindowPlaces:
     def naive_error(self) -> Floats:
         """Return the divisor of MASE of each window, (M, C)."""
         return self.naive_errors[self.series]
+
+    def take(self, rows: Rows) -> "WindowPlaces":
+        """Return the places of some of the windows."""
+        return replace(self, first=self.first[rows])
 
     def stamps(self, rows: Rows) -> Stamps:
         """Return the time stamps of the steps to forecast, (m, P), as wall times of the user's zone."""
