@@ -278,8 +278,8 @@ class ForecastScores:
         series: Labels,
         naive_error: Floats | None = None,
         naive_square: Floats | None = None,
-    ) -> None:
-        """Add the forecasts of some windows, in the units of the data.
+    ) -> Floats:
+        """Add the forecasts of some windows, in the units of the data; return the sums of each window, (m, C, terms).
 
         Args:
             forecast: (m, P, C, Q), with Q of 1 without quantiles.
@@ -318,10 +318,12 @@ class ForecastScores:
             terms["width"] = forecast[..., -1] - forecast[..., 0]
         stacked = np.stack([np.where(known, terms[name], 0) for name in self.TERMS], -1)  # (m, P, C, terms)
         self.by_step += stacked.sum(0)
-        np.add.at(self.by_series, series, stacked.sum(1))
+        each = stacked.sum(1)
+        np.add.at(self.by_series, series, each)
         self.windows += np.bincount(series, minlength=len(self.windows))
         least = np.where(known, np.abs(y), np.inf).min((0, 1), initial=np.inf)
         self.smallest = np.minimum(self.smallest, least)
+        return each
 
     @property
     def is_near_zero(self) -> bool:

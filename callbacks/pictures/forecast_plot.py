@@ -20,7 +20,6 @@ from .protocols import Windows, find_rows, find_windows, target_names, unscaled
 SEEN_PER_STEP = 3  # steps of the look-back that are shown for each step of the forecast
 LEAST_SEEN = 8
 TITLE_WIDTH = 56  # columns of text above a plot
-TICKS = 6  # most dates on an axis, so that they do not touch
 
 
 class Window(NamedTuple):
@@ -74,7 +73,7 @@ def _plot_window(axes: Axes, window: Window, column: int) -> None:
         before, after = np.arange(1 - len(past), 1), np.arange(1, horizon + 1)
     else:
         before, after = window.before, window.after
-        locator = AutoDateLocator(maxticks=TICKS)
+        locator = AutoDateLocator(minticks=3)
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
     axes.plot(before[start:], past[start:], color="grey", label="history")
