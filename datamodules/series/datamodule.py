@@ -316,7 +316,13 @@ class SeriesDataModule(DataModule):
             lookback=lookback,
             horizon=horizon,
             names=list(series.names),
-            scale=Scale(kind, mean, std, measure_errors_by_series(scaled, num_targets, season)),
+            scale=Scale(
+                kind,
+                mean,
+                std,
+                measure_errors_by_series(scaled, num_targets, season),
+                measure_errors_by_series(scaled, num_targets, season, squared=True),
+            ),
             masked=masked,
             lower=lower if not self.diff else [-np.inf] * num_targets,
         )
@@ -405,6 +411,9 @@ class SeriesDataModule(DataModule):
                 means=scale.mean[own, targets],
                 stds=scale.std[own, targets],
                 naive_errors=scale.naive_error[own] * scale.std[own, targets],
+                naive_squares=None
+                if scale.naive_square is None
+                else scale.naive_square[own] * np.square(scale.std[own, targets]),
                 season=state.season,
                 diff=codec.diff,
                 lower=None if max(state.lower) == -np.inf else state.lower,

@@ -24,12 +24,14 @@ class Scale:
             none.
         mean, std: (S, K) float64; one row where all series have the same.
         naive_error: mean absolute error of the seasonal naive forecast of each target in training, scaled, (S, C).
+        naive_square: its mean squared error, scaled, (S, C); None: not known, as in older checkpoints.
     """
 
     kind: str
     mean: NDArray[np.float64]
     std: NDArray[np.float64]
     naive_error: NDArray[np.float64]
+    naive_square: NDArray[np.float64] | None = None
 
     def rows(self, series: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the row of the scale of each series."""
@@ -72,6 +74,7 @@ class Scale:
             "mean": self.mean.tolist(),
             "std": self.std.tolist(),
             "naive_error": self.naive_error.tolist(),
+            "naive_square": None if self.naive_square is None else self.naive_square.tolist(),
         }
 
     @classmethod
@@ -79,7 +82,8 @@ class Scale:
         """Build a scale from the return value of `to_dict`; older checkpoints have one scale for all series."""
         arrays = [np.atleast_2d(np.array(state[name], np.float64)) for name in ("mean", "std", "naive_error")]
         kind = state.get("scale") or ("none" if (arrays[0] == 0).all() and (arrays[1] == 1).all() else "standard")
-        return cls(kind, *arrays)
+        square = state.get("naive_square")
+        return cls(kind, *arrays, None if square is None else np.atleast_2d(np.array(square, np.float64)))
 
 
 def sum_by_series(values: NDArray[np.float64], starts: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -165,18 +169,22 @@ def measure_seasonal_errors(train: Sequence[NDArray[np.float64]], season: int) -
     return np.where(mean > 0, mean, 1.0)
 
 
-def measure_errors_by_series(train: Panel, num_targets: int, season: int) -> NDArray[np.float64]:
-    """Return the divisor of MASE of each series and target, (S, C).
+def measure_errors_by_series(
+    train: Panel, num_targets: int, season: int, *, squared: bool = False
+) -> NDArray[np.float64]:
+    """Return the divisor of MASE of each series and target, (S, C); squared: that of the squared errors of RMSSE.
 
     Where a series is no longer than a season, or its seasonal error is 0, its error from step to step stands in, and
     where that is 0 too, 1.
     """
-    if len(train) == 1 and len(train.times) > season:
+    if len(train) == 1 and len(train.times) > season and not squared:
         return measure_seasonal_errors([train.values[:, :num_targets]], season)[None]
     found = np.full((len(train), num_targets), np.nan)
     for steps in (season, 1):
         values = train.values[:, :num_targets]
         errors = np.abs(values[steps:] - values[:-steps])
+        if squared:
+            errors = np.square(errors)
         inside = train.codes[steps:] == train.codes[:-steps]
         known = ~np.isnan(errors) & inside[:, None]
         starts = np.minimum(train.starts, len(errors))
