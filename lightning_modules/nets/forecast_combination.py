@@ -23,6 +23,7 @@ CANDIDATES = (*LEVELS, *(name + LOG for name in LOGS))
 FEWEST_ORIGINS = 8  # of each series, by which candidates are weighed: the last training windows are added to fewer
 FEWEST_WINDOWS = 4  # training windows, from which ridge is a candidate
 MOST_SCORED = 2000  # series of one channel, by which candidates are weighed
+GRID_WINDOWS = 64  # by which the models of exponential smoothing are chosen from the whole grid
 LEAST_WEIGHT = 0.02  # of a candidate: those below are left out
 LEAST_POWER, MOST_POWER, BLOCKS = 3.0, 12.0, 4  # weights are errors to the power -(3 + blocks / 4), at most 12
 OWN_BLOCKS = 20  # rolling forecasts, from which a target's own errors count as much as those of all
@@ -67,10 +68,10 @@ class Inputs(NamedTuple):
 class ForecastCombination(nn.Module):
     """A weighted mean of simple forecasters, with intervals by its errors over rolling origins.
 
-    The forecasters are the last value, the last season, drift, mean, median, exponential smoothing, the theta method and
-    ridge regression; where all values of a target are positive in training, some of them on logarithms too. Nothing is
-    trained by gradient: `fit_windows` solves ridge for the training windows, weighs all by their errors on the
-    validation windows, and solves ridge again with both, for forecasts beyond them. Known covariates have an effect in
+    The forecasters are the last value, the last season, drift, mean, median, exponential smoothing, the theta method
+    and ridge regression; where all values of a target are positive in training, some of them on logarithms too.
+    `fit_windows` solves ridge for the training windows, weighs all by their errors on the validation windows, and
+    solves ridge again with both, for forecasts beyond them. Known covariates have an effect in
     the same step, which is taken out of the past and added to the forecast.
     Sources: Bates and Granger 1969, "The Combination of Forecasts" (Operational Research Quarterly 20), section 3, for
     weights by past errors; Hyndman and Athanasopoulos, "Forecasting: Principles and Practice" (FPP3), section 13.4.
@@ -87,12 +88,13 @@ class ForecastCombination(nn.Module):
         num_static: number of columns that are constant over a window, after those.
         masked: whether the last columns are 1 where a target, past or known covariate is missing.
         candidates: names of the forecasters to combine.
+        gradient_from: number of training windows of one channel, from which a linear layer is trained that adds to the
+            combination, at first nothing; with fewer of them nothing is trained by gradient.
     """
-
-    is_closed_form = True
 
     weights: Tensor  # of the candidates, (C, number of candidates)
     errors: Tensor  # of the candidates on the rolling origins, relative to the mean step of the windows
+    is_large: Tensor  # whether a gradient may improve on the combination
     positive: Tensor  # 1 for targets that are positive in training, (C,)
     least: Tensor  # value below which logarithms are not taken, (C,)
 
@@ -109,6 +111,7 @@ class ForecastCombination(nn.Module):
         num_static: int = 0,
         masked: bool = False,
         candidates: tuple[str, ...] = CANDIDATES,
+        gradient_from: int = 50_000,
     ) -> None:
         super().__init__()
         if min(lookback, horizon, num_targets, num_quantiles, season) < 1 or num_quantiles % 2 == 0:
@@ -140,10 +143,14 @@ class ForecastCombination(nn.Module):
         self.ridge = nn.ModuleDict({n: Ridge(**sizes, num_targets=num_targets, num_extra=num_extra) for n in spaces})
         self.smoothing = nn.ModuleDict({n: Smoothing(**sizes) for n in spaces})
         self.known_effect = nn.ModuleDict({n: KnownEffect(num_targets, self.num_known) for n in spaces})
+        self.correction = nn.Linear(lookback, horizon, bias=False)
+        nn.init.zeros_(self.correction.weight)
+        self.gradient_from = gradient_from
         self.spread = Spread(num_targets, num_quantiles, season)
         weights = torch.zeros(num_targets, len(candidates))
         weights[:, 0] = 1
         self.register_buffer("weights", weights)
+        self.register_buffer("is_large", torch.tensor(False))
         self.register_buffer("errors", torch.full((len(candidates),), math.nan))
         self.register_buffer("positive", torch.zeros(num_targets))
         self.register_buffer("least", torch.full((num_targets,), TINY))
@@ -163,6 +170,9 @@ class ForecastCombination(nn.Module):
             )
         inputs = self._split(x)
         forecast = self._combine(self._forecast(inputs, self._active, self.is_refit), self._active)
+        if self._learns:
+            values, present = inputs.history
+            forecast = forecast + self.correction((values - inputs.history.last) * present)
         if self.num_quantiles == 1:
             return forecast.transpose(1, 2)
         return self.spread(inputs.history, forecast).transpose(1, 2)
@@ -183,6 +193,7 @@ class ForecastCombination(nn.Module):
             held_out = _join(last, held_out)
             before = self._collect(train, MOST_ROWS, fitted)
         num_blocks = self._count_blocks(val, scored)
+        self.is_large.fill_(len(train) * self.num_targets >= self.gradient_from)
         self._fit_logarithms(own_train[0])
         best: tuple[float, dict[str, Any]] | None = None
         tried = (None, *AUTOREGRESSIONS) if self.num_known else (None,)
@@ -194,6 +205,11 @@ class ForecastCombination(nn.Module):
         self._settle(best[1], own_train, own_val)
         self.spread.fit(held_out[0].history, best[1]["forecast"], held_out[1], quantiles, num_blocks=num_blocks)
         self._find_active()
+
+    @property
+    def learns_by_gradient(self) -> bool:
+        """Return whether there are so many windows that a gradient may improve on the combination."""
+        return self._learns
 
     def candidates_table(self) -> pd.DataFrame:
         """Return the candidates with their errors on the rolling origins and their weights, the best first."""
@@ -268,7 +284,12 @@ class ForecastCombination(nn.Module):
             return forecast_theta(history, self.horizon, self.season)
         if kind == "last season":
             return forecast_season(history, self.horizon, self.season)
-        simple = {"last value": forecast_last, "drift": forecast_drift, "mean": forecast_mean, "median": forecast_median}
+        simple = {
+            "last value": forecast_last,
+            "drift": forecast_drift,
+            "mean": forecast_mean,
+            "median": forecast_median,
+        }
         return simple[kind](history, self.horizon)
 
     def _combine(self, forecasts: dict[str, Tensor], names: Sequence[str]) -> Tensor:
@@ -282,7 +303,9 @@ class ForecastCombination(nn.Module):
         """List the candidates that have a weight: others are not computed."""
         if self.weights.is_meta:
             self._active: tuple[str, ...] = self.candidates
+            self._learns = False
             return
+        self._learns = bool(self.is_large)
         used = (self.weights > 0).any(0).tolist()
         self._active = tuple(name for name, is_used in zip(self.candidates, used, strict=True) if is_used)
 
@@ -345,7 +368,7 @@ class ForecastCombination(nn.Module):
             history = self._enter(inputs, space, False)
             ending = LOG if space == "logs" else ""
             if "smoothing" + ending in self.candidates:
-                self.smoothing[space].choose(History(*(item[:: max(1, len(y) // 256)] for item in history)))
+                self.smoothing[space].choose(History(*(item[:: max(1, len(y) // GRID_WINDOWS)] for item in history)))
             if "ridge" + ending in self.candidates and len(train[1]) >= FEWEST_WINDOWS:
                 rows = self._rows(*train, space, False)
 
@@ -387,7 +410,7 @@ class ForecastCombination(nn.Module):
         self.known_effect[space].fit(History(values, present), inputs.known, autoregression, is_refit=is_refit)
 
     def _rows(self, inputs: Inputs, y: Tensor, space: str, is_refit: bool) -> Rows:
-        """Return windows with what follows them, in levels or logarithms, without the effect of the known covariates."""
+        """Return windows with what follows them, in levels or logarithms, without the known covariates' effect."""
         future = self._transform(y) if space == "logs" else y
         if self.num_known:
             future = future - self.known_effect[space](inputs.ahead, is_refit)
@@ -409,13 +432,14 @@ class ForecastCombination(nn.Module):
         return name != "last season" or 1 < self.season <= self.lookback
 
 
-def _weigh(errors: Tensor, num_blocks: int) -> Tensor:
+def _weigh(errors: Tensor, num_blocks: float) -> Tensor:
     """Return weights of candidates by target, (K, C): the better, the more; with more evidence the best alone.
 
     Args:
         errors: mean errors of each candidate on each target, (K, C).
         num_blocks: number of forecasts that do not overlap.
     """
+    num_blocks = num_blocks * math.sqrt(errors.shape[1])  # targets of one table are no independent evidence
     power = min(LEAST_POWER + num_blocks / BLOCKS, MOST_POWER)
     errors = errors.nan_to_num(nan=1.0).clamp(min=TINY)
 

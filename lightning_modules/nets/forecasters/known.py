@@ -1,7 +1,7 @@
 """The effect of covariates that are known ahead: a regression with errors that the other forecasters forecast.
 
-Source: Hyndman and Athanasopoulos, "Forecasting: Principles and Practice" (FPP3), chapter 10; the errors are those of an
-autoregression of order 1 here, by quasi-differences (Cochrane and Orcutt 1949).
+Source: Hyndman and Athanasopoulos, "Forecasting: Principles and Practice" (FPP3), chapter 10; the errors are those of
+an autoregression of order 1 here, by quasi-differences (Cochrane and Orcutt 1949).
 """
 
 import torch

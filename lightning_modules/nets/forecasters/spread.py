@@ -81,7 +81,7 @@ class Spread(nn.Module):
         self.factors.copy_(self._find_factors(errors / self._measure(history, y.shape[-1]), quantiles, num_blocks))
 
     def _find_factors(self, ratios: Tensor, quantiles: Sequence[float], num_blocks: int) -> Tensor:
-        """Find the factors of the quantiles: of each pair by the absolute errors, with few blocks towards normal ones."""
+        """Find the factors of the quantiles: the errors' own, from few blocks alike on both sides and near normal."""
         ratios = ratios[~ratios.isnan()]
         levels = torch.tensor(quantiles, dtype=ratios.dtype)
         normal = torch.special.ndtri(levels)
@@ -96,7 +96,7 @@ class Spread(nn.Module):
         many = num_blocks / (num_blocks + 10 * PRIOR)
         few = PRIOR / (num_blocks + PRIOR)
         factors = few * normal + (1 - few) * (many * own + (1 - many) * symmetric)
-        factors = factors * (1 + 1 / max(num_blocks, 1))  # errors of new windows are larger than those chosen by
+        factors = factors * (1 + 0.75 / max(num_blocks, 1))  # errors of new windows are larger than those chosen by
         factors[len(factors) // 2] = 0
         return factors.sort().values
 
