@@ -20,19 +20,19 @@ from ..tables.options import TableOptions
 from .calendar import Calendar, find_calendar
 from .codec import SeriesCodec
 from .covariates import Covariates
-from .findings import find_in_series
 from .frame import Frame, read_frame
 from .gaps import CompletePanel, complete, fill_values
+from .last_windows import check_steps, check_zone
 from .naive import compare_with_naive
 from .numbers import read_numbers
 from .panel import Panel
 from .places import WindowPlaces
 from .reading import OnDuplicate, RowOptions, Rows, order_table
-from .roles import Roles, SeriesColumns, check_columns, choose_roles
+from .roles import Roles, SeriesColumns, adopt_roles, choose_roles
 from .scaler import Scale, ScaleKind, choose_kind, fit_moments, measure_errors_by_series
 from .sizes import choose_ends, choose_history, choose_horizon, choose_lookback, choose_own_horizon
 from .sources import locate
-from .stamps import StampOptions, holds_stamps
+from .stamps import StampOptions, Stamps, holds_stamps
 from .state import SeriesState
 from .windows import SeriesBatches, find_starts, to_inputs
 
@@ -172,7 +172,13 @@ class SeriesDataModule(DataModule):
         roles, table = chosen.roles, chosen.table
         rows = self._order(table, roles)
         calendar = find_calendar(
-            rows.panel.times, rows.panel.starts, freq=self.freq, zone=rows.stamps.zone, place=source
+            rows.panel.times,
+            rows.panel.starts,
+            freq=self.freq,
+            zone=rows.stamps.zone,
+            holidays=self.holidays,
+            names=rows.panel.names,
+            place=source,
         )
         whole = complete(rows.panel, calendar.number(rows.panel.times)[0], calendar, source)
         season = self.season or calendar.season
@@ -191,26 +197,15 @@ class SeriesDataModule(DataModule):
         return Loaded(
             codec,
             {split: batches[split] for split in SPLITS if split in batches},
-            description=describe_series(series, ends, state, {split: len(own) for split, own in batches.items()}),
-            find_places=lambda split: list_windows(self._places[split]),
-            findings=find_in_series(
-                whole,
-                calendar=calendar,
-                roles=roles,
-                columns=state.columns,
-                season=season,
-                zone=rows.stamps.zone,
-                ends=np.array(ends),
-                lookback=state.lookback,
-                horizon=state.horizon,
-                found=[*frame.found, *rows.found, rows.stamps.found, *chosen.found],
-                left_out=chosen.left_out,
+            description=describe_series(
+                series, ends, state, calendar, {split: len(own) for split, own in batches.items()}
             ),
+            find_places=lambda split: list_windows(self._places[split]),
         )
 
     def _order(self, table: pd.DataFrame, roles: Roles) -> Rows:
         """Return the rows in order of series and time, up to the last known target of each series."""
-        targets = np.stack([read_numbers(table[name], place=self.source, name=name) for name in roles.targets], 1)
+        targets = np.stack([read_numbers(table[name], self.source, name) for name in roles.targets], 1)
         rows = order_table(
             table, targets, time=roles.time, series_id=roles.series_id, options=self.rows, place=self.source
         )
@@ -310,8 +305,8 @@ class SeriesDataModule(DataModule):
             roles=roles,
             covariates=covariates,
             calendar=calendar,
+            stamps=replace(self.rows.stamps, likely=stamps.format),
             zone=stamps.zone,
-            date_format=self.rows.stamps.date_format or stamps.format,
             season=season,
             lookback=lookback,
             horizon=horizon,
@@ -434,11 +429,11 @@ class SeriesDataModule(DataModule):
 
     def _load_known(self, frame: Frame, codec: SeriesCodec) -> Loaded:
         """Read series by the codec of a checkpoint; all windows form one split."""
-        state, table, place = codec.state, frame.table, self.source
-        roles = state.roles
-        check_columns(table, [*roles.time, *roles.series_id, *roles.values, *roles.static], place)
-        rows = self._order(table, roles)
-        calendar = state.calendar.begin_at(rows.panel.times[0])
+        state, place = codec.state, self.source
+        table = adopt_roles(frame, state.roles, place, holds_stamps=holds_stamps)
+        rows = self._order(table, state.roles)
+        check_zone(rows.stamps, state, place)
+        calendar = state.calendar_of(rows.panel.times, rows.panel.starts, place)
         whole = complete(rows.panel, check_steps(calendar, rows.panel.times, place), calendar, place)
         whole = self._add_covariates(whole, table, rows, state.covariates, state.zone)
         series = self._fill_and_difference(whole, state.columns, state.num_targets, calendar)
@@ -549,7 +544,9 @@ def list_windows(places: WindowPlaces) -> list[str]:
     return [f"{name} {pd.Timestamp(time)}".strip() for name, time in zip(names, stamps, strict=True)]
 
 
-def describe_series(series: Panel, ends: list[Ends], state: SeriesState, sizes: Mapping[str, int]) -> str:
+def describe_series(
+    series: Panel, ends: list[Ends], state: SeriesState, calendar: Calendar, sizes: Mapping[str, int]
+) -> str:
     """Return a summary of the data: rows, series, span and steps, columns, windows of each split."""
     begin, end = series.times.min(), series.times.max()
     totals = np.array([count_rows(own) for own in ends]).sum(0).tolist()
@@ -559,7 +556,7 @@ def describe_series(series: Panel, ends: list[Ends], state: SeriesState, sizes: 
     described = [
         f"{len(series.times):,} rows"
         + (f" of {len(series)} series" if len(series) > 1 else "")
-        + f", {pd.Timestamp(begin)} to {pd.Timestamp(end)} by {state.calendar.name}",
+        + f", {pd.Timestamp(begin)} to {pd.Timestamp(end)} by {calendar.name}",
         *(f"{kind}: {_shorten(names)}" for kind, names in named.items() if names),
         f"lookback {state.lookback}, horizon {state.horizon}, season {state.season}",
         ", ".join(f"{sizes[split]:,} {split} windows on {rows[split]:,} rows" for split in SPLITS if rows[split]),

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from lightfit.errors import BadInput, DataError
 
-from .calendar import ROWS, Calendar
+from .calendar import Calendar
 from .gaps import complete, fill_values
 from .numbers import read_numbers
 from .panel import Panel
 from .reading import OnDuplicate, RowOptions, list_series, order_table
-from .roles import check_columns
-from .stamps import StampOptions
+from .roles import adopt_roles
+from .stamps import Stamps, holds_stamps
 from .state import SeriesState
 from .windows import to_inputs
 
@@ -105,16 +105,16 @@ def last_windows(
         DataError: a cell cannot be read.
     """
     roles = state.roles
-    check_columns(table, [*roles.time, *roles.series_id, *roles.values, *roles.static], place)
-    targets = np.stack([read_numbers(table[name], place=place, name=name) for name in roles.targets], 1)
-    options = RowOptions(
-        stamps=StampOptions(date_format=state.date_format, timezone=state.zone), on_duplicate=asked.on_duplicate
-    )
+    table = adopt_roles(table, roles, place, holds_stamps=holds_stamps)
+    targets = np.stack([read_numbers(table[name], place, name) for name in roles.targets], 1)
+    options = RowOptions(stamps=state.stamps, on_duplicate=asked.on_duplicate)
     rows = order_table(table, targets, time=roles.time, series_id=roles.series_id, options=options, place=place)
+    check_zone(rows.stamps, state, place)
     encoded = state.covariates.encode(table.iloc[rows.source], place=place)
     if encoded.unseen:
         log.warning("%s: %s", place, "; ".join(encoded.unseen))
     panel = replace(rows.panel, values=np.concatenate([rows.panel.values, encoded.values], 1))
+    calendar = state.calendar_of(panel.times, panel.starts, place)
     known = {name: index for index, name in enumerate(state.names)}
     new = [name for name in panel.names if name not in known and (name or len(state.names) > 1)]
     if new:
@@ -122,7 +122,7 @@ def last_windows(
     for index, name in enumerate(panel.names):
         where = f"{place}, series {name}" if name else place
         try:
-            yield _cut(panel, index, rows.ids[index], state, asked, known.get(name), diff=diff, place=where)
+            yield _cut(panel, index, rows.ids[index], state, calendar, asked, known.get(name), diff=diff, place=where)
         except DataError as error:
             yield BadInput(str(error), dict(zip(roles.series_id, rows.ids[index], strict=True)))
 
@@ -132,6 +132,7 @@ def _cut(
     index: int,
     ids: tuple[str, ...],
     state: SeriesState,
+    calendar: Calendar,
     asked: NewRows,
     trained: int | None,
     *,
@@ -144,7 +145,6 @@ def _cut(
     with_target = np.flatnonzero((~np.isnan(values[:, :num_targets])).any(1))
     if not len(with_target):
         raise DataError(f"{place}: no row has a value of {', '.join(state.roles.targets)}; expected at least one")
-    calendar = state.calendar.begin_at(times[0])
     steps = check_steps(calendar, times, place)
     end = int(with_target[-1]) + 1
     whole = complete(Panel([name], np.array([0, end]), times[:end], values[:end]), steps[:end], calendar)
@@ -160,8 +160,8 @@ def _cut(
     past = np.concatenate([np.diff(past[:, :num_targets], diff, axis=0), past[diff:, num_targets:]], 1)
     horizon = asked.horizon or state.horizon
     blocks = -(-horizon // state.horizon)
-    last = steps[end - 1] if calendar.name != ROWS else len(times) - 1
-    ahead = calendar.stamps(last + 1 + np.arange(blocks * state.horizon))
+    last = int(steps[end - 1])
+    ahead = calendar.extend(times[end - 1 : end], blocks * state.horizon)[0]
     mean, std = state.scale.of_series(trained, past)
     rows = past[-(state.lookback + state.horizon) :]
     num_rows = len(rows)
@@ -179,6 +179,19 @@ def _cut(
         std=std,
         levels=levels,
     )
+
+
+def check_zone(stamps: Stamps, state: SeriesState, place: str) -> None:
+    """Check that time stamps have a zone where those of the training had one, and none where they had none.
+
+    Raises:
+        DataError: they do not.
+    """
+    if (stamps.zone is None) != (state.zone is None):
+        names = [zone or "no time zone" for zone in (state.zone, stamps.zone)]
+        raise DataError(
+            f"{place}: expected time stamps with {names[0]}, as in training, received {names[1]}: write them as there"
+        )
 
 
 def check_steps(calendar: Calendar, times: NDArray[np.datetime64], place: str) -> NDArray[np.int64]:

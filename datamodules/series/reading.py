@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from lightfit.errors import DataError, clip, clip_list
 
-from .calendar import find_doubled, order_rows
 from .panel import Panel
 from .stamps import StampOptions, Stamps, read_stamps
 
@@ -114,11 +113,13 @@ def order_table(
     """
     codes, names, ids = identify(table, series_id, place)
     stamps = read_stamps([table[name] for name in time], options.stamps, codes=codes, place=place)
-    order, was_sorted = order_rows(codes, stamps.times)
-    found = [] if was_sorted else ["rows sorted by time"]
+    order = np.lexsort((stamps.times, codes))
+    moved = np.diff(stamps.times[np.argsort(codes, kind="stable")]) < np.timedelta64(0)
+    moved &= np.diff(np.sort(codes)) == 0
+    found = ["rows sorted by time"] if moved.any() else []
     codes, times = codes[order], stamps.times[order]
     values = targets[order]
-    doubled = find_doubled(codes, times)
+    doubled = 1 + np.flatnonzero((np.diff(codes) == 0) & (np.diff(times) == np.timedelta64(0)))
     if len(doubled):
         if options.on_duplicate == "error":
             row, rest = int(doubled[0]), len(doubled)
