@@ -268,8 +268,7 @@ def _read_cells(
     reading, ticks, bad, why = _choose(tried, inverse, codes, options.likely, texts, first, place)
     years = reading.read()[0] if reading.key not in (EXCEL, *UNITS) else None
     if years is not None:
-        readable = cells.kind == kind
-        _check_years(years[readable], lambda row: texts[row], first, place, np.flatnonzero(readable))
+        _check_years(years[~bad], lambda row: texts[row], first, place, np.flatnonzero(~bad))
     if bad.sum() * 2 > len(texts) and options.date_format is None:
         _refuse_kind(cells, kind, texts, first, place, bad)
     expected = options.date_format or reading.format
