@@ -433,8 +433,9 @@ def _list_weekdays(table: _Table, known: Sequence[int]) -> list[Calendar]:
     counts = np.bincount((days + 3) % 7, minlength=7)
     if not 2 <= np.count_nonzero(counts) <= 6 or days.max() - days.min() < 14:
         return []
-    open_days = "".join("1" if count else "0" for count in counts)
-    return [_make_weekdays(table, open_days, known)]
+    found = _make_weekdays(table, "".join("1" if count else "0" for count in counts), known)
+    moves = np.diff(found.number(table.utc.view("datetime64[ns]"))[0])[table.inside]
+    return [found] if _usual(moves) == 1 else []  # else each series has a day of its own
 
 
 def _make_weekdays(table: _Table, open_days: str, known: Sequence[int]) -> Calendar:
@@ -622,12 +623,14 @@ def _parse_freq(freq: str) -> _Freq:
     if anchor.isdigit() and not set(anchor) <= {"0", "1"} and day is None:
         anchor, day = "", anchor
     if word in ("B", "C", "bday", "BDay") and count == 1:
-        if anchor and (len(anchor) != 7 or not set(anchor) <= {"0", "1"} or "1" not in anchor):
+        if day is not None or (anchor and (len(anchor) != 7 or not set(anchor) <= {"0", "1"} or "1" not in anchor)):
             raise error
         return _Freq(WEEKDAYS, open_days=anchor or WORKDAYS)
     if word in _TICK_WORDS:
         unit = _TICK_WORDS[word]
         phase = None
+        if day is not None:
+            raise error
         if anchor:
             if unit != "W" or anchor not in _DAY_NAMES:
                 raise error
@@ -671,7 +674,9 @@ def _apply_freq(table: _Table, wanted: _Freq, known: Sequence[int]) -> list[Cale
     is_local = wanted.step % _DAY_NS == 0
     phase = wanted.phase
     if phase is not None:  # of weeks: at the time of day of the stamps
-        phase = (phase + _usual(table.local % _DAY_NS)) % wanted.step
+        own = _usual(table.local % wanted.step)
+        same_day = (own - phase) % _SIZES["W"] < _DAY_NS  # of several weeks: those of the stamps
+        phase = own if same_day else (phase + own % _DAY_NS) % wanted.step
     exact = _make_ticks(table, wanted.step, is_local=is_local, phase=phase)
     rounded = replace(exact, lead=wanted.step // 2)
     whole = replace(_make_ticks(table, wanted.step, is_local=is_local, phase=0), lead=wanted.step // 2)
