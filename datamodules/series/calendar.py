@@ -398,14 +398,19 @@ def _list_rounded(table: _Table, median: int) -> list[Calendar]:
         centre = int(np.angle(np.exp(2j * np.pi * remainders / step).mean()) / (2 * np.pi) * step)
         unit = max(_SECOND if step >= 60 * _SECOND else 1, step // 60)
         phases = [0, round(centre / unit) * unit % step]
-    found = []
+    found: list[Calendar] = []
     for phase in dict.fromkeys(phases):
         rounded = replace(_make_ticks(table, step, is_local=is_local, phase=phase), lead=step // 2)
         found += _allow_shift(rounded, table, step)
-    if step == _DAY_NS and len(phases) > 1:  # at any time of the day
-        whole = _make_ticks(table, step, is_local=True, phase=0)
-        found.append(replace(whole, late=step - 1, shift=int((ticks % step).max())))
+    if step == _DAY_NS and len(phases) > 1:
+        found.append(_make_whole_days(table))
     return [item for item in found if item.step == step and _is_filled(item, table)]
+
+
+def _make_whole_days(table: _Table) -> Calendar:
+    """Return the calendar of days with stamps at any time of the day."""
+    whole = _make_ticks(table, _DAY_NS, is_local=True, phase=0)
+    return replace(whole, late=_DAY_NS - 1, shift=int((table.local % _DAY_NS).max()))
 
 
 def _allow_shift(item: Calendar, table: _Table, step: int) -> Iterator[Calendar]:
@@ -665,10 +670,9 @@ def _apply_freq(table: _Table, wanted: _Freq, known: Sequence[int]) -> list[Cale
         if wanted.day is not None or wanted.rule:
             time = _usual(table.local % _DAY_NS)
             number = table.local.view("datetime64[ns]").astype("datetime64[M]").astype(np.int64)
-            phase = _usual(number % wanted.step) if wanted.phase is None else wanted.phase
-            day = wanted.day or 1
+            month = _usual(number % wanted.step) if wanted.phase is None else wanted.phase
             rule = wanted.rule or ""
-            exact = _make_months(table, wanted.step, phase, day, rule, time, known if rule else ())
+            exact = _make_months(table, wanted.step, month, wanted.day or 1, rule, time, known if rule else ())
             found = [exact, *_allow_months(exact, table), *found]
         return [item for item in found if wanted.phase in (None, item.phase)]
     is_local = wanted.step % _DAY_NS == 0
@@ -681,7 +685,7 @@ def _apply_freq(table: _Table, wanted: _Freq, known: Sequence[int]) -> list[Cale
     rounded = replace(exact, lead=wanted.step // 2)
     whole = replace(_make_ticks(table, wanted.step, is_local=is_local, phase=0), lead=wanted.step // 2)
     shifted = [*_allow_shift(rounded, table, wanted.step), *_allow_shift(whole, table, wanted.step)]
-    return [exact, *shifted]
+    return [exact, *shifted, *([_make_whole_days(table)] if wanted.step == _DAY_NS else [])]
 
 
 def _describe_irregular(table: _Table, best: _Fit, freq: str | None, names: Sequence[str] | None, place: str) -> str:

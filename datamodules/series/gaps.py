@@ -217,13 +217,14 @@ def fill_values(panel: Panel, how: str, *, columns: Sequence[str], place: str) -
     last = np.maximum.accumulate(np.where(missing, -1, rows), axis=0)
     leading = last < panel.starts[codes][:, None]
     if leading.any():
-        row, column = (int(index[0]) for index in np.nonzero(leading))
+        row, index = (int(places[0]) for places in np.nonzero(leading))
         series = int(codes[row])
         inside = slice(int(panel.starts[series]), int(panel.starts[series + 1]))
-        count = int(leading[inside, column].sum())
-        others = int(leading.any(1)[panel.starts[:-1][panel.lengths > 0]].sum()) - 1
+        count = int(leading[inside, index].sum())
+        firsts = panel.starts[:-1][panel.lengths > 0]
+        others = int(leading[firsts].any(axis=1).sum()) - 1
         raise DataError(
-            f"{_name_series(place, panel, series)}: {count} values of the column '{columns[column]}', the first at "
+            f"{_name_series(place, panel, series)}: {count} values of the column '{columns[index]}', the first at "
             f"{pd.Timestamp(panel.times[row])}, are missing before the first known one: delete these rows"
             + (f" (and those of {others} other series)" if others else "")
         )

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lightfit.datamodules.series.stamps import StampOptions, Stamps, holds_stamps, read_stamps, to_strptime
+from lightfit.datamodules.series.readings import to_strptime
+from lightfit.datamodules.series.stamps import StampOptions, Stamps, holds_stamps, read_stamps
 from lightfit.datamodules.series.zones import check_zone, format_stamps, to_utc, to_wall
 from lightfit.errors import DataError, UsageError
 
