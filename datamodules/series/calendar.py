@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from lightfit.errors import DataError, MissingPackageError, UsageError, clip
 
-from .panel import Series
 from .zones import to_utc, to_wall
 
 Int = NDArray[np.int64]
@@ -37,8 +36,9 @@ _MOST_HOLIDAYS = 0.08  # share of the open days that may be holidays
 _LONGEST_HOLIDAY = 10  # open days in a row; a longer gap is a gap
 _SMALL_SHIFT = 0.1  # of a step: stamps are rounded by it, even if few of them are off
 _LARGEST_SHIFT = 0.45  # of a step: stamps are rounded by it if most of them are off
-_MONTH_SHIFT = 3 * _DAY_NS  # of a step of months
-_FEW_MISSING = 0.1  # share of missing steps up to which filling them makes sense
+_WEEK_SHIFT = _MONTH_SHIFT = 3 * _DAY_NS  # of steps of weeks and months, around holidays
+_FEW_MISSING = 0.1  # share of missing steps up to which stamps are rounded to steps
+_YEARS_AHEAD = 10  # for which holidays are listed
 _NICE = sorted(
     {size * _SECOND // 1000 for size in (1, 2, 5, 10, 20, 25, 50, 100, 200, 250, 500)}
     | {size * _SECOND for size in (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30)}
@@ -96,7 +96,8 @@ class Calendar:
         if self.kind == ROWS:
             return 1
         if self.step >= _DAY_NS:
-            return {1: 7, 7: 52}.get(self.step // _DAY_NS, 1)
+            days = self.step // _DAY_NS
+            return 7 if days == 1 else max(52 // (days // 7), 1) if days % 7 == 0 else 1
         return max((_DAY_NS if self.step >= 60 * _SECOND else 60 * _SECOND) // self.step, 1)
 
     def describe(self) -> str:
@@ -291,7 +292,7 @@ def find_calendar(
         )
     calendars = _list_calendars(sample, known) if wanted is None else _apply_freq(sample, wanted, known)
     fits = [_measure(item, sample) for item in calendars]
-    for fit in sorted(filter(_is_good, fits), key=lambda fit: fit.missing):
+    for fit in sorted(filter(_is_good, fits), key=lambda fit: (fit.missing, fit.calendar.shift > 0)):
         if sample is table or _is_good(_measure(fit.calendar, table)):
             return fit.calendar
     if sample is not table:  # series outside of the sample are irregular
@@ -345,11 +346,11 @@ def _list_calendars(table: _Table, known: Sequence[int]) -> list[Calendar]:
     found: list[Calendar] = []
     if median >= 27.5 * _DAY_NS:
         found += _list_months(table, known)
-    if (table.local % _DAY_NS == _usual(table.local % _DAY_NS)).all():
+    if (table.local % _DAY_NS == _usual(table.local % _DAY_NS)).mean() >= 0.5:
         days = local_steps // _DAY_NS
-        usual = _usual(days[days > 0])
-        found.append(_make_ticks(table, usual * _DAY_NS, is_local=True))
-        found += _list_weekdays(table, known)
+        if (days > 0).any():
+            found.append(_make_ticks(table, _usual(days[days > 0]) * _DAY_NS, is_local=True))
+            found += _list_weekdays(table, known)
     usual = _usual(steps)
     if table.zone is None or usual % _DAY_NS:
         found.append(_make_ticks(table, usual))
@@ -387,26 +388,40 @@ def _list_rounded(table: _Table, median: int) -> list[Calendar]:
         return []
     is_local = step >= _DAY_NS
     ticks = table.local if is_local else table.utc
-    angle = np.exp(2j * np.pi * (ticks % step) / step).mean()
-    centre = int(np.angle(angle) / (2 * np.pi) * step)
-    unit = max(_SECOND if step >= 60 * _SECOND else 1, step // 60)
-    found = []
-    for phase in dict.fromkeys((0, round(centre / unit) * unit % step)):
+    remainders = ticks % step
+    usual = _usual(remainders)
+    phases = [usual]
+    if (remainders == usual).mean() < 0.5:  # most are off
+        if step > _DAY_NS:
+            return []
+        centre = int(np.angle(np.exp(2j * np.pi * remainders / step).mean()) / (2 * np.pi) * step)
+        unit = max(_SECOND if step >= 60 * _SECOND else 1, step // 60)
+        phases = [0, round(centre / unit) * unit % step]
+    found: list[Calendar] = []
+    for phase in dict.fromkeys(phases):
         rounded = replace(_make_ticks(table, step, is_local=is_local, phase=phase), lead=step // 2)
         found += _allow_shift(rounded, table, step)
-    if step == _DAY_NS:  # at any time of the day
-        whole = _make_ticks(table, step, is_local=True, phase=0)
-        found.append(replace(whole, late=step - 1, shift=int((ticks % step).max())))
+    if step == _DAY_NS and len(phases) > 1:
+        found.append(_make_whole_days(table))
     return [item for item in found if item.step == step and _is_filled(item, table)]
+
+
+def _make_whole_days(table: _Table) -> Calendar:
+    """Return the calendar of days with stamps at any time of the day."""
+    whole = _make_ticks(table, _DAY_NS, is_local=True, phase=0)
+    return replace(whole, late=_DAY_NS - 1, shift=int((table.local % _DAY_NS).max()))
 
 
 def _allow_shift(item: Calendar, table: _Table, step: int) -> Iterator[Calendar]:
     """Yield a calendar that allows for the distance of stamps from their steps, if it is small or usual."""
-    bare = replace(item, early=0, late=0)
-    steps, exact = bare.number(table.utc.view("datetime64[ns]"))
-    shift = int(np.abs(table.utc - _to_ticks(bare.stamps(steps))).max())
-    most = _SMALL_SHIFT if exact.mean() >= 0.5 else _LARGEST_SHIFT
-    if 0 < shift <= most * step:
+    steps, exact = item.number(table.utc.view("datetime64[ns]"))
+    remainders = (table.local if item.local else table.utc) % step
+    is_usual = (remainders == _usual(remainders)).mean() >= 0.5
+    if is_usual and exact.mean() < 0.5:  # most stamps are the same distance away from these steps
+        return
+    shift = int(np.abs(table.utc - _to_ticks(item.stamps(steps))).max())
+    small = _WEEK_SHIFT if step == 7 * _DAY_NS else int(_SMALL_SHIFT * step)
+    if 0 < shift <= (small if is_usual else int(_LARGEST_SHIFT * step)):
         allowed = min(max(2 * shift, step // 50), int(_LARGEST_SHIFT * step))
         yield replace(item, early=allowed, late=allowed, shift=shift)
 
@@ -422,8 +437,9 @@ def _list_weekdays(table: _Table, known: Sequence[int]) -> list[Calendar]:
     counts = np.bincount((days + 3) % 7, minlength=7)
     if not 2 <= np.count_nonzero(counts) <= 6 or days.max() - days.min() < 14:
         return []
-    open_days = "".join("1" if count else "0" for count in counts)
-    return [_make_weekdays(table, open_days, known)]
+    found = _make_weekdays(table, "".join("1" if count else "0" for count in counts), known)
+    moves = np.diff(found.number(table.utc.view("datetime64[ns]"))[0])[table.inside]
+    return [found] if _usual(moves) == 1 else []  # else each series has a day of its own
 
 
 def _make_weekdays(table: _Table, open_days: str, known: Sequence[int]) -> Calendar:
@@ -431,9 +447,10 @@ def _make_weekdays(table: _Table, open_days: str, known: Sequence[int]) -> Calen
     time = _usual(table.local % _DAY_NS)
     days = _to_days(table.local.view("datetime64[ns]"))
     bare = Calendar(name, WEEKDAYS, time=time, open_days=open_days, zone=table.zone, local=table.zone is not None)
-    found = (
-        np.setdiff1d(np.array(known, np.int64), days) if len(known) else _find_holidays(days, table.starts, bare._open)
-    )
+    if len(known):
+        found = np.setdiff1d(np.array(known, np.int64), days)
+    else:
+        found = _find_holidays(days, table.starts, bare._open)
     return replace(bare, holidays=tuple(found.tolist()))
 
 
@@ -448,12 +465,26 @@ def _find_holidays(days: Int, starts: Int, open_days: np.busdaycalendar) -> Int:
         return np.zeros(0, np.int64)
     firsts, lasts = days[starts[:-1][np.diff(starts) > 0]], days[starts[1:][np.diff(starts) > 0] - 1]
     depth = np.searchsorted(np.sort(firsts), every, side="right") - np.searchsorted(np.sort(lasts), every, side="left")
-    gone &= depth > 0  # a series goes on before and after
+    gone &= depth > 0  # a series has rows before and after
     edges = np.flatnonzero(np.diff(np.concatenate([[False], gone, [False]]).astype(np.int8)))
     for begin, end in zip(edges[::2], edges[1::2], strict=True):
         if end - begin > _LONGEST_HOLIDAY:
             gone[begin:end] = False
-    return every[gone] if gone.mean() <= _MOST_HOLIDAYS else np.zeros(0, np.int64)
+    if gone.mean() > _MOST_HOLIDAYS:
+        return np.zeros(0, np.int64)
+    return np.concatenate([every[gone], _project_holidays(every, gone, open_days)])
+
+
+def _project_holidays(every: Int, gone: NDArray[np.bool_], open_days: np.busdaycalendar) -> Int:
+    """Return the days after the last one that have the dates of holidays in each of two years or more."""
+    dates = pd.DatetimeIndex(every.astype("datetime64[D]"))
+    table = pd.DataFrame({"date": dates.month * 100 + dates.day, "gone": gone})
+    groups = table.groupby("date")["gone"]
+    fixed = groups.count().index[(groups.count() >= 2) & groups.all()]
+    ahead = np.arange(every[-1] + 1, every[-1] + 366 * _YEARS_AHEAD)
+    ahead = ahead[np.is_busday(ahead.astype("datetime64[D]"), busdaycal=open_days)]
+    later = pd.DatetimeIndex(ahead.astype("datetime64[D]"))
+    return ahead[np.isin(later.month * 100 + later.day, fixed)]
 
 
 def _list_months(table: _Table, known: Sequence[int], only: int | None = None) -> list[Calendar]:
@@ -536,7 +567,7 @@ def list_holidays(code: str, times: Times) -> tuple[int, ...]:
     except ImportError as error:
         raise MissingPackageError("holidays by name need a package: pip install 'lightfit[holidays]'") from error
     years = times.astype("datetime64[Y]").astype(np.int64) + 1970
-    span = range(int(years.min()), int(years.max()) + 11)
+    span = range(int(years.min()), int(years.max()) + 1 + _YEARS_AHEAD)
     country, _, subdivision = code.strip().upper().partition("-")
     try:
         if country in holidays.list_supported_financial():
@@ -545,8 +576,8 @@ def list_holidays(code: str, times: Times) -> tuple[int, ...]:
             days = holidays.country_holidays(country, subdiv=subdivision or None, years=span)
     except NotImplementedError as error:
         raise UsageError(
-            "expected `holidays` as the code of a country (DE), of a part of it (US-NY), or of an exchange (NYSE, XETR) "
-            f"of the package holidays; received '{clip(code)}'"
+            "expected `holidays` as the code of a country (DE), of a part of it (US-NY), or of an exchange (NYSE) of "
+            f"the package holidays; received '{clip(code)}'"
         ) from error
     return tuple(sorted(int(np.datetime64(day, "D").astype(np.int64)) for day in days))
 
@@ -596,12 +627,14 @@ def _parse_freq(freq: str) -> _Freq:
     if anchor.isdigit() and not set(anchor) <= {"0", "1"} and day is None:
         anchor, day = "", anchor
     if word in ("B", "C", "bday", "BDay") and count == 1:
-        if anchor and (len(anchor) != 7 or not set(anchor) <= {"0", "1"} or "1" not in anchor):
+        if day is not None or (anchor and (len(anchor) != 7 or not set(anchor) <= {"0", "1"} or "1" not in anchor)):
             raise error
         return _Freq(WEEKDAYS, open_days=anchor or WORKDAYS)
     if word in _TICK_WORDS:
         unit = _TICK_WORDS[word]
         phase = None
+        if day is not None:
+            raise error
         if anchor:
             if unit != "W" or anchor not in _DAY_NAMES:
                 raise error
@@ -636,204 +669,51 @@ def _apply_freq(table: _Table, wanted: _Freq, known: Sequence[int]) -> list[Cale
         if wanted.day is not None or wanted.rule:
             time = _usual(table.local % _DAY_NS)
             number = table.local.view("datetime64[ns]").astype("datetime64[M]").astype(np.int64)
-            phase = _usual(number % wanted.step) if wanted.phase is None else wanted.phase
-            day = wanted.day or 1
+            month = _usual(number % wanted.step) if wanted.phase is None else wanted.phase
             rule = wanted.rule or ""
-            exact = _make_months(table, wanted.step, phase, day, rule, time, known if rule else ())
+            exact = _make_months(table, wanted.step, month, wanted.day or 1, rule, time, known if rule else ())
             found = [exact, *_allow_months(exact, table), *found]
         return [item for item in found if wanted.phase in (None, item.phase)]
     is_local = wanted.step % _DAY_NS == 0
     phase = wanted.phase
     if phase is not None:  # of weeks: at the time of day of the stamps
-        phase = (phase + _usual(table.local % _DAY_NS)) % wanted.step
+        own = _usual(table.local % wanted.step)
+        same_day = (own - phase) % _SIZES["W"] < _DAY_NS  # of several weeks: those of the stamps
+        phase = own if same_day else (phase + own % _DAY_NS) % wanted.step
     exact = _make_ticks(table, wanted.step, is_local=is_local, phase=phase)
     rounded = replace(exact, lead=wanted.step // 2)
     whole = replace(_make_ticks(table, wanted.step, is_local=is_local, phase=0), lead=wanted.step // 2)
     shifted = [*_allow_shift(rounded, table, wanted.step), *_allow_shift(whole, table, wanted.step)]
-    return [exact, *shifted]
+    return [exact, *shifted, *([_make_whole_days(table)] if wanted.step == _DAY_NS else [])]
 
 
 def _describe_irregular(table: _Table, best: _Fit, freq: str | None, names: Sequence[str] | None, place: str) -> str:
     item = best.calendar
     steps, fits = item.number(table.utc.view("datetime64[ns]"))
-    moves = np.diff(steps)
+    moves, inside = np.diff(steps), table.inside
     wrong = ~fits
     if fits.all():  # two stamps in one step, or steps far apart
-        wrong[1:] = table.inside & ((moves < 1) if best.twice else (moves > MOST_MISSING))
-        if not wrong.any():
-            wrong[1:] = table.inside & (moves == moves[table.inside].max())
+        wrong[1:] = inside & ((moves < 1) if best.twice else (moves == moves[inside].max()))
     row = int(wrong.argmax())
     series = int(np.searchsorted(table.starts, row, side="right")) - 1
     if names is not None and len(names) > 1:
         place = f"{place}, series {names[series]}"
     stamp, first = (pd.Timestamp(int(table.local[index])) for index in (row, int(table.starts[series])))
-    if freq is not None:
-        expected = f"a multiple of {freq} after {first}"
-        ways = f"Correct the time stamps, or set `freq` to their frequency, or to {ROWS} to use each row as a step"
-    else:
-        expected = f"{item.name} after the one before, as most steps are"
-        ways = f"Correct the time stamps, or set `freq` to their frequency, or to {ROWS} to use each row as a step"
-    count = int(wrong.sum())
-    return f"{place}: irregular time steps: {stamp} is not {expected} ({count} of {len(fits)} stamps). {ways}"
-
-
-# ---------------------------------------------------------------- steps of one series at a time, as the codec uses them
-
-_OLD_CALENDAR = ("MS", "ME", *(f"{kind}-{month}" for kind in ("QS", "QE", "YS", "YE") for month in _MONTH_NAMES), "B")
-_OLD_SEASONS = {"M": 12, "Q": 4, "B": 5}  # steps in a year, or a week, by the first letter of the frequency
-_OLD_DAY, _OLD_MINUTE = pd.Timedelta(days=1), pd.Timedelta(minutes=1)
-
-
-def find_freq(times: pd.DatetimeIndex) -> str | None:
-    """Find the frequency of time stamps, with the fewest missing steps; None if they are irregular.
-
-    Args:
-        times: increasing time stamps, at least two.
-    """
-    gaps = pd.Series(times[1:] - times[:-1])
-    usual = _format_step(gaps.mode()[0])
-    if gaps.nunique() == 1:
-        return usual
-    few_missing = (times[-1] - times[0]) / gaps.mode()[0] < MOST_MISSING * len(times)
-    grids = {freq: steps_between(times, freq) for freq in ((usual,) if few_missing else ()) + _OLD_CALENDAR}
-    whole = [freq for freq, grid in grids.items() if times.isin(grid).all()]
-    return min(whole, key=lambda freq: len(grids[freq]), default=None)
-
-
-def steps_between(times: pd.DatetimeIndex, freq: str) -> pd.DatetimeIndex:
-    """Return all steps from the first to the last time stamp.
-
-    Raises:
-        DataError: pandas does not know the frequency.
-    """
-    try:
-        return pd.date_range(times[0], times[-1], freq=freq)
-    except ValueError as error:
-        raise DataError(
-            f"expected `freq` as a frequency of pandas, such as h, D, 15min or MS, or as {ROWS} (each row a step), "
-            f"received '{freq}'"
-        ) from error
-
-
-def complete_steps(times: pd.DatetimeIndex, freq: str | None, place: str) -> pd.DatetimeIndex:
-    """Insert missing steps between time stamps.
-
-    Args:
-        times: increasing time stamps.
-        freq: their frequency, or `rows`; None if they are irregular.
-        place: name of the table or series, for the message.
-
-    Raises:
-        DataError: the time stamps are irregular, or one is not a step of the frequency.
-    """
-    if freq == ROWS:
-        return times
-    odd = times[:0] if freq is None else times[~times.isin(grid := steps_between(times, freq))]
-    if freq is not None and not len(odd):
-        return grid
-    if freq is None:
-        gaps = times[1:] - times[:-1]
-        usual = pd.Series(gaps).mode()[0]
-        odd, expected = times[1:][gaps != usual], f"{_format_step(usual)} after the one before, as most steps are"
-    else:
-        expected = f"a multiple of {freq} after {times[0]}"
-    raise DataError(
-        f"{place}: irregular time steps: {odd[0]} is not {expected}. Correct the time stamps, or set `freq` to their "
-        f"frequency, or to {ROWS} to use each row as a step"
+    ways = (
+        f"Correct the time stamps, or set `freq` to their frequency, or to {ROWS} to use each row as a step, as for "
+        "trading hours"
     )
-
-
-def guess_season(freq: str) -> int:
-    """Return the likely number of steps in a season: of a day, a week or a year; 1 if there is none."""
-    if freq == ROWS:
-        return 1
-    if freq[0] in _OLD_SEASONS:
-        return _OLD_SEASONS[freq[0]]
-    try:
-        step = pd.Timedelta(pd.tseries.frequencies.to_offset(freq))  # type: ignore[arg-type]
-    except ValueError:  # steps without a fixed length, such as years
-        return 1
-    if step >= _OLD_DAY:
-        return {1: 7, 7: 52}.get(step // _OLD_DAY, 1)
-    whole = _OLD_DAY if step >= _OLD_MINUTE else _OLD_MINUTE
-    return whole // step
-
-
-def continue_steps(times: pd.DatetimeIndex, freq: str, num_steps: int) -> pd.DatetimeIndex:
-    """Return the time stamps after the last one; with `rows` as frequency, at the median distance."""
-    step = pd.Series(times[1:] - times[:-1]).median() if freq == ROWS else freq
-    return pd.date_range(times[-1], periods=num_steps + 1, freq=step)[1:]
-
-
-def _format_step(step: pd.Timedelta) -> str:
-    for unit in ("D", "h", "min", "s", "ms", "us", "ns"):
-        count, rest = divmod(step, pd.Timedelta(1, unit))
-        if not rest:
-            return unit if count == 1 else f"{count}{unit}"
-    raise AssertionError(step)  # a Timedelta is a number of nanoseconds
-
-
-HINT = "Set `fill` to interpolate (or forward, or mask, which ignores it in loss and scores)"
-
-
-def fill_gaps(series: Series, names: tuple[str, ...], freq: str | None, fill: str, place: str) -> Series:
-    """Insert the missing steps of a series, and fill its missing values.
-
-    Args:
-        series: the series as read.
-        names: names of the columns.
-        freq: frequency of the steps, or `rows`; None if they are irregular.
-        fill: `error`; `forward`: repeat the last value; `interpolate`: linear in time; `mask`: keep NaN.
-        place: name of the table, for messages.
-
-    Raises:
-        DataError: a step or a value is missing and `fill` is `error`, a missing value precedes all known ones, or the
-            steps are irregular.
-    """
-    place = f"{place}, series {series.name}" if series.name else place
-    times = complete_steps(series.times, freq, place)
-    values = np.full((len(times), series.values.shape[1]), np.nan)
-    values[times.get_indexer(series.times)] = series.values
-    if len(times) > len(series.times) and fill == "error":
-        missing = times.difference(series.times)
-        raise DataError(f"{place}: {len(missing)} of {len(times)} steps are missing, the first {missing[0]}. {HINT}")
-    if fill == "error":
-        _check_known(series._replace(times=times, values=values), names, f"are missing. {HINT}", place)
-    elif fill == "forward":
-        values = forward_fill(values)
-    elif fill == "interpolate":
-        values = pd.DataFrame(values, times).interpolate("time").to_numpy()
-    filled = series._replace(times=times, values=values)
-    if fill in ("forward", "interpolate"):
-        _check_known(filled, names, "are missing before the first known one: delete these rows", place)
-    return filled
-
-
-def forward_fill(values: np.ndarray) -> np.ndarray:
-    """Fill missing values with the last known one, (T, K); NaN before the first known one."""
-    return pd.DataFrame(values).ffill().to_numpy()
-
-
-def _check_known(series: Series, names: tuple[str, ...], problem: str, place: str) -> None:
-    missing = np.isnan(series.values)
-    if missing.any():
-        row, column = np.argwhere(missing)[0]
-        raise DataError(
-            f"{place}: {missing[:, column].sum()} values of the column '{names[column]}', the first at "
-            f"{series.times[row]}, {problem}"
-        )
-
-
-def find_common_freq(series: list[Series], place: str) -> str:
-    """Find the common frequency of several series: that of the longest one.
-
-    Raises:
-        DataError: the longest series has one row, or its steps are irregular.
-    """
-    longest = max(series, key=lambda item: len(item.times))
-    if len(longest.times) < 2:
-        raise DataError(f"{place}: expected at least two rows in a series, received one: check `columns.series_id`")
-    freq = find_freq(longest.times)
-    if freq is None:
-        complete_steps(longest.times, freq, place)
-    return str(freq)
+    count = f"{int(wrong.sum())} of {len(fits)} stamps"
+    gaps = np.diff(table.utc)[inside]
+    if freq is not None:
+        after = f" after {first}" if row > table.starts[series] else ""
+        wrong_how = f"is not a multiple of {freq}{after} ({count})"
+    elif fits.all() and not best.twice:
+        wrong_how = f"is {moves[row - 1]} steps of {item.name} after the one before ({count})"
+    elif (gaps == _usual(gaps)).mean() >= 0.5:
+        wrong_how = f"is not {item.name} after the one before, as most steps are ({count})"
+    else:
+        row = max(row, int(table.starts[series]) + 1)
+        before, stamp = (pd.Timestamp(int(table.local[index])) for index in (row - 1, row))
+        wrong_how = f"is {stamp - before} after the one before, and no distance is that of most steps"
+    return f"{place}: irregular time steps: {stamp} {wrong_how}. {ways}"

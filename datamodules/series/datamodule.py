@@ -21,8 +21,8 @@ from .calendar import Calendar, find_calendar
 from .codec import SeriesCodec
 from .covariates import Covariates
 from .frame import Frame, read_frame
-from .gaps import CompletePanel, complete, fill_values
-from .last_windows import check_steps, check_zone
+from .gaps import check_steps, complete, find_rows
+from .last_windows import check_zone, fill
 from .naive import compare_with_naive
 from .numbers import read_numbers
 from .panel import Panel
@@ -180,12 +180,14 @@ class SeriesDataModule(DataModule):
             names=rows.panel.names,
             place=source,
         )
-        whole = complete(rows.panel, calendar.number(rows.panel.times)[0], calendar, source)
+        check_steps(rows.panel, calendar, source, fill=self.fill != "error")
+        whole = complete(rows.panel, calendar)
+        present = find_rows(rows.panel, whole, calendar)
         season = self.season or calendar.season
         ends = self._split(whole, season)
-        covariates = self._fit_covariates(table, rows, roles, whole, ends)
-        whole = self._add_covariates(whole, table, rows, covariates, rows.stamps.zone)
-        series = self._fill_and_difference(whole, (*roles.targets, *covariates.names), len(roles.targets), calendar)
+        covariates = self._fit_covariates(table, rows, roles, present - whole.starts[rows.panel.codes], ends)
+        whole = self._add_covariates(whole, present, table, rows, covariates)
+        series = self._fill_and_difference(whole, (*roles.targets, *covariates.names), len(roles.targets))
         ends = self._split(series, season)
         state = self._fit(series, ends, roles, covariates, calendar, rows.stamps, season)
         codec = SeriesCodec(state=state, fill=self.fill, diff=self.diff)
@@ -231,34 +233,32 @@ class SeriesDataModule(DataModule):
         return ends if self.fold is None else [rolling_fold(own[1], self.fold) for own in ends]
 
     def _fit_covariates(
-        self, table: pd.DataFrame, rows: Rows, roles: Roles, whole: CompletePanel, ends: list[Ends]
+        self, table: pd.DataFrame, rows: Rows, roles: Roles, within: NDArray[np.int64], ends: list[Ends]
     ) -> Covariates:
-        within = whole.present - whole.starts[rows.panel.codes]
+        """Learn the categories of the training rows, which are the first ones of each series by their step `within`."""
         in_train = within < np.array(ends)[rows.panel.codes, 0]
         return Covariates.fit(table.iloc[rows.source[in_train]], roles, holidays=self.holidays, place=self.source)
 
     def _add_covariates(
-        self, whole: CompletePanel, table: pd.DataFrame, rows: Rows, covariates: Covariates, zone: str | None
-    ) -> CompletePanel:
+        self, whole: Panel, present: NDArray[np.int64], table: pd.DataFrame, rows: Rows, covariates: Covariates
+    ) -> Panel:
         """Return a panel with the columns of the covariates after the targets."""
         if not covariates.names:
             return whole
         encoded = covariates.encode(table.iloc[rows.source], place=self.source).values
         values = np.full((len(whole.times), encoded.shape[1]), np.nan)
-        values[whole.present] = encoded
+        values[present] = encoded
         num_known, num_static = len(covariates.known_names), len(covariates.static_names)
         ahead = slice(encoded.shape[1] - num_static - num_known, encoded.shape[1] - num_static)
-        values[:, ahead] = covariates.add_derived(values[:, ahead], whole.times, zone)
+        values[:, ahead] = covariates.add_derived(values[:, ahead], whole.times, rows.stamps.zone)
         if num_static:
             first = encoded[np.minimum(rows.panel.starts[:-1], len(encoded) - 1), -num_static:]
             values[:, -num_static:] = first[whole.codes]
         return replace(whole, values=np.concatenate([whole.values, values], 1))
 
-    def _fill_and_difference(
-        self, whole: CompletePanel, columns: Sequence[str], num_targets: int, calendar: Calendar
-    ) -> CompletePanel:
+    def _fill_and_difference(self, whole: Panel, columns: Sequence[str], num_targets: int) -> Panel:
         """Return the series with missing values filled, and targets differenced."""
-        return difference(fill_values(whole, self.fill, columns, calendar, self.source), num_targets, self.diff)
+        return difference(fill(whole, self.fill, columns, self.source), num_targets, self.diff)
 
     def _fit(
         self,
@@ -360,8 +360,8 @@ class SeriesDataModule(DataModule):
 
     def _build(
         self,
-        series: CompletePanel,
-        whole: CompletePanel,
+        series: Panel,
+        whole: Panel,
         origins: Mapping[str, NDArray[np.int64]],
         codec: SeriesCodec,
         scale: Scale,
@@ -434,9 +434,11 @@ class SeriesDataModule(DataModule):
         rows = self._order(table, state.roles)
         check_zone(rows.stamps, state, place)
         calendar = state.calendar_of(rows.panel.times, rows.panel.starts, place)
-        whole = complete(rows.panel, check_steps(calendar, rows.panel.times, place), calendar, place)
-        whole = self._add_covariates(whole, table, rows, state.covariates, state.zone)
-        series = self._fill_and_difference(whole, state.columns, state.num_targets, calendar)
+        check_steps(rows.panel, calendar, place, fill=self.fill != "error")
+        whole = complete(rows.panel, calendar)
+        present = find_rows(rows.panel, whole, calendar)
+        whole = self._add_covariates(whole, present, table, rows, state.covariates)
+        series = self._fill_and_difference(whole, state.columns, state.num_targets)
         needed, longest = (1 if state.masked else state.lookback) + state.horizon, int(series.lengths.max())
         if longest < needed:
             raise DataError(
@@ -486,7 +488,7 @@ def cut_after_last_target(rows: Rows) -> Rows:
     return rows._replace(panel=cut, source=rows.source[kept])
 
 
-def difference(panel: CompletePanel, num_targets: int, diff: int) -> CompletePanel:
+def difference(panel: Panel, num_targets: int, diff: int) -> Panel:
     """Difference each target `diff` times; each series becomes as many rows shorter.
 
     Args:
@@ -507,7 +509,6 @@ def difference(panel: CompletePanel, num_targets: int, diff: int) -> CompletePan
         starts=np.concatenate([[0], lengths.cumsum()]),
         times=panel.times[kept],
         values=values[kept],
-        present=np.arange(int(lengths.sum())),
     )
 
 

@@ -1,7 +1,7 @@
 """The last window of each series of a table: what a forecast begins from."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from lightfit.errors import BadInput, DataError
 
-from .calendar import Calendar
-from .gaps import complete, fill_values
+from .calendar import ROWS, Calendar
+from .gaps import check_steps, check_values, complete, fill_values
 from .numbers import read_numbers
 from .panel import Panel
 from .reading import OnDuplicate, RowOptions, list_series, order_table
@@ -71,6 +71,17 @@ class LastWindow:
         scaled[end : end + horizon, : state.num_targets] = forecast
         end += horizon
         return replace(self, scaled=scaled, end=end, x=cut_window(scaled, end, state))
+
+
+def fill(panel: Panel, how: str, columns: Sequence[str], place: str) -> Panel:
+    """Return series with their missing values filled, as `fill_values`; with `mask` they stay missing.
+
+    Raises:
+        DataError: `how` is `error`, and a value is missing.
+    """
+    if how == "error":
+        check_values(panel, columns, place)
+    return fill_values(panel, how, columns=columns, place=place) if how in ("forward", "interpolate") else panel
 
 
 def cut_window(scaled: NDArray[np.float64], end: int, state: SeriesState) -> NDArray[np.float32]:
@@ -145,10 +156,10 @@ def _cut(
     with_target = np.flatnonzero((~np.isnan(values[:, :num_targets])).any(1))
     if not len(with_target):
         raise DataError(f"{place}: no row has a value of {', '.join(state.roles.targets)}; expected at least one")
-    steps = check_steps(calendar, times, place)
     end = int(with_target[-1]) + 1
-    whole = complete(Panel([name], np.array([0, end]), times[:end], values[:end]), steps[:end], calendar)
-    past = fill_values(whole, asked.fill, state.columns, calendar, place).values
+    own = Panel([""], np.array([0, end]), times[:end], values[:end])
+    check_steps(own, calendar, place, fill=asked.fill != "error")
+    past = fill(complete(own, calendar), asked.fill, state.columns, place).values
     needed = diff + (1 if state.masked else state.lookback)
     if len(past) < needed:
         raise DataError(
@@ -160,13 +171,12 @@ def _cut(
     past = np.concatenate([np.diff(past[:, :num_targets], diff, axis=0), past[diff:, num_targets:]], 1)
     horizon = asked.horizon or state.horizon
     blocks = -(-horizon // state.horizon)
-    last = int(steps[end - 1])
     ahead = calendar.extend(times[end - 1 : end], blocks * state.horizon)[0]
     mean, std = state.scale.of_series(trained, past)
     rows = past[-(state.lookback + state.horizon) :]
     num_rows = len(rows)
     if layout.num_known:
-        rows = np.concatenate([rows, _find_ahead(values[end:], steps[end:], last, ahead, state, place)])
+        rows = np.concatenate([rows, _find_ahead(values[end:], times[end:], ahead, calendar, state, place)])
     scaled = (rows - mean) / std
     return LastWindow(
         name=name,
@@ -194,26 +204,11 @@ def check_zone(stamps: Stamps, state: SeriesState, place: str) -> None:
         )
 
 
-def check_steps(calendar: Calendar, times: NDArray[np.datetime64], place: str) -> NDArray[np.int64]:
-    """Return the steps of time stamps.
-
-    Raises:
-        DataError: they do not lie on the calendar of the training.
-    """
-    steps, fits = calendar.number(times)
-    if not fits.all():
-        odd = pd.Timestamp(times[int((~fits).argmax())])
-        raise DataError(
-            f"{place}: expected steps of {calendar.describe()}, as in training, and {odd} is none: resample the table"
-        )
-    return steps
-
-
 def _find_ahead(
     values: NDArray[np.float64],
-    steps: NDArray[np.int64],
-    last: int,
+    times: NDArray[np.datetime64],
     ahead: NDArray[np.datetime64],
+    calendar: Calendar,
     state: SeriesState,
     place: str,
 ) -> NDArray[np.float64]:
@@ -221,9 +216,9 @@ def _find_ahead(
 
     Args:
         values: rows after the last known target.
-        steps: their steps.
-        last: step of the last known target.
+        times: their time stamps.
         ahead: time stamps of the steps to forecast.
+        calendar: the steps.
         state: names and number of the columns.
         place: name of the table or series, for messages.
 
@@ -232,8 +227,13 @@ def _find_ahead(
     """
     layout, names = state.layout, state.covariates.known_names
     found = np.full((len(ahead), len(state.columns)), np.nan)
-    inside = (steps > last) & (steps <= last + len(ahead))
-    found[steps[inside] - last - 1] = values[inside]
+    if calendar.kind == ROWS:
+        places, fits = np.arange(len(times)), np.arange(len(times)) < len(ahead)
+    else:
+        steps, fits = calendar.number(times)
+        places = steps - calendar.number(ahead[:1])[0]
+        fits &= (places >= 0) & (places < len(ahead))
+    found[places[fits]] = values[fits]
     known = slice(layout.num_values - layout.num_known, layout.num_values)
     found[:, known] = state.covariates.add_derived(found[:, known], ahead, state.zone)
     found[:, : state.num_targets] = np.nan
