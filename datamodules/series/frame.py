@@ -6,6 +6,7 @@ lengths, is read row by row by the csv module.
 """
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -34,22 +35,28 @@ from ..tables.reader import COLUMNAR, JSON, WORKBOOKS, check_readable
 from ..tables.sheets import OLE, open_sheet
 from ..tables.table import Row, Table, check_width
 from .margins import (
+    DATE,
     HEAD_LINES,
+    NUMBER,
     TAIL_ROWS,
+    TEXT,
     Head,
     count_footers,
     find_delimiter,
     find_head,
+    find_kind,
     is_comment,
     is_rule,
     split_lines,
 )
-from .numbers import PLAIN, to_floats
+from .numbers import PLAIN, are_grouped, holds_numbers, to_floats
 
 BLOCK_BYTES = 2**24  # that pyarrow parses at once
 PROBLEMS_SHOWN = 3
 MAX_SURPLUS = 1000  # rows of other lengths beyond which a file is no table
 REPEATS = 0.5  # fraction of distinct cells in the first rows below which a column is read as a dictionary
+MAX_SAMPLE = 1000  # cells of a column that are looked at
+_DECIMAL_COMMA = re.compile(r"-?[\d.]*,\d{1,2}(\s?\D{1,3})?")
 MAX_DIGITS = 15  # of whole numbers that a float64 holds
 
 
@@ -332,11 +339,35 @@ def _read_delimited(content: Content, encoding: Encoding, lines: list[str], opti
     columns, found = _parse_fast(content, encoding, layout, lines) or _parse_rows(content, encoding, layout, options)
     if not columns or not len(columns[0]):
         raise DataError(f"'{content.name}' holds no rows; expected a time column and columns of numbers")
-    typed = []
+    typed, grouped = [], []
+    points_group = layout.dialect.delimiter != ","  # with commas between fields, points stand before decimals
     for index in range(len(columns)):
-        typed.append(type_texts(columns[index]))
+        typed.append(type_texts(columns[index], points_group=points_group))
+        is_float = isinstance(typed[-1], np.ndarray) and typed[-1].dtype == np.float64
+        if points_group and is_float and are_grouped(columns[index]) == "all":
+            grouped.append(index)
         columns[index] = None  # its memory is needed for the next one
+    if grouped:
+        found += _ungroup(typed, grouped, layout.names)
     return _build(content.name, layout.names, typed, [*layout.found, *found])
+
+
+def _ungroup(typed: list[Any], grouped: Sequence[int], names: Sequence[str]) -> list[str]:
+    """Correct columns such as 1.000 and 78.500, where others have decimal commas; return what was done, or may be."""
+    shown = clip_list([names[index] for index in grouped])
+    texts = [cells for cells in typed if isinstance(cells, np.ndarray) and cells.dtype == object]
+    if not any(_has_decimal_commas(cells) for cells in texts):
+        return [
+            f"all numbers of {shown} have three decimals, as 1.234: if these are thousands, write them without points"
+        ]
+    for index in grouped:
+        typed[index] = (typed[index] * 1000).round()
+    return [f"points separate thousands in {shown}, as other columns have decimal commas"]
+
+
+def _has_decimal_commas(cells: NDArray[np.object_]) -> bool:
+    sample = [str(cell) for cell in cells[:MAX_SAMPLE] if cell is not None]
+    return any(map(_DECIMAL_COMMA.fullmatch, sample)) and holds_numbers(pd.Series(cells[:MAX_SAMPLE], dtype=object))
 
 
 def _find_layout(content: Content, encoding: Encoding, lines: list[str], options: TableOptions) -> _Layout:
@@ -350,6 +381,10 @@ def _find_layout(content: Content, encoding: Encoding, lines: list[str], options
     usual = "\t" if content.suffix == ".tsv" else ""
     delimiter = given or find_delimiter(near, usual) or ("\t" if content.suffix == ".tsv" else ",")
     dialect, _ = find_quote(near[len(near) // 3 :], Dialect(delimiter), options)
+    if dialect.quote is None and options.quote is None and sum(line.count('"') > 1 for line in near) > len(near) / 2:
+        dialect = dialect._replace(quote='"')  # one of the quotes is not closed: it is named, and not part of the text
+    if options.quote is None and '"' not in "".join(near) and sum(line[:1] == "'" for line in near) > len(near) / 2:
+        dialect = dialect._replace(quote="'")
     rows, numbers = [], []
     for number, row in _number_rows(near, dialect):
         if row and not is_rule(near[number]):
@@ -412,6 +447,8 @@ def _parse_fast(
         invalid.append(row.text or "")
         return "skip" if len(invalid) <= MAX_SURPLUS else "error"
 
+    if layout.dialect.delimiter == " ":
+        return None  # several blanks may stand between fields
     names = [str(index) for index in range(len(layout.names))]
     sample = [row for _, row in _number_rows(lines[layout.skip :], layout.dialect)]
     types = {name: _choose_type([row[index] for row in sample if index < len(row)]) for index, name in enumerate(names)}
@@ -442,6 +479,8 @@ def _parse_fast(
         return None
     tail = table.slice(max(table.num_rows - TAIL_ROWS, 0)).to_pydict()
     rows = [list(row) for row in zip(*tail.values(), strict=True)]
+    if rows and any("\n" in cell for cell in rows[-1] if cell is not None):
+        return None  # perhaps a quote that is never closed, which is then named
     count, text = count_footers(rows, layout.head.kinds) if rows else (0, "")
     count, text = count + len(invalid), text or (invalid[0] if invalid else "")
     table = table.slice(0, table.num_rows - count + len(invalid))
@@ -485,15 +524,12 @@ def _parse_rows(
     """
     width, place = len(layout.names), content.name
     rows: list[list[str | None]] = []
-    short = 0
+    lonely: list[int] = []
+    is_footer: list[bool] = []
     problems: list[tuple[int, str]] = []  # with the number of rows before each
     with report_damage(content.name):
-        lines = decode_lines(content, encoding, MAX_LINE_CHARS)
-        for number, line in enumerate(lines, 1):
-            if number == layout.skip:
-                break
-        reader = layout.dialect.reader(line.lstrip("\ufeff") for line in lines) if layout.skip else None
-        reader = reader or layout.dialect.reader(decode_lines(content, encoding, MAX_LINE_CHARS))
+        lines = _decode_rows(content, encoding, layout)
+        reader = layout.dialect.reader(lines)
         while True:
             begun = reader.line_num + layout.skip + 1
             try:
@@ -502,6 +538,7 @@ def _parse_rows(
                 break
             except csv.Error as error:
                 problems.append((len(rows), f"{place}, line {begun}: {error}"))
+                is_footer.append(False)
                 if "unexpected end" in str(error):
                     break
                 continue
@@ -517,30 +554,43 @@ def _parse_rows(
                         "quote a field that contains a delimiter, or set `delimiter`",
                     )
                 )
+                is_footer.append(find_kind(row[0]) == TEXT and layout.head.kinds[0] in (NUMBER, DATE))
                 continue
-            short += len(row) < width
+            if len(row) == 1 < width:
+                lonely.append(len(rows))
             rows.append([*row[:width], *[None] * (width - len(row))])
     count, text = count_footers(rows[-TAIL_ROWS:], layout.head.kinds) if rows else (0, "")
     body = rows[: len(rows) - count]
-    inside = [problem for before, problem in problems if before < len(body) or "header" in problem]
+    inside = [
+        problem
+        for (before, problem), footer in zip(problems, is_footer, strict=True)
+        if before < len(body) or not footer
+    ]
     if inside and options.on_error == "raise":
         raise DataError(f"'{place}' cannot be read as a table: {inside[0]}")
     found = [f"{len(inside):,} rows that cannot be read are left out: {inside[0]}"] if inside else []
-    lonely = [index for index, row in enumerate(body) if width > 2 and sum(map(bool, row)) == 1]
-    if lonely and len(lonely) < len(body):
+    if lonely and lonely[0] < len(body):
         raise DataError(
             f"'{place}', row {lonely[0] + 1}: expected {width} fields as in the header, received 1: "
-            f"'{clip(next(cell for cell in body[lonely[0]] if cell))}'; delete the row"
+            f"'{clip(body[lonely[0]][0])}'; complete or delete the row"
         )
     columns = [pa.chunked_array([pa.array([row[index] for row in body], pa.string())]) for index in range(width)]
     return columns, [*found, *_say(count, text)]
 
 
-def type_texts(cells: Any) -> Any:
+def _decode_rows(content: Content, encoding: Encoding, layout: _Layout) -> Iterator[str]:
+    """Yield the lines of the data; where blanks separate fields, with one between them."""
+    for number, line in enumerate(decode_lines(content, encoding, MAX_LINE_CHARS)):
+        if number >= layout.skip:
+            yield " ".join(line.split()) + "\n" if layout.dialect.delimiter == " " else line
+
+
+def type_texts(cells: Any, *, points_group: bool = False) -> Any:
     """Return a column of texts as an array: numbers or booleans where all cells are, else texts with None where empty.
 
     Args:
         cells: a chunked array of pyarrow, of texts or dictionaries of them.
+        points_group: whether points may separate thousands, so that 987 and 1.234 are left as texts for `read_numbers`.
     """
     if pa.types.is_dictionary(cells.type):
         unified = cells.unify_dictionaries()
@@ -549,17 +599,17 @@ def type_texts(cells: Any) -> Any:
         codes = np.concatenate([chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in unified.chunks])
         distinct = _trim(unified.chunk(0).dictionary)
         used = np.bincount(codes[codes >= 0], minlength=len(distinct)) > 0
-        values = _type_distinct(pc.if_else(pa.array(used), distinct, pa.scalar(None, pa.string())))
+        values = _type_distinct(pc.if_else(pa.array(used), distinct, pa.scalar(None, pa.string())), points_group)
         if values is not None:
             if (codes < 0).any():
                 return np.append(_allow_missing(values), np.nan if values.dtype != object else None)[codes]
             return values[codes]
         texts = np.append(distinct.to_numpy(zero_copy_only=False), None)
         return texts[codes]
-    values = _type_distinct(cells)
+    values = _type_distinct(cells, points_group)
     if values is None:
         cells = pa.chunked_array([_trim(chunk) for chunk in cells.chunks], pa.string())
-        values = _type_distinct(cells)
+        values = _type_distinct(cells, points_group)
     if values is not None:
         return values
     return type_as_objects(cells)
@@ -584,9 +634,10 @@ def _trim(texts: Any) -> Any:
 
 
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_BOOLEAN_TEXTS = pa.array(list(_BOOLEANS))
 
 
-def _type_distinct(texts: Any) -> NDArray[Any] | None:
+def _type_distinct(texts: Any, points_group: bool) -> NDArray[Any] | None:
     """Return texts as int64, float64 or booleans; None if one of them is neither a plain number nor a boolean."""
     num_null = texts.null_count
     if num_null == len(texts):
@@ -600,8 +651,10 @@ def _type_distinct(texts: Any) -> NDArray[Any] | None:
                 if (pc.max(pc.abs(whole)).as_py() or 0) < 10**MAX_DIGITS:
                     return to_floats(texts)
             return None  # whole numbers beyond any are ids
+        if points_group and are_grouped(texts) == "some":
+            return None  # 987 and 1.234: thousands, which `read_numbers` reads
         return to_floats(texts)
-    if pc.all(pc.or_(pc.is_in(texts, pa.array(list(_BOOLEANS))), pc.is_null(texts))).as_py():
+    if pc.all(pc.or_(pc.is_in(texts, _BOOLEAN_TEXTS), pc.is_null(texts))).as_py():
         cells = [None if text is None else _BOOLEANS[text] for text in texts.to_pylist()]
         return np.array(cells, object if num_null else bool)
     return None

@@ -16,7 +16,7 @@ from ..tables.dialect import MAX_FIELD_CHARS
 from .numbers import is_missing_mark
 
 COMMENTS = ("#", "%", "//")
-DELIMITERS = "\t;|,"  # a comma last, as it is also a decimal mark
+DELIMITERS = "\t;|, "  # a comma late, as it is also a decimal mark; blanks where nothing else fits
 HEAD_LINES = 400  # of which header and delimiter are found
 TAIL_ROWS = 20  # among which footers are looked for
 FIT = 0.8  # fraction of the lines with the number of fields of most
@@ -95,7 +95,8 @@ def find_delimiter(lines: Sequence[str], preferred: str = "") -> str | None:
         if not widths:
             return None
         width, count = max(widths.items(), key=lambda item: (item[1], item[0]))
-        if width > 1 and count >= FIT * sum(widths.values()) and (best is None or width > best[0]):
+        fits = width > 1 and count >= FIT * sum(widths.values())
+        if fits and (best is None or (width > best[0] and delimiter != " ")):
             best = width, delimiter
     return best[1] if best else None
 
@@ -126,10 +127,10 @@ def find_head(rows: Sequence[Sequence[Any]], header: bool | None = None) -> Head
         first = next((index + 1 for index, row in enumerate(rows) if len(row) == width), 0)
     if header is False:
         return Head([], width, first if first == 0 or _is_data(kinds_of[first:], kinds) else first - 1, kinds, [])
-    if first == 0:
-        if header is None and not _holds_names(rows[0], kinds_of[0], kinds):
-            return Head([], width, 0, kinds, [])
-        return Head(_write_names(rows[0]), width, 1, kinds, [])
+    if first == 0 and header is None and not _holds_names(rows[0], kinds_of[0]):
+        return Head([], width, 0, kinds, [])
+    if first == 0 or (first < len(rows) - 1 and _holds_years(rows[first], kinds_of[first])):
+        first += 1  # years above the values of a wide table look like data
     above = [index for index in range(first) if any(kinds_of[index])]
     fits = [
         index for index in above if len(rows[index]) in (width, width - 1) and _count(rows[index]) > 1 or width == 1
@@ -138,18 +139,17 @@ def find_head(rows: Sequence[Sequence[Any]], header: bool | None = None) -> Head
     at = fits[-1] if fits else first - 1
     earlier = [index for index in fits if index < at]
     if earlier and _holds_units(rows[at], kinds_of[earlier[-1]], kinds):
-        found.append(
-            f"row of units passed over: {clip(', '.join(str(cell) for cell in rows[at] if not is_empty(cell)))}"
-        )
         at = earlier[-1]
-    passed = [index for index in above if index < at]
-    if passed:
-        texts = [str(cell) for cell in rows[passed[0]] if not is_empty(cell)]
-        found.append(
-            f"{len(passed)} {'row' if len(passed) == 1 else 'rows'} above the header passed over: "
-            + clip(", ".join(texts))
-        )
+    found += _describe_passed([rows[index] for index in above if index > at], "below")
+    found += _describe_passed([rows[index] for index in above if index < at], "above")
     return Head(_write_names(rows[at]), width, first, kinds, found)
+
+
+def _describe_passed(rows: Sequence[Sequence[Any]], where: str) -> list[str]:
+    if not rows:
+        return []
+    count = "1 row" if len(rows) == 1 else f"{len(rows)} rows"
+    return [f"{count} {where} the header passed over: {clip(', '.join(str(c) for c in rows[0] if not is_empty(c)))}"]
 
 
 def _find_kinds(kinds_of: Sequence[Sequence[str]], width: int) -> list[str]:
@@ -172,13 +172,24 @@ def _is_data(kinds_of: Sequence[Sequence[str]], kinds: Sequence[str]) -> bool:
     return matches(near[0]) and sum(map(matches, near)) > len(near) / 2
 
 
-def _holds_names(row: Sequence[Any], own: Sequence[str], kinds: Sequence[str]) -> bool:
-    """Return whether a row that looks like data holds names, such as years above the values of a wide table."""
-    texts = [str(cell).strip() for cell, kind in zip(row, own, strict=True) if kind == NUMBER]
-    if len(texts) < 3 or not all(text.isdecimal() for text in texts):
-        return False
+def _holds_names(row: Sequence[Any], kinds: Sequence[str]) -> bool:
+    """Return whether a row that looks like data holds names, such as numbers of steps above a wide table."""
+    texts = _take_numbers(row, kinds)
     steps = set(np.diff([int(text) for text in texts]).tolist())
-    return len(steps) == 1 and steps != {0} and (len(texts) > 3 or 1800 <= int(texts[0]) <= 2200)
+    return _holds_years(row, kinds) or (len(texts) > 3 and len(steps) == 1 and steps <= {1, -1})
+
+
+def _holds_years(row: Sequence[Any], kinds: Sequence[str]) -> bool:
+    """Return whether the numbers of a row are years, one after the other."""
+    years = [int(text) for text in _take_numbers(row, kinds)]
+    steps = set(np.diff(years).tolist())
+    return len(years) > 2 and 1500 <= min(years) <= 2200 and len(steps) == 1 and abs(steps.pop()) in (1, 2, 4, 5, 10)
+
+
+def _take_numbers(row: Sequence[Any], kinds: Sequence[str]) -> list[str]:
+    """Return the whole numbers of a row of texts and whole numbers; none if it holds anything else."""
+    texts = [str(cell).strip() for cell, kind in zip(row, kinds, strict=True) if kind == NUMBER]
+    return texts if DATE not in kinds and all(map(str.isdecimal, texts)) else []
 
 
 def _holds_units(row: Sequence[Any], above: Sequence[str], kinds: Sequence[str]) -> bool:
@@ -225,7 +236,7 @@ def count_footers(rows: Sequence[Sequence[Any]], kinds: Sequence[str]) -> tuple[
         if filled and not _is_footer(row, filled, kinds, typical, firsts):
             break
         count += 1
-        text = str(row[filled[0]]).strip() if filled else text
+        text = str(row[filled[0]]).strip() if filled and not is_rule(str(row[filled[0]])) else text
     if count == len(rows):
         return 0, ""
     return count, text
