@@ -20,7 +20,7 @@ from lightfit.scripts.training.run_folder import find_run
 
 if TYPE_CHECKING:
     from lightfit.scripts.evaluation.data import ChosenSplit
-    from lightfit.scripts.evaluation.scores import Evaluation
+    from lightfit.scripts.evaluation.result import Evaluation
     from lightfit.scripts.inference.trained import Trained
 
 FILES = ("evaluation.json", "report.html", "most_wrong.csv")

@@ -12,7 +12,8 @@ import yaml
 
 from lightfit.callbacks.pictures.confusion import LABELS_UP_TO
 
-from .scores import Evaluation
+from ..cli.score_format import format_score
+from .result import Evaluation
 
 PAGES = Path(__file__).resolve().parent
 WRONG_ROWS = 20  # of the most wrong samples on the page; the table in the file beside it has more
@@ -93,5 +94,5 @@ def _format_cells(table: pd.DataFrame) -> list[list[str]]:
 
 def _format_cell(value: Any) -> str:
     if isinstance(value, float):
-        return "" if np.isnan(value) else f"{value:.4g}" if abs(value) >= 10 else f"{value:.4f}"
+        return format_score(value)
     return f"{value:,}" if isinstance(value, int | np.integer) else str(value)

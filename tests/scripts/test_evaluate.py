@@ -15,7 +15,7 @@ from conftest import make_images, make_reviews, make_series, write_csv
 from lightfit.callbacks.pictures.confusion import find_confused_pairs, plot_confusion_matrix
 from lightfit.scripts.evaluate import main
 from lightfit.scripts.evaluation.page import render_report
-from lightfit.scripts.evaluation.scores import Evaluation
+from lightfit.scripts.evaluation.result import Evaluation
 from lightfit.scripts.predict import main as predict
 
 
