@@ -26,6 +26,7 @@ _DATE = re.compile(
     r"\d{4}[-/]\d{1,2}([-/]\d{1,2})?([T ].*)?|\d{4}\.\d{1,2}\.\d{1,2}\.?([T ].*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}([T ].*)?|\d{4}-?[QW]\d{1,2}"
     r"|\d{1,2}:\d{2}(:\d{2}.*)?|[A-Za-z]{3,9}[- ]\d{2,4}|\d{1,2}[- ][A-Za-z]{3,9}[- ]\d{2,4}"
 )
+_DIGITS_OF_DATE = re.compile(r"(19|20)\d{2}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])?")
 _RULE = re.compile(r"[-+=|_\s,;\t]*[-=_]{2,}[-+=|_\s,;\t]*")
 _TOTALS = (
     "total|totals|grand total|sum|subtotal|sub-total|summe|gesamt|gesamtsumme|gesamtergebnis|ergebnis|zwischensumme|"
@@ -180,10 +181,20 @@ def _holds_names(row: Sequence[Any], kinds: Sequence[str]) -> bool:
 
 
 def _holds_years(row: Sequence[Any], kinds: Sequence[str]) -> bool:
-    """Return whether the numbers of a row are years, one after the other."""
-    years = [int(text) for text in _take_numbers(row, kinds)]
-    steps = set(np.diff(years).tolist())
-    return len(years) > 2 and 1500 <= min(years) <= 2200 and len(steps) == 1 and abs(steps.pop()) in (1, 2, 4, 5, 10)
+    """Return whether the numbers of a row are years, or dates such as 202401 and 20240131, one after the other."""
+    texts = _take_numbers(row, kinds)
+    steps = np.diff([int(text) for text in texts])
+    if len(texts) < 3 or not ((steps > 0).all() or (steps < 0).all()):
+        return False
+    if all(_DIGITS_OF_DATE.fullmatch(text) for text in texts):
+        return True
+    return all(1500 <= int(text) <= 2200 for text in texts) and set(np.abs(steps).tolist()) in (
+        {1},
+        {2},
+        {4},
+        {5},
+        {10},
+    )
 
 
 def _take_numbers(row: Sequence[Any], kinds: Sequence[str]) -> list[str]:

@@ -355,12 +355,10 @@ def _find_counting(column: pd.Series, name: str) -> str:
 
 def _names_rows(name: str) -> bool:
     """Return whether a name is one of those that indices and ids have."""
-    name = name.strip().casefold()
-    return (
-        name in ROW_NAMES
-        or NAMELESS.fullmatch(name) is not None
-        or re.fullmatch(r"(id|key|uuid)s?|.*_id", name) is not None
-    )
+    if NAMELESS.fullmatch(name):
+        return True
+    plain = normalise(name)
+    return plain in ROW_NAMES or re.fullmatch(r"(id|key|uuid)s?|.*[a-z]_id", plain) is not None
 
 
 def _check_targets(table: pd.DataFrame, named: Sequence[str], place: str) -> None:
