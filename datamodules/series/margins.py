@@ -23,14 +23,16 @@ FIT = 0.8  # fraction of the lines with the number of fields of most
 NUMBER, DATE, TEXT, EMPTY = "number", "date", "text", ""
 _NUMBER = re.compile(r"[\s(+\-\u2212$€£¥.,']*\d[\d.,'\u2019\s]*([eE][+-]?\d+)?\s*[-%€$£¥)]*")
 _DATE = re.compile(
-    r"\d{4}[-/]\d{1,2}([-/]\d{1,2})?([T ].*)?|\d{4}\.\d{1,2}\.\d{1,2}\.?([T ].*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}([T ].*)?|\d{4}-?[QW]\d{1,2}"
+    r"\d{4}[-/]\d{1,2}([-/]\d{1,2})?([T ].*)?|\d{4}\.\d{1,2}\.\d{1,2}\.?([T ].*)?"
+    r"|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}([T ].*)?|\d{4}-?[QW]\d{1,2}"
     r"|\d{1,2}:\d{2}(:\d{2}.*)?|[A-Za-z]{3,9}[- ]\d{2,4}|\d{1,2}[- ][A-Za-z]{3,9}[- ]\d{2,4}"
 )
 _DIGITS_OF_DATE = re.compile(r"(19|20)\d{2}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])?")
 _RULE = re.compile(r"[-+=|_\s,;\t]*[-=_]{2,}[-+=|_\s,;\t]*")
 _TOTALS = (
     "total|totals|grand total|sum|subtotal|sub-total|summe|gesamt|gesamtsumme|gesamtergebnis|ergebnis|zwischensumme|"
-    "total general|totale|somma|suma|somme|soma|totaal|razem|итого|всего|合计|合計|总计|總計|小计|average|mean|mittelwert"
+    "total general|totale|somma|suma|somme|soma|totaal|razem|итого|всего|合计|合計|总计|總計|小计|"
+    "average|mean|mittelwert"
 )
 _TOTAL = re.compile(rf"({_TOTALS})\b.*", re.IGNORECASE)
 
@@ -134,7 +136,7 @@ def find_head(rows: Sequence[Sequence[Any]], header: bool | None = None) -> Head
         first += 1  # years above the values of a wide table look like data
     above = [index for index in range(first) if any(kinds_of[index])]
     fits = [
-        index for index in above if len(rows[index]) in (width, width - 1) and _count(rows[index]) > 1 or width == 1
+        index for index in above if (len(rows[index]) in (width, width - 1) and _count(rows[index]) > 1) or width == 1
     ]
     found = []
     at = fits[-1] if fits else first - 1
@@ -267,3 +269,22 @@ def _is_footer(
     return _TOTAL.fullmatch(cell) is not None and (
         firsts[cell] <= 1 or any(kind == DATE and is_empty(own) for own, kind in zip(row, kinds, strict=False))
     )
+
+
+def describe_footers(count: int, text: str) -> list[str]:
+    if not count or not text:
+        return []
+    return [f"{count} {'row' if count == 1 else 'rows'} at the end left out: {clip(text)}"]
+
+
+def name_columns(head: Head, rows: Sequence[Sequence[Any]], found: list[str]) -> list[str]:
+    if not head.names:
+        width = max(head.width, 1)
+        found.append(f"no header: the columns are named 0 to {width - 1}")
+        return [str(index) for index in range(width)]
+    numbered = [str(row[0]) for row in rows[head.first :]] == [
+        str(index + 1) for index in range(len(rows) - head.first)
+    ]
+    if len(head.names) == head.width - 1 and numbered and len(rows) > head.first + 1:  # as R numbers rows
+        return ["", *head.names]
+    return head.names

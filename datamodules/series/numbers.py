@@ -14,17 +14,17 @@ from pandas.api.types import is_bool_dtype, is_complex_dtype, is_numeric_dtype
 
 from lightfit.errors import DataError, clip, clip_list
 
-MISSING = frozenset(
-    "- -- --- . .. ... : ? * / na n/a n.a. n.a #n/a #na <na> -nan nan null (null) none nil nat missing unknown unavailable k.a. nv "
-    "#nv #value! #wert! #ref! #bezug! #div/0! #num! #zahl! #name? #null! \\n \u2013 \u2014 \u2212".split()
+_MARKS = (
+    "- -- --- . .. ... : ? * / na n/a n.a. n.a #n/a #na <na> -nan nan null (null) none nil nat missing unknown "
+    "unavailable k.a. nv #nv #value! #wert! #ref! #bezug! #div/0! #num! #zahl! #name? #null! \\n \u2013 \u2014 \u2212"
 )
+MISSING = frozenset(_MARKS.split())
 PLAIN = r"^-?(0|[1-9][0-9]*)?(\.[0-9]*)?([eE][+-][0-9]+)?$"  # as programs write numbers; not 01, +1, 1e5
 MAX_EXACT_CHARS = 17  # of a number that all parsers read alike
-_DIGIT = "[0-9]"
 _SIGNS = "-\u2212\u2013\u2010\u2011\ufe63"
 _CURRENCIES = (
-    r"US\$|R\$|A\$|C\$|HK\$|NZ\$|S\$|NT\$|\p{Sc}|CHF|EUR|USD|GBP|JPY|CNY|RMB|INR|SEK|NOK|DKK|PLN|CZK|HUF|RUB|BRL|TRY|KRW"
-    r"|AUD|CAD|Fr\.|Rs\.?|kr\.?|zł|Kč|Ft|元|円|руб\.?"
+    r"US\$|R\$|A\$|C\$|HK\$|NZ\$|S\$|NT\$|\p{Sc}|CHF|EUR|USD|GBP|JPY|CNY|RMB|INR|SEK|NOK|DKK|PLN|CZK|HUF|RUB|BRL|TRY"
+    r"|KRW|AUD|CAD|Fr\.|Rs\.?|kr\.?|zł|Kč|Ft|元|円|\x{440}\x{443}\x{431}\.?"
 )
 _BODY = r"[0-9.,]*[0-9][0-9.,]*"
 _GROUPED = {mark: rf"^[+-]?[0-9]{{1,3}}({re.escape(mark)}[0-9]{{3}})+$" for mark in ",."}
@@ -383,8 +383,8 @@ def _check_finite(values: NDArray[np.float64], place: str, name: str) -> None:
     infinite = np.isinf(values)
     if infinite.any():
         raise DataError(
-            f"{place}, row {infinite.argmax() + 1}: expected finite numbers in the column '{name}', received an infinite "
-            "one; correct it, or leave the field empty"
+            f"{place}, row {infinite.argmax() + 1}: expected finite numbers in the column '{name}', received an "
+            "infinite one; correct it, or leave the field empty"
         )
 
 

@@ -116,7 +116,9 @@ class WindowPlaces:
         """
         extra = (1,) * (values.ndim - 3)
         own = self.series[rows]
-        mean, std = (torch.from_numpy(table[own]).reshape(len(own), 1, -1, *extra) for table in (self.means, self.stds))
+        mean, std = (
+            torch.from_numpy(table[own]).reshape(len(own), 1, -1, *extra) for table in (self.means, self.stds)
+        )
         unscaled = values.detach().cpu().double() * std + mean
         for level in reversed(self._levels(rows)):
             unscaled = unscaled.cumsum(1) + torch.from_numpy(level).reshape(len(own), 1, -1, *extra)

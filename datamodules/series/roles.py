@@ -20,15 +20,18 @@ from .frame import Frame
 from .numbers import describe_missing, explain_numbers, holds_numbers, parse_numbers
 from .wide import VALUE, HoldsStamps, find_wide, suspect_wide, unpivot
 
-TIME_NAMES = (  # in the order of preference
+_TIME_NAMES = (  # in the order of preference
     "datetime date_time timestamp time_stamp ds date time day period month week quarter year "
     "datum zeitstempel zeitpunkt zeit tag monat jahr fecha hora data dato pvm horodate jour "
     "日期 时间 時間 日時 날짜 дата время"
-).split()
+)
+TIME_NAMES = _TIME_NAMES.split()
 ID_NAMES = re.compile(
     r"(^|.*[_ .-])(id|ids|key|code|sku|item|store|shop|symbol|ticker|series|unique_id|site|station|sensor|meter|name)s?$"
 )
-ROW_NAMES = frozenset("index id row rownum row_number rownames row_names no nr nr. # lfd lfdnr".split())
+ROW_NAMES = frozenset(
+    ["index", "id", "row", "rownum", "row_number", "rownames", "row_names", "no", "nr", "nr.", "#", "lfd", "lfdnr"]
+)
 NAMELESS = re.compile(r"(Unnamed: \d+(_level_\d+)?)?")
 CALENDAR = {  # parts of a date, and their ranges
     "year": (1000, 3000), "month": (1, 12), "day": (1, 31), "hour": (0, 24), "minute": (0, 59), "weekday": (0, 7),
@@ -132,10 +135,10 @@ def choose_roles(
     named = asked.find_all()
     taken = {name for names in named.values() for name in names}
     left_out: dict[str, str] = {}
+    kept = taken | ({*long.time, *long.series_id} if long else set())
     for name in table.columns:
-        if name not in taken and not (long and name in (*long.time, *long.series_id)):
-            if reason := _find_useless(table[name], name):
-                left_out[name] = reason
+        if name not in kept and (reason := _find_useless(table[name], name)):
+            left_out[name] = reason
     time = named["time"] or (long.time if long else _find_time(table, taken | set(left_out), holds_stamps, place))
     free = [name for name in table.columns if name not in taken and name not in left_out and name not in time]
     codes = _Coded(table)
@@ -437,9 +440,8 @@ def _is_part(column: pd.Series, part: str) -> bool:
     if is_integer_dtype(column):
         return bool(column.between(low, high).all())
     cells = column.dropna().head(SAMPLE).astype(str).str.strip()
-    return bool(len(cells)) and bool(
-        cells.str.fullmatch(r"\d{1,2}|[A-Za-z]{3,9}\.?" if part == "month" else r"\d{1,4}").all()
-    )
+    pattern = r"\d{1,2}|[A-Za-z]{3,9}\.?" if part == "month" else r"\d{1,4}"
+    return bool(len(cells)) and bool(cells.str.fullmatch(pattern).all())
 
 
 def _sample(column: pd.Series) -> list[str]:

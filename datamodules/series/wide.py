@@ -9,8 +9,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lightfit.errors import clip_list
-
 from .numbers import holds_numbers, read_numbers
 
 HoldsStamps = Callable[[pd.Series, str], bool]
@@ -19,7 +17,7 @@ FEWEST_STEPS = 8  # columns with a running number in their names
 NUMERIC = 0.9  # fraction of these columns that hold numbers
 MAX_IDS = 3
 VALUE, DATE, YEAR, STEP, SERIES = "value", "date", "year", "step", "series"
-_MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
+_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _DATES = (  # the names of columns, all of which are written in one of these ways
     re.compile(r"\d{4}([-/.])\d{1,2}\1\d{1,2}([T ][\d:]+)?"),
     re.compile(r"\d{1,2}([-/.])\d{1,2}\1\d{2,4}"),
@@ -108,7 +106,7 @@ def suspect_wide(table: pd.DataFrame) -> str:
     if not steps:
         return ""
     return (
-        f". It may have a row for each series and a column for each step ({clip_list([*steps[:2], '...', steps[-1]])}): "
+        f". It may have a row for each series and a column for each step ({steps[0]}, {steps[1]}, ..., {steps[-1]}): "
         "then add a column with the name of each series"
     )
 

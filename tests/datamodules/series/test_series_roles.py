@@ -109,10 +109,15 @@ def test_tables_without_stamps_or_numbers() -> None:
         (one().rename(columns={"date": "ds"}), ("ds",)),
         (one(Month=DAYS).rename(columns={"date": "created"}), ("Month",)),
         (one(shipped=DAYS[::-1]), ("date",)),
-        (one(time=[f"{hour % 24:02d}:00" for hour in range(40)]).assign(date=["2024-01-01"] * 24 + ["2024-01-02"] * 16), ("date", "time")),
+        (
+            one(time=[f"{hour % 24:02d}:00" for hour in range(40)]).assign(date=["2024-01-01"] * 24 + ["2024-01-02"] * 16),
+            ("date", "time"),
+        ),
         (pd.DataFrame({"Year": [2020] * 12 + [2021] * 12, "Month": [*range(1, 13)] * 2, "x": 1.5}), ("Year", "Month")),
         (
-            pd.DataFrame({"year": 2020, "month": 1, "day": np.repeat(range(1, 6), 24), "hour": [*range(24)] * 5, "x": 2.5}),
+            pd.DataFrame(
+                {"year": 2020, "month": 1, "day": np.repeat(range(1, 6), 24), "hour": [*range(24)] * 5, "x": 2.5}
+            ),
             ("year", "month", "day", "hour"),
         ),
         (pd.DataFrame({"when": pd.date_range("2024-01-01", periods=9, tz="UTC"), "x": 1.5}), ("when",)),

@@ -102,7 +102,7 @@ def test_ids_of_several_columns_some_of_them_empty() -> None:
 
 
 def test_months_by_years() -> None:
-    months = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+    months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
     text = "Month,2019,2020,2021\n" + "".join(f"{month},{i},{i + 1},{i + 2}\n" for i, month in enumerate(months))
     chosen = choose_roles(frame_of_text(text, "w.csv"), [], SeriesColumns(), place="w.csv", holds_stamps=holds_stamps)
     assert chosen.roles == Roles(("year", "Month"), (), ("value",))
