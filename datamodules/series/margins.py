@@ -221,7 +221,11 @@ def _holds_units(row: Sequence[Any], above: Sequence[str], kinds: Sequence[str])
 
 
 def _write_names(row: Sequence[Any]) -> list[str]:
-    return [_write_name(cell) for cell in row]
+    names = [_write_name(cell) for cell in row]
+    quoted = [name for name in names if name]
+    if quoted and all(len(name) > 2 and name[0] == name[-1] == "'" for name in quoted):  # in names alone
+        return [name[1:-1] for name in names]
+    return names
 
 
 def _write_name(cell: Any) -> str:

@@ -32,6 +32,7 @@ _LAKHS = {mark: rf"^[+-]?[0-9]{{1,2}}({re.escape(mark)}[0-9]{{2}})+{re.escape(ma
 _ONE_GROUP = r"^-?[1-9][0-9]{0,2}\.[0-9]{3}$"
 _SMALL = r"^-?[0-9]{1,3}$"
 FEW = 3  # numbers with a point, from which on anything can be told
+_NUMBER_AND_UNIT = re.compile(r"[-+(\u2212]?\s?[$€£¥]?\s?\d[\d.,' ]*\s?[^\d\s]{0,8}")
 _INFINITE = re.compile(r"[+-]?(inf(inity)?|\u221e|1\.#inf)", re.IGNORECASE)
 SAMPLE = 200  # cells of a column that are tried first
 
@@ -134,7 +135,7 @@ def holds_numbers(column: pd.Series) -> bool:
 def explain_numbers(column: pd.Series, place: str, name: str) -> str:
     """Return why a column most of whose cells are numbers is none, with the row; empty if most are not."""
     sample = [str(cell).strip() for cell in column.dropna().iloc[:SAMPLE]]
-    if sum(re.match(r"[-+(\u2212]?\s?[$€£¥]?\s?\d", cell) is not None for cell in sample) <= len(sample) / 2:
+    if sum(_NUMBER_AND_UNIT.fullmatch(cell) is not None for cell in sample) <= len(sample) / 2:
         return ""
     try:
         parse_numbers(column, place, name)

@@ -18,6 +18,7 @@ from ..tables.columns import normalise
 from .covariates import is_boolean
 from .frame import Frame
 from .numbers import describe_missing, explain_numbers, holds_numbers, parse_numbers
+from .stamps import names_time
 from .wide import VALUE, HoldsStamps, find_wide, suspect_wide, unpivot
 
 _TIME_NAMES = (  # in the order of preference
@@ -27,7 +28,7 @@ _TIME_NAMES = (  # in the order of preference
 )
 TIME_NAMES = _TIME_NAMES.split()
 ID_NAMES = re.compile(
-    r"(^|.*[_ .-])(id|ids|key|code|sku|item|store|shop|symbol|ticker|series|unique_id|site|station|sensor|meter|name)s?$"
+    r"(^|.*[_ .-])(id|key|code|sku|item|store|shop|symbol|ticker|series|site|station|sensor|meter|name)s?$"
 )
 ROW_NAMES = frozenset(
     ["index", "id", "row", "rownum", "row_number", "rownames", "row_names", "no", "nr", "nr.", "#", "lfd", "lfdnr"]
@@ -39,8 +40,20 @@ CALENDAR = {  # parts of a date, and their ranges
     "dayofyear": (1, 366), "day_of_year": (1, 366), "doy": (1, 366), "jahr": (1000, 3000), "monat": (1, 12),
     "tag": (1, 31), "stunde": (0, 24), "wochentag": (0, 7),
 }  # fmt: skip
-DATE_PARTS = (("year", "jahr"), ("month", "monat", "mo"), ("day", "tag"), ("hour", "stunde"), ("minute",))
+YEAR = ("year", "yr", "jahr", "yyyy")
+CLOCK = (("hour", "hr", "stunde", "hh"), ("minute", "min", "mi"), ("second", "sec"))
+DATE_PARTS = (  # what may follow the year, in order
+    (("month", "mo", "monat", "mm", "mon"), ("day", "dy", "tag", "dd", "mday"), *CLOCK),
+    (("quarter", "qtr", "quartal"),),
+    (("week", "kw", "isoweek"),),
+    (("dayofyear", "day_of_year", "doy", "yday"), *CLOCK),
+)
+PART_RANGES = {
+    "year": (1000, 3000), "month": (1, 12), "day": (1, 31), "hour": (0, 24), "minute": (0, 59), "second": (0, 60),
+    "quarter": (1, 4), "week": (1, 53), "dayofyear": (1, 366),
+}  # fmt: skip
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp]\.?[Mm]\.?)?")
+TEXT = "text; name it in `columns.past`, `columns.known` or `columns.static` to use it"
 MAX_IDS = 3
 MAX_ID_COLUMNS = 8  # of which sets are tried
 OFTEN = 1.5  # rows with one time stamp, on average, from which on there are several series
@@ -378,14 +391,16 @@ def _check_targets(table: pd.DataFrame, named: Sequence[str], place: str) -> Non
             counts = is_numeric_dtype(column) and _find_counting(column, name).startswith("counts")
             raise DataError(
                 f"{place}: the target '{name}' {'counts' if counts else 'names'} the rows "
-                f"({', '.join(map(str, column.head(3)))}, ...), so there is nothing to forecast: set `target` to a column "
-                "of measured values"
+                f"({', '.join(map(str, column.head(3)))}, ...), so there is nothing to forecast: set `target` to a "
+                "column of measured values"
             )
 
 
 def _is_date_part(column: pd.Series, name: str) -> bool:
     low, high = CALENDAR.get(normalise(name), (1, 0))
-    return low <= high and is_integer_dtype(column) and bool(column.between(low, high).all())
+    if low > high or not is_numeric_dtype(column):
+        return False
+    return bool((column.between(low, high) & (column % 1 == 0)).all())
 
 
 def _describe_text(column: pd.Series) -> str:
@@ -394,7 +409,7 @@ def _describe_text(column: pd.Series) -> str:
     if isinstance(column.dtype, pd.CategoricalDtype) or column.dtype == object:
         if column.nunique(dropna=False) == 1:
             return "the same in all rows"
-        return "text; name it in `columns.past`, `columns.known` or `columns.static` to use it"
+        return TEXT
     return f"neither numbers nor text ({column.dtype})"
 
 
@@ -405,19 +420,19 @@ def _find_time(table: pd.DataFrame, taken: set[str], holds_stamps: HoldsStamps, 
     free = [name for name in table.columns if name not in taken]
     parts = _find_date_parts(table, free)
     stamps = [name for name in free if not is_boolean(table[name]) and holds_stamps(table[name], name)]
-    usual = {name: rank for rank, name in enumerate(TIME_NAMES)}
-    whole = [name for name in stamps if name not in parts]
-    if len(parts) > 1 and not any(not is_numeric_dtype(table[name]) for name in whole):
+    # Measured numbers may look like dates; where there is a better column, only a name tells that they are.
+    sure = [name for name in stamps if not is_numeric_dtype(table[name]) or names_time(name)]
+    stamps = sure or [name for name in stamps if is_integer_dtype(table[name])]
+    if len(parts) > 1 and all(is_numeric_dtype(table[name]) for name in stamps):
         return parts
-    if not whole:
-        if stamps:
-            return (stamps[0],)
+    if not stamps:
         raise NotFoundError(
             f"{place}: no column holds time stamps; it has: {_describe_columns(table, {})}. Set `columns.time`"
             + suspect_wide(table)
         )
-    changing = [name for name in whole if table[name].nunique() > 1] or whole
-    chosen = min(changing, key=lambda name: (usual.get(normalise(name), len(usual)), list(table.columns).index(name)))
+    usual = {name: rank for rank, name in enumerate(TIME_NAMES)}
+    stamps = [name for name in stamps if table[name].nunique() > 1] or stamps
+    chosen = min(stamps, key=lambda name: (usual.get(normalise(name), len(usual)), list(table.columns).index(name)))
     clocks = [name for name in free if name != chosen and _holds_clock(table[name])]
     if len(clocks) == 1 and not _has_clock(table[chosen]) and table[chosen].duplicated().any():
         return (chosen, clocks[0])
@@ -426,8 +441,15 @@ def _find_time(table: pd.DataFrame, taken: set[str], holds_stamps: HoldsStamps, 
 
 def _find_date_parts(table: pd.DataFrame, free: Sequence[str]) -> tuple[str, ...]:
     """Return the columns of year, month, day and so on, as far as they go without a gap."""
+    years = _find_parts(table, free, (YEAR,))
+    if not years:
+        return ()
+    return max((years + _find_parts(table, free, rest) for rest in DATE_PARTS), key=len)
+
+
+def _find_parts(table: pd.DataFrame, free: Sequence[str], parts: Sequence[Sequence[str]]) -> tuple[str, ...]:
     found: list[str] = []
-    for names in DATE_PARTS:
+    for names in parts:
         own = [name for name in free if normalise(name) in names and _is_part(table[name], names[0])]
         if len(own) != 1:
             break
@@ -436,9 +458,8 @@ def _find_date_parts(table: pd.DataFrame, free: Sequence[str]) -> tuple[str, ...
 
 
 def _is_part(column: pd.Series, part: str) -> bool:
-    low, high = CALENDAR[part]
-    if is_integer_dtype(column):
-        return bool(column.between(low, high).all())
+    if is_numeric_dtype(column) and not is_bool_dtype(column):
+        return bool((column.between(*PART_RANGES[part]) & (column % 1 == 0)).all())
     cells = column.dropna().head(SAMPLE).astype(str).str.strip()
     pattern = r"\d{1,2}|[A-Za-z]{3,9}\.?" if part == "month" else r"\d{1,4}"
     return bool(len(cells)) and bool(cells.str.fullmatch(pattern).all())
@@ -603,5 +624,8 @@ def _describe(
             how = ", found" if role in ("past", "static") and set(names) - set(own) else ""
             lines.append(f"{role}: {clip_list(names)}{how}")
     if left_out:
-        lines.append(f"left out: {clip_list([f'{name} ({why})' for name, why in left_out.items()], 600)}")
+        reasons: dict[str, list[str]] = {}
+        for name, why in left_out.items():
+            reasons.setdefault(why, []).append(name)
+        lines.append("left out: " + "; ".join(f"{clip_list(own)} ({why})" for why, own in reasons.items()))
     return lines

@@ -132,4 +132,5 @@ def test_columns_that_hold_numbers(cells: list[object], expected: bool) -> None:
 
 def test_a_reason_is_given_where_most_cells_are_numbers() -> None:
     assert "row 3: 'x'" in explain_numbers(pd.Series(["1", "2", "x"]), "t.csv", "a")
+    assert explain_numbers(pd.Series(["2009 W. 6th St.", "1 Main St.", "5 Elm Rd."]), "t.csv", "a") == ""
     assert explain_numbers(pd.Series(["a", "b", "1"]), "t.csv", "a") == ""

@@ -64,7 +64,7 @@ def test_names_that_are_dates(names: str, stamps: tuple[str, ...]) -> None:
 def test_numbered_steps() -> None:
     m5 = find(f"id,store_id,{header('d_', 12)}\nA_1,S,{values(12)}\nB_1,S,{values(12)}\n")
     assert m5 is not None
-    assert m5 == Wide(("id",), ("store_id",), m5.steps, tuple(map(str, range(1, 13))), None, False)
+    assert m5 == Wide(("id",), ("store_id",), m5.steps, tuple(map(str, range(1, 13))), None, None, False)
     text = f"{header('V', 20)}\nY1,{values(19)}\nY2,{values(9)}{',' * 10}\n"
     chosen = choose_roles(frame_of_text(text, "m4.csv"), [], SeriesColumns(), place="m4.csv", holds_stamps=holds_stamps)
     assert chosen.roles == Roles(("step",), ("V1",), ("value",))
@@ -111,6 +111,21 @@ def test_months_by_years() -> None:
     times = read_stamps([chosen.table["year"], chosen.table["Month"]], StampOptions(), codes=None, place="w.csv").times
     assert times.min() == np.datetime64("2019-01-01")
     assert times.max() == np.datetime64("2021-12-01")
+
+
+@pytest.mark.parametrize("site", [False, True])
+def test_years_by_months(site: bool) -> None:
+    header = "YEAR,JAN,FEB,MAR,APR,MAY,JUN,JUL,AUG,SEP,OCT,NOV,DEC" + ",site" * site
+    rows = [
+        f"{year},{values(12, year % 7)}" + f",{name}" * site for name in "AB"[: 1 + site] for year in range(2001, 2005)
+    ]
+    table = frame_of_text("\n".join([header, *rows]), "w.csv")
+    chosen = choose_roles(table, [], SeriesColumns(), place="w.csv", holds_stamps=holds_stamps)
+    assert chosen.roles == Roles(("YEAR", "month"), ("site",) * site, ("value",))
+    assert len(chosen.table) == 48 * (1 + site)
+    times = read_stamps([chosen.table["YEAR"], chosen.table["month"]], StampOptions(), codes=None, place="w.csv").times
+    assert times[12] == np.datetime64("2002-01-01")
+    assert chosen.found[0].startswith("a row for each year and a column for each month (JAN to DEC)")
 
 
 def test_rows_without_ids_are_numbered() -> None:
