@@ -16,12 +16,10 @@ from lightfit.datamodules.samples import Batches
 from lightfit.datamodules.series.places import LAST, WindowPlaces
 from lightfit.errors import UsageError
 from lightfit.lightning_modules import LightModel
-from lightfit.lightning_modules.intervals import compute_conformal_scale, compute_conformity_scores
 
 STATISTICAL = ("AutoETS", "AutoTheta", "AutoARIMA", "AutoCES")  # classes of statsforecast.models
 LEAST_VAL = 8  # origins that choose settings of a net that is fitted anew, where there are as many
 LEAST_HISTORY = 3  # steps for a statistical model
-BATCH = 256
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -58,10 +56,11 @@ def _slice(order: Rows, series: Rows, index: int) -> Rows:
 
 
 class _Place(NamedTuple):
-    """A window of any split: index of the split, row in it, and stamps of its first and its last step to forecast."""
+    """Windows: index of the split, row in it, series, and stamps of the first and last step to forecast, (M,) each."""
 
     split: Rows
     row: Rows
+    series: Rows
     first: NDArray[np.datetime64]
     last: NDArray[np.datetime64]
 
@@ -70,18 +69,18 @@ class _Place(NamedTuple):
 
 
 class JoinedBatches:
-    """Windows of several splits.
+    """Windows of several splits, series by series in order of time.
 
     Args:
         batches: the splits.
-        split: index of the split of each window, (M,).
-        row: index of each window in its split, (M,).
+        places: the windows.
     """
 
-    def __init__(self, batches: Sequence[Batches], split: Rows, row: Rows) -> None:
+    def __init__(self, batches: Sequence[Batches], places: _Place) -> None:
         self.batches = batches
-        self.split = torch.from_numpy(split)
-        self.row = torch.from_numpy(row)
+        places = places.take(np.lexsort((places.first, places.series)))
+        self.split, self.row = torch.from_numpy(places.split), torch.from_numpy(places.row)
+        self.series = torch.from_numpy(places.series)  # index of the series of each window, which some nets ask for
 
     def __len__(self) -> int:
         return len(self.row)
@@ -113,8 +112,8 @@ def check_refit(model: LightModel) -> None:
 def refit_forecasts(model: LightModel, data: DataModule, split: str, rows: Rows) -> dict[str, Tensor]:
     """Fit a copy of the net before each origin, on all windows that end before it, and forecast from there.
 
-    The scaling stays that of the training. Settings are chosen by the last windows before the origin, and where the
-    model calibrates its intervals, it does so on them.
+    The scaling stays that of the training. Settings are chosen by the last windows before the origin, as many as val
+    has. Nothing is trained by gradient.
 
     Args:
         model: the model; its net has `fit_windows(train, val, quantiles)`.
@@ -151,10 +150,8 @@ def refit_forecasts(model: LightModel, data: DataModule, split: str, rows: Rows)
         if not len(train.row):  # the horizon is longer than what lies before
             train = before.take(before.first < begin)
         fitted = copy.deepcopy(model).cpu().eval()
-        own = JoinedBatches(batches, val.split, val.row)
-        fitted.net.fit_windows(JoinedBatches(batches, train.split, train.row), own, quantiles)  # type: ignore[operator]
-        if getattr(fitted, "calibrate", False) and quantiles:
-            _calibrate(fitted, own, quantiles)
+        with torch.no_grad():
+            fitted.net.fit_windows(JoinedBatches(batches, train), JoinedBatches(batches, val), quantiles)  # type: ignore[operator]
         chosen = np.flatnonzero(times == time)
         x, y = data.loaded.batches[split][torch.from_numpy(rows[chosen])]
         with torch.no_grad():
@@ -172,22 +169,11 @@ def _list_places(data: DataModule, split: str, index: int) -> _Place:
     places: WindowPlaces = data.windows(split)  # type: ignore[attr-defined]
     times, first = places.panel.times, places.first
     own = np.full(len(first), index)
-    return _Place(own, np.arange(len(first)), times[first], times[first + places.horizon - 1])
+    return _Place(own, np.arange(len(first)), places.series, times[first], times[first + places.horizon - 1])
 
 
 def _join(parts: Sequence[_Place]) -> _Place:
     return _Place(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
-
-
-def _calibrate(model: Any, val: Batches, quantiles: Sequence[float]) -> None:
-    """Compute the conformal scale of a model from windows that its net was not fitted on."""
-    model.conformal_scale = torch.ones_like(model.conformal_scale)
-    scores = []
-    with torch.no_grad():
-        for index in torch.arange(len(val)).split(BATCH):
-            x, y = val[index]
-            scores.append(compute_conformity_scores(model(x), y))
-    model.conformal_scale = compute_conformal_scale(torch.cat(scores), quantiles)
 
 
 def find_statistical(names: Sequence[str]) -> Mapping[str, Any]:
