@@ -1,8 +1,8 @@
 """Ridge regression from windows to what follows them: the linear nets' solution in closed form.
 
-Sources: Hoerl and Kennard 1970, "Ridge Regression" (Technometrics 12); Zeng et al. 2023, "Are Transformers Effective for
-Time Series Forecasting?" (arXiv 2205.13504), for distances from the last value (NLinear); Toner and Darlow 2024, "An
-Analysis of Linear Time Series Forecasting Models" (arXiv 2403.14587), for the closed form of such nets.
+Sources: Hoerl and Kennard 1970, "Ridge Regression" (Technometrics 12); Zeng et al. 2023, "Are Transformers Effective
+for Time Series Forecasting?" (arXiv 2205.13504), for distances from the last value (NLinear); Toner and Darlow 2024,
+"An Analysis of Linear Time Series Forecasting Models" (arXiv 2403.14587), for the closed form of such nets.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +19,8 @@ CHUNK = 512  # windows at once, while products are summed up
 MOST_ROWS = 40_000  # series of one channel in a fit: of more windows every second, third, ... is taken
 MOST_OWN = 2**22  # weights, up to which each channel may have its own
 MOST_CUBES = 1e10  # operations of the decompositions, up to which each channel may have its own
+ROWS_PER_FEATURE = 3  # with fewer windows than that, only penalties from LEAST_OF_FEW on: others fit the noise
+LEAST_OF_FEW = 0.1
 
 
 class Rows(NamedTuple):
@@ -88,12 +90,12 @@ class Ridge(nn.Module):
 
     def list_centres(self) -> list[Tensor]:
         """Return the centres that the sizes allow."""
-        return [row for row in torch.eye(3)[: 3 if 1 < self.season <= self.lookback else 2]]
+        return list(torch.eye(3)[: 3 if 1 < self.season <= self.lookback else 2])
 
     def list_features(self) -> list[Tensor]:
         """Return the choices of features: some last steps of the window, with and without the other features."""
         steps = {self.season * times for times in (1, 2, 4) if self.season > 1} | {2, 4, 8, 16, 32, 64, 128}
-        lengths = sorted({length for length in steps if length < self.lookback}) + [self.lookback]
+        lengths = [*sorted(length for length in steps if length < self.lookback), self.lookback]
         if self.season > 1:
             lengths = [n for n in lengths if n >= min(4, self.lookback)]
         every = torch.arange(self.num_features)
@@ -124,7 +126,10 @@ class Ridge(nn.Module):
                     cubes = len(index) ** 3 * (num_channels if own else 1)
                     if own and (num_channels == 1 or self.num_maps == 1 or cubes > MOST_CUBES):
                         continue
-                    for alpha, weight, bias in _solve(sums, index, own, ALPHAS):
+                    count = float(sums[0].min() if own else sums[0].sum())
+                    few = len(index) * ROWS_PER_FEATURE > count
+                    alphas = [alpha for alpha in ALPHAS if not few or alpha >= LEAST_OF_FEW]
+                    for alpha, weight, bias in _solve(sums, index, own, alphas):
                         part = features[..., index]
                         forecast = base + torch.einsum("bck,ckp->bcp", part, weight.expand(num_channels, -1, -1)) + bias
                         error = float(measure(forecast))
