@@ -1,14 +1,7 @@
-"""Tables of any format as data frames of series: ids keep their text, and numbers are numbers only where all are.
+"""Tables of any format as data frames of series."""
 
-Delimited text is read by pyarrow: on 5 million rows of id, date and number it takes 2 CPU seconds and 0.4 GB, where
-pandas takes 4 s and 0.3 GB and DuckDB 2.5 s and 0.5 GB (all as text). What it does not take, such as rows of several
-lengths, is read row by row by the csv module.
-"""
-
-import csv
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,41 +9,22 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv as pacsv
-from numpy.typing import NDArray
 
 from lightfit.errors import DataError, clip, clip_list
 
 from ..tables.cells import is_empty
 from ..tables.columnar import ARROW, FEATHER, PARQUET, is_columnar
-from ..tables.content import ZIP, Content, on_disk, open_bytes, open_path, report_damage
-from ..tables.delimited import MAX_LINE_CHARS, sample_lines
-from ..tables.dialect import Dialect, find_quote
-from ..tables.encoding import Encoding, decode_lines, find_encoding
+from ..tables.content import ZIP, Content, on_disk, open_bytes, open_path
+from ..tables.delimited import sample_lines
+from ..tables.encoding import find_encoding
 from ..tables.json_rows import find_json, open_json
 from ..tables.options import AS_FOUND, TableOptions
 from ..tables.reader import COLUMNAR, JSON, WORKBOOKS, check_readable
 from ..tables.sheets import OLE, open_sheet
-from ..tables.table import Row, Table, check_width
-from .margins import (
-    HEAD_LINES,
-    TAIL_ROWS,
-    Head,
-    count_footers,
-    find_delimiter,
-    find_head,
-    is_comment,
-    is_rule,
-    split_lines,
-)
-from .numbers import PLAIN, to_floats
-
-BLOCK_BYTES = 2**24  # that pyarrow parses at once
-PROBLEMS_SHOWN = 3
-MAX_SURPLUS = 1000  # rows of other lengths beyond which a file is no table
-REPEATS = 0.5  # fraction of distinct cells in the first rows below which a column is read as a dictionary
-MAX_DIGITS = 15  # of whole numbers that a float64 holds
+from ..tables.table import Row, Table
+from .cell_types import type_cells, type_texts
+from .delimited import read_delimited
+from .margins import HEAD_LINES, TAIL_ROWS, count_footers, describe_footers, find_head, name_columns
 
 
 class Frame(NamedTuple):
@@ -98,7 +72,7 @@ def read_frame(file: Path | Content, options: TableOptions = AS_FOUND) -> Frame:
     lines = sample_lines(content, encoding)
     if content.suffix not in (".csv", ".tsv") and (kind := find_json(lines) or _of_json(content)):
         return _read_json(open_json(content, encoding, lines, kind), options)
-    return _read_delimited(content, encoding, lines, options)
+    return _build(content.name, *read_delimited(content, encoding, lines, options))
 
 
 def _of_json(content: Content) -> str | None:
@@ -130,9 +104,6 @@ def check_file(path: Path) -> None:
     """
     if not path.is_file():
         raise FileNotFoundError(f"no file at '{path}' (looked from '{Path.cwd()}')")
-
-
-# Parquet and Arrow ----------------------------------------------------------------------------------------------------
 
 
 def _read_columnar(content: Content) -> Frame:
@@ -182,9 +153,6 @@ def _clean_objects(column: pd.Series) -> Any:
     return type_cells(column.tolist(), texts_are_cells=False)
 
 
-# Workbooks and JSON ---------------------------------------------------------------------------------------------------
-
-
 def _collect(table: Table, options: TableOptions) -> tuple[list[list[Any]], list[str]]:
     rows, skipped = [], 0
     for row in table.rows(range(len(table.columns))):
@@ -228,389 +196,9 @@ def _frame_of_cells(name: str, rows: list[list[Any]], found: list[str], options:
     count, text = count_footers(body[-TAIL_ROWS:], head.kinds)
     body = body[: len(body) - count]
     columns = [type_cells([row[index] for row in body]) for index in range(len(filled))]
-    names = _name_columns(head, rows[:HEAD_LINES], found)
+    names = name_columns(head, rows[:HEAD_LINES], found)
     names = [*names, *[""] * (len(filled) - len(names))]
-    return _build(name, names, columns, [*found, *head.found, *_say(count, text)])
-
-
-def _say(count: int, text: str) -> list[str]:
-    if not count or not text:
-        return []
-    return [f"{count} {'row' if count == 1 else 'rows'} at the end left out: {clip(text)}"]
-
-
-def _name_columns(head: Head, rows: Sequence[Sequence[Any]], found: list[str]) -> list[str]:
-    if not head.names:
-        width = max(head.width, 1)
-        found.append(f"no header: the columns are named 0 to {width - 1}")
-        return [str(index) for index in range(width)]
-    numbered = [str(row[0]) for row in rows[head.first :]] == [
-        str(index + 1) for index in range(len(rows) - head.first)
-    ]
-    if len(head.names) == head.width - 1 and numbered and len(rows) > head.first + 1:  # as R numbers rows
-        return ["", *head.names]
-    return head.names
-
-
-def type_cells(cells: list[Any], *, texts_are_cells: bool = True) -> Any:
-    """Return cells of any kind as an array: numbers, booleans, datetime64, or texts with None where empty.
-
-    Args:
-        cells: the cells.
-        texts_are_cells: whether texts of plain numbers are numbers, as numbers that a spreadsheet stores as texts.
-    """
-    empty = [is_empty(cell) and not isinstance(cell, (list, dict)) for cell in cells]
-    kinds = {type(cell) for cell, is_blank in zip(cells, empty, strict=True) if not is_blank}
-    known = [None if is_blank else cell for cell, is_blank in zip(cells, empty, strict=True)]
-    if not kinds:
-        return np.full(len(cells), np.nan)
-    if all(issubclass(kind, (bool, np.bool_)) for kind in kinds):
-        return np.array(known, bool) if not any(empty) else np.array(known, object)
-    if all(issubclass(kind, (int, float, np.number)) for kind in kinds):
-        return _type_numbers(known, all(issubclass(kind, (int, np.integer)) for kind in kinds), any(empty))
-    if all(_is_date(kind) for kind in kinds):
-        with suppress(ValueError, OverflowError):  # a year beyond 2262
-            dates = pd.to_datetime(pd.Series(known, dtype=object))
-            if pd.api.types.is_datetime64_any_dtype(dates):
-                return dates.array
-    texts = [None if cell is None else cell if isinstance(cell, str) else _write(cell) for cell in known]
-    if not texts_are_cells:
-        return np.array(texts, object)
-    return type_texts(pa.chunked_array([pa.array(texts, pa.string())]))
-
-
-def _is_date(kind: type) -> bool:
-    from datetime import date
-
-    return issubclass(kind, date)
-
-
-def _type_numbers(known: list[Any], whole: bool, with_empty: bool) -> NDArray[Any]:
-    if whole and not with_empty:
-        with suppress(OverflowError):
-            return np.array(known, np.int64)
-    if whole and max(abs(int(cell)) for cell in known if cell is not None) >= 10**MAX_DIGITS:
-        return np.array([None if cell is None else str(cell) for cell in known], object)
-    return np.array([np.nan if cell is None else cell for cell in known], np.float64)
-
-
-def _write(cell: Any) -> str:
-    if hasattr(cell, "isoformat"):
-        text = cell.isoformat(" ") if hasattr(cell, "hour") and hasattr(cell, "year") else cell.isoformat()
-        return text.removesuffix(" 00:00:00")
-    if isinstance(cell, float) and cell.is_integer():
-        return str(int(cell))
-    return str(cell)
-
-
-# Delimited text -------------------------------------------------------------------------------------------------------
-
-
-class _Layout(NamedTuple):
-    """How a delimited file is written.
-
-    Args:
-        dialect: delimiter and quotes.
-        head: its header.
-        skip: number of lines before the first row of data.
-        names: names of the columns.
-        found: what was found out, in one line each.
-    """
-
-    dialect: Dialect
-    head: Head
-    skip: int
-    names: list[str]
-    found: list[str]
-
-
-def _read_delimited(content: Content, encoding: Encoding, lines: list[str], options: TableOptions) -> Frame:
-    if not "".join(lines[:1000]).strip():
-        raise DataError(f"'{content.name}' cannot be read as a table: it is empty")
-    check_width(content.name, max(max(map(line.count, options.delimiter or ",;\t|")) for line in lines[:20]) + 1)
-    layout = _find_layout(content, encoding, lines, options)
-    columns, found = _parse_fast(content, encoding, layout, lines) or _parse_rows(content, encoding, layout, options)
-    if not columns or not len(columns[0]):
-        raise DataError(f"'{content.name}' holds no rows; expected a time column and columns of numbers")
-    typed = []
-    for index in range(len(columns)):
-        typed.append(type_texts(columns[index]))
-        columns[index] = None  # its memory is needed for the next one
-    return _build(content.name, layout.names, typed, [*layout.found, *found])
-
-
-def _find_layout(content: Content, encoding: Encoding, lines: list[str], options: TableOptions) -> _Layout:
-    skip, given = 0, options.delimiter
-    if lines[0].lstrip("\ufeff").lower().startswith("sep=") and len(lines[0].strip("\ufeff\r\n")) == 5:
-        skip, given = 1, given or lines[0].strip("\ufeff\r\n")[4]
-    begun = skip
-    while begun < len(lines) - 1 and (not lines[begun].strip() or is_comment(lines[begun])):
-        begun += 1
-    near = lines[begun : begun + HEAD_LINES]
-    usual = "\t" if content.suffix == ".tsv" else ""
-    delimiter = given or find_delimiter(near, usual) or ("\t" if content.suffix == ".tsv" else ",")
-    dialect, _ = find_quote(near[len(near) // 3 :], Dialect(delimiter), options)
-    rows, numbers = [], []
-    for number, row in _number_rows(near, dialect):
-        if row and not is_rule(near[number]):
-            rows.append([cell.strip() for cell in row])
-            numbers.append(number)
-    if not rows:
-        raise DataError(f"'{content.name}' holds no rows; expected a time column and columns of numbers")
-    head, comment = find_head(rows, options.header), None
-    if not head.names and options.header is None and begun > skip:
-        comment = _read_commented_names(lines[begun - 1], delimiter, head)
-    found: list[str] = [_describe(content, encoding, dialect)]
-    if begun > skip and (count := sum(map(is_comment, lines[skip:begun])) - (comment is not None)):
-        found.append(f"{count} comment {'line' if count == 1 else 'lines'} above the table passed over")
-    if comment is not None:
-        head = head._replace(names=comment)
-    names = _name_columns(head, rows, found)
-    first = numbers[head.first] if head.first < len(numbers) else len(near)
-    return _Layout(dialect, head, begun + first, names, [*found, *head.found])
-
-
-def _number_rows(lines: list[str], dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
-    """Yield rows with the index of the line at which each begins."""
-    csv.field_size_limit(MAX_LINE_CHARS)
-    reader = csv.reader(
-        lines,
-        delimiter=dialect.delimiter,
-        quotechar=dialect.quote or '"',
-        quoting=csv.QUOTE_NONE if dialect.quote is None else csv.QUOTE_MINIMAL,
-        escapechar=dialect.escape,
-        doublequote=dialect.escape is None,
-        skipinitialspace=True,
-    )
-    begun = 0
-    with suppress(csv.Error):
-        for row in reader:
-            yield begun, row
-            begun = reader.line_num
-
-
-def _read_commented_names(line: str, delimiter: str, head: Head) -> list[str] | None:
-    """Return the names of columns in a comment right above the data, such as `# date,load`."""
-    text = line.lstrip("\ufeff \t").lstrip("#%/").strip()
-    (names,) = split_lines([text], delimiter) or [[]]
-    return [name.strip() for name in names] if len(names) == head.width > 1 else None
-
-
-def _describe(content: Content, encoding: Encoding, dialect: Dialect) -> str:
-    kind = "TSV" if dialect.delimiter == "\t" else "CSV"
-    kind = f"{kind} ({content.compression})" if content.compression else kind
-    return f"{kind}, {encoding.label}, {dialect.label}"
-
-
-def _parse_fast(
-    content: Content, encoding: Encoding, layout: _Layout, lines: list[str]
-) -> tuple[list[Any], list[str]] | None:
-    """Read the columns as texts by pyarrow; None where rows are of several lengths, or not as it expects."""
-    invalid: list[str] = []
-
-    def pass_over(row: Any) -> str:
-        invalid.append(row.text or "")
-        return "skip" if len(invalid) <= MAX_SURPLUS else "error"
-
-    names = [str(index) for index in range(len(layout.names))]
-    sample = [row for _, row in _number_rows(lines[layout.skip :], layout.dialect)]
-    types = {name: _choose_type([row[index] for row in sample if index < len(row)]) for index, name in enumerate(names)}
-    dialect = layout.dialect
-    quoted = dialect.quote is not None
-    try:
-        with report_damage(content.name), content.open() as file:
-            table = pacsv.read_csv(
-                pa.OSFile(str(content.path)) if content.path is not None else pa.PythonFile(file, "r"),
-                read_options=pacsv.ReadOptions(
-                    block_size=BLOCK_BYTES, column_names=names, skip_rows=layout.skip, encoding=encoding.name
-                ),
-                parse_options=pacsv.ParseOptions(
-                    delimiter=dialect.delimiter,
-                    quote_char=dialect.quote if quoted else False,
-                    double_quote=quoted and dialect.escape is None,
-                    escape_char=dialect.escape or False,
-                    newlines_in_values=quoted and any((dialect.quote or "") in line for line in lines),
-                    invalid_row_handler=pass_over,
-                ),
-                convert_options=pacsv.ConvertOptions(
-                    column_types=types, strings_can_be_null=True, null_values=[""], quoted_strings_can_be_null=True
-                ),
-            )
-    except (pa.ArrowException, ValueError, LookupError):
-        return None
-    if invalid and not _are_last(content, encoding, invalid, layout.dialect):
-        return None
-    tail = table.slice(max(table.num_rows - TAIL_ROWS, 0)).to_pydict()
-    rows = [list(row) for row in zip(*tail.values(), strict=True)]
-    count, text = count_footers(rows, layout.head.kinds) if rows else (0, "")
-    count, text = count + len(invalid), text or (invalid[0] if invalid else "")
-    table = table.slice(0, table.num_rows - count + len(invalid))
-    return [table.column(index) for index in range(len(names))], _say(count, text)
-
-
-def _choose_type(cells: list[str]) -> Any:
-    repeats = len(set(cells)) <= REPEATS * len(cells)
-    return pa.dictionary(pa.int32(), pa.string()) if repeats else pa.string()
-
-
-def _are_last(content: Content, encoding: Encoding, invalid: list[str], dialect: Dialect) -> bool:
-    """Return whether rows that do not fit are the last lines of a file, each with one text, as footers are."""
-    texts = {text.strip() for text in invalid}
-    if len(invalid) > TAIL_ROWS or any(_has_fields(text, dialect) for text in texts):
-        return False
-    last: list[str] = []
-    if content.path is not None and encoding.name in ("utf-8", "utf-8-sig", "ascii"):
-        with content.path.open("rb") as file:
-            file.seek(max(content.path.stat().st_size - 2**14, 0))
-            last = file.read().decode("utf-8", "ignore").splitlines()
-    else:
-        for line in decode_lines(content, encoding, MAX_LINE_CHARS):
-            last = [*last[-TAIL_ROWS * 2 :], line]
-    filled = [line.strip() for line in last if line.strip(f" \r\n{dialect.delimiter}")]
-    return Counter(filled[-len(invalid) :]) == Counter(text.strip() for text in invalid)
-
-
-def _has_fields(text: str, dialect: Dialect) -> bool:
-    (row,) = split_lines([text], dialect.delimiter, dialect.quote)[:1] or [[]]
-    return sum(bool(cell.strip()) for cell in row) > 1 or not row or bool(row[0][:1].isdigit())
-
-
-def _parse_rows(
-    content: Content, encoding: Encoding, layout: _Layout, options: TableOptions
-) -> tuple[list[Any], list[str]]:
-    """Read the columns as texts by the csv module, row by row.
-
-    Raises:
-        DataError: a row has more fields than the header, or a quote is never closed.
-    """
-    width, place = len(layout.names), content.name
-    rows: list[list[str | None]] = []
-    short = 0
-    problems: list[tuple[int, str]] = []  # with the number of rows before each
-    with report_damage(content.name):
-        lines = decode_lines(content, encoding, MAX_LINE_CHARS)
-        for number, line in enumerate(lines, 1):
-            if number == layout.skip:
-                break
-        reader = layout.dialect.reader(line.lstrip("\ufeff") for line in lines) if layout.skip else None
-        reader = reader or layout.dialect.reader(decode_lines(content, encoding, MAX_LINE_CHARS))
-        while True:
-            begun = reader.line_num + layout.skip + 1
-            try:
-                row = next(reader)
-            except StopIteration:
-                break
-            except csv.Error as error:
-                problems.append((len(rows), f"{place}, line {begun}: {error}"))
-                if "unexpected end" in str(error):
-                    break
-                continue
-            filled = sum(bool(cell.strip()) for cell in row)
-            text = layout.dialect.delimiter.join(row)
-            if not filled or (len(row) != width and (is_comment(text) or is_rule(text))):
-                continue
-            if len(row) > width and any(cell.strip() for cell in row[width:]):
-                problems.append(
-                    (
-                        len(rows),
-                        f"{place}, line {begun}: {len(row)} fields, more fields than its header, which has {width}; "
-                        "quote a field that contains a delimiter, or set `delimiter`",
-                    )
-                )
-                continue
-            short += len(row) < width
-            rows.append([*row[:width], *[None] * (width - len(row))])
-    count, text = count_footers(rows[-TAIL_ROWS:], layout.head.kinds) if rows else (0, "")
-    body = rows[: len(rows) - count]
-    inside = [problem for before, problem in problems if before < len(body) or "header" in problem]
-    if inside and options.on_error == "raise":
-        raise DataError(f"'{place}' cannot be read as a table: {inside[0]}")
-    found = [f"{len(inside):,} rows that cannot be read are left out: {inside[0]}"] if inside else []
-    lonely = [index for index, row in enumerate(body) if width > 2 and sum(map(bool, row)) == 1]
-    if lonely and len(lonely) < len(body):
-        raise DataError(
-            f"'{place}', row {lonely[0] + 1}: expected {width} fields as in the header, received 1: "
-            f"'{clip(next(cell for cell in body[lonely[0]] if cell))}'; delete the row"
-        )
-    columns = [pa.chunked_array([pa.array([row[index] for row in body], pa.string())]) for index in range(width)]
-    return columns, [*found, *_say(count, text)]
-
-
-def type_texts(cells: Any) -> Any:
-    """Return a column of texts as an array: numbers or booleans where all cells are, else texts with None where empty.
-
-    Args:
-        cells: a chunked array of pyarrow, of texts or dictionaries of them.
-    """
-    if pa.types.is_dictionary(cells.type):
-        unified = cells.unify_dictionaries()
-        if not unified.num_chunks:
-            return np.full(0, np.nan)
-        codes = np.concatenate([chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in unified.chunks])
-        distinct = _trim(unified.chunk(0).dictionary)
-        used = np.bincount(codes[codes >= 0], minlength=len(distinct)) > 0
-        values = _type_distinct(pc.if_else(pa.array(used), distinct, pa.scalar(None, pa.string())))
-        if values is not None:
-            if (codes < 0).any():
-                return np.append(_allow_missing(values), np.nan if values.dtype != object else None)[codes]
-            return values[codes]
-        texts = np.append(distinct.to_numpy(zero_copy_only=False), None)
-        return texts[codes]
-    values = _type_distinct(cells)
-    if values is None:
-        cells = pa.chunked_array([_trim(chunk) for chunk in cells.chunks], pa.string())
-        values = _type_distinct(cells)
-    if values is not None:
-        return values
-    return type_as_objects(cells)
-
-
-def type_as_objects(cells: Any) -> NDArray[np.object_]:
-    """Return texts as objects, each distinct one once in memory."""
-    encoded = cells.dictionary_encode().combine_chunks()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.chunk(0) if encoded.num_chunks else pa.array([], encoded.type)
-    texts = np.append(encoded.dictionary.to_numpy(zero_copy_only=False), None)
-    return texts[encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
-
-
-def _allow_missing(values: NDArray[Any]) -> NDArray[Any]:
-    return values.astype(object) if values.dtype == bool else values.astype(np.float64)
-
-
-def _trim(texts: Any) -> Any:
-    trimmed = pc.utf8_trim_whitespace(texts)
-    return pc.if_else(pc.equal(trimmed, ""), pa.scalar(None, pa.string()), trimmed)
-
-
-_BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-
-
-def _type_distinct(texts: Any) -> NDArray[Any] | None:
-    """Return texts as int64, float64 or booleans; None if one of them is neither a plain number nor a boolean."""
-    num_null = texts.null_count
-    if num_null == len(texts):
-        return np.full(len(texts), np.nan)
-    if pc.all(pc.match_substring_regex(texts, PLAIN)).as_py() and not pc.any(pc.is_in(texts, _NO_NUMBERS)).as_py():
-        if not pc.any(pc.match_substring_regex(texts, r"[.eE]")).as_py():
-            with suppress(pa.ArrowInvalid):
-                whole = pc.cast(texts, pa.int64())
-                if not num_null:
-                    return np.array(whole.to_numpy() if isinstance(whole, pa.Array) else whole.to_numpy())
-                if (pc.max(pc.abs(whole)).as_py() or 0) < 10**MAX_DIGITS:
-                    return to_floats(texts)
-            return None  # whole numbers beyond any are ids
-        return to_floats(texts)
-    if pc.all(pc.or_(pc.is_in(texts, pa.array(list(_BOOLEANS))), pc.is_null(texts))).as_py():
-        cells = [None if text is None else _BOOLEANS[text] for text in texts.to_pylist()]
-        return np.array(cells, object if num_null else bool)
-    return None
-
-
-_NO_NUMBERS = pa.array(["", "-", ".", "-."])
-
-
-# All formats ----------------------------------------------------------------------------------------------------------
+    return _build(name, names, columns, [*found, *head.found, *describe_footers(count, text)])
 
 
 def _build(name: str, names: Sequence[str], columns: list[Any], found: list[str]) -> Frame:

@@ -16,20 +16,23 @@ from ..tables.dialect import MAX_FIELD_CHARS
 from .numbers import is_missing_mark
 
 COMMENTS = ("#", "%", "//")
-DELIMITERS = "\t;|,"  # a comma last, as it is also a decimal mark
+DELIMITERS = "\t;|, "  # a comma late, as it is also a decimal mark; blanks where nothing else fits
 HEAD_LINES = 400  # of which header and delimiter are found
 TAIL_ROWS = 20  # among which footers are looked for
 FIT = 0.8  # fraction of the lines with the number of fields of most
 NUMBER, DATE, TEXT, EMPTY = "number", "date", "text", ""
 _NUMBER = re.compile(r"[\s(+\-\u2212$€£¥.,']*\d[\d.,'\u2019\s]*([eE][+-]?\d+)?\s*[-%€$£¥)]*")
 _DATE = re.compile(
-    r"\d{4}[-/]\d{1,2}([-/]\d{1,2})?([T ].*)?|\d{4}\.\d{1,2}\.\d{1,2}\.?([T ].*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}([T ].*)?|\d{4}-?[QW]\d{1,2}"
+    r"\d{4}[-/]\d{1,2}([-/]\d{1,2})?([T ].*)?|\d{4}\.\d{1,2}\.\d{1,2}\.?([T ].*)?"
+    r"|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}([T ].*)?|\d{4}-?[QW]\d{1,2}"
     r"|\d{1,2}:\d{2}(:\d{2}.*)?|[A-Za-z]{3,9}[- ]\d{2,4}|\d{1,2}[- ][A-Za-z]{3,9}[- ]\d{2,4}"
 )
+_DIGITS_OF_DATE = re.compile(r"(19|20)\d{2}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])?")
 _RULE = re.compile(r"[-+=|_\s,;\t]*[-=_]{2,}[-+=|_\s,;\t]*")
 _TOTALS = (
     "total|totals|grand total|sum|subtotal|sub-total|summe|gesamt|gesamtsumme|gesamtergebnis|ergebnis|zwischensumme|"
-    "total general|totale|somma|suma|somme|soma|totaal|razem|итого|всего|合计|合計|总计|總計|小计|average|mean|mittelwert"
+    "total general|totale|somma|suma|somme|soma|totaal|razem|итого|всего|合计|合計|总计|總計|小计|"
+    "average|mean|mittelwert"
 )
 _TOTAL = re.compile(rf"({_TOTALS})\b.*", re.IGNORECASE)
 
@@ -95,7 +98,8 @@ def find_delimiter(lines: Sequence[str], preferred: str = "") -> str | None:
         if not widths:
             return None
         width, count = max(widths.items(), key=lambda item: (item[1], item[0]))
-        if width > 1 and count >= FIT * sum(widths.values()) and (best is None or width > best[0]):
+        fits = width > 1 and count >= FIT * sum(widths.values())
+        if fits and (best is None or (width > best[0] and delimiter != " ")):
             best = width, delimiter
     return best[1] if best else None
 
@@ -126,30 +130,29 @@ def find_head(rows: Sequence[Sequence[Any]], header: bool | None = None) -> Head
         first = next((index + 1 for index, row in enumerate(rows) if len(row) == width), 0)
     if header is False:
         return Head([], width, first if first == 0 or _is_data(kinds_of[first:], kinds) else first - 1, kinds, [])
-    if first == 0:
-        if header is None and not _holds_names(rows[0], kinds_of[0], kinds):
-            return Head([], width, 0, kinds, [])
-        return Head(_write_names(rows[0]), width, 1, kinds, [])
+    if first == 0 and header is None and not _holds_names(rows[0], kinds_of[0]):
+        return Head([], width, 0, kinds, [])
+    if first == 0 or (first < len(rows) - 1 and _holds_years(rows[first], kinds_of[first])):
+        first += 1  # years above the values of a wide table look like data
     above = [index for index in range(first) if any(kinds_of[index])]
     fits = [
-        index for index in above if len(rows[index]) in (width, width - 1) and _count(rows[index]) > 1 or width == 1
+        index for index in above if (len(rows[index]) in (width, width - 1) and _count(rows[index]) > 1) or width == 1
     ]
     found = []
     at = fits[-1] if fits else first - 1
     earlier = [index for index in fits if index < at]
     if earlier and _holds_units(rows[at], kinds_of[earlier[-1]], kinds):
-        found.append(
-            f"row of units passed over: {clip(', '.join(str(cell) for cell in rows[at] if not is_empty(cell)))}"
-        )
         at = earlier[-1]
-    passed = [index for index in above if index < at]
-    if passed:
-        texts = [str(cell) for cell in rows[passed[0]] if not is_empty(cell)]
-        found.append(
-            f"{len(passed)} {'row' if len(passed) == 1 else 'rows'} above the header passed over: "
-            + clip(", ".join(texts))
-        )
+    found += _describe_passed([rows[index] for index in above if index > at], "below")
+    found += _describe_passed([rows[index] for index in above if index < at], "above")
     return Head(_write_names(rows[at]), width, first, kinds, found)
+
+
+def _describe_passed(rows: Sequence[Sequence[Any]], where: str) -> list[str]:
+    if not rows:
+        return []
+    count = "1 row" if len(rows) == 1 else f"{len(rows)} rows"
+    return [f"{count} {where} the header passed over: {clip(', '.join(str(c) for c in rows[0] if not is_empty(c)))}"]
 
 
 def _find_kinds(kinds_of: Sequence[Sequence[str]], width: int) -> list[str]:
@@ -172,13 +175,34 @@ def _is_data(kinds_of: Sequence[Sequence[str]], kinds: Sequence[str]) -> bool:
     return matches(near[0]) and sum(map(matches, near)) > len(near) / 2
 
 
-def _holds_names(row: Sequence[Any], own: Sequence[str], kinds: Sequence[str]) -> bool:
-    """Return whether a row that looks like data holds names, such as years above the values of a wide table."""
-    texts = [str(cell).strip() for cell, kind in zip(row, own, strict=True) if kind == NUMBER]
-    if len(texts) < 3 or not all(text.isdecimal() for text in texts):
-        return False
+def _holds_names(row: Sequence[Any], kinds: Sequence[str]) -> bool:
+    """Return whether a row that looks like data holds names, such as numbers of steps above a wide table."""
+    texts = _take_numbers(row, kinds)
     steps = set(np.diff([int(text) for text in texts]).tolist())
-    return len(steps) == 1 and steps != {0} and (len(texts) > 3 or 1800 <= int(texts[0]) <= 2200)
+    return _holds_years(row, kinds) or (len(texts) > 3 and len(steps) == 1 and steps <= {1, -1})
+
+
+def _holds_years(row: Sequence[Any], kinds: Sequence[str]) -> bool:
+    """Return whether the numbers of a row are years, or dates such as 202401 and 20240131, one after the other."""
+    texts = _take_numbers(row, kinds)
+    steps = np.diff([int(text) for text in texts])
+    if len(texts) < 3 or not ((steps > 0).all() or (steps < 0).all()):
+        return False
+    if all(_DIGITS_OF_DATE.fullmatch(text) for text in texts):
+        return True
+    return all(1500 <= int(text) <= 2200 for text in texts) and set(np.abs(steps).tolist()) in (
+        {1},
+        {2},
+        {4},
+        {5},
+        {10},
+    )
+
+
+def _take_numbers(row: Sequence[Any], kinds: Sequence[str]) -> list[str]:
+    """Return the whole numbers of a row of texts and whole numbers; none if it holds anything else."""
+    texts = [str(cell).strip() for cell, kind in zip(row, kinds, strict=True) if kind == NUMBER]
+    return texts if DATE not in kinds and all(map(str.isdecimal, texts)) else []
 
 
 def _holds_units(row: Sequence[Any], above: Sequence[str], kinds: Sequence[str]) -> bool:
@@ -197,7 +221,11 @@ def _holds_units(row: Sequence[Any], above: Sequence[str], kinds: Sequence[str])
 
 
 def _write_names(row: Sequence[Any]) -> list[str]:
-    return [_write_name(cell) for cell in row]
+    names = [_write_name(cell) for cell in row]
+    quoted = [name for name in names if name]
+    if quoted and all(len(name) > 2 and name[0] == name[-1] == "'" for name in quoted):  # in names alone
+        return [name[1:-1] for name in names]
+    return names
 
 
 def _write_name(cell: Any) -> str:
@@ -225,7 +253,7 @@ def count_footers(rows: Sequence[Sequence[Any]], kinds: Sequence[str]) -> tuple[
         if filled and not _is_footer(row, filled, kinds, typical, firsts):
             break
         count += 1
-        text = str(row[filled[0]]).strip() if filled else text
+        text = str(row[filled[0]]).strip() if filled and not is_rule(str(row[filled[0]])) else text
     if count == len(rows):
         return 0, ""
     return count, text
@@ -245,3 +273,22 @@ def _is_footer(
     return _TOTAL.fullmatch(cell) is not None and (
         firsts[cell] <= 1 or any(kind == DATE and is_empty(own) for own, kind in zip(row, kinds, strict=False))
     )
+
+
+def describe_footers(count: int, text: str) -> list[str]:
+    if not count or not text:
+        return []
+    return [f"{count} {'row' if count == 1 else 'rows'} at the end left out: {clip(text)}"]
+
+
+def name_columns(head: Head, rows: Sequence[Sequence[Any]], found: list[str]) -> list[str]:
+    if not head.names:
+        width = max(head.width, 1)
+        found.append(f"no header: the columns are named 0 to {width - 1}")
+        return [str(index) for index in range(width)]
+    numbered = [str(row[0]) for row in rows[head.first :]] == [
+        str(index + 1) for index in range(len(rows) - head.first)
+    ]
+    if len(head.names) == head.width - 1 and numbered and len(rows) > head.first + 1:  # as R numbers rows
+        return ["", *head.names]
+    return head.names

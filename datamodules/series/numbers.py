@@ -14,21 +14,25 @@ from pandas.api.types import is_bool_dtype, is_complex_dtype, is_numeric_dtype
 
 from lightfit.errors import DataError, clip, clip_list
 
-MISSING = frozenset(
-    "- -- --- . .. ... ? * / na n/a n.a. n.a #n/a #na <na> -nan nan null (null) none nil nat missing unknown k.a. nv "
-    "#nv #value! #wert! #ref! #bezug! #div/0! #num! #zahl! #name? #null! \\n \u2013 \u2014 \u2212".split()
+_MARKS = (
+    "- -- --- . .. ... : ? * / na n/a n.a. n.a #n/a #na <na> -nan nan null (null) none nil nat missing unknown "
+    "unavailable k.a. nv #nv #value! #wert! #ref! #bezug! #div/0! #num! #zahl! #name? #null! \\n \u2013 \u2014 \u2212"
 )
+MISSING = frozenset(_MARKS.split())
 PLAIN = r"^-?(0|[1-9][0-9]*)?(\.[0-9]*)?([eE][+-][0-9]+)?$"  # as programs write numbers; not 01, +1, 1e5
 MAX_EXACT_CHARS = 17  # of a number that all parsers read alike
-_DIGIT = "[0-9]"
 _SIGNS = "-\u2212\u2013\u2010\u2011\ufe63"
 _CURRENCIES = (
-    r"US\$|R\$|A\$|C\$|HK\$|NZ\$|S\$|NT\$|\p{Sc}|CHF|EUR|USD|GBP|JPY|CNY|RMB|INR|SEK|NOK|DKK|PLN|CZK|HUF|RUB|BRL|TRY|KRW"
-    r"|AUD|CAD|Fr\.|Rs\.?|kr\.?|zł|Kč|Ft|元|円|руб\.?"
+    r"US\$|R\$|A\$|C\$|HK\$|NZ\$|S\$|NT\$|\p{Sc}|CHF|EUR|USD|GBP|JPY|CNY|RMB|INR|SEK|NOK|DKK|PLN|CZK|HUF|RUB|BRL|TRY"
+    r"|KRW|AUD|CAD|Fr\.|Rs\.?|kr\.?|zł|Kč|Ft|元|円|\x{440}\x{443}\x{431}\.?"
 )
 _BODY = r"[0-9.,]*[0-9][0-9.,]*"
 _GROUPED = {mark: rf"^[+-]?[0-9]{{1,3}}({re.escape(mark)}[0-9]{{3}})+$" for mark in ",."}
 _LAKHS = {mark: rf"^[+-]?[0-9]{{1,2}}({re.escape(mark)}[0-9]{{2}})+{re.escape(mark)}[0-9]{{3}}$" for mark in ",."}
+_ONE_GROUP = r"^-?[1-9][0-9]{0,2}\.[0-9]{3}$"
+_SMALL = r"^-?[0-9]{1,3}$"
+FEW = 3  # numbers with a point, from which on anything can be told
+_NUMBER_AND_UNIT = re.compile(r"[-+(\u2212]?\s?[$€£¥]?\s?\d[\d.,' ]*\s?[^\d\s]{0,8}")
 _INFINITE = re.compile(r"[+-]?(inf(inity)?|\u221e|1\.#inf)", re.IGNORECASE)
 SAMPLE = 200  # cells of a column that are tried first
 
@@ -128,6 +132,18 @@ def holds_numbers(column: pd.Series) -> bool:
     return True
 
 
+def explain_numbers(column: pd.Series, place: str, name: str) -> str:
+    """Return why a column most of whose cells are numbers is none, with the row; empty if most are not."""
+    sample = [str(cell).strip() for cell in column.dropna().iloc[:SAMPLE]]
+    if sum(_NUMBER_AND_UNIT.fullmatch(cell) is not None for cell in sample) <= len(sample) / 2:
+        return ""
+    try:
+        parse_numbers(column, place, name)
+    except DataError as error:
+        return str(error)
+    return ""
+
+
 class _Parsed(NamedTuple):
     values: NDArray[np.float64]
     marks: list[int]
@@ -145,7 +161,8 @@ _UNDECIDED = (
 def _parse_distinct(distinct: NDArray[np.object_]) -> _Parsed:
     """Parse distinct cells; `wrong` has the reason for each that is no number."""
     texts = pa.array([cell if isinstance(cell, str) else str(cell) for cell in distinct], pa.string())
-    if _all(pc.match_substring_regex(texts, PLAIN)) and not _any(pc.equal(texts, "")):
+    plain = _all(pc.match_substring_regex(texts, PLAIN)) and not _any(pc.equal(texts, ""))
+    if plain and are_grouped(texts) != "some":
         values = _convert(texts)
         if values is not None:
             return _Parsed(values, [], None, "")
@@ -209,7 +226,7 @@ def _parse_distinct(distinct: NDArray[np.object_]) -> _Parsed:
     if _any(has_other) or _any(spaced):
         found.append("thousands separators")
     if signs:
-        found.append(f"in {next(iter(signs))}")
+        found.append(f"the unit {next(iter(signs))}")
     return _Parsed(values, marks, wrong or None, ", ".join(found))
 
 
@@ -324,6 +341,24 @@ def _convert(texts: Any) -> NDArray[np.float64] | None:
     return to_floats(texts)
 
 
+def are_grouped(texts: Any) -> str:
+    """Return whether the numbers may be whole ones with points between thousands: `some`, `all`, or none (empty).
+
+    `some`: those from 1000 on have a point before three digits, and others have none.
+    """
+    if pa.types.is_dictionary(texts.type):
+        texts = pc.unique(texts.cast(pa.string()))
+    first = texts.slice(0, SAMPLE)
+    for cells in (first, texts):
+        marked = pc.match_substring_regex(cells, _ONE_GROUP)
+        if not _all(pc.or_(marked, pc.match_substring_regex(cells, _SMALL))):
+            return ""
+    count = pc.sum(marked).as_py() or 0
+    if count < FEW:
+        return ""
+    return "all" if count == len(texts) - texts.null_count else "some"
+
+
 def to_floats(texts: Any) -> NDArray[np.float64] | None:
     """Return texts of plain numbers as numbers, NaN for null; None if one cannot be converted.
 
@@ -349,8 +384,8 @@ def _check_finite(values: NDArray[np.float64], place: str, name: str) -> None:
     infinite = np.isinf(values)
     if infinite.any():
         raise DataError(
-            f"{place}, row {infinite.argmax() + 1}: expected finite numbers in the column '{name}', received an infinite "
-            "one; correct it, or leave the field empty"
+            f"{place}, row {infinite.argmax() + 1}: expected finite numbers in the column '{name}', received an "
+            "infinite one; correct it, or leave the field empty"
         )
 
 

@@ -17,18 +17,22 @@ from lightfit.errors import DataError, NotFoundError, clip, clip_list
 from ..tables.columns import normalise
 from .covariates import is_boolean
 from .frame import Frame
-from .numbers import holds_numbers
+from .numbers import describe_missing, explain_numbers, holds_numbers, parse_numbers
+from .stamps import names_time
 from .wide import VALUE, HoldsStamps, find_wide, suspect_wide, unpivot
 
-TIME_NAMES = (  # in the order of preference
+_TIME_NAMES = (  # in the order of preference
     "datetime date_time timestamp time_stamp ds date time day period month week quarter year "
     "datum zeitstempel zeitpunkt zeit tag monat jahr fecha hora data dato pvm horodate jour "
     "日期 时间 時間 日時 날짜 дата время"
-).split()
-ID_NAMES = re.compile(
-    r"(^|.*[_ .-])(id|ids|key|code|sku|item|store|shop|symbol|ticker|series|unique_id|site|station|sensor|meter|name)s?$"
 )
-ROW_NAMES = frozenset("index id row rownum row_number rownames row_names no nr nr. # lfd lfdnr".split())
+TIME_NAMES = _TIME_NAMES.split()
+ID_NAMES = re.compile(
+    r"(^|.*[_ .-])(id|key|code|sku|item|store|shop|symbol|ticker|series|site|station|sensor|meter|name)s?$"
+)
+ROW_NAMES = frozenset(
+    ["index", "id", "row", "rownum", "row_number", "rownames", "row_names", "no", "nr", "nr.", "#", "lfd", "lfdnr"]
+)
 NAMELESS = re.compile(r"(Unnamed: \d+(_level_\d+)?)?")
 CALENDAR = {  # parts of a date, and their ranges
     "year": (1000, 3000), "month": (1, 12), "day": (1, 31), "hour": (0, 24), "minute": (0, 59), "weekday": (0, 7),
@@ -36,13 +40,25 @@ CALENDAR = {  # parts of a date, and their ranges
     "dayofyear": (1, 366), "day_of_year": (1, 366), "doy": (1, 366), "jahr": (1000, 3000), "monat": (1, 12),
     "tag": (1, 31), "stunde": (0, 24), "wochentag": (0, 7),
 }  # fmt: skip
-DATE_PARTS = (("year", "jahr"), ("month", "monat", "mo"), ("day", "tag"), ("hour", "stunde"), ("minute",))
+YEAR = ("year", "yr", "jahr", "yyyy")
+CLOCK = (("hour", "hr", "stunde", "hh"), ("minute", "min", "mi"), ("second", "sec"))
+DATE_PARTS = (  # what may follow the year, in order
+    (("month", "mo", "monat", "mm", "mon"), ("day", "dy", "tag", "dd", "mday"), *CLOCK),
+    (("quarter", "qtr", "quartal"),),
+    (("week", "kw", "isoweek"),),
+    (("dayofyear", "day_of_year", "doy", "yday"), *CLOCK),
+)
+PART_RANGES = {
+    "year": (1000, 3000), "month": (1, 12), "day": (1, 31), "hour": (0, 24), "minute": (0, 59), "second": (0, 60),
+    "quarter": (1, 4), "week": (1, 53), "dayofyear": (1, 366),
+}  # fmt: skip
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp]\.?[Mm]\.?)?")
+TEXT = "text; name it in `columns.past`, `columns.known` or `columns.static` to use it"
 MAX_IDS = 3
 MAX_ID_COLUMNS = 8  # of which sets are tried
 OFTEN = 1.5  # rows with one time stamp, on average, from which on there are several series
 SAMPLE = 1000
-_Codes = NDArray[np.int64]
+_Codes = NDArray[np.int32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,10 +148,10 @@ def choose_roles(
     named = asked.find_all()
     taken = {name for names in named.values() for name in names}
     left_out: dict[str, str] = {}
+    kept = taken | ({*long.time, *long.series_id} if long else set())
     for name in table.columns:
-        if name not in taken and not (long and name in (*long.time, *long.series_id)):
-            if reason := _find_useless(table[name], name):
-                left_out[name] = reason
+        if name not in kept and (reason := _find_useless(table[name], name)):
+            left_out[name] = reason
     time = named["time"] or (long.time if long else _find_time(table, taken | set(left_out), holds_stamps, place))
     free = [name for name in table.columns if name not in taken and name not in left_out and name not in time]
     codes = _Coded(table)
@@ -146,29 +162,38 @@ def choose_roles(
     free = [name for name in free if name not in ids]
     series = codes.join(ids) if ids else None
     targets, past, known, static = (list(named[role]) for role in ("target", "past", "known", "static"))
-    found_targets = []
+    found_targets, counting, problems = [], [], []
     for name in free:
         column = table[name]
         if is_boolean(column):
             past.append(name)
         elif holds_stamps(column, name) and not is_numeric_dtype(column):
             left_out[name] = "more time stamps; the first column of them is the time"
-        elif series is not None and series.max() > 0 and _is_constant_within(codes.of(name), series):
-            if reason := _describe_static(codes.of(name), series, holds_numbers(column)):
+        elif series is not None and series.max() > 0 and _is_constant_within(own := codes.of(name, keep=False), series):
+            if reason := _describe_static(own, series, holds_numbers(column)):
                 left_out[name] = reason
             else:
                 static.append(name)
         elif not holds_numbers(column):
             left_out[name] = _describe_text(column)
+            if not targets and (problem := explain_numbers(column, place, name)):
+                left_out[name] = problem.removeprefix(f"{place}, ")
+                problems.append(problem)
         elif targets:
             left_out[name] = "not named as a target or a covariate"
         elif _is_date_part(column, name):
             left_out[name] = "a part of the date"
         elif reason := _find_counting(column, name):
             left_out[name] = reason
+            counting += [name] if reason.startswith("counts") and not _names_rows(name) else []
         else:
             found_targets.append(name)
+    if not targets and not found_targets and not problems and counting:  # a straight line is a series, too
+        found_targets = counting
+        left_out = {name: reason for name, reason in left_out.items() if name not in counting}
     targets = targets or found_targets
+    if not targets and problems:
+        raise DataError(problems[0])
     if not targets:
         raise NotFoundError(
             f"{place}: no column of numbers to forecast; it has: {_describe_columns(table, left_out)}. Set `target`"
@@ -179,8 +204,23 @@ def choose_roles(
         raise DataError(
             f"the column '{twice[0]}' has two roles; expected each column to have one: correct `target` or `columns`"
         )
-    found = [long.found] if long else []
-    return Chosen(table, roles, left_out, [*found, *_describe(roles, named, ids_found, left_out)])
+    table, written = _read_texts(table, [name for name in roles.values if not is_numeric_dtype(table[name])], place)
+    found = [*([long.found] if long else []), *_describe(roles, named, ids_found, left_out), *written]
+    return Chosen(table, roles, left_out, found)
+
+
+def _read_texts(table: pd.DataFrame, names: Sequence[str], place: str) -> tuple[pd.DataFrame, list[str]]:
+    """Return a table with numbers in the place of columns of texts that are numbers, and how they were written."""
+    read, found = {}, []
+    for name in names:
+        if not is_boolean(table[name]) and holds_numbers(table[name]):
+            numbers = parse_numbers(table[name], place, name)
+            read[name] = numbers.values
+            if numbers.found:
+                found.append(f"the column '{name}' is written with {numbers.found}")
+            if missing := describe_missing(numbers, name):
+                found.append(missing)
+    return (table.assign(**read) if read else table), found
 
 
 def adopt_roles(frame: Frame | pd.DataFrame, roles: Roles, place: str, *, holds_stamps: HoldsStamps) -> pd.DataFrame:
@@ -329,33 +369,47 @@ def _find_counting(column: pd.Series, name: str) -> str:
     return ""
 
 
+def _names_rows(name: str) -> bool:
+    """Return whether a name is one of those that indices and ids have."""
+    if NAMELESS.fullmatch(name):
+        return True
+    plain = normalise(name)
+    return plain in ROW_NAMES or re.fullmatch(r"(id|key|uuid)s?|.*[a-z]_id", plain) is not None
+
+
 def _check_targets(table: pd.DataFrame, named: Sequence[str], place: str) -> None:
+    """Check that targets that were asked for hold something to forecast.
+
+    Raises:
+        DataError: a target has no value, or is an id: its name says so, and its values are distinct.
+    """
     for name in named:
         column = table[name]
-        if is_numeric_dtype(column) and _find_counting(column, name).startswith("counts"):
-            raise DataError(
-                f"{place}: the target '{name}' counts the rows ({', '.join(map(str, column.head(3)))}, ...), so there is "
-                "nothing to forecast: set `target` to a column of measured values"
-            )
         if column.isna().all():
             raise DataError(f"{place}: the target '{name}' has no value in any row: set `target` to another column")
-        if re.fullmatch(r"(id|key|uuid)s?", name.casefold()) and column.is_unique:
+        if _names_rows(name) and len(column) > 1 and column.is_unique:
+            counts = is_numeric_dtype(column) and _find_counting(column, name).startswith("counts")
             raise DataError(
-                f"{place}: the target '{name}' names each row, so there is nothing to forecast: set `target` to a column "
-                "of measured values"
+                f"{place}: the target '{name}' {'counts' if counts else 'names'} the rows "
+                f"({', '.join(map(str, column.head(3)))}, ...), so there is nothing to forecast: set `target` to a "
+                "column of measured values"
             )
 
 
 def _is_date_part(column: pd.Series, name: str) -> bool:
     low, high = CALENDAR.get(normalise(name), (1, 0))
-    return low <= high and is_integer_dtype(column) and bool(column.between(low, high).all())
+    if low > high or not is_numeric_dtype(column):
+        return False
+    return bool((column.between(low, high) & (column % 1 == 0)).all())
 
 
 def _describe_text(column: pd.Series) -> str:
     if pd.api.types.is_datetime64_any_dtype(column):
         return "time stamps"
     if isinstance(column.dtype, pd.CategoricalDtype) or column.dtype == object:
-        return "text; name it in `columns.past`, `columns.known` or `columns.static` to use it"
+        if column.nunique(dropna=False) == 1:
+            return "the same in all rows"
+        return TEXT
     return f"neither numbers nor text ({column.dtype})"
 
 
@@ -366,19 +420,19 @@ def _find_time(table: pd.DataFrame, taken: set[str], holds_stamps: HoldsStamps, 
     free = [name for name in table.columns if name not in taken]
     parts = _find_date_parts(table, free)
     stamps = [name for name in free if not is_boolean(table[name]) and holds_stamps(table[name], name)]
-    usual = {name: rank for rank, name in enumerate(TIME_NAMES)}
-    whole = [name for name in stamps if name not in parts]
-    if len(parts) > 1 and not any(not is_numeric_dtype(table[name]) for name in whole):
+    # Measured numbers may look like dates; where there is a better column, only a name tells that they are.
+    sure = [name for name in stamps if not is_numeric_dtype(table[name]) or names_time(name)]
+    stamps = sure or [name for name in stamps if is_integer_dtype(table[name])]
+    if len(parts) > 1 and all(is_numeric_dtype(table[name]) for name in stamps):
         return parts
-    if not whole:
-        if stamps:
-            return (stamps[0],)
+    if not stamps:
         raise NotFoundError(
             f"{place}: no column holds time stamps; it has: {_describe_columns(table, {})}. Set `columns.time`"
             + suspect_wide(table)
         )
-    changing = [name for name in whole if table[name].nunique() > 1] or whole
-    chosen = min(changing, key=lambda name: (usual.get(normalise(name), len(usual)), list(table.columns).index(name)))
+    usual = {name: rank for rank, name in enumerate(TIME_NAMES)}
+    stamps = [name for name in stamps if table[name].nunique() > 1] or stamps
+    chosen = min(stamps, key=lambda name: (usual.get(normalise(name), len(usual)), list(table.columns).index(name)))
     clocks = [name for name in free if name != chosen and _holds_clock(table[name])]
     if len(clocks) == 1 and not _has_clock(table[chosen]) and table[chosen].duplicated().any():
         return (chosen, clocks[0])
@@ -387,8 +441,15 @@ def _find_time(table: pd.DataFrame, taken: set[str], holds_stamps: HoldsStamps, 
 
 def _find_date_parts(table: pd.DataFrame, free: Sequence[str]) -> tuple[str, ...]:
     """Return the columns of year, month, day and so on, as far as they go without a gap."""
+    years = _find_parts(table, free, (YEAR,))
+    if not years:
+        return ()
+    return max((years + _find_parts(table, free, rest) for rest in DATE_PARTS), key=len)
+
+
+def _find_parts(table: pd.DataFrame, free: Sequence[str], parts: Sequence[Sequence[str]]) -> tuple[str, ...]:
     found: list[str] = []
-    for names in DATE_PARTS:
+    for names in parts:
         own = [name for name in free if normalise(name) in names and _is_part(table[name], names[0])]
         if len(own) != 1:
             break
@@ -397,13 +458,11 @@ def _find_date_parts(table: pd.DataFrame, free: Sequence[str]) -> tuple[str, ...
 
 
 def _is_part(column: pd.Series, part: str) -> bool:
-    low, high = CALENDAR[part]
-    if is_integer_dtype(column):
-        return bool(column.between(low, high).all())
+    if is_numeric_dtype(column) and not is_bool_dtype(column):
+        return bool((column.between(*PART_RANGES[part]) & (column % 1 == 0)).all())
     cells = column.dropna().head(SAMPLE).astype(str).str.strip()
-    return bool(len(cells)) and bool(
-        cells.str.fullmatch(r"\d{1,2}|[A-Za-z]{3,9}\.?" if part == "month" else r"\d{1,4}").all()
-    )
+    pattern = r"\d{1,2}|[A-Za-z]{3,9}\.?" if part == "month" else r"\d{1,4}"
+    return bool(len(cells)) and bool(cells.str.fullmatch(pattern).all())
 
 
 def _sample(column: pd.Series) -> list[str]:
@@ -437,19 +496,29 @@ class _Coded:
         self.table = table
         self._codes: dict[str, _Codes] = {}
 
-    def of(self, name: str) -> _Codes:
-        """Return the number of the cell of each row; empty cells have one of their own."""
-        if name not in self._codes:
-            column = self.table[name]
-            codes = pd.factorize(column)[0].astype(np.int64)
-            self._codes[name] = np.where(codes < 0, codes.max() + 1, codes) if (codes < 0).any() else codes
-        return self._codes[name]
+    def of(self, name: str, *, keep: bool = True) -> _Codes:
+        """Return the number of the cell of each row, int32; empty cells have one of their own.
+
+        Args:
+            name: the column.
+            keep: whether to keep them, as they are asked for again.
+        """
+        if name in self._codes:
+            return self._codes[name]
+        column = self.table[name]
+        codes = pd.factorize(column)[0].astype(np.int32)
+        if (codes < 0).any():
+            codes = np.where(codes < 0, codes.max() + 1, codes)
+        if keep:
+            self._codes[name] = codes
+        return codes
 
     def join(self, names: Sequence[str]) -> _Codes:
         """Return the number of the combination of cells of each row."""
         codes = self.of(names[0])
         for name in names[1:]:
-            codes = pd.factorize(codes * (self.of(name).max() + 1) + self.of(name))[0].astype(np.int64)
+            own = self.of(name)
+            codes = pd.factorize(codes * (np.int64(own.max()) + 1) + own)[0].astype(np.int32)
         return codes
 
 
@@ -486,7 +555,7 @@ def _find_ids(codes: _Coded, time: Sequence[str], candidates: Sequence[str]) -> 
 
 
 def _is_unique(stamps: _Codes, series: _Codes, num_stamps: int, num_series: int) -> bool:
-    keys = series * num_stamps + stamps
+    keys = series * np.int64(num_stamps) + stamps
     if num_stamps * num_series <= 8 * len(keys) + 1000:
         return bool(np.bincount(keys, minlength=1).max() <= 1)
     return len(pd.unique(keys)) == len(keys)
@@ -514,7 +583,7 @@ def _holds_whole_numbers(column: pd.Series) -> bool:
 def _is_constant_within(cells: _Codes, series: _Codes) -> bool:
     """Return whether the cells of each series are the same, and its series have several rows."""
     num_series = int(series.max()) + 1
-    first = np.full(num_series, -1, np.int64)
+    first = np.full(num_series, -1, np.int32)
     first[series[::-1]] = cells[::-1]
     return num_series <= len(series) / 2 and bool((first[series] == cells).all())
 
@@ -532,7 +601,8 @@ def _describe_static(cells: _Codes, series: _Codes, is_number: bool) -> str:
 
 
 def _describe_columns(table: pd.DataFrame, left_out: Mapping[str, str]) -> str:
-    names = [f"{name} ({left_out[name]})" if name in left_out else name for name in table.columns]
+    reasons = {name: reason.partition(";")[0] for name, reason in left_out.items()}
+    names = [f"{name} ({reasons[name]})" if name in reasons else name for name in table.columns]
     return clip_list(names, 300)
 
 
@@ -554,5 +624,8 @@ def _describe(
             how = ", found" if role in ("past", "static") and set(names) - set(own) else ""
             lines.append(f"{role}: {clip_list(names)}{how}")
     if left_out:
-        lines.append(f"left out: {clip_list([f'{name} ({why})' for name, why in left_out.items()], 600)}")
+        reasons: dict[str, list[str]] = {}
+        for name, why in left_out.items():
+            reasons.setdefault(why, []).append(name)
+        lines.append("left out: " + "; ".join(f"{clip_list(own)} ({why})" for why, own in reasons.items()))
     return lines

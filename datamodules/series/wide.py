@@ -9,8 +9,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lightfit.errors import clip_list
-
 from .numbers import holds_numbers, read_numbers
 
 HoldsStamps = Callable[[pd.Series, str], bool]
@@ -18,8 +16,8 @@ FEWEST_DATES = 3
 FEWEST_STEPS = 8  # columns with a running number in their names
 NUMERIC = 0.9  # fraction of these columns that hold numbers
 MAX_IDS = 3
-VALUE, DATE, YEAR, STEP, SERIES = "value", "date", "year", "step", "series"
-_MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
+VALUE, DATE, YEAR, MONTH, STEP, SERIES = "value", "date", "year", "month", "step", "series"
+_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _DATES = (  # the names of columns, all of which are written in one of these ways
     re.compile(r"\d{4}([-/.])\d{1,2}\1\d{1,2}([T ][\d:]+)?"),
     re.compile(r"\d{1,2}([-/.])\d{1,2}\1\d{2,4}"),
@@ -45,6 +43,7 @@ class Wide(NamedTuple):
         steps: columns of the steps, in order.
         stamps: what their names say: time stamps, or numbers of steps.
         month: the column of months, where the columns are years.
+        year: the column of years, where the columns are months.
         dated: whether the stamps are dates.
     """
 
@@ -53,6 +52,7 @@ class Wide(NamedTuple):
     steps: tuple[str, ...]
     stamps: tuple[str, ...]
     month: str | None
+    year: str | None
     dated: bool
 
 
@@ -83,6 +83,8 @@ def find_wide(table: pd.DataFrame, *, holds_stamps: HoldsStamps, series_id: Sequ
         series_id: columns that identify the series, if they are known.
     """
     names = [name for name in table.columns if name not in series_id]
+    if (by_year := _find_months_of_years(table, names, tuple(series_id))) is not None:
+        return by_year
     dated = _find_dates(names)
     steps, stamps = dated or _find_running(table, names)
     rest = [name for name in table.columns if name not in set(steps)]
@@ -99,7 +101,7 @@ def find_wide(table: pd.DataFrame, *, holds_stamps: HoldsStamps, series_id: Sequ
     own = [name for name in rest if name != month]
     ids = tuple(series_id) or _find_ids(table, own, month)
     others = tuple(name for name in own if name not in ids)
-    return Wide(ids, others, tuple(steps), tuple(stamps), month, dated is not None)
+    return Wide(ids, others, tuple(steps), tuple(stamps), month, None, dated is not None)
 
 
 def suspect_wide(table: pd.DataFrame) -> str:
@@ -108,7 +110,7 @@ def suspect_wide(table: pd.DataFrame) -> str:
     if not steps:
         return ""
     return (
-        f". It may have a row for each series and a column for each step ({clip_list([*steps[:2], '...', steps[-1]])}): "
+        f". It may have a row for each series and a column for each step ({steps[0]}, {steps[1]}, ..., {steps[-1]}): "
         "then add a column with the name of each series"
     )
 
@@ -138,14 +140,15 @@ def unpivot(table: pd.DataFrame, wide: Wide, place: str, target: str = VALUE) ->
         row, step = np.nonzero(begun)
     columns: dict[str, object] = {}
     ids = wide.series_id
-    if not ids and num_rows > 1 and wide.month is None:
+    parts = wide.month or wide.year
+    if not ids and num_rows > 1 and parts is None:
         ids = (_free(SERIES, table, target),)
         columns[ids[0]] = np.arange(1, num_rows + 1)[row]
     for name in (*wide.series_id, *wide.others):
         columns[name] = _repeat(table[name], row, is_id=name in wide.series_id)
-    kind = YEAR if wide.month is not None else DATE if wide.dated else STEP
+    kind = YEAR if wide.month is not None else MONTH if wide.year is not None else DATE if wide.dated else STEP
     time: tuple[str, ...] = (_free(kind, table, target),)
-    if wide.dated and wide.month is None:
+    if wide.dated and parts is None:
         columns[time[0]] = (
             pd.Categorical.from_codes(step.astype(np.int32), pd.Index(wide.stamps, dtype=object), validate=False)
             if len(set(wide.stamps)) == num_steps
@@ -156,9 +159,13 @@ def unpivot(table: pd.DataFrame, wide: Wide, place: str, target: str = VALUE) ->
     if wide.month is not None:
         columns[wide.month] = _read_months(table[wide.month])[row]
         time = (*time, wide.month)
+    if wide.year is not None:
+        columns[wide.year] = table[wide.year].to_numpy()[row]
+        time = (wide.year, *time)
     columns[target] = values.ravel() if whole else values[row, step]
-    rows = "month" if wide.month is not None else "series"
-    columns_of = "year" if wide.month is not None else "step"
+    rows, columns_of = ("month", "year") if wide.month is not None else ("series", "step")
+    if wide.year is not None:
+        rows, columns_of = "year", "month"
     found = (
         f"a row for each {rows} and a column for each {columns_of} ({wide.steps[0]} to {wide.steps[-1]}): "
         f"{num_rows:,} x {num_steps:,} values read as the column '{target}'"
@@ -183,6 +190,31 @@ def _find_dates(names: Sequence[str]) -> tuple[list[str], list[str]] | None:
                 if _rise(stamps):
                     return [name for name, _ in found], stamps
     return None
+
+
+def _find_months_of_years(table: pd.DataFrame, names: Sequence[str], series_id: tuple[str, ...]) -> Wide | None:
+    """Return how a table is written that has a row for each year and a column for each month; None if it has not."""
+    months = [name for name in names if name.strip().lower()[:3] in _MONTHS and name.strip().isalpha()]
+    if [name.strip().lower()[:3] for name in months] != _MONTHS or not _are_numbers(table, months):
+        return None
+    rest = [name for name in names if name not in months]
+    years = [
+        name for name in rest if pd.api.types.is_integer_dtype(table[name]) and table[name].between(1500, 2200).all()
+    ]
+    if len(years) != 1 or any(not _is_text(table[name]) for name in rest if name not in years):
+        return None
+    texts = [name for name in rest if name not in years]
+    ids = series_id
+    if not ids and table[years[0]].duplicated().any():
+        ids = next(
+            ((name,) for name in texts if not table[[name, years[0]]].duplicated().any() and table[name].notna().all()),
+            (),
+        )
+        if not ids:
+            return None
+    others = tuple(name for name in texts if name not in ids)
+    stamps = tuple(map(str, range(1, 13)))
+    return Wide(ids, others, tuple(months), stamps, None, years[0], True)
 
 
 def _rise(stamps: Sequence[str]) -> bool:

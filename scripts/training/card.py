@@ -22,7 +22,7 @@ from ..cli.outputs import output_file
 from ..cli.score_format import format_score
 from ..evaluation.result import Evaluation
 from .lightning_cli import LightFitCLI
-from .report import describe
+from .report import describe, list_remarks
 
 PACKAGES = ("torch", "pytorch-lightning", "torchvision", "torchmetrics", "numpy", "pandas")
 
@@ -111,9 +111,8 @@ def _describe_results(evaluations: Mapping[str, Evaluation]) -> Iterator[str]:
                 else format_score(value)
             )
             yield f"| {split} | {evaluation.num_samples:,} | {name} | {formatted} |"
-    for evaluation in evaluations.values():
-        for line in evaluation.remarks:
-            yield from ("", f"{line}.")
+    for line in list_remarks(evaluations):
+        yield from ("", f"{line}.")
 
 
 def _list_limits(data: pl.LightningDataModule) -> Iterator[str]:
