@@ -260,14 +260,14 @@ class SeriesDataModule(DataModule):
         own = np.searchsorted(differenced, starts[split], side="right")
         train = [item.values[:end, :num_targets] for item, end in zip(filled, train_ends, strict=True)]
         errors = np.concatenate([rows[state.season :] - rows[: -state.season] for rows in train])
-        each = {"means": state.mean, "stds": state.std}
-        scales = {name: np.tile(values[:num_targets], (len(filled), 1)) for name, values in each.items()}
+        means, stds = (np.tile(values[:num_targets], (len(filled), 1)) for values in (state.mean, state.std))
         return WindowPlaces(
             panel=panel,
             first=starts[split] + own * self.diff + state.lookback,
             horizon=state.horizon,
             num_targets=num_targets,
-            **scales,
+            means=means,
+            stds=stds,
             naive_errors=np.tile(np.nanmean(np.abs(errors), 0), (len(filled), 1)),
             naive_squares=np.tile(np.nanmean(np.square(errors), 0), (len(filled), 1)),
             season=state.season,
