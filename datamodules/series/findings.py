@@ -491,8 +491,8 @@ def _warn_of_outliers(traits: Found, panel: Panel, steps: Ints, targets: Sequenc
     more = f", and {len(held) - 1:,} other series have such values" if len(held) > 1 else ""
     return [
         f"{panel.values[row, target]:.10g} at {_format_time(panel.times[row])} in "
-        f"{_name(panel, index, target, targets)} lies {abs(own.furthest):.0f} robust deviations from its season{more}: correct it if it is an error, or leave "
-        "the cell empty and set `fill`"
+        f"{_name(panel, index, target, targets)} lies {abs(own.furthest):.0f} robust deviations from its season{more}: "
+        "correct it if it is an error, or leave the cell empty and set `fill`"
     ]
 
 

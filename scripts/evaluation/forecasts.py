@@ -87,13 +87,13 @@ def score_forecasts(
                 )
     totals = _Errors(*(np.concatenate(parts) for parts in zip(*errors, strict=True)))
     order = _order_windows(totals)
-    sums = BacktestSums(places)
 
     def plot_backtest() -> Plot:
+        drawn = BacktestSums(places)
         for rows in _chunk(len(places), horizon * num_targets):
             middle = places.unscale(rows, get_point(forecast[rows]).float())
-            sums.add(rows, middle, torch.from_numpy(places.truth(rows)))
-        return sums.plot(target_names)
+            drawn.add(rows, middle, torch.from_numpy(places.truth(rows)))
+        return drawn.plot(target_names)
 
     def plot_windows() -> Plot:
         known = order[: int((totals.known > 0).sum())]
