@@ -68,6 +68,7 @@ def _plot_window(axes: Axes, window: Window, column: int) -> None:
     forecast = window.forecast[:, column].double().numpy()  # (P, Q)
     horizon, num_quantiles = forecast.shape
     start = max(len(past) - max(SEEN_PER_STEP * horizon, LEAST_SEEN), 0)
+    before: NDArray[Any]
     after: NDArray[Any]
     if window.before is None or window.after is None:
         before, after = np.arange(1 - len(past), 1), np.arange(1, horizon + 1)

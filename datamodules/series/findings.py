@@ -181,7 +181,7 @@ def describe_values(values: Floats, season: int) -> Traits:
     deviations = measure_deviations(values, season)
     far = np.abs(np.nan_to_num(deviations)) > FAR
     furthest = int(np.abs(np.nan_to_num(deviations)).argmax()) if far.any() else -1
-    trend, seasonal = measure_strengths(values, season)
+    trend, seasonal = measure_strengths(np.where(far, np.nan, values), season)
     return Traits(
         int(far.sum()),
         float(deviations[furthest]) if far.any() else np.nan,
@@ -384,8 +384,8 @@ def _describe_gaps(panel: Panel, steps: Ints) -> str:
     in_series = f" in {len(np.unique(own)):,} of {len(panel):,} series" if len(panel) > 1 else ""
     total = int(sizes.sum())
     return (
-        f"{total:,} missing steps ({total / (total + len(steps)):.1%}) in {len(rows):,} gaps{in_series}; the longest has "
-        f"{int(sizes[longest]):,}, after {_format_time(panel.times[row - 1])}{where}"
+        f"{total:,} missing steps ({total / (total + len(steps)):.1%}) in {len(rows):,} gaps{in_series}; the longest "
+        f"has {int(sizes[longest]):,}, after {_format_time(panel.times[row - 1])}{where}"
     )
 
 
@@ -490,9 +490,9 @@ def _warn_of_outliers(traits: Found, panel: Panel, steps: Ints, targets: Sequenc
     row = int(recent[np.searchsorted(steps[recent], steps[recent[0]] + own.furthest_step)])
     more = f", and {len(held) - 1:,} other series have such values" if len(held) > 1 else ""
     return [
-        f"{panel.values[row, target]:g} at {_format_time(panel.times[row])} in {_name(panel, index, target, targets)} "
-        f"lies {abs(own.furthest):.0f} robust deviations from its season{more}: correct it if it is an error, or leave "
-        "the cell empty and set `fill`"
+        f"{panel.values[row, target]:.10g} at {_format_time(panel.times[row])} in "
+        f"{_name(panel, index, target, targets)} lies {abs(own.furthest):.0f} robust deviations from its season{more}: "
+        "correct it if it is an error, or leave the cell empty and set `fill`"
     ]
 
 
@@ -544,7 +544,11 @@ def sketch_series(panel: Panel, steps: Ints, target: str, *, season: int, ends: 
                 if end > begin and (found := int(np.searchsorted(offsets, begin))) < len(rows):
                     borders[split] = panel.times[rows[found]]
         shown = rows[_spread(len(rows), CURVE_POINTS)]
-        curves.append(Curve(panel.names[index], panel.times[shown], panel.values[shown, 0], borders))
+        usual = 2 * -(-len(rows) // CURVE_POINTS)  # steps from one point to the next, from which on it is a gap
+        gaps = np.flatnonzero(np.diff(steps[shown]) >= usual) + 1
+        times = np.insert(panel.times[shown], gaps, panel.times[shown[gaps]])
+        values = np.insert(panel.values[shown, 0], gaps, np.nan)  # so that no line bridges it
+        curves.append(Curve(panel.names[index], times, values, borders))
         grid = _on_grid(panel, steps, index, 0)
         whole = min(len(grid) // max(season, 1), PLOTTED_CYCLES)
         if season > 1 and whole >= 2:

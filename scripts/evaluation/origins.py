@@ -150,8 +150,9 @@ def refit_forecasts(model: LightModel, data: DataModule, split: str, rows: Rows)
         if not len(train.row):  # the horizon is longer than what lies before
             train = before.take(before.first < begin)
         fitted = copy.deepcopy(model).cpu().eval()
+        net: Any = fitted.net
         with torch.no_grad():
-            fitted.net.fit_windows(JoinedBatches(batches, train), JoinedBatches(batches, val), quantiles)  # type: ignore[operator]
+            net.fit_windows(JoinedBatches(batches, train), JoinedBatches(batches, val), quantiles)
         chosen = np.flatnonzero(times == time)
         x, y = data.loaded.batches[split][torch.from_numpy(rows[chosen])]
         with torch.no_grad():
