@@ -117,7 +117,7 @@ def missing_steps(steps: Int, starts: Int) -> tuple[Int, Int]:
     return counts, first
 
 
-def check_steps(panel: Panel, calendar: Calendar, place: str, *, fill: bool = False) -> None:
+def check_steps(panel: Panel, calendar: Calendar, place: str, *, fill: bool = False, trained: bool = False) -> None:
     """Check that the stamps of all series are steps of a calendar, and that none is missing.
 
     Args:
@@ -125,6 +125,7 @@ def check_steps(panel: Panel, calendar: Calendar, place: str, *, fill: bool = Fa
         calendar: the calendar, such as that of the training table.
         place: name of the table, for messages.
         fill: missing steps are to be filled: they are allowed where they are not most.
+        trained: whether the calendar is that of a training, which cannot be changed.
 
     Raises:
         DataError: a stamp is not a step, two stamps are the same step, or steps are missing.
@@ -156,6 +157,8 @@ def check_steps(panel: Panel, calendar: Calendar, place: str, *, fill: bool = Fa
     )
     if missing <= FEW * every:
         advice = HINT
+    elif trained:
+        advice = f"Expected steps of {calendar.describe()}, as in training: resample the table"
     elif missing <= every / 2:
         advice = (
             f"Filling so many would make up data: {rows}; or set `fill` to mask, which ignores them in loss and scores"

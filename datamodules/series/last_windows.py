@@ -158,7 +158,7 @@ def _cut(
         raise DataError(f"{place}: no row has a value of {', '.join(state.roles.targets)}; expected at least one")
     end = int(with_target[-1]) + 1
     own = Panel([""], np.array([0, end]), times[:end], values[:end])
-    check_steps(own, calendar, place, fill=asked.fill != "error")
+    check_steps(own, calendar, place, fill=asked.fill != "error", trained=True)
     past = fill(complete(own, calendar), asked.fill, state.columns, place).values
     needed = diff + (1 if state.masked else state.lookback)
     if len(past) < needed:
