@@ -317,8 +317,10 @@ class SeriesDataModule(DataModule):
         if (unknown := np.isnan(mean)).any():  # series without a value in train
             fallback = fit_moments(train, kind, np.ones_like(static), plain)
             mean, std = (np.where(unknown, other, own) for own, other in zip((mean, std), fallback, strict=True))
-        horizon = self.horizon or choose_horizon(season, ends)
         lengths = series.lengths
+        horizon = self.horizon or choose_horizon(season, ends)
+        if self.horizon is None and self.split is None:
+            horizon = min(horizon, choose_own_horizon(season, int(lengths.max())))
         if self.lookback == "all":
             lookback = choose_history(season, lengths)
         else:

@@ -93,11 +93,11 @@ def test_without_val_training_is_watched_on_itself() -> None:
 def test_sizes_are_found(series: Path) -> None:
     module = SeriesDataModule(str(series), target="load")
     module.setup()
-    assert (module.codec.season, module.codec.horizon, module.codec.lookback) == (24, 24, 72)
+    assert (module.codec.season, module.codec.horizon, module.codec.lookback) == (24, 24, 48)
     assert (module.codec.num_targets, module.codec.num_features) == (1, 1)
     assert module.describe() == (
-        f"{series}: 240 rows, 2024-01-01 00:00:00 to 2024-01-10 23:00:00 by h; target: load; lookback 72, horizon 24, "
-        "season 24; 66 train windows on 161 rows, 8 val windows on 31 rows, 25 test windows on 48 rows"
+        f"{series}: 240 rows, 2024-01-01 00:00:00 to 2024-01-10 23:00:00 by h; target: load; lookback 48, horizon 24, "
+        "season 24; 90 train windows on 161 rows, 8 val windows on 31 rows, 25 test windows on 48 rows"
     )
 
 
