@@ -439,8 +439,10 @@ def _list_weekdays(table: _Table, known: Sequence[int]) -> list[Calendar]:
     if not 2 <= np.count_nonzero(counts) <= 6 or days.max() - days.min() < 14:
         return []
     found = _make_weekdays(table, "".join("1" if count else "0" for count in counts), known)
+    fit = _measure(found, table)
     moves = np.diff(found.number(table.utc.view("datetime64[ns]"))[0])[table.inside]
-    return [found] if _usual(moves) == 1 else []  # else each series has a day of its own
+    # else each series has a day of its own, or the rows are few
+    return [found] if _usual(moves) == 1 and fit.missing <= fit.rows else []
 
 
 def _make_weekdays(table: _Table, open_days: str, known: Sequence[int]) -> Calendar:

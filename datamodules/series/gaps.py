@@ -74,6 +74,13 @@ def _may_be_clock(times: Times) -> bool:
     return bool((index.month.isin((10, 11)) & (index.dayofweek == 6) & (index.hour <= 3)).all())
 
 
+def _may_be_spring(times: Times) -> bool:
+    """Return whether all stamps are in the hours of a Sunday in March that clocks skip as they go forward."""
+    index = pd.DatetimeIndex(times)
+    is_hour = (index.hour >= 1) & (index.hour <= 3)
+    return bool(((index.month == 3) & (index.day >= 8) & (index.dayofweek == 6) & is_hour).all())
+
+
 def merge_doubled(panel: Panel, how: str) -> Panel:
     """Return the series with one row for each stamp.
 
@@ -155,6 +162,8 @@ def check_steps(panel: Panel, calendar: Calendar, place: str, *, fill: bool = Fa
     )
     if missing <= FEW * every:
         advice = "Set `fill` to interpolate (or forward, or mask, which ignores it in loss and scores)"
+        if calendar.zone is None and _may_be_spring(calendar.stamps(first[counts > 0])):
+            advice += ", or, as the clock goes forward then in Europe or America, `timezone`"
     elif missing <= every / 2:
         advice = (
             f"Filling so many would make up data: {rows}; or set `fill` to mask, which ignores them in loss and scores"

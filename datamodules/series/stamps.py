@@ -485,7 +485,16 @@ def _check_years(years: Int, show: Callable[[int], str], first: Int, place: str,
 
 
 def _check_months(cells: Written, ticks: Int, texts: list[str], place: str) -> None:
-    """Refuse `Jan-01`, `Jan-02`, ... as months of 2001, 2002, ...: they are days without a year."""
+    """Refuse what only looks like months.
+
+    `Jan-01`, `Jan-02`, ... may be days without a year, and 2001/02, 2002/03, ... are years.
+    """
+    years, months = cells.fields["y"], cells.fields["m"]
+    if len(texts) > 1 and ((years + 1) % 100 == months).all() and (cells.widths["y"] == 4).all():
+        raise DataError(
+            f"{place}: '{clip(texts[0])}', '{clip(texts[1])}' are years that begin in one year and end in the next; "
+            f"expected stamps such as {years[0]}: replace them by the first year"
+        )
     short = cells.widths["y"] == 2
     if not short.all() or len(texts) < 3 or (cells.fields["y"] > 31).any() or (cells.fields["y"] < 1).any():
         return
@@ -718,12 +727,14 @@ def holds_stamps(column: pd.Series, name: str | None = None) -> bool:
     dtype = column.dtype
     if isinstance(dtype, pd.DatetimeTZDtype | pd.PeriodDtype) or pd.api.types.is_datetime64_dtype(dtype):
         return bool(column.notna().any())
+    telling = names_time(name)
+    if pd.api.types.is_float_dtype(dtype) and not telling and (column.dropna() % 1 != 0).any():
+        return False
     texts = _sample_texts(column)
     if not texts:
         return False
     cells = read_written(texts)
     kind = _find_kind(cells)
-    telling = names_time(name)
     if telling and pd.api.types.is_float_dtype(dtype) and "." in texts[0]:
         numbers = np.array([float(text) for text in texts])
         return bool(((numbers >= EXCEL_DAYS[0]) & (numbers <= EXCEL_DAYS[1])).all()) or bool((numbers >= 1e8).all())
@@ -739,7 +750,8 @@ def holds_stamps(column: pd.Series, name: str | None = None) -> bool:
     strong = kind in (kinds.DAY, kinds.WEEK, kinds.QUARTER, kinds.HALF) or (
         kind in (kinds.THREE, kinds.NAMED) and (plain[~bad] == 4).all()
     )
-    strong |= kind == kinds.MONTH and (plain[~bad] == 4).all() and len(texts) > 1
+    dotted = cells.dotted.any()  # as are numbers
+    strong |= kind == kinds.MONTH and (plain[~bad] == 4).all() and len(texts) > 1 and not dotted
     strong |= bool(cells.clocked[~bad].all())
     if strong or (telling and kind != kinds.ORDINAL):
         return True

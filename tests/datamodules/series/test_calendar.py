@@ -100,6 +100,11 @@ def test_weekdays_of_ones_own() -> None:
     assert go_on(calendar, ["2024-03-08"]) == ["2024-03-11", "2024-03-13", "2024-03-15"]
 
 
+def test_a_few_days_are_no_calendar_of_weekdays() -> None:
+    times = pd.DatetimeIndex(["1992-04-29", "1992-04-30", "1992-05-01", "1992-05-02", "1992-05-03", "1992-06-26"])
+    assert find(times).name == "D"
+
+
 def test_the_datas_own_holidays() -> None:
     days = pd.bdate_range("2018-01-02", "2023-12-29")
     closed = [f"{year}-{date}" for year in range(2018, 2024) for date in ("12-25", "05-01", "01-01")] + ["2023-04-07"]
