@@ -39,6 +39,7 @@ Times = NDArray[np.datetime64]
 EXAMPLES = "2024-01-31, 2024-01-31 13:00, 31.12.2024, 12/31/2024, Jan 2024, 2024Q1, 2024-W05 or 20240131"
 _UNIT_WORDS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 _EXCEL_START = np.datetime64("1899-12-30")  # of days from March 1900 on: Excel counts a 29 February 1900
+_CHUNK = 2_000_000  # rows that are looked at at once
 _SAMPLE_ROWS = 200_000  # on which the steps of several readings are compared
 _SAMPLE_CELLS = 400  # in which a column is looked at for stamps
 _SHOWN = 3  # refused cells that a message shows
@@ -168,6 +169,8 @@ def _distinct_offsets(utc: Times, offsets: Int, rows: Int, distinct: Int) -> tup
 
 def _read_column(column: pd.Series, options: StampOptions, codes: Int | None, place: str) -> _Local:
     if isinstance(column.dtype, pd.CategoricalDtype):
+        if column.cat.categories.dtype == object or pd.api.types.is_string_dtype(column.cat.categories.dtype):
+            return _read_categories(column, options, codes, place)
         column = column.astype(column.cat.categories.dtype)
     if isinstance(column.dtype, pd.PeriodDtype):
         column = column.dt.to_timestamp()
@@ -188,6 +191,24 @@ def _read_column(column: pd.Series, options: StampOptions, codes: Int | None, pl
         inverse = np.where(np.array([text == "" for text in texts])[inverse], -1, inverse)
     _check_filled(inverse < 0, place)
     return _read_cells(texts, inverse, options, codes, column, place)
+
+
+def _read_categories(column: pd.Series, options: StampOptions, codes: Int | None, place: str) -> _Local:
+    """Read a column whose distinct cells are known."""
+    texts = [_to_text(value) for value in column.cat.categories]
+    inverse = column.cat.codes.to_numpy()
+    empty = np.array([text == "" for text in texts] + [True])
+    _check_filled(empty[inverse], place)
+    used = np.bincount(inverse, minlength=len(texts)) > 0
+    numbers = np.cumsum(used) - 1
+    return _read_cells(
+        [text for text, is_used in zip(texts, used, strict=True) if is_used],
+        numbers[inverse],
+        options,
+        codes,
+        column,
+        place,
+    )
 
 
 def _to_text(value: object) -> str:
@@ -243,8 +264,7 @@ def _read_cells(
     texts: list[str], inverse: Int, options: StampOptions, codes: Int | None, column: pd.Series, place: str
 ) -> _Local:
     """Read distinct cells, and spread them over the rows."""
-    first = np.full(len(texts), -1)
-    first[inverse[::-1]] = np.arange(len(inverse))[::-1]  # first row of each
+    first = _find_first(inverse, len(texts))
     wanted = None if options.date_format is None else to_strptime(options.date_format)
     cells = read_written(texts)
     order = find_order(wanted) if wanted is not None else None
@@ -287,6 +307,15 @@ def _read_cells(
     words = "serial numbers of Excel" if reading.key == EXCEL else f"{_UNIT_WORDS.get(reading.key, '')} since 1970"
     said = words if reading.key in (EXCEL, *UNITS) else f"read as {reading.format}{why}" if why else ""
     return _Local(times, offsets, zone, reading.format, said)
+
+
+def _find_first(inverse: Int, count: int) -> Int:
+    """Return the first row of each distinct cell."""
+    first = np.full(count, -1)
+    for begin in reversed(range(0, len(inverse), _CHUNK)):  # what is written last stays
+        part = inverse[begin : begin + _CHUNK]
+        first[part[::-1]] = np.arange(begin, begin + len(part))[::-1]
+    return first
 
 
 def _allows_excel(column: pd.Series, options: StampOptions) -> bool:
