@@ -43,6 +43,7 @@ _CHUNK = 2_000_000  # rows that are looked at at once
 _SAMPLE_ROWS = 200_000  # on which the steps of several readings are compared
 _SAMPLE_CELLS = 400  # in which a column is looked at for stamps
 _SHOWN = 3  # refused cells that a message shows
+_TYPING_ERRORS = 0.02  # share of cells that may be wrong in a reading that is regular without them
 _MARGIN = 0.5  # a reading is more regular if it has at most this share of the other's irregular steps
 
 
@@ -283,8 +284,6 @@ def _read_cells(
             return _Local(ticks.view("datetime64[ns]")[inverse], None, None, options.date_format, "")
         _refuse_kind(cells, kind, texts, first, place)
     tried = [(item, *apply_reading(item, cells, kind)) for item in readings]
-    fewest = min(int(bad.sum()) for _, _, bad in tried)
-    tried = [item for item in tried if item[2].sum() == fewest]
     reading, ticks, bad, why = _choose(tried, inverse, codes, options.likely, texts, first, place)
     years = reading.read()[0] if reading.key not in (EXCEL, *UNITS) else None
     if years is not None:
@@ -374,23 +373,32 @@ def _choose(
     first: Int,
     place: str,
 ) -> tuple[Reading, Int, NDArray[np.bool_], str]:
-    """Choose among the readings that fit: the likely one, the preferred one, or that of regular steps."""
+    """Choose among the readings that fit: the likely one, the preferred one, or that of regular steps.
+
+    One that does not fit a few cells may be more regular: these cells are then wrong, and not all others.
+    """
     order = None if likely is None else find_order(to_strptime(likely))
-    for reading, ticks, bad in tried:
+    tried = sorted(tried, key=lambda item: int(item[2].sum()))
+    fewest = int(tried[0][2].sum())
+    fitting = [item for item in tried if item[2].sum() == fewest]
+    for reading, ticks, bad in fitting:
         if reading.key == order:
             return reading, ticks, bad, ""
-    rank = min(item[0].rank for item in tried)
-    tried = [item for item in tried if item[0].rank == rank]
+    rank = min(item[0].rank for item in fitting)
+    most = max(fewest, int(_TYPING_ERRORS * len(texts)))
+    tried = [item for item in tried if item[0].rank == rank and item[2].sum() <= most]
     reading, ticks, bad = tried[0]
     if all((ticks == other).all() for _, other, _ in tried[1:]):
         return reading, ticks, bad, ""
     rows, series = _sample_series(inverse, codes)
-    measured = [_count_irregular(item[1][rows], series) for item in tried]
+    measured = [_count_irregular(ticks[rows][~bad[rows]], series[~bad[rows]]) for _, ticks, bad in tried]
     order_by = np.lexsort([[item[1] for item in measured], [item[0] for item in measured]])
     best, second = measured[order_by[0]], measured[order_by[1]]
     is_regular = best[0] < second[0] and best[0] <= _MARGIN * second[0]
     is_ordered = best[0] == second[0] and best[1] < second[1]
     if not (is_regular or is_ordered):
+        if tried[1][2].sum() > fewest:
+            return reading, ticks, bad, ""
         _refuse_several([tried[index] for index in order_by[:2]], texts, first, place)
     reading, ticks, bad = tried[order_by[0]]
     other = tried[order_by[1]][0]

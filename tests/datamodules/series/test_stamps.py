@@ -178,6 +178,13 @@ def test_one_that_is_as_regular_in_both_formats_is_refused() -> None:
     assert len(read(DAYS.strftime("%m/%d/%Y"), likely="%d/%m/%Y").times) == 60  # it does not fit these
 
 
+def test_one_wrong_cell_does_not_turn_all_others() -> None:
+    cells = MONTHS.strftime("%m/%d/%Y").tolist()
+    cells[30] = "31/07/2021"  # fits the other order, as do all others
+    with pytest.raises(DataError, match="row 31 '31/07/2021' cannot be read .* by the format %m/%d/%Y"):
+        read(cells)
+
+
 def test_formats_of_the_users_own() -> None:
     assert read(["5|2019|03", "6|2019|03"], date_format="%d|%Y|%m").times.astype("datetime64[D]").astype(
         str
