@@ -111,6 +111,8 @@ def read_stamps(columns: Sequence[pd.Series], options: StampOptions, *, codes: I
     """
     if options.timezone is not None:
         options = replace(options, timezone=check_zone(options.timezone))
+    if not len(columns[0]):
+        raise DataError(f"{place}: expected rows with time stamps, received none")
     names = " and ".join(f"'{column.name}'" for column in columns)
     here = f"{place}, column{'s' if len(columns) > 1 else ''} {names}"
     local = (
@@ -482,6 +484,11 @@ def _refuse_kind(
         row = int(np.where(cells.kind == kinds.UNREAD, first, first.max() + 1).argmin())
     start = f"{place}: expected time stamps such as {EXAMPLES}; received '{clip(texts[row])}' in row {first[row] + 1}"
     numbers = cells.fields["n"]
+    if ":" in texts[row] and (zone := re.search(r"\d\s?([A-Z]{2,5})$", texts[row])):
+        raise DataError(
+            f"{start}. The abbreviation {zone[1]} names no one zone: write the offset from UTC in its place (+01:00), "
+            "or leave it out and set `timezone`"
+        )
     if kind == kinds.NO_YEAR:
         raise DataError(f"{start}, which has no year. Add the year to the stamps, or set `columns.time` to two columns")
     if kind == kinds.DIGITS and (cells.widths["n"] == 5).all():

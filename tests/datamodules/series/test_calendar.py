@@ -1,12 +1,14 @@
 """Calendars: which one stamps keep to, their continuation, and what is refused."""
 
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from lightfit.datamodules.series.calendar import Calendar, find_calendar
 from lightfit.datamodules.series.zones import format_stamps
-from lightfit.errors import DataError, UsageError
+from lightfit.errors import DataError, MissingPackageError, UsageError
 
 RNG = np.random.default_rng(0)
 
@@ -138,6 +140,12 @@ def test_holidays_of_a_country() -> None:
     assert go_on(find(times, holidays="NYSE"), ["2024-07-03"], 1) == ["2024-07-05"]
     with pytest.raises(UsageError, match="expected `holidays` as the code of a country .* received 'XX'"):
         find(times, holidays="XX")
+
+
+def test_holidays_need_their_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "holidays", None)
+    with pytest.raises(MissingPackageError, match=r"pip install 'lightfit\[holidays\]'"):
+        find(make("2024", 30, "B"), holidays="DE")
 
 
 @pytest.mark.parametrize(
