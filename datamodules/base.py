@@ -68,6 +68,7 @@ class DataModule(OneLightning, pl.LightningDataModule):
         self.fold = fold
         self.seed = seed
         self._codec: Codec | None = None
+        self._adopted: Codec | None = None  # of another run, in place of one that is fitted
         self._loaded: Loaded | None = None
 
     def read(self, source: str) -> Samples:
@@ -97,7 +98,7 @@ class DataModule(OneLightning, pl.LightningDataModule):
         """
         samples = self.read(source)
         rows = self._split(samples, held_out=codec is None)
-        codec = codec or self.fit_codec(samples.take(rows["train"]))
+        codec = codec or self._adopted or self.fit_codec(samples.take(rows["train"]))
         splits = {split: samples.take(own) for split, own in rows.items() if len(own)}
         sizes = ", ".join(f"{len(own):,} {split}" for split, own in splits.items())
         return Loaded(
@@ -119,6 +120,16 @@ class DataModule(OneLightning, pl.LightningDataModule):
             )
             rows["train"], rows["val"] = train[kept], train[out]
         return rows
+
+    def adopt(self, codec: Codec) -> None:
+        """Take the codec of another run in place of one that is fitted, to train its model further on this data.
+
+        Raises:
+            ValueError: the data was read already.
+        """
+        if self._loaded is not None:
+            raise ValueError(f"{type(self).__name__} has read its data already: call adopt() before setup()")
+        self._codec = self._adopted = codec
 
     @property
     def codec(self) -> Codec:
@@ -295,7 +306,9 @@ class DataModule(OneLightning, pl.LightningDataModule):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the codec as plain data, for a checkpoint."""
-        return {} if self._codec is None else {"codec": save_codec(self._codec)}
+        if self._codec is None:
+            return {}
+        return {"codec": save_codec(self._codec)} | ({} if self._adopted is None else {"adopted": True})
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load the codec from a checkpoint; if the data was already read, check that its codec is the same.
@@ -311,6 +324,7 @@ class DataModule(OneLightning, pl.LightningDataModule):
             self._check_same(codec, self.codec)
         else:
             self._codec = codec
+            self._adopted = codec if state_dict.get("adopted") else None
 
     @classmethod
     def from_checkpoint(

@@ -75,6 +75,7 @@ def divide(
     owners: Sequence[str] | None = None,
     kind: str,
     known: Target | None,
+    held_out: bool,
     skip: bool,
     drop: Literal["nothing", "shared", "all"],
     val_fraction: float,
@@ -92,7 +93,8 @@ def divide(
         groups: equal for identical samples, (N,).
         owners: what must not be divided between train and val, such as the patient, by sample; None: nothing.
         kind: as in `interpret_labels`, or `names` for classes whose names are not interpreted.
-        known: target of a checkpoint, for which nothing is fitted or held out; None: it is fitted.
+        known: target of a checkpoint; None: it is fitted.
+        held_out: whether to hold out val from train where there is none.
         skip: whether to leave out samples without a label.
         drop: which duplicates to leave out: nothing; `shared`, those in an earlier split that are in a later one too;
             or `all`, also those within train, as in `drop_repeated`.
@@ -113,18 +115,17 @@ def divide(
         rows = drop_shared(groups, rows)
     if drop == "all":
         rows = drop_repeated(groups, rows, label)
+    train = rows["train"] if fold is None else np.union1d(rows["train"], rows["val"])
+    names: list[str] = []
     if known is None:
-        train = rows["train"] if fold is None else np.union1d(rows["train"], rows["val"])
         values, names = read_values(label, labelled.labels, rows, train, places)
-        if fold is not None or not len(rows["val"]):
-            together = groups if owners is None else _join_groups(groups, owners)
-            kept, held_out = hold_out(
-                stratify(values[train]), together[train], val_fraction=val_fraction, fold=fold, seed=seed
-            )
-            rows = rows | {"train": train[kept], "val": train[held_out]}
-        target = fit_target(labelled.labels.kind, names, values[rows["train"]])
     else:
-        values, target = encode_labels(label, labelled.labels, rows, known, places), known
+        values = encode_labels(label, labelled.labels, rows, known, places)
+    if held_out and (fold is not None or not len(rows["val"])):
+        together = groups if owners is None else _join_groups(groups, owners)
+        kept, out = hold_out(stratify(values[train]), together[train], val_fraction=val_fraction, fold=fold, seed=seed)
+        rows = rows | {"train": train[kept], "val": train[out]}
+    target = known or fit_target(labelled.labels.kind, names, values[rows["train"]])
     return Division(rows, values, target, label, labelled.labels, labelled.missing, labelled_rows, shared, divided)
 
 

@@ -1,7 +1,7 @@
 """LightFit's exceptions: one tree, each with the exit code that a command ends with."""
 
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -134,6 +134,7 @@ class BadInput(NamedTuple):
     """An input from which nothing can be predicted, in its place among the others."""
 
     problem: str  # what is wrong, with the place
+    cells: Mapping[str, Any] | None = None  # what its row has besides, by column, such as the name of a series
 
 
 MAX_CHARS = 60  # of one cell or name

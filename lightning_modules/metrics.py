@@ -1,6 +1,6 @@
 """Scores of classifiers, of label sets, numbers and forecasts, and how sure a mean over samples is."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -235,3 +235,130 @@ def number_scores(table: pd.DataFrame) -> dict[str, float]:
     """Average the columns of a `number_table` over the numbers; left out where they are not defined for all."""
     means = table[["mae", "rmse", "r2", "coverage", "width"]].mean(skipna=False)
     return {str(name): float(value) for name, value in means.items() if not np.isnan(value)}
+
+
+NEAR_ZERO = 0.01  # of the mean absolute truth: below it, a percentage of a single value says nothing
+
+
+class ForecastScores:
+    """Sums of the errors of forecasts, by step and target, and by series and target.
+
+    Scores are `mae`, `rmse` and `bias` (mean of forecast less truth), in the units of the data; `mase` and `rmsse`,
+    errors divided by those of the seasonal naive forecast in training (Hyndman and Koehler 2006, section 3; RMSSE is
+    the root of the mean of the squared ones, Makridakis et al. 2022, section 3.2); `wape`, the sum of the errors
+    divided by the sum of the absolute truth; `smape`, 2 |e| / (|y| + |f|), from 0 to 2; `pinball`, the mean of the
+    quantile losses; `coverage` and `width` of the outermost quantiles. Unknown values, NaN, are skipped. A score that
+    is not defined is NaN.
+
+    Args:
+        num_steps: number of steps to forecast, P.
+        num_series: number of series, S.
+        num_targets: number of targets, C.
+        quantiles: levels of the quantiles, rising; the middle one is the forecast. Empty: forecasts have no quantiles.
+    """
+
+    TERMS = (
+        *("absolute", "square", "error", "truth", "smape", "pinball", "inside", "width"),
+        *("mase", "mase_count", "rmsse", "rmsse_count", "count"),
+    )
+    NAMES = ("mae", "rmse", "bias", "mase", "rmsse", "wape", "smape", "pinball", "coverage", "width")
+
+    def __init__(self, num_steps: int, num_series: int, num_targets: int, *, quantiles: Sequence[float] = ()) -> None:
+        self.quantiles = np.array(quantiles)
+        self.by_step = np.zeros((num_steps, num_targets, len(self.TERMS)))
+        self.by_series = np.zeros((num_series, num_targets, len(self.TERMS)))
+        self.windows = np.zeros(num_series, np.int64)
+        self.smallest = np.full((num_series, num_targets), np.inf)  # least absolute truth
+
+    def add(
+        self,
+        forecast: Floats,
+        y: Floats,
+        *,
+        series: Labels,
+        naive_error: Floats | None = None,
+        naive_square: Floats | None = None,
+    ) -> Floats:
+        """Add the forecasts of some windows, in the units of the data; return the sums of each window, (m, C, terms).
+
+        Args:
+            forecast: (m, P, C, Q), with Q of 1 without quantiles.
+            y: the truth, (m, P, C); NaN if missing.
+            series: index of the series of each window, (m,).
+            naive_error: divisor of MASE of each window, (m, C), where it is above 0; None: there is no MASE.
+            naive_square: divisor of the squared errors of RMSSE, (m, C), likewise.
+        """
+        point = forecast[..., forecast.shape[-1] // 2]
+        known = ~np.isnan(y) & ~np.isnan(point)
+        error, absolute = point - y, np.abs(point - y)
+        total = np.abs(y) + np.abs(point)
+        unknown = np.full(y.shape, np.nan)
+        terms = {
+            "absolute": absolute,
+            "square": np.square(error),
+            "error": error,
+            "truth": np.abs(y),
+            "smape": 2 * absolute / np.where(total > 0, total, 1),
+            "pinball": unknown,
+            "inside": unknown,
+            "width": unknown,
+            "count": np.ones(y.shape),
+        }
+        for name, values, divisor in (
+            ("mase", absolute, naive_error),
+            ("rmsse", np.square(error), naive_square),
+        ):
+            positive = np.zeros(y.shape) if divisor is None else np.broadcast_to((divisor > 0)[:, None], y.shape)
+            own = 1 if divisor is None else np.where(divisor > 0, divisor, 1)[:, None]
+            terms |= {name: values / own * positive, f"{name}_count": positive}
+        if len(self.quantiles):
+            below = y[..., None] - forecast
+            terms["pinball"] = np.maximum(self.quantiles * below, (self.quantiles - 1) * below).mean(-1)
+            terms["inside"] = ((forecast[..., 0] <= y) & (y <= forecast[..., -1])).astype(float)
+            terms["width"] = forecast[..., -1] - forecast[..., 0]
+        stacked = np.stack([np.where(known, terms[name], 0) for name in self.TERMS], -1)  # (m, P, C, terms)
+        self.by_step += stacked.sum(0)
+        each = stacked.sum(1)
+        np.add.at(self.by_series, series, each)
+        self.windows += np.bincount(series, minlength=len(self.windows))
+        np.minimum.at(self.smallest, series, np.where(known, np.abs(y), np.inf).min(1, initial=np.inf))
+        return each
+
+    @property
+    def is_near_zero(self) -> bool:
+        """Return whether the truth of a series comes so near to 0 that a mean of percentages says nothing."""
+        truth, count = self.by_series[..., self.TERMS.index("truth")], self.by_series[..., -1]
+        near = self.smallest <= np.maximum(NEAR_ZERO * truth / np.maximum(count, 1), TINY)
+        return bool((near & (count > 0)).any())
+
+    def score(self, sums: Floats) -> dict[str, Floats]:
+        """Compute the scores of sums (..., terms), such as `by_step` or sums of it over an axis, each (...)."""
+        own = {name: sums[..., index] for index, name in enumerate(self.TERMS)}
+        with np.errstate(divide="ignore", invalid="ignore"):
+            means = {name: values / own["count"] for name, values in own.items()}
+            wape = np.where(own["truth"] > 0, own["absolute"] / own["truth"], np.nan)
+            mase, rmsse = own["mase"] / own["mase_count"], np.sqrt(own["rmsse"] / own["rmsse_count"])
+        scores = {
+            "mae": means["absolute"],
+            "rmse": np.sqrt(means["square"]),
+            "bias": means["error"],
+            "mase": mase,
+            "rmsse": rmsse,
+            "wape": wape,
+            "smape": means["smape"],
+            "pinball": means["pinball"],
+            "coverage": means["inside"],
+            "width": means["width"],
+        }
+        return {name: scores[name] for name in self.NAMES}
+
+    def tabulate(self, sums: Floats, labels: Mapping[str, Sequence[object]]) -> pd.DataFrame:
+        """Tabulate scores with a row for each of the sums (N, terms): labels, scores that are defined, and `values`.
+
+        Args:
+            sums: sums, one for each row.
+            labels: columns that come first.
+        """
+        table = pd.DataFrame(dict(labels) | self.score(sums))
+        empty = [name for name in self.NAMES if table[name].isna().all()]
+        return table.drop(columns=empty).assign(values=sums[:, -1].astype(np.int64))

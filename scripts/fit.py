@@ -50,6 +50,16 @@ def show_help(options: argparse.Namespace) -> None:
     print(short_help(preset_path(options.task) if options.task else None))
 
 
+def find_initial(args: list[str]) -> str | None:
+    """Return the configuration of the run whose checkpoint `--init_from` names; None without one."""
+    for word, after in zip(args, [*args[1:], ""], strict=True):
+        flag, _, value = word.partition("=")
+        if flag == "--init_from":
+            config = Path(value or after).absolute().parent.parent / "config.yaml"
+            return str(config) if config.is_file() else None
+    return None
+
+
 def fit(options: argparse.Namespace, rest: list[str], typed: list[str]) -> None:
     """Train a model and print the result.
 
@@ -64,6 +74,8 @@ def fit(options: argparse.Namespace, rest: list[str], typed: list[str]) -> None:
     name, preset = "fit", []
     if options.help_all:
         rest = ["--help", *rest]
+    if not options.task and (start := find_initial(rest)) is not None:
+        options.task = start
     if options.task:
         path = preset_path(options.task)
         name, preset = path.stem, ["--config", str(path)]

@@ -22,6 +22,8 @@ from lightfit.scripts.cli.quiet import hush
 
 LINES = (".txt", ".csv", ".tsv", ".jsonl", ".ndjson")  # suffixes of files with about one input on each line
 READ_BYTES = 2**20
+FILLS, DUPLICATES = ("error", "forward", "interpolate", "mask"), ("error", "mean", "sum", "last")
+SERIES_FLAGS = ("horizon", "fill", "on_duplicate")
 TABLE_FLAGS = {"sheet": "sheet", "delimiter": "delimiter", "quote": "quote, or none,", "encoding": "encoding"}
 
 
@@ -42,7 +44,19 @@ def main(args: list[str] | None = None) -> int:
         "--column", help="column of the texts in a table: a name, or a position from 0 without a header"
     )
     for name, what in TABLE_FLAGS.items():
-        parser.add_argument(f"--{name}", help=f"{what} of a table of texts, where it is not found from the file")
+        parser.add_argument(f"--{name}", help=f"{what} of a table, where it is not found from the file")
+    parser.add_argument(
+        "--horizon",
+        type=int,
+        help="number of steps to forecast series (default: as in training); beyond those of the "
+        "training from forecasts",
+    )
+    parser.add_argument(
+        "--fill", choices=FILLS, help="handling of missing values and steps of series (default: as in training)"
+    )
+    parser.add_argument(
+        "--on_duplicate", choices=DUPLICATES, help="what to do with rows of a series that have one time stamp"
+    )
     parser.add_argument("--top", type=int, default=1, help="number of most probable classes to list (default: 1)")
     add_tta(parser)
     parser.add_argument("-o", "--output", type=Path, help="write a CSV instead of printing a table")
@@ -79,7 +93,7 @@ def predict(options: argparse.Namespace) -> None:
     check_top(options.top, trained.codec)
     if options.tta:
         add_mirrored_views(trained)
-    register_flags({"text_column": "--column", **{name: f"--{name}" for name in TABLE_FLAGS}})
+    register_flags({"text_column": "--column", **{name: f"--{name}" for name in (*TABLE_FLAGS, *SERIES_FLAGS)}})
     column = int(options.column) if (options.column or "").isdecimal() else options.column
     predictor = Predictor(trained.model, trained.codec, choose_devices(options.gpus))
     inputs = open_inputs(choose_inputs(trained), options).stream(options.inputs, column)
@@ -96,24 +110,30 @@ def predict(options: argparse.Namespace) -> None:
 
 
 def open_inputs(inputs: Any, options: argparse.Namespace) -> Any:
-    """Return the reader of inputs, with the options of tables that were given.
+    """Return the reader of inputs, with the options of tables and of series that were given.
 
     Raises:
-        UsageError: they make no sense, or the samples are no texts.
+        UsageError: they make no sense, or the checkpoint reads neither.
     """
     from lightfit.datamodules.tables.options import TableOptions
 
     given = {name: getattr(options, name) for name in TABLE_FLAGS if getattr(options, name) is not None}
-    if not given:
-        return inputs
-    if not hasattr(inputs, "options"):
+    if given and not hasattr(inputs, "options"):
         raise UsageError(
-            f"--{next(iter(given))} is for tables of texts, which this checkpoint does not read: leave it out"
+            f"--{next(iter(given))} is for tables of texts or series, which this checkpoint does not read: leave it out"
         )
+    series = {name: getattr(options, name) for name in SERIES_FLAGS if getattr(options, name) is not None}
+    if series and not hasattr(inputs, "new"):
+        raise UsageError(f"--{next(iter(series))} is for series, which this checkpoint does not read: leave it out")
+    if options.horizon is not None and options.horizon < 1:
+        raise UsageError(f"expected --horizon of at least 1, received {options.horizon}")
     try:
-        inputs.options = TableOptions(**given)
+        if given:
+            inputs.options = TableOptions(**given)
     except ValueError as error:
         raise UsageError(str(error)) from error
+    if series:
+        inputs.new = inputs.new._replace(**series)
     return inputs
 
 

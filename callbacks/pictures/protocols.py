@@ -1,7 +1,10 @@
 """What a run's data may know of itself; callbacks do without where it does not."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lightfit.lightning import pl
@@ -56,6 +59,49 @@ class NamesPlaces(Protocol):
 
     def find_places(self, split: str) -> list[str]:
         """Return the place of each sample of a split, such as its file, in the order of the split's loader."""
+
+
+class Windows(Protocol):
+    """Where the windows of a split of series lie; rows are their indices in the order of the split's loader."""
+
+    @property
+    def names(self) -> Sequence[str]: ...
+    @property
+    def series(self) -> NDArray[np.int64]: ...
+    @property
+    def naive_error(self) -> NDArray[np.float64]: ...
+
+    def stamps(self, rows: NDArray[np.int64]) -> NDArray[np.datetime64]:
+        """Return the time stamps of the steps to forecast, (m, P)."""
+
+    def history(self, row: int, steps: int) -> tuple[NDArray[np.datetime64], NDArray[np.float64]]:
+        """Return time stamps (T,) and targets (T, C) of at most some steps before a forecast."""
+
+    def truth(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the true targets, (m, P, C)."""
+
+    def unscale(self, rows: NDArray[np.int64], values: Tensor) -> Tensor:
+        """Convert scaled targets (m, P, C), or their quantiles (m, P, C, Q), to their own units."""
+
+    def forecast_naive(self, rows: NDArray[np.int64]) -> Mapping[str, NDArray[np.float64]]:
+        """Return naive forecasts by name, each (m, P, C)."""
+
+
+def find_windows(trainer: pl.Trainer, split: str) -> Windows | None:
+    """Return where the windows of a split lie; None where the run's data does not know it."""
+    windows = getattr(getattr(trainer, "datamodule", None), "windows", None)
+    return windows(split) if callable(windows) else None
+
+
+def find_rows(trainer: pl.Trainer, seen: int, num_samples: int) -> NDArray[np.int64]:
+    """Return the indices of the samples of a batch in the order of the data.
+
+    Args:
+        trainer: the run's; of several ranks, each gets every n-th sample.
+        seen: number of samples of this rank before the batch.
+        num_samples: number of samples of the batch.
+    """
+    return (seen + np.arange(num_samples)) * trainer.world_size + trainer.global_rank
 
 
 def find_places(trainer: pl.Trainer, split: str) -> list[str]:

@@ -178,8 +178,8 @@ class ImageDataModule(DataModule):
             DATA_DIR,
             cache_bytes=self.cache_bytes,
             on_error=self.on_error,
-            form=self.form if self._before_formats is None else self._before_formats.form,
-            side=self.transforms.kept_side if self._before_formats is None else self._before_formats.kept_side,
+            form=self.form if self._kept is None else self._kept.form,
+            side=self.transforms.kept_side if self._kept is None else self._kept.kept_side,
         )
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -197,16 +197,21 @@ class ImageDataModule(DataModule):
             self.setup()
 
     @property
-    def _before_formats(self) -> ImageCodec | None:
-        """Return the codec of a checkpoint that held no format of pixels: its images stay what they were."""
+    def _kept(self) -> ImageCodec | None:
+        """Return the codec by whose format of pixels images are read, if it is not to be fitted.
+
+        It is that of another run, or of a checkpoint that held no format: its images stay what they were.
+        """
         held = self._codec
-        return held if isinstance(held, ImageCodec) and held.form.background is None else None
+        kept = isinstance(held, ImageCodec) and (self._adopted is not None or held.form.background is None)
+        return held if kept else None
 
     def load(self, source: str, codec: Codec | None = None) -> Loaded:
         """Read the images, fit the codec, and prepare the batches of each split."""
         found = self.read(source)
-        known = codec if isinstance(codec, ImageCodec) else None
-        division = self._divide(found, known)
+        held = codec or self._adopted
+        known = held if isinstance(held, ImageCodec) else None
+        division = self._divide(found, known, held_out=codec is None)
         fitted = known or self._fit(found, division)
         found = with_form(found, fitted.form)
         batches = self._batches(found, division, fitted)
@@ -221,7 +226,7 @@ class ImageDataModule(DataModule):
             **(self._weigh(division) if "train" in batches else {}),
         )
 
-    def _divide(self, found: ImageSet, known: ImageCodec | None) -> Division:
+    def _divide(self, found: ImageSet, known: ImageCodec | None, *, held_out: bool) -> Division:
         label, raw = factorize_labels(found.labels)
         return divide(
             raw,
@@ -231,6 +236,7 @@ class ImageDataModule(DataModule):
             owners=found.owners,
             kind="names" if self.labels == "auto" and not found.cells else self.labels,
             known=None if known is None else known.target,
+            held_out=held_out,
             skip=self.on_error == "skip",
             drop="all" if self.on_duplicate == "drop" else "nothing",
             val_fraction=self.val_fraction,
@@ -264,9 +270,9 @@ class ImageDataModule(DataModule):
             interpolation=self.transforms.interpolation,
             kept_side=self.transforms.kept_side,
         )
-        if self._before_formats is None:
+        if self._kept is None:
             return fitted
-        return replace(fitted, **{name: getattr(self._before_formats, name) for name in NEW_IN_FORMATS})
+        return replace(fitted, **{name: getattr(self._kept, name) for name in NEW_IN_FORMATS})
 
     def _fit_intensity(self, found: ImageSet, division: Division) -> dict[str, tuple[float, float]]:
         """Return the values that become black and white, from the training images of more than 8 bits."""

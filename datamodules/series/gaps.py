@@ -16,6 +16,7 @@ from .zones import to_wall
 Int = NDArray[np.int64]
 Times = NDArray[np.datetime64]
 
+HINT = "Set `fill` to interpolate (or forward, or mask, which ignores it in loss and scores)"
 FEW = 0.2  # share of missing steps up to which a message advises to fill them
 
 
@@ -124,7 +125,7 @@ def missing_steps(steps: Int, starts: Int) -> tuple[Int, Int]:
     return counts, first
 
 
-def check_steps(panel: Panel, calendar: Calendar, place: str, *, fill: bool = False) -> None:
+def check_steps(panel: Panel, calendar: Calendar, place: str, *, fill: bool = False, trained: bool = False) -> None:
     """Check that the stamps of all series are steps of a calendar, and that none is missing.
 
     Args:
@@ -132,6 +133,7 @@ def check_steps(panel: Panel, calendar: Calendar, place: str, *, fill: bool = Fa
         calendar: the calendar, such as that of the training table.
         place: name of the table, for messages.
         fill: missing steps are to be filled: they are allowed where they are not most.
+        trained: whether the calendar is that of a training, which cannot be changed.
 
     Raises:
         DataError: a stamp is not a step, two stamps are the same step, or steps are missing.
@@ -162,9 +164,11 @@ def check_steps(panel: Panel, calendar: Calendar, place: str, *, fill: bool = Fa
         f"set `freq` to {ROWS} to use each row as a step, as for trading hours, or aggregate the rows to longer steps"
     )
     if missing <= FEW * every:
-        advice = "Set `fill` to interpolate (or forward, or mask, which ignores it in loss and scores)"
-        if calendar.zone is None and _may_be_spring(calendar.stamps(first[counts > 0])):
+        advice = HINT
+        if not trained and calendar.zone is None and _may_be_spring(calendar.stamps(first[counts > 0])):
             advice += ", or, as the clock goes forward then in Europe or America, `timezone`"
+    elif trained:
+        advice = f"Expected steps of {calendar.describe()}, as in training: resample the table"
     elif missing <= every / 2:
         advice = (
             f"Filling so many would make up data: {rows}; or set `fill` to mask, which ignores them in loss and scores"
@@ -205,6 +209,43 @@ def complete(panel: Panel, calendar: Calendar) -> Panel:
     values[steps + np.repeat(offsets, panel.lengths)] = panel.values
     every = np.arange(starts[-1]) - np.repeat(offsets, np.diff(starts))
     return replace(panel, starts=starts, times=calendar.stamps(every), values=values)
+
+
+def find_rows(panel: Panel, whole: Panel, calendar: Calendar) -> Int:
+    """Return the row in a complete panel of each row before, (N,).
+
+    Args:
+        panel: the series, sorted, with each step at most once.
+        whole: return value of `complete`.
+        calendar: their calendar.
+    """
+    if len(whole.times) == len(panel.times):
+        return np.arange(len(panel.times))
+    steps, _ = calendar.number(panel.times)
+    firsts = steps[np.minimum(panel.starts[:-1], len(steps) - 1)]
+    return steps + np.repeat(whole.starts[:-1] - firsts, panel.lengths)
+
+
+def check_values(panel: Panel, columns: Sequence[str], place: str) -> None:
+    """Check that no value is missing.
+
+    Args:
+        panel: the series, without missing steps.
+        columns: names of the columns of values, for messages.
+        place: name of the table, for messages.
+
+    Raises:
+        DataError: a value is missing; the message says how many, in which column, and where the first one is.
+    """
+    missing = np.isnan(panel.values)
+    if not missing.any():
+        return
+    row, column = (int(index) for index in np.argwhere(missing)[0])
+    count = int(missing[:, column].sum())
+    raise DataError(
+        f"{_name_series(place, panel, int(panel.codes[row]))}: {count:,} values of the column '{columns[column]}', the "
+        f"first at {pd.Timestamp(panel.times[row])}, are missing. {HINT}"
+    )
 
 
 def fill_values(panel: Panel, how: str, *, columns: Sequence[str], place: str) -> Panel:

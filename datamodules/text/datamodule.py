@@ -181,7 +181,8 @@ class TextDataModule(DataModule):
     def load(self, source: str, codec: Codec | None = None) -> Loaded:
         """Read the texts, fit vocabulary and labels on the training split, and encode each split."""
         corpus = self.read(source)
-        known = codec if isinstance(codec, TextCodec) else None
+        held = codec or self._adopted
+        known = held if isinstance(held, TextCodec) else None
 
         def places() -> list[str]:
             return from_json(corpus["places"])
@@ -193,6 +194,7 @@ class TextDataModule(DataModule):
             groups=corpus["group"],
             kind=self.labels,
             known=None if known is None else known.target,
+            held_out=codec is None,
             skip=self.on_error == "skip",
             drop="shared" if self.on_duplicate == "drop" else "nothing",
             val_fraction=self.val_fraction,

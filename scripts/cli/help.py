@@ -22,6 +22,7 @@ HELP = """Train a task, or a custom preset.
   --resume RUN    resume a run exactly where it was stopped or killed: auto for the newest run of the task, if there is
                   one, or its folder, runs/<task>/version_N
   --ckpt_path CKPT     resume from this checkpoint
+  --init_from CKPT     start from the weights and the codec (vocabulary, classes, scaling) of another run, on other data
   --checkpoint_every N|TIME    also write last.ckpt within epochs, such as every 500 steps, 30s, 5m or 1h
   --init auto     train from scratch if the checkpoint of --ckpt_path is missing (strict, the default: an error)
   --quiet         print the result only

@@ -12,7 +12,7 @@ from lightfit.datamodules.samples import Batches
 from lightfit.errors import UsageError
 from lightfit.lightning_modules.embedding import embed
 
-from .scores import Evaluation
+from .result import Evaluation
 
 NUM_WRONG, NUM_NEAREST = 8, 4
 BATCH = 256

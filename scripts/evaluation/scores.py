@@ -1,25 +1,27 @@
 """Scores, tables and plots of a model on a split, from its predictions for each sample."""
 
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from lightfit.callbacks.logs.sample_outputs import SampleOutputs
-from lightfit.callbacks.pictures.backtest import ALL, ErrorTable, plot_backtest
 from lightfit.callbacks.pictures.confusion import find_confused_pairs, plot_confusion_matrix, plot_reliability
-from lightfit.callbacks.pictures.forecast_plot import Window, get_forecast, get_point, plot_forecasts
 from lightfit.callbacks.pictures.most_wrong import Wrong, describe_wrong, find_wrong, name_place, tabulate_wrong
 from lightfit.callbacks.pictures.plots import Plot, image_grid
 from lightfit.callbacks.pictures.protocols import Denormalises, as_colours
 from lightfit.callbacks.pictures.targets import plot_precision_recall, plot_predicted_against_true
 from lightfit.datamodules import Codec, DataModule, LabelCodec, LabelSets, Numbers
+from lightfit.datamodules.base import pass_batch
+from lightfit.datamodules.sampler import BatchSampler
 from lightfit.datamodules.samples import Batches
+from lightfit.datamodules.series.places import WindowPlaces
 from lightfit.lightning import OneLightning, pl
 from lightfit.lightning_modules import LightModel
 from lightfit.lightning_modules.metrics import (
@@ -34,9 +36,8 @@ from lightfit.lightning_modules.metrics import (
 )
 
 from ..cli.devices import parse_gpus
-
-if TYPE_CHECKING:
-    from lightfit.datamodules import SeriesCodec
+from .forecasts import score_forecasts
+from .result import Evaluation
 
 
 def quiet_trainer(gpus: str, *, callbacks: list[pl.Callback], **arguments: Any) -> pl.Trainer:
@@ -60,30 +61,29 @@ def quiet_trainer(gpus: str, *, callbacks: list[pl.Callback], **arguments: Any) 
     )
 
 
-PLOTTED_TARGETS = 3
 PLOTTED_IMAGES = 16
 MATRIX_UP_TO = 11  # classes: with more the matrix does not fit into a terminal, and the most confused pairs are listed
 TRUE = "true \\ predicted"  # heading of the column of true classes: a name that no class is likely to have
 
 
-class Evaluation(NamedTuple):
-    """Scores of a split, with tables and plots by title."""
+class ChosenBatches:
+    """Some of the samples of a split.
 
-    num_samples: int
-    metrics: dict[str, float]
-    headline: str  # name of the metric with an interval; empty if there is none
-    interval: tuple[float, float]
-    tables: dict[str, pd.DataFrame]
-    plots: dict[str, Callable[[], Plot]]  # drawn on demand, as drawing takes longer than all the rest
-    logged: tuple[str, ...]  # names of the metrics that the model logs
-    outputs: dict[str, Tensor]  # predictions for each sample, in order
-    wrong: pd.DataFrame | None = None  # of a classifier: the samples that it got wrong, as of `tabulate_wrong`
+    Args:
+        batches: the samples of the split.
+        rows: indices of those to take.
+    """
 
-    def format_headline(self) -> str:
-        """Return the headline metric with its interval."""
-        low, high = self.interval
-        interval = "too few samples for an interval" if np.isnan(low) else f"95 % interval {low:.4f} to {high:.4f}"
-        return f"{self.headline} {self.metrics[self.headline]:.4f} ({interval})"
+    def __init__(self, batches: Batches, rows: NDArray[np.int64]) -> None:
+        self.batches = batches
+        self.rows = torch.from_numpy(rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a batch of the chosen samples."""
+        return self.batches[self.rows[index]]
 
 
 class SplitData(OneLightning, pl.LightningDataModule):
@@ -92,12 +92,14 @@ class SplitData(OneLightning, pl.LightningDataModule):
     Args:
         data: a LightningDataModule, set up.
         split: `train`, `val`, `test`, or `all` of a DataModule without splits.
+        rows: indices of the samples to take; None: all of them.
     """
 
-    def __init__(self, data: pl.LightningDataModule, split: str) -> None:
+    def __init__(self, data: pl.LightningDataModule, split: str, *, rows: NDArray[np.int64] | None = None) -> None:
         super().__init__()
         self.data = data
         self.split = split
+        self.rows = rows
         self.codec: Codec | None = getattr(
             data, "codec", None
         )  # by which callbacks find class names and undo the scaling
@@ -105,9 +107,31 @@ class SplitData(OneLightning, pl.LightningDataModule):
     def test_dataloader(self) -> Any:
         """Return the batches of the split, for the devices of the trainer."""
         self.data.trainer = self.trainer
+        if isinstance(self.data, DataModule) and self.rows is not None:
+            return self._load_rows(self.data, self.rows)
         if isinstance(self.data, DataModule):
             return self.data.dataloader(self.split, shuffle=False)
         return getattr(self.data, f"{self.split}_dataloader")()
+
+    def _load_rows(self, data: DataModule, rows: NDArray[np.int64]) -> DataLoader:
+        batches, trainer = ChosenBatches(data.loaded.batches[self.split], rows), self.trainer
+        sampler = BatchSampler(
+            len(rows),
+            batch_size=data.choose_batch_size(self.split),
+            shuffle=False,
+            seed=data.seed,
+            rank=trainer.global_rank if trainer else 0,
+            world_size=trainer.world_size if trainer else 1,
+        )
+        return DataLoader(batches, sampler=sampler, batch_size=None, collate_fn=pass_batch)  # type: ignore[arg-type]
+
+    def windows(self, split: str) -> WindowPlaces | None:
+        """Return where the windows of a split of series lie; None of other data, or of a split of another name."""
+        windows = getattr(self.data, "windows", None)
+        if not callable(windows):
+            return None
+        places: WindowPlaces = windows(self.split)
+        return places if self.rows is None else places.take(self.rows)
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Call the hook of the data."""
@@ -123,7 +147,13 @@ class SplitData(OneLightning, pl.LightningDataModule):
 
 
 def evaluate_split(
-    trainer: pl.Trainer, model: LightModel, data: pl.LightningDataModule, split: str
+    trainer: pl.Trainer,
+    model: LightModel,
+    data: pl.LightningDataModule,
+    split: str,
+    *,
+    rows: NDArray[np.int64] | None = None,
+    baselines: Mapping[str, NDArray[np.float64]] = {},
 ) -> Evaluation | None:
     """Evaluate a model on a split, with each sample once; return None on ranks above 0.
 
@@ -132,30 +162,77 @@ def evaluate_split(
         model: the model.
         data: the data, set up.
         split: name of the split.
+        rows: indices of the samples to evaluate on; None: all of them.
+        baselines: further forecasts of these samples, as of `score_forecasts`.
     """
-    former = data.trainer
+    former, chosen = data.trainer, SplitData(data, split, rows=rows)
     try:
-        logged = trainer.test(model, datamodule=SplitData(data, split), verbose=False)
+        logged = trainer.test(model, datamodule=chosen, verbose=False)
     finally:
         data.trainer = former
     (kept,) = (callback for callback in trainer.callbacks if isinstance(callback, SampleOutputs))  # type: ignore[attr-defined]
     if not trainer.is_global_zero:
         return None
     metrics = {name.removeprefix("test_"): float(value) for scores in logged for name, value in scores.items()}
-    outputs, codec = kept.outputs, getattr(data, "codec", None)
+    outputs = kept.outputs
+    codec: Any = getattr(data, "codec", None)
     batches = data.loaded.batches[split] if isinstance(data, DataModule) else None
+    if batches is not None and rows is not None:
+        batches = ChosenBatches(batches, rows)
     num_samples = len(batches) if batches is not None else len(next(iter(outputs.values()), ()))
     evaluation = Evaluation(num_samples, metrics, "", (np.nan, np.nan), {}, {}, tuple(metrics), outputs)
-    if "forecast" in outputs and codec is not None and codec.domain == "series" and batches is not None:
-        return _score_forecasts(evaluation, outputs, codec, batches)
+    places = chosen.windows(split)
+    if "forecast" in outputs and codec is not None and codec.domain == "series" and places is not None:
+        return score_forecasts(
+            evaluation,
+            outputs,
+            places,
+            target_names=codec.target_names,
+            quantiles=getattr(model, "quantiles", ()),
+            baselines=baselines,
+            split=split,
+        )
     if "prediction" in outputs and isinstance(codec, LabelCodec) and isinstance(codec.target, LabelSets):
         return _score_label_sets(evaluation, outputs, codec.target)
     if "prediction" in outputs and isinstance(codec, LabelCodec) and isinstance(codec.target, Numbers):
         return _score_numbers(evaluation, outputs, codec.target)
     if {"preds", "target"} <= set(outputs) and isinstance(codec, LabelCodec):
-        places = data.find_places(split) if isinstance(data, DataModule) else []
-        return _score_classes(evaluation, outputs, codec, batches, places)
+        files = data.find_places(split) if isinstance(data, DataModule) else []
+        return _score_classes(evaluation, outputs, codec, batches, files)
     return evaluation
+
+
+def evaluate_refitted(
+    model: LightModel,
+    data: DataModule,
+    split: str,
+    outputs: dict[str, Tensor],
+    *,
+    rows: NDArray[np.int64],
+    baselines: Mapping[str, NDArray[np.float64]],
+) -> Evaluation:
+    """Score forecasts of a net that was fitted anew before each origin; arguments as of `evaluate_split`.
+
+    Args:
+        model: the model.
+        data: the data, set up.
+        split: name of the split.
+        outputs: what `refit_forecasts` returned.
+        rows: indices of the windows.
+        baselines: further forecasts of these windows.
+    """
+    codec: Any = data.codec
+    places = SplitData(data, split, rows=rows).windows(split)
+    assert places is not None
+    return score_forecasts(
+        Evaluation(len(rows), {}, "", (np.nan, np.nan), {}, {}, (), outputs),
+        outputs,
+        places,
+        target_names=codec.target_names,
+        quantiles=getattr(model, "quantiles", ()),
+        baselines=baselines,
+        split=split,
+    )
 
 
 def _score_classes(
@@ -244,45 +321,3 @@ def _score_numbers(evaluation: Evaluation, outputs: dict[str, Tensor], target: N
             )
         },
     )
-
-
-def _score_forecasts(
-    evaluation: Evaluation, outputs: dict[str, Tensor], codec: "SeriesCodec", batches: Batches
-) -> Evaluation:
-    forecast, y = get_forecast(outputs).float(), outputs["y"].float()
-    errors = (get_point(forecast) - y).abs().double().nanmean((1, 2))
-    table = ErrorTable()
-    table.add(codec.unscale(get_point(forecast)), codec.unscale(y))
-    backtest = table.table(codec.target_names)
-    known = errors[~errors.isnan()].numpy()
-    return evaluation._replace(
-        metrics=evaluation.metrics | {"mae": float(known.mean())},  # in float64
-        headline="mae",
-        # Neighbouring windows share values to forecast, so the bootstrap draws blocks of them.
-        interval=bootstrap_interval(known, block=max(codec.horizon, codec.season)),
-        tables=_split_backtest(backtest),
-        plots={
-            "errors by step": lambda: plot_backtest(backtest),
-            "forecasts": lambda: _plot_windows(errors, forecast, y, codec, batches),
-        },
-    )
-
-
-def _split_backtest(backtest: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    over_steps, over_targets = backtest["step"] == ALL, backtest["target"] == ALL
-    tables = {"by target": backtest[over_steps], "by step": backtest[~over_steps & over_targets]}
-    if backtest["target"].nunique() > 2:  # with one target, the table would be repeated
-        tables["by step and target"] = backtest[~over_steps & ~over_targets]
-    return tables
-
-
-def _plot_windows(errors: Tensor, forecast: Tensor, y: Tensor, codec: "SeriesCodec", batches: Batches) -> Plot:
-    order = errors.argsort()
-    shown = {"worst": order[-1], "median": order[len(order) // 2], "best": order[0]}
-    names = codec.target_names[:PLOTTED_TARGETS]
-    windows = {}
-    for title, index in shown.items():
-        past = codec.unscale(batches[index[None]][0][0, :, : codec.num_targets])
-        unscaled = codec.unscale(forecast[index].transpose(1, 2)).transpose(1, 2)
-        windows[title] = Window(float(errors[index]), past, codec.unscale(y[index]), unscaled)
-    return plot_forecasts(windows, names)

@@ -5,8 +5,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
+from torch import Tensor
 
-from lightfit.datamodules import Codec, LabelCodec
+from lightfit.datamodules import Codec, LabelCodec, SeriesCodec
 from lightfit.errors import BadInput, DataError, UsageError
 
 from .predictor import Predictor, encode_samples, split_chunks
@@ -108,6 +110,8 @@ def _predict(predictor: Predictor, samples: list[Any], top: int) -> pd.DataFrame
     codec = predictor.codec
     x = predictor.encode(samples)
     predictions = predictor(x)
+    if isinstance(codec, SeriesCodec):
+        predictions = _continue(predictor, codec, samples, predictions)
     if isinstance(codec, LabelCodec):
         table = codec.decode(samples, predictions, top=top)
     elif codec.domain == "series":
@@ -118,6 +122,16 @@ def _predict(predictor: Predictor, samples: list[Any], top: int) -> pd.DataFrame
         each = len(table) // len(samples)
         table[NOTE] = np.repeat(warnings, each)
     return table
+
+
+def _continue(predictor: Predictor, codec: SeriesCodec, samples: list[Any], predictions: Tensor) -> Tensor:
+    """Return forecasts for as many steps as the samples ask for: beyond the horizon they start from forecasts."""
+    num_steps, blocks = len(samples[0].times), [predictions]
+    while sum(block.shape[1] for block in blocks) < num_steps:
+        last = blocks[-1]
+        samples = codec.advance(samples, last if last.ndim == 3 else last[..., last.shape[3] // 2])
+        blocks.append(predictor(predictor.encode(samples)))
+    return torch.cat(blocks, 1)[:, :num_steps]
 
 
 def drop_bad(chunk: list[Any]) -> list[Any]:
@@ -137,12 +151,17 @@ def check_sample(codec: Codec, sample: Any) -> Any:
 
 def _insert_bad(table: pd.DataFrame, chunk: list[Any]) -> pd.DataFrame:
     """Insert a row for each bad input, in the order of the inputs."""
-    each = len(table) // max(len(drop_bad(chunk)), 1)  # number of rows of a good input
+    num_good = len(drop_bad(chunk))
+    each = len(table) // max(num_good, 1)  # number of rows of a good input
+    columns = list(table.columns)
+    if not num_good:
+        columns[:0] = dict.fromkeys(name for item in chunk for name in (item.cells or {}) if name not in columns)
     pieces, row = [], 0
     for item in chunk:
         if isinstance(item, BadInput):
-            pieces.append(pd.DataFrame({table.columns[-1]: [item.problem]}, dtype=object))
+            cells = dict(item.cells or {}) | {table.columns[-1]: item.problem}
+            pieces.append(pd.DataFrame({name: [value] for name, value in cells.items()}, dtype=object))
         else:
             pieces.append(table.iloc[row : row + each])
             row += each
-    return pd.concat(pieces, ignore_index=True).reindex(columns=table.columns)
+    return pd.concat(pieces, ignore_index=True).reindex(columns=columns)

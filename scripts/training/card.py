@@ -19,9 +19,10 @@ from lightfit.version import VERSION
 
 from ..cli.arguments import name_flags
 from ..cli.outputs import output_file
-from ..evaluation.scores import Evaluation
+from ..cli.score_format import format_score
+from ..evaluation.result import Evaluation
 from .lightning_cli import LightFitCLI
-from .report import describe
+from .report import describe, list_remarks
 
 PACKAGES = ("torch", "pytorch-lightning", "torchvision", "torchmetrics", "numpy", "pandas")
 
@@ -105,9 +106,13 @@ def _describe_results(evaluations: Mapping[str, Evaluation]) -> Iterator[str]:
     for split, evaluation in evaluations.items():
         for name, value in evaluation.metrics.items():
             formatted = (
-                evaluation.format_headline().removeprefix(f"{name} ") if name == evaluation.headline else f"{value:.4f}"
+                evaluation.format_headline().removeprefix(f"{name} ")
+                if name == evaluation.headline
+                else format_score(value)
             )
             yield f"| {split} | {evaluation.num_samples:,} | {name} | {formatted} |"
+    for line in list_remarks(evaluations):
+        yield from ("", f"{line}.")
 
 
 def _list_limits(data: pl.LightningDataModule) -> Iterator[str]:

@@ -28,22 +28,24 @@ from lightfit.datamodules.lightning_internals import list_hparams
 from lightfit.errors import DataError, UsageError
 from lightfit.lightning import import_submodule, pl
 from lightfit.lightning_modules import LightModel
-from lightfit.trust import import_name
+from lightfit.trust import import_name, packages_of, untrusted_names
 
 from ..cli.arguments import find_flags, register_flags
 from ..cli.devices import has_bfloat16
 from ..cli.help import HELP, USAGE
 from ..cli.keys import MODEL_LINKS, SIZES, list_given, refuse_linked
-from ..cli.lightning_internals import dump_config, list_destinations
+from ..cli.lightning_internals import dump_config, list_destinations, make_instantiator
 from ..cli.lightning_parser import FunctionParser, LightningArgumentParser, LightningCLI
 from ..cli.parsing import explain, spell_nulls, unwrap
 from ..cli.quiet import say
 from ..cli.short_names import import_named
+from ..inference.trained import Trained, load_trained
 from .model_class import DEFAULTS, FITTING, ModelInstantiator, replace_model_class
 from .net_functions import allow_functions, list_parameters
 from .options import NOTHING, Extras, flag_names
 from .preprocessing import adopt_preprocessing, restore_preprocessing
 from .resume import RunConfig, describe_resume, find_checkpoint, keep_run_folder, read_usable, refuse_changes
+from .run_folder import find_run
 
 CHECKPOINT = {
     "monitor": "val_loss",
@@ -131,6 +133,9 @@ class LightFitCLI(LightningCLI):
         parser.set_defaults({f"checkpoint.{name}": value for name, value in CHECKPOINT.items()})
         parser.add_argument("--tune", type=dict | None, default=None, help="Values to search with scripts/tune.py.")
         parser.add_argument("--ckpt_path", type=str | None, default=None, help="Checkpoint to resume from.")
+        parser.add_argument(
+            "--init_from", type=str | None, default=None, help="Checkpoint whose weights and codec the run starts from."
+        )
         for size in SIZES:
             parser.link_arguments(
                 "data",
@@ -164,6 +169,7 @@ class LightFitCLI(LightningCLI):
             self._print(self._adopted.line)
         self._add_extras()
         self._choose_model_class()
+        self._initial = None if self.config.init_from is None else self._read_initial(self.config.init_from)
 
     def _resume(self) -> None:
         """Find and read the checkpoint to resume from, if any; refuse arguments that differ from the checkpoint's."""
@@ -193,6 +199,45 @@ class LightFitCLI(LightningCLI):
             restore_preprocessing(config["init_args"]["transforms"], self._adopted.former, saved)
         refuse_changes(self.config_dump["model"], self.checkpoint.get("hyper_parameters", {}), "model")
         refuse_changes(self.config_dump["data"], saved, "data")
+
+    def _read_initial(self, path: str) -> Trained:
+        """Return the model and the codec that the run starts from, and have the data take the codec.
+
+        A resumed run has both in its own checkpoint.
+        """
+        if self.checkpoint is not None:
+            path = self.config.ckpt_path
+        trained = load_trained(path, trust=packages_of(untrusted_names(self.config_dump)))
+
+        def build(class_type: type[pl.LightningDataModule], *args: Any, **kwargs: Any) -> Any:
+            data = make_instantiator(self, "data")(class_type, *args, **kwargs)
+            if not isinstance(data, DataModule):
+                raise UsageError(
+                    f"--init_from takes over the codec of a checkpoint, and {class_type.__name__} has none: derive it "
+                    "from lightfit.DataModule, or leave --init_from out"
+                )
+            data.adopt(trained.codec)
+            return data
+
+        self.parser.add_instantiator(build, pl.LightningDataModule, subclasses=True, prepend=True)
+        return trained
+
+    def _take_weights(self, initial: Trained) -> None:
+        """Load the weights of the model that the run starts from.
+
+        Raises:
+            UsageError: the nets differ.
+        """
+        try:
+            self.model.load_state_dict(initial.model.state_dict())
+        except RuntimeError as error:
+            lines = str(error).splitlines()
+            raise UsageError(
+                f"--init_from: the checkpoint's net is {type(initial.model.net).__name__}, and its weights do not fit "
+                f"the net of this run, {type(self.model.net).__name__}: {' '.join(lines[-1].split())} Train with the "
+                f"configuration of that run: --task {find_run(initial.path) / 'config.yaml'}"
+            ) from error
+        self._print(f"starting from the weights and the codec of '{initial.path}'")
 
     def _keep_embedding_size(self, checkpoint: Mapping[str, Any]) -> None:
         """Take the width of word vectors from a checkpoint, as their file may be gone."""
@@ -263,7 +308,12 @@ class LightFitCLI(LightningCLI):
         register_flags({"on_nan": "--on_nan", "resume": "--resume", **find_flags(**built)})
 
     def after_instantiate_classes(self) -> None:
-        """Correct the stored arguments of the net: Lightning adds unused sizes, and misses those found meanwhile."""
+        """Take over the weights of `--init_from`, and correct the stored arguments of the net.
+
+        Lightning adds unused sizes, and misses those found meanwhile.
+        """
+        if self._initial is not None and self.checkpoint is None:
+            self._take_weights(self._initial)
         taken = self._taken or inspect.signature(type(self.model.net)).parameters
         for hparams in list_hparams(self.model):
             if "class_path" not in hparams.get("net", {}):  # the model builds its net itself

@@ -4,6 +4,7 @@ import shlex
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -13,6 +14,10 @@ from lightfit.lightning_modules import LightModel
 from lightfit.trust import is_known, packages_of, untrusted_names
 
 from ..cli.command import format_command, shorten_path
+from ..cli.score_format import format_score
+
+if TYPE_CHECKING:
+    from ..evaluation.result import Evaluation
 
 
 def report(
@@ -21,17 +26,33 @@ def report(
     data: pl.LightningDataModule,
     *,
     seconds: float,
-    test_scores: dict[str, float],
+    evaluations: "Mapping[str, Evaluation]",
 ) -> None:
-    """Print the best scores, remarks on the data, paths of the results, and the next commands."""
+    """Print the best scores, remarks on the data, paths of the results, and the next commands.
+
+    Args:
+        trainer: the trainer.
+        model: the model.
+        data: the data, set up.
+        seconds: duration of the training, in seconds.
+        evaluations: evaluations of the best checkpoint, by split.
+    """
     print(f"trained to epoch {trainer.current_epoch}, {trainer.global_step} steps, in {seconds:.1f} s")
     epoch, val_scores = find_best_epoch(trainer, model.history)
+    test_scores = _select_logged(evaluations, "test")
+    if "val" in evaluations:
+        meaningless = {f"val_{name}" for name in evaluations["val"].meaningless}
+        if meaningless & set(val_scores):  # what replaces them is not in the history
+            added = {
+                name: value for name, value in _select_logged(evaluations, "val").items() if name not in val_scores
+            }
+            val_scores = {name: value for name, value in val_scores.items() if name not in meaningless} | added
     if val_scores:
         print(f"best epoch {epoch}: {_format_scores(val_scores)}")
     if test_scores:
         print(f"its test split: {_format_scores(test_scores)}")
     if isinstance(data, DataModule):
-        for line in data.remarks(val_scores | test_scores):
+        for line in list_remarks(evaluations) or data.remarks(val_scores | test_scores):
             print(line)
     checkpoint = trainer.checkpoint_callback
     if not isinstance(checkpoint, pl.callbacks.ModelCheckpoint) or not checkpoint.best_model_path:
@@ -53,6 +74,16 @@ def report(
     trust = "".join(f" --trust {name}" for name in packages_of([name for name in custom if not is_known(name)]))
     for script, words in (("evaluate", ""), ("predict", f" {shlex.quote(choose_example(data))}")):
         print(f"  {format_command(script)} {shlex.quote(str(path))}{words}{trust}")
+
+
+def list_remarks(evaluations: "Mapping[str, Evaluation]") -> list[str]:
+    """Return what the evaluations remark on; warnings only of the first one, which the tables of the run are of."""
+    return [
+        line
+        for index, evaluation in enumerate(evaluations.values())
+        for line in evaluation.remarks
+        if not (index and line.startswith("warning"))
+    ]
 
 
 def find_best_epoch(trainer: pl.Trainer, history: pd.DataFrame) -> tuple[int, dict[str, float]]:
@@ -95,7 +126,15 @@ def choose_example(data: DataModule) -> str:
 
 
 def _format_scores(scores: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
+    return ", ".join(f"{name} {format_score(value)}" for name, value in scores.items())
+
+
+def _select_logged(evaluations: "Mapping[str, Evaluation]", split: str) -> dict[str, float]:
+    """Return the scores that the model logs, and what stands in the place of those that say nothing, by their names."""
+    if split not in evaluations:
+        return {}
+    evaluation = evaluations[split]
+    return {f"{split}_{name}": evaluation.metrics[name] for name in evaluation.logged}
 
 
 def describe_stop(

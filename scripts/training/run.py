@@ -27,7 +27,7 @@ from .signals import end_on_sigterm, end_with_parent, explain_errors, is_child
 from .threads import set_threads
 
 if TYPE_CHECKING:
-    from ..evaluation.scores import Evaluation
+    from ..evaluation.result import Evaluation
 
 NO_ACTION = nullcontext()
 
@@ -173,9 +173,10 @@ def _train(task: str, cli: LightFitCLI, watchers: Sequence[pl.Callback]) -> Run:
     if trainer.is_global_zero:
         from .card import write_card  # here, as with `evaluate_best`: what follows the training brings pictures
 
-        report(trainer, model, data, seconds=seconds, test_scores=_prefix_scores(evaluations.get("test"), "test"))
+        report(trainer, model, data, seconds=seconds, evaluations=evaluations)
         write_card(cli, evaluations, task=task, seconds=seconds)
         write_most_wrong(trainer, evaluations)
+        write_series(trainer, evaluations)
     return Run(trainer, model, data, evaluations)
 
 
@@ -186,6 +187,15 @@ def write_most_wrong(trainer: pl.Trainer, evaluations: "dict[str, Evaluation]") 
 
     if trainer.logger is not None and "val" in evaluations and evaluations["val"].wrong is not None:
         write_csv(evaluations["val"].wrong, run_folder(trainer) / FILE)
+
+
+def write_series(trainer: pl.Trainer, evaluations: "dict[str, Evaluation]") -> None:
+    """Write `series.csv`, the scores of each series in the test split, or else in val, into the run folder."""
+    from lightfit.callbacks.pictures.plots import run_folder, write_csv
+
+    table = next((evaluations[split].series for split in ("test", "val") if split in evaluations), None)
+    if trainer.logger is not None and table is not None:
+        write_csv(table, run_folder(trainer) / "series.csv")
 
 
 def has_split(data: pl.LightningDataModule, split: str) -> bool:
@@ -225,7 +235,3 @@ def evaluate_best(trainer: pl.Trainer, model: LightModel, data: pl.LightningData
 def _has_several_loaders(data: pl.LightningDataModule) -> bool:
     # Lightning logs no metric of one loader and of several in the same trainer; the epochs' scores are in the history.
     return not isinstance(data, DataModule) and isinstance(data.val_dataloader(), (list, tuple, dict))
-
-
-def _prefix_scores(evaluation: "Evaluation | None", split: str) -> dict[str, float]:
-    return {} if evaluation is None else {f"{split}_{name}": evaluation.metrics[name] for name in evaluation.logged}

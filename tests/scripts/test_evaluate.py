@@ -15,7 +15,7 @@ from conftest import make_images, make_reviews, make_series, write_csv
 from lightfit.callbacks.pictures.confusion import find_confused_pairs, plot_confusion_matrix
 from lightfit.scripts.evaluate import main
 from lightfit.scripts.evaluation.page import render_report
-from lightfit.scripts.evaluation.scores import Evaluation
+from lightfit.scripts.evaluation.result import Evaluation
 from lightfit.scripts.predict import main as predict
 
 
@@ -30,7 +30,9 @@ def scores(path: str) -> dict[str, Any]:
     return {row["metric"]: row["value"] for row in written["metrics"]} | {"num_samples": written["num_samples"]}
 
 
-@pytest.mark.parametrize(("task", "headline"), [("text", "accuracy"), ("images", "accuracy"), ("series", "mae")])
+@pytest.mark.parametrize(
+    ("task", "headline"), [("text", "accuracy"), ("images", "accuracy"), ("series", "mae_original")]
+)
 def test_own_data(task: str, headline: str, trained: Callable[[str], str], capsys: pytest.CaptureFixture[str]) -> None:
     checkpoint = trained(task)
     code, out, err = run(capsys, checkpoint, "--split", "val")

@@ -5,12 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from lightfit.datamodules import SeriesCodec
-from lightfit.datamodules.series.codec import LastWindow
-from lightfit.datamodules.series.table import check_file, parse_frame, read_frame
+from lightfit.datamodules.series.frame import Frame, check_file, frame_of_rows, read_frame
+from lightfit.datamodules.series.last_windows import LastWindow, NewRows
 from lightfit.datamodules.tables.content import open_bytes
+from lightfit.datamodules.tables.options import TableOptions
 from lightfit.errors import BadInput, DataError, NotFoundError
 
 from .protocol import Inputs
@@ -21,19 +20,23 @@ class SeriesInputs(Inputs):
 
     Args:
         codec: the codec, with columns and steps of the training.
+        new: how the rows to forecast from are read.
+        options: how tables are read.
     """
 
-    def __init__(self, codec: SeriesCodec) -> None:
+    def __init__(self, codec: SeriesCodec, new: NewRows = NewRows(), options: TableOptions = TableOptions()) -> None:
         self.codec = codec
+        self.new = new
+        self.options = options
 
     @property
     def schema(self) -> dict[str, Any]:
         """Return the JSON schema of `{"rows": [...]}`, the rows of a table."""
-        roles = self.codec.state.roles
-        columns: dict[str, dict[str, Any]] = {
-            name: {"type": "string"} for name in (roles.time, roles.series_id) if name
-        }
-        columns |= {name: {"type": ["number", "null"]} for name in roles.values}
+        state = self.codec.state
+        roles, numbers = state.roles, {*state.columns}
+        columns: dict[str, dict[str, Any]] = {name: {"type": "string"} for name in (*roles.time, *roles.series_id)}
+        for name in (*roles.values, *roles.static):
+            columns[name] = {"type": ["number", "null"] if name in numbers else ["string", "number", "boolean", "null"]}
         row = {"type": "object", "required": list(columns), "properties": columns}
         rows = {"type": "array", "items": row, "minItems": 1}
         return {"type": "object", "required": ["rows"], "properties": {"rows": rows}}
@@ -58,10 +61,11 @@ class SeriesInputs(Inputs):
         for item in arguments:
             try:
                 if item == "-":
-                    table, place = parse_frame(sys.stdin.read(), "standard input"), "standard input"
+                    frame, place = read_frame(open_bytes("standard input", sys.stdin.buffer.read()), self.options), item
+                    place = "standard input"
                 else:
-                    table, place = read_frame(Path(item)), item
-                yield from self.codec.last_windows(table, place)
+                    frame, place = read_frame(Path(item), self.options), item
+                yield from self.codec.last_windows(frame.table, place, self.new)
             except (DataError, LookupError) as error:
                 yield BadInput(str(error))
 
@@ -69,15 +73,15 @@ class SeriesInputs(Inputs):
         """Return the last window of each series in `{"rows": [...]}`, a dict for each row of a table."""
         rows = body.get("rows")
         if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
-            raise DataError('expected {"rows": [{"column": value}]}, the rows of a table, sorted by time')
-        return self._find_windows(pd.DataFrame(rows).rename(columns=str), "the rows")
+            raise DataError('expected {"rows": [{"column": value}]}, the rows of a table')
+        return self._find_windows(frame_of_rows(rows), "the rows")
 
     def from_upload(self, name: str, content: bytes) -> list[LastWindow | BadInput]:
         """Return the last window of each series in an uploaded table of any format."""
-        return self._find_windows(read_frame(open_bytes(name, content)), name)
+        return self._find_windows(read_frame(open_bytes(name, content), self.options), name)
 
-    def _find_windows(self, table: pd.DataFrame, place: str) -> list[LastWindow | BadInput]:
+    def _find_windows(self, frame: Frame, place: str) -> list[LastWindow | BadInput]:
         try:
-            return list(self.codec.last_windows(table, place))
+            return list(self.codec.last_windows(frame.table, place, self.new))
         except LookupError as error:
             raise DataError(str(error.args[0])) from error

@@ -1,6 +1,7 @@
 """Workbooks for tests, written by hand: a file of each format in its shortest form."""
 
 import zipfile
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
@@ -11,7 +12,7 @@ RELATIONS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships
 
 
 def write_xlsx(path: Path, sheets: Sheets) -> Path:
-    """Write sheets of texts and numbers as .xlsx and return the path."""
+    """Write sheets of texts, numbers and dates as .xlsx and return the path."""
     with zipfile.ZipFile(path, "w") as archive:
         books, links = "", ""
         for number, (name, rows) in enumerate(sheets.items(), 1):
@@ -23,6 +24,9 @@ def write_xlsx(path: Path, sheets: Sheets) -> Path:
             )
             sheet = f'<worksheet xmlns="{MAIN}"><sheetData>{lines}</sheetData></worksheet>'
             archive.writestr(f"xl/worksheets/s{number}.xml", sheet)
+        formats = '<cellXfs count="2"><xf numFmtId="0"/><xf numFmtId="22" applyNumberFormat="1"/></cellXfs>'
+        archive.writestr("xl/styles.xml", f'<styleSheet xmlns="{MAIN}">{formats}</styleSheet>')
+        links += f'<Relationship Id="rs" Type="{RELATIONS}/styles" Target="styles.xml"/>'
         book = f'<workbook xmlns="{MAIN}" xmlns:r="{RELATIONS}"><sheets>{books}</sheets></workbook>'
         archive.writestr("xl/workbook.xml", book)
         package = "http://schemas.openxmlformats.org/package/2006/relationships"
@@ -38,6 +42,8 @@ def _cell(index: int, line: int, cell: Any) -> str:
         return ""
     if isinstance(cell, str):
         return f'<c r="{place}" t="inlineStr"><is><t>{escape(cell)}</t></is></c>'
+    if isinstance(cell, datetime):
+        return f'<c r="{place}" s="1"><v>{(cell - datetime(1899, 12, 30)).total_seconds() / 86400}</v></c>'
     return f'<c r="{place}"><v>{cell}</v></c>'
 
 
