@@ -17,7 +17,8 @@ from lightfit.errors import DataError, NotFoundError, clip, clip_list
 from ..tables.columns import normalise
 from .covariates import is_boolean
 from .frame import Frame
-from .numbers import describe_missing, explain_numbers, holds_numbers, parse_numbers
+from .margins import NUMBER, find_kind
+from .numbers import describe_missing, explain_numbers, find_code, holds_numbers, parse_numbers
 from .stamps import names_time
 from .wide import VALUE, HoldsStamps, find_wide, suspect_wide, unpivot
 
@@ -137,6 +138,7 @@ def choose_roles(
         DataError: a column has two roles, or the target only counts the rows.
     """
     table = read = frame.table if isinstance(frame, Frame) else frame
+    holds_stamps = _Stamped(holds_stamps)
     asked, long = _Asked(target, columns, table, place), None
     if not columns.time:
         ids = asked.find("series_id")
@@ -220,6 +222,27 @@ def _read_texts(table: pd.DataFrame, names: Sequence[str], place: str) -> tuple[
             if missing := describe_missing(numbers, name):
                 found.append(missing)
     return (table.assign(**read) if read else table), found
+
+
+class _Stamped:
+    """Whether columns hold time stamps, found once for each; texts most of which are numbers do not, unless named so.
+
+    Args:
+        holds_stamps: whether a column holds time stamps.
+    """
+
+    def __init__(self, holds_stamps: HoldsStamps) -> None:
+        self._holds_stamps = holds_stamps
+        self._found: dict[tuple[str, int], bool] = {}
+
+    def __call__(self, column: pd.Series, name: str) -> bool:
+        """Return whether a column holds time stamps."""
+        key = name, len(column)
+        if key not in self._found:
+            kinds = [find_kind(cell) for cell in column.dropna().iloc[:SAMPLE]] if column.dtype == object else []
+            of_numbers = kinds.count(NUMBER) > len(kinds) / 2 and not names_time(name)
+            self._found[key] = not of_numbers and self._holds_stamps(column, name)
+        return self._found[key]
 
 
 def adopt_roles(frame: Frame | pd.DataFrame, roles: Roles, place: str, *, holds_stamps: HoldsStamps) -> pd.DataFrame:
@@ -408,7 +431,8 @@ def _describe_text(column: pd.Series) -> str:
     if isinstance(column.dtype, pd.CategoricalDtype) or column.dtype == object:
         if column.nunique(dropna=False) == 1:
             return "the same in all rows"
-        return TEXT
+        code = find_code(_sample(column))
+        return TEXT.replace("text", f"text, with codes such as {clip(code)}", 1) if code else TEXT
     return f"neither numbers nor text ({column.dtype})"
 
 
