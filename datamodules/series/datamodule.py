@@ -14,12 +14,14 @@ from lightfit.errors import DataError
 
 from ..base import DATA_DIR, DataModule
 from ..codec import Codec
+from ..findings import Findings
 from ..samples import Loaded
 from ..splits import SPLITS, Ends, count_rows, rolling_fold, split_by_time
 from ..tables.options import TableOptions
 from .calendar import Calendar, find_calendar
 from .codec import SeriesCodec
 from .covariates import Covariates
+from .findings import find_in_series
 from .frame import Frame, read_frame
 from .gaps import check_steps, complete, find_rows
 from .last_windows import check_zone, fill
@@ -203,6 +205,28 @@ class SeriesDataModule(DataModule):
                 series, ends, state, calendar, {split: len(own) for split, own in batches.items()}
             ),
             find_places=lambda split: list_windows(self._places[split]),
+            findings=self._find(rows, whole, present, state, ends),
+        )
+
+    def _find(
+        self, rows: Rows, whole: Panel, present: NDArray[np.int64], state: SeriesState, ends: list[Ends]
+    ) -> Findings:
+        """Return what was found in the rows of the table."""
+        codes = rows.panel.codes
+        first = state.calendar.number(whole.times[whole.starts[:-1]])[0]
+        return find_in_series(
+            replace(rows.panel, values=whole.values[present]),
+            first[codes] + present - whole.starts[codes],
+            calendar=state.calendar.describe(),
+            targets=state.roles.targets,
+            past=state.covariates.past_names,
+            known=state.covariates.known_names,
+            season=state.season,
+            lookback=1 if state.masked else state.lookback,
+            horizon=state.horizon,
+            ends=np.array(ends) + self.diff,
+            zone=state.zone,
+            notes=rows.found,
         )
 
     def _order(self, table: pd.DataFrame, roles: Roles) -> Rows:

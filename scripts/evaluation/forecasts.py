@@ -110,7 +110,8 @@ def score_forecasts(
     beside = ", ".join(
         f"{name} {format_score(value)}" for name, value in _compare(scores, headline).items() if name != NET
     )
-    meaningless = ("mape",) if scores[NET].is_near_zero else ()
+    # Of several series, each with its own scale, the model does not know the values that percentages are taken of.
+    meaningless = ("mape",) if scores[NET].is_near_zero or len(places.names) > 1 else ()
     metrics = {name: value for name, value in metrics.items() if name not in meaningless}
     logged = tuple(name for name in evaluation.logged if name not in meaningless)
     return evaluation._replace(
