@@ -335,9 +335,12 @@ def write_forecasts(
             columns |= {str(name): places.ids[name].to_numpy()[series] for name in places.ids}
         elif len(places.names) > 1:
             columns["series"] = np.asarray(places.names, object)[series]
-        columns["origin"] = _localise(places, np.repeat(places.origins(rows), horizon))
-        columns["time"] = _localise(places, places.times(rows).reshape(-1))
-        columns["step"] = np.tile(np.arange(1, horizon + 1), len(rows))
+        own = {
+            "origin": _localise(places, np.repeat(places.origins(rows), horizon)),
+            "time": _localise(places, places.times(rows).reshape(-1)),
+            "step": np.tile(np.arange(1, horizon + 1), len(rows)),
+        }
+        columns |= {f"{name}_" if name in columns else name: column for name, column in own.items()}
         for target, name in enumerate(target_names):
             columns[f"{name}_true"] = truth[..., target].reshape(-1)
             columns[f"{name}_forecast"] = values[..., target, num_quantiles // 2].reshape(-1)
