@@ -205,19 +205,25 @@ class SeriesDataModule(DataModule):
                 series, ends, state, calendar, {split: len(own) for split, own in batches.items()}
             ),
             find_places=lambda split: list_windows(self._places[split]),
-            findings=self._find(rows, whole, present, state, ends),
+            findings=self._find(rows, whole, present, state, calendar, ends),
         )
 
     def _find(
-        self, rows: Rows, whole: Panel, present: NDArray[np.int64], state: SeriesState, ends: list[Ends]
+        self,
+        rows: Rows,
+        whole: Panel,
+        present: NDArray[np.int64],
+        state: SeriesState,
+        calendar: Calendar,
+        ends: list[Ends],
     ) -> Findings:
         """Return what was found in the rows of the table."""
         codes = rows.panel.codes
-        first = state.calendar.number(whole.times[whole.starts[:-1]])[0]
+        first = calendar.number(whole.times[whole.starts[:-1]])[0]
         return find_in_series(
             replace(rows.panel, values=whole.values[present]),
             first[codes] + present - whole.starts[codes],
-            calendar=state.calendar.describe(),
+            calendar=calendar.describe(),
             targets=state.roles.targets,
             past=state.covariates.past_names,
             known=state.covariates.known_names,
