@@ -19,7 +19,7 @@ from .protocols import Windows, find_rows, find_windows, target_names, unscaled
 
 SEEN_PER_STEP = 3  # steps of the look-back that are shown for each step of the forecast
 LEAST_SEEN = 8
-TITLE_WIDTH = 56  # columns of text above a plot
+TITLE_WIDTH = 48  # columns of text above a plot
 
 
 class Window(NamedTuple):

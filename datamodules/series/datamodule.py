@@ -206,7 +206,7 @@ class SeriesDataModule(DataModule):
                 series, ends, state, calendar, {split: len(own) for split, own in batches.items()}
             ),
             find_places=lambda split: list_windows(self._places[split]),
-            findings=self._find(frame, chosen, rows, whole, present, state, ends),
+            findings=self._find(frame, chosen, rows, whole, present, state, calendar, ends),
         )
 
     def _find(
@@ -217,21 +217,25 @@ class SeriesDataModule(DataModule):
         whole: Panel,
         present: NDArray[np.int64],
         state: SeriesState,
+        calendar: Calendar,
         ends: list[Ends],
     ) -> Findings:
         """Return what was found in the table and in its series."""
-        layout = state.layout
+        codes = rows.panel.codes
+        first = calendar.number(whole.times[whole.starts[:-1]])[0]
         found = find_in_series(
-            replace(rows.panel, values=whole.values[present, : layout.num_values]),
-            state.calendar_of(rows.panel.times, rows.panel.starts, self.source),
+            replace(rows.panel, values=whole.values[present]),
+            first[codes] + present - whole.starts[codes],
+            calendar=calendar.describe(),
             targets=state.roles.targets,
             past=state.covariates.past_names,
             known=state.covariates.known_names,
             season=state.season,
-            lookback=state.lookback,
+            lookback=1 if state.masked else state.lookback,
             horizon=state.horizon,
             ends=np.array(ends) + self.diff,
             zone=state.zone,
+            notes=rows.found,
         )
         lines = [*frame.found, *rows.found, rows.stamps.found, *chosen.found]
         return replace(found, facts={**name_facts(lines), **found.facts})

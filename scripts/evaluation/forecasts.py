@@ -110,7 +110,8 @@ def score_forecasts(
     beside = ", ".join(
         f"{name} {format_score(value)}" for name, value in _compare(scores, headline).items() if name != NET
     )
-    meaningless = ("mape",) if scores[NET].is_near_zero else ()
+    # Of several series, each with its own scale, the model does not know the values that percentages are taken of.
+    meaningless = ("mape",) if scores[NET].is_near_zero or len(places.names) > 1 else ()
     metrics = {name: value for name, value in metrics.items() if name not in meaningless}
     logged = tuple(name for name in evaluation.logged if name not in meaningless)
     return evaluation._replace(
@@ -334,9 +335,12 @@ def write_forecasts(
             columns |= {str(name): places.ids[name].to_numpy()[series] for name in places.ids}
         elif len(places.names) > 1:
             columns["series"] = np.asarray(places.names, object)[series]
-        columns["origin"] = _localise(places, np.repeat(places.origins(rows), horizon))
-        columns["time"] = _localise(places, places.times(rows).reshape(-1))
-        columns["step"] = np.tile(np.arange(1, horizon + 1), len(rows))
+        own = {
+            "origin": _localise(places, np.repeat(places.origins(rows), horizon)),
+            "time": _localise(places, places.times(rows).reshape(-1)),
+            "step": np.tile(np.arange(1, horizon + 1), len(rows)),
+        }
+        columns |= {f"{name}_" if name in columns else name: column for name, column in own.items()}
         for target, name in enumerate(target_names):
             columns[f"{name}_true"] = truth[..., target].reshape(-1)
             columns[f"{name}_forecast"] = values[..., target, num_quantiles // 2].reshape(-1)
