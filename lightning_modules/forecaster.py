@@ -171,7 +171,12 @@ class SeriesForecaster(LightModel):
     def _at_train_start(self) -> None:
         """Solve for the weights of a net that is fitted on windows, unless the run resumes from a checkpoint."""
         super()._at_train_start()
-        if isinstance(self.net, FittedOnWindows) and not self.trainer.ckpt_path:
+        if not isinstance(self.net, FittedOnWindows):
+            return
+        if self.trainer.ckpt_path:
+            if self.trainer.current_epoch and not self.net.learns_by_gradient:
+                self.trainer.should_stop = True  # the run had come to its end
+        else:
             with torch.no_grad(), torch.random.fork_rng(devices=[]):
                 self.net.fit_windows(*self._collect_windows(), self.quantiles)
 
