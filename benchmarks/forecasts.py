@@ -268,8 +268,8 @@ def format_row(table: Table, scores: Scores) -> str:
 
 PEERS = ("lightfit", "ridge", "AutoETS", "AutoTheta", "season", "last value")
 HEADER = (
-    f"{'MASE':21} {'  '.join(f'{name:>9}' for name in PEERS)}   ratio  coverage and width, beside AutoETS's; CPU seconds of "
-    "training, beside AutoETS's"
+    f"{'MASE':21} {'  '.join(f'{name:>9}' for name in PEERS)}   ratio  "
+    "coverage and width, beside AutoETS's; CPU seconds of training, beside AutoETS's"
 )
 
 
