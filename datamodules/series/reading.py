@@ -134,6 +134,19 @@ def order_table(
 _MERGED = {"mean": "their mean is taken", "sum": "they are summed", "last": "the last one is taken"}
 
 
+def cut_after_last_target(rows: Rows) -> Rows:
+    """Drop the rows of each series after its last known target, which have values only for columns known ahead."""
+    panel = rows.panel
+    known = (~np.isnan(panel.values)).any(1)
+    last = np.zeros(len(panel), np.int64)
+    np.maximum.at(last, panel.codes[known], np.flatnonzero(known) + 1)
+    kept = np.arange(len(panel.times)) < last[panel.codes]
+    lengths = np.bincount(panel.codes[kept], minlength=len(panel))
+    starts = np.concatenate([[0], lengths.cumsum()])
+    cut = Panel(panel.names, starts, panel.times[kept], panel.values[kept])
+    return rows._replace(panel=cut, source=rows.source[kept])
+
+
 def list_series(names: Sequence[str]) -> str:
     """Return the names of a few series, and how many there are besides."""
     return clip_list([clip(name) for name in names[:NAMES_SHOWN]]) + (

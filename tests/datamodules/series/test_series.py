@@ -11,7 +11,7 @@ import torch
 from conftest import make_series
 
 from lightfit.datamodules import DataError, SeriesColumns, SeriesDataModule
-from lightfit.datamodules.series.codec import undo_differences
+from lightfit.datamodules.series.differences import undo_differences
 from lightfit.datamodules.series.sources import DOWNLOADS, locate
 from lightfit.scripts.inference.inputs.series import SeriesInputs
 
