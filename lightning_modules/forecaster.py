@@ -188,7 +188,7 @@ class SeriesForecaster(LightModel):
     def _is_scoring_val(self) -> bool:
         """Return whether windows of train or val are scored: by what was learned on train alone."""
         trainer = self._trainer
-        if self.training or trainer is None:
+        if self.training or trainer is None or trainer.state.status != "running":
             return self.training
         # `split`: of the DataModule with which the command evaluates val as Lightning's test.
         of_val = getattr(getattr(trainer, "datamodule", None), "split", "test") in ("train", "val")

@@ -79,13 +79,13 @@ def type_texts(cells: Any, *, points_group: bool = False) -> Any:
         codes = np.concatenate([chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in unified.chunks])
         distinct = _trim(unified.chunk(0).dictionary)
         used = np.bincount(codes[codes >= 0], minlength=len(distinct)) > 0
-        values = _type_distinct(pc.if_else(pa.array(used), distinct, pa.scalar(None, pa.string())), points_group)
-        if values is not None:
-            if (codes < 0).any():
-                return np.append(_allow_missing(values), np.nan if values.dtype != object else None)[codes]
-            return values[codes]
-        texts = np.append(distinct.to_numpy(zero_copy_only=False), None)
-        return texts[codes]
+        keep = used & np.asarray(pc.is_valid(distinct))
+        codes = np.append(np.where(keep, np.cumsum(keep) - 1, -1), -1)[codes]
+        known, with_missing = distinct.filter(pa.array(keep)), bool((codes < 0).any())
+        values = _type_distinct(known, points_group)
+        if values is None or (with_missing and values.dtype == np.int64 and np.abs(values).max() >= 10**MAX_DIGITS):
+            values = known.to_numpy(zero_copy_only=False)
+        return (_append_missing(values) if with_missing else values)[codes]
     values = _type_distinct(cells, points_group)
     if values is None:
         cells = pa.chunked_array([_trim(chunk) for chunk in cells.chunks], pa.string())
@@ -100,12 +100,15 @@ def type_as_objects(cells: Any) -> NDArray[np.object_]:
     encoded = cells.dictionary_encode().combine_chunks()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.chunk(0) if encoded.num_chunks else pa.array([], encoded.type)
-    texts = np.append(encoded.dictionary.to_numpy(zero_copy_only=False), None)
+    texts = _append_missing(encoded.dictionary.to_numpy(zero_copy_only=False))
     return texts[encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
 
 
-def _allow_missing(values: NDArray[Any]) -> NDArray[Any]:
-    return values.astype(object) if values.dtype == bool else values.astype(np.float64)
+def _append_missing(values: NDArray[Any]) -> NDArray[Any]:
+    """Return values with a missing one at the end, which is that of the index -1."""
+    if values.dtype in (np.int64, np.float64):
+        return np.concatenate([values.astype(np.float64), [np.nan]])
+    return np.concatenate([values.astype(object), np.array([None], object)])
 
 
 def _trim(texts: Any) -> Any:

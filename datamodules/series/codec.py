@@ -82,6 +82,11 @@ class SeriesCodec(Codec):
         return self.state.layout.num_known
 
     @property
+    def num_static(self) -> int:
+        """Return the number of columns with one value a series."""
+        return self.state.layout.num_static
+
+    @property
     def masked(self) -> bool:
         """Return whether the net's input has masks of missing values."""
         return self.state.masked

@@ -30,13 +30,14 @@ from .numbers import read_numbers
 from .panel import Panel
 from .places import WindowPlaces
 from .reading import OnDuplicate, RowOptions, Rows, order_table
-from .roles import Roles, SeriesColumns, adopt_roles, choose_roles
+from .roles import Chosen, Roles, SeriesColumns, adopt_roles, choose_roles
 from .scaler import Scale, ScaleKind, choose_kind, fit_moments, measure_errors_by_series
 from .sizes import choose_ends, choose_history, choose_horizon, choose_lookback, choose_own_horizon
 from .sources import locate
 from .stamps import StampOptions, Stamps, holds_stamps
 from .state import SeriesState
 from .windows import SeriesBatches, find_starts, to_inputs
+from .zones import to_wall
 
 NAMES_SHOWN = 8
 
@@ -205,11 +206,13 @@ class SeriesDataModule(DataModule):
                 series, ends, state, calendar, {split: len(own) for split, own in batches.items()}
             ),
             find_places=lambda split: list_windows(self._places[split]),
-            findings=self._find(rows, whole, present, state, calendar, ends),
+            findings=self._find(frame, chosen, rows, whole, present, state, calendar, ends),
         )
 
     def _find(
         self,
+        frame: Frame,
+        chosen: Chosen,
         rows: Rows,
         whole: Panel,
         present: NDArray[np.int64],
@@ -217,11 +220,11 @@ class SeriesDataModule(DataModule):
         calendar: Calendar,
         ends: list[Ends],
     ) -> Findings:
-        """Return what was found in the rows of the table."""
-        codes = rows.panel.codes
+        """Return what was found in the table and in its series."""
+        codes, layout = rows.panel.codes, state.layout
         first = calendar.number(whole.times[whole.starts[:-1]])[0]
-        return find_in_series(
-            replace(rows.panel, values=whole.values[present]),
+        found = find_in_series(
+            replace(rows.panel, values=whole.values[present, : layout.num_values]),
             first[codes] + present - whole.starts[codes],
             calendar=calendar.describe(),
             targets=state.roles.targets,
@@ -232,8 +235,9 @@ class SeriesDataModule(DataModule):
             horizon=state.horizon,
             ends=np.array(ends) + self.diff,
             zone=state.zone,
-            notes=rows.found,
         )
+        lines = [*frame.found, *rows.found, rows.stamps.found, *chosen.found]
+        return replace(found, facts={**name_facts(lines), **found.facts})
 
     def _order(self, table: pd.DataFrame, roles: Roles) -> Rows:
         """Return the rows in order of series and time, up to the last known target of each series."""
@@ -316,8 +320,10 @@ class SeriesDataModule(DataModule):
         if (unknown := np.isnan(mean)).any():  # series without a value in train
             fallback = fit_moments(train, kind, np.ones_like(static), plain)
             mean, std = (np.where(unknown, other, own) for own, other in zip((mean, std), fallback, strict=True))
-        horizon = self.horizon or choose_horizon(season, ends)
         lengths = series.lengths
+        horizon = self.horizon or choose_horizon(season, ends)
+        if self.horizon is None and self.split is None:
+            horizon = min(horizon, choose_own_horizon(season, int(lengths.max())))
         if self.lookback == "all":
             lookback = choose_history(season, lengths)
         else:
@@ -425,6 +431,7 @@ class SeriesDataModule(DataModule):
                 lookback=state.lookback,
                 horizon=state.horizon,
                 target=torch.from_numpy(rows),
+                series=torch.from_numpy(owner),
             )
             targets = slice(state.num_targets)
             own = scale.rows(np.arange(len(series)))
@@ -464,7 +471,7 @@ class SeriesDataModule(DataModule):
         rows = self._order(table, state.roles)
         check_zone(rows.stamps, state, place)
         calendar = state.calendar_of(rows.panel.times, rows.panel.starts, place)
-        check_steps(rows.panel, calendar, place, fill=self.fill != "error")
+        check_steps(rows.panel, calendar, place, fill=self.fill != "error", trained=True)
         whole = complete(rows.panel, calendar)
         present = find_rows(rows.panel, whole, calendar)
         whole = self._add_covariates(whole, present, table, rows, state.covariates)
@@ -579,7 +586,7 @@ def describe_series(
     series: Panel, ends: list[Ends], state: SeriesState, calendar: Calendar, sizes: Mapping[str, int]
 ) -> str:
     """Return a summary of the data: rows, series, span and steps, columns, windows of each split."""
-    begin, end = series.times.min(), series.times.max()
+    begin, end = map(pd.Timestamp, to_wall(np.array([series.times.min(), series.times.max()]), state.zone))
     totals = np.array([count_rows(own) for own in ends]).sum(0).tolist()
     rows = dict(zip(SPLITS, totals, strict=True))
     roles = state.roles
@@ -587,7 +594,8 @@ def describe_series(
     described = [
         f"{len(series.times):,} rows"
         + (f" of {len(series)} series" if len(series) > 1 else "")
-        + f", {pd.Timestamp(begin)} to {pd.Timestamp(end)} by {calendar.name}",
+        + f", {begin} to {end} by {calendar.name}"
+        + (f" in {state.zone}" if state.zone else ""),
         *(f"{kind}: {_shorten(names)}" for kind, names in named.items() if names),
         f"lookback {state.lookback}, horizon {state.horizon}, season {state.season}",
         ", ".join(f"{sizes[split]:,} {split} windows on {rows[split]:,} rows" for split in SPLITS if rows[split]),
@@ -612,3 +620,14 @@ def check_least(least: int, **values: int | None) -> None:
     for name, value in values.items():
         if value is not None and value < least:
             raise ValueError(f"expected `{name}` of at least {least}, received {value}")
+
+
+def name_facts(lines: Sequence[str]) -> dict[str, str]:
+    """Return lines about a table by the topic that each begins with, or as `table`."""
+    facts: dict[str, str] = {}
+    for line in filter(None, lines):
+        topic, colon, rest = line.partition(": ")
+        if not colon or len(topic.split()) > 2:
+            topic, rest = "table", line
+        facts[topic] = f"{facts[topic]}; {rest}" if topic in facts else rest
+    return facts

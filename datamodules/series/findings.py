@@ -124,7 +124,7 @@ def find_in_series(
         "lengths": _describe_lengths(panel, spans),
         "gaps": _describe_gaps(panel, steps),
         "missing values": _describe_missing(panel, [*targets, *past, *known]),
-        "order": "; ".join(notes) or "rows in order of time, no time stamp twice",
+        "order": "; ".join(notes),
         "outliers": _describe_outliers(traits, panel, targets),
         "trend and season": _describe_strengths(traits, season),
         "demand": _describe_demand(traits, panel, targets),

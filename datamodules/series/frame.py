@@ -231,7 +231,7 @@ def _drop_empty_rows(table: pd.DataFrame) -> pd.DataFrame:
     if not first.any():
         return table
     rows = np.flatnonzero(first)
-    empty = rows[table.iloc[rows].isna().all(axis=1).to_numpy()]
+    empty = rows[table.iloc[rows].isna().all(axis=1).to_numpy()].tolist()
     return table.drop(index=empty).reset_index(drop=True) if len(empty) and len(empty) < len(table) else table
 
 
@@ -240,8 +240,8 @@ def _drop_repeated_headers(table: pd.DataFrame, found: list[str]) -> tuple[pd.Da
     first = table.iloc[:, 0]
     if first.dtype != object:
         return table, tuple(found)
-    rows = np.flatnonzero(first.to_numpy() == table.columns[0])
-    rows = [row for row in rows.tolist() if [str(cell) for cell in table.iloc[row]] == list(table.columns)]
+    alike = np.flatnonzero(first.to_numpy() == table.columns[0]).tolist()
+    rows = [row for row in alike if [str(cell) for cell in table.iloc[row]] == list(table.columns)]
     if not rows:
         return table, tuple(found)
     count = "1 row that repeats" if len(rows) == 1 else f"{len(rows)} rows that repeat"

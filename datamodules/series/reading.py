@@ -115,7 +115,9 @@ def order_table(
     codes, names, ids = identify(table, series_id, place)
     stamps = read_stamps([table[name] for name in time], options.stamps, codes=codes, place=place)
     order, was_sorted = order_rows(codes, stamps.times)
-    found = [] if was_sorted else ["rows sorted by time"]
+    by_series = np.argsort(codes, kind="stable")
+    moved = not was_sorted and not np.array_equal(order, by_series)
+    found = ["rows sorted by time"] if moved else []
     starts = np.searchsorted(codes[order], np.arange(len(names) + 1))
     panel = Panel(names, starts, stamps.times[order], targets[order])
     doubled = find_doubled(panel.codes, panel.times)

@@ -169,8 +169,10 @@ def choose_roles(
             past.append(name)
         elif holds_stamps(column, name) and not is_numeric_dtype(column):
             left_out[name] = "more time stamps; the first column of them is the time"
-        elif series is not None and series.max() > 0 and _is_constant_within(own := codes.of(name, keep=False), series):
-            if reason := _describe_static(own, series, holds_numbers(column)):
+        elif (
+            series is not None and series.max() > 0 and _is_constant_within(cells := codes.of(name, keep=False), series)
+        ):
+            if reason := _describe_static(cells, series, holds_numbers(column)):
                 left_out[name] = reason
             else:
                 static.append(name)

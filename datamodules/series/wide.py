@@ -291,7 +291,7 @@ def _repeat(column: pd.Series, row: NDArray[np.int64], *, is_id: bool) -> object
     if is_id and (codes < 0).any():  # a country without provinces
         codes, distinct = np.where(codes < 0, len(distinct), codes), np.append(distinct, "-")
         codes, distinct = pd.factorize(distinct[codes])
-    small = codes.astype(np.int16 if len(distinct) < 2**15 else np.int32)
+    small: NDArray[np.signedinteger] = codes.astype(np.int16 if len(distinct) < 2**15 else np.int32)
     return pd.Categorical.from_codes(small[row], pd.Index(distinct, dtype=object), validate=False)
 
 

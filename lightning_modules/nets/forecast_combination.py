@@ -202,8 +202,9 @@ class ForecastCombination(nn.Module):
             if best is None or found[0] < best[0]:
                 best = found
         assert best is not None
-        self._settle(best[1], own_train, own_val)
-        self.spread.fit(held_out[0].history, best[1]["forecast"], held_out[1], quantiles, num_blocks=num_blocks)
+        self._settle(best[1], own_train, own_val, is_solved=before is own_train and not self.num_known)
+        if self.num_quantiles > 1:
+            self.spread.fit(held_out[0].history, best[1]["forecast"], held_out[1], quantiles, num_blocks=num_blocks)
         self._find_active()
 
     @property
@@ -382,7 +383,7 @@ class ForecastCombination(nn.Module):
         names = [name for name in self.candidates if self._is_possible(name, choices)]
         forecasts = self._forecast(inputs, names, False)
         errors = torch.stack([((forecasts[name] - y).abs() / scale).nanmean((0, 2)) for name in names])
-        weights = _weigh(errors, num_blocks)
+        weights = _weigh(errors, num_blocks, _keep_better(names, errors, num_blocks))
         state = {"autoregression": autoregression, "choices": choices}
         places = [self.candidates.index(name) for name in names]
         state["weights"], state["errors"] = torch.zeros_like(self.weights), torch.full_like(self.errors, math.nan)
@@ -391,14 +392,23 @@ class ForecastCombination(nn.Module):
         state["forecast"] = sum(weights[place][:, None] * forecasts[name] for place, name in enumerate(names))
         return float(((state["forecast"] - y).abs() / scale).nanmean()), state
 
-    def _settle(self, state: dict[str, Any], train: tuple[Inputs, Tensor], val: tuple[Inputs, Tensor]) -> None:
-        """Take over what was chosen, and solve for the training windows, and for those and the validation's."""
+    def _settle(
+        self, state: dict[str, Any], train: tuple[Inputs, Tensor], val: tuple[Inputs, Tensor], *, is_solved: bool
+    ) -> None:
+        """Take over what was chosen, and solve for the training windows, and for those and the validation's.
+
+        Args:
+            state: as `_fit_candidates` returns it.
+            train: training windows.
+            val: validation windows.
+            is_solved: whether the solution for the training windows is there already.
+        """
         self.weights.copy_(state["weights"])
         self.errors.copy_(state["errors"])
         self.smoothing.load_state_dict(state["grids"])
-        both = _join(train, val), torch.cat([train[1], val[1]])
+        both = _join(train, val)
         for space in ("levels", "logs") if self._uses_logs() else ("levels",):
-            for is_refit, (inputs, y) in ((False, train), (True, (both[0][0], both[1]))):
+            for is_refit, (inputs, y) in ((False, train), (True, both))[int(is_solved) :]:
                 self._fit_effect(inputs, space, state["autoregression"], is_refit=is_refit)
                 if space in state["choices"]:
                     rows = self._rows(inputs, y, space, is_refit)
@@ -432,19 +442,37 @@ class ForecastCombination(nn.Module):
         return name != "last season" or 1 < self.season <= self.lookback
 
 
-def _weigh(errors: Tensor, num_blocks: float) -> Tensor:
+def _keep_better(names: Sequence[str], errors: Tensor, num_blocks: float) -> Tensor:
+    """Return 1 for each candidate, and 0 where there is a better one, (K, 1).
+
+    With much evidence, of a forecaster in levels and on logarithms the better one is kept: both cost twice the time,
+    and gain little. With little evidence their mean is more robust.
+    """
+    if num_blocks < OWN_BLOCKS:
+        return torch.ones(len(names), 1)
+    means = dict(zip(names, errors.nanmean(1).tolist(), strict=True))
+
+    def is_worse(name: str) -> bool:
+        other = name.removesuffix(LOG) if name.endswith(LOG) else name + LOG
+        return other in means and (means[other], other) < (means[name], name)
+
+    return torch.tensor([[0.0 if is_worse(name) else 1.0] for name in names])
+
+
+def _weigh(errors: Tensor, num_blocks: float, kept: Tensor) -> Tensor:
     """Return weights of candidates by target, (K, C): the better, the more; with more evidence the best alone.
 
     Args:
         errors: mean errors of each candidate on each target, (K, C).
         num_blocks: number of forecasts that do not overlap.
+        kept: 0 for candidates without weight, (K, 1).
     """
     num_blocks = num_blocks * math.sqrt(errors.shape[1])  # targets of one table are no independent evidence
     power = min(LEAST_POWER + num_blocks / BLOCKS, MOST_POWER)
     errors = errors.nan_to_num(nan=1.0).clamp(min=TINY)
 
     def weigh(own: Tensor) -> Tensor:
-        weights = (own / own.amin(0)) ** -power
+        weights = (own / own.amin(0)) ** -power * kept
         weights = weights / weights.sum(0)
         weights = weights * (weights >= LEAST_WEIGHT)
         return weights / weights.sum(0)

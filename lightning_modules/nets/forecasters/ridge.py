@@ -16,7 +16,7 @@ from .naive import forecast_season
 
 ALPHAS = (1e-6, 1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 10.0)  # of the penalty, as shares of a feature's variance
 CHUNK = 512  # windows at once, while products are summed up
-MOST_ROWS = 40_000  # series of one channel in a fit: of more windows every second, third, ... is taken
+MOST_ROWS = 20_000  # series of one channel in a fit: of more windows every second, third, ... is taken
 MOST_OWN = 2**22  # weights, up to which each channel may have its own
 MOST_CUBES = 1e10  # operations of the decompositions, up to which each channel may have its own
 ROWS_PER_FEATURE = 3  # with fewer windows than that, only penalties from LEAST_OF_FEW on: others fit the noise

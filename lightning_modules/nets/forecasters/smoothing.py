@@ -18,6 +18,7 @@ ALPHAS = (0.02, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9, 0.999)  # of the level
 TRENDS = ((0.0, 0.0), (0.0, 1.0), (0.1, 1.0), (0.4, 1.0), (0.1, 0.95), (0.3, 0.9))  # share of alpha, damping
 GAMMAS = (0.0, 0.1, 0.4)  # of the season, as shares of 1 - alpha
 MOST_PLAIN, MOST_SEASONAL = 16, 24  # models that are kept
+MOST_STEPS, MOST_SEASONS = 128, 5  # at the end of a window
 START = 10  # known steps, by which the first level and trend are estimated
 
 
@@ -26,6 +27,11 @@ class Smoothed(NamedTuple):
 
     forecasts: Tensor
     errors: Tensor
+
+
+def choose_steps(season: int) -> int:
+    """Choose the number of steps at a window's end that recursions run along: those before have little weight."""
+    return max(MOST_STEPS, MOST_SEASONS * season)
 
 
 def make_grid(is_seasonal: bool) -> Tensor:
@@ -78,8 +84,7 @@ def smooth(history: History, grid: Tensor, pattern: Tensor | None, horizon: int)
     sums = (damping[:, None] ** ahead).cumsum(-1)  # (G, P)
     forecasts = level[..., None] + trend[..., None] * sums
     if states is not None:
-        places = torch.arange(horizon) % len(states)
-        forecasts = forecasts + torch.stack([states[int(place)] for place in places], -1)
+        forecasts = forecasts + torch.stack([states[step % len(states)] for step in range(horizon)], -1)
     return Smoothed(forecasts, total / history.count[..., None])
 
 
@@ -133,6 +138,7 @@ class Smoothing(nn.Module):
 
     def _run(self, history: History, plain: Tensor, seasonal: Tensor) -> tuple[Tensor, Tensor]:
         """Return the weights of all models, (B, C, G), and their forecasts, (B, C, G, P)."""
+        history = history.take_last(choose_steps(self.season))
         smoothed, counts = [smooth(history, plain, None, self.horizon)], [plain[:, 4] + 1]
         if self.is_seasonal:
             pattern = find_seasonal_pattern(history, self.season)
