@@ -453,7 +453,7 @@ def _warn_of_short(panel: Panel, spans: Ints, least: int) -> list[str]:
         return []
     return [
         f"{len(short):,} of {len(panel):,} series are shorter than a window of {least:,} steps, such as "
-        f"{_list_names(panel, short)}: their look-back is padded; reduce `lookback` or `horizon`, or add rows"
+        f"{_list_names(panel, short)}: add rows, or reduce `lookback` or `horizon`"
     ]
 
 
