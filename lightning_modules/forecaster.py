@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -171,19 +171,29 @@ class SeriesForecaster(LightModel):
     def _at_train_start(self) -> None:
         """Solve for the weights of a net that is fitted on windows, unless the run resumes from a checkpoint."""
         super()._at_train_start()
-        if isinstance(self.net, FittedOnWindows) and not self.trainer.ckpt_path:
+        if not isinstance(self.net, FittedOnWindows):
+            return
+        if self.trainer.ckpt_path:
+            if self.trainer.current_epoch and not self.net.learns_by_gradient:
+                self.trainer.should_stop = True  # the run had come to its end
+        else:
             with torch.no_grad(), torch.random.fork_rng(devices=[]):
                 self.net.fit_windows(*self._collect_windows(), self.quantiles)
 
     def _collect_windows(self) -> tuple[Windows, Windows]:
         """Return the windows of train and val: the DataModule's, or those of the loaders."""
-        loaded = getattr(getattr(self.trainer, "datamodule", None), "loaded", None)
+        data: Any = getattr(self.trainer, "datamodule", None)
+        loaded = getattr(data, "loaded", None)
         if loaded is not None:
-            return loaded.batches["train"], loaded.batches["val"]
+            batches = [loaded.batches[name] for name in ("train", "val")]
+            find = getattr(data, "windows", None)  # where the windows lie, which a SeriesDataModule knows
+            series = [None if find is None else torch.from_numpy(find(name).series) for name in ("train", "val")]
+            train = IndexedWindows(batches[0], series[0])
+            return train, train if batches[0] is batches[1] else IndexedWindows(batches[1], series[1])
         loaders: Any = self.trainer.val_dataloaders
-        val = loaders[0] if isinstance(loaders, (list, tuple)) else loaders
-        train: Any = self.trainer.train_dataloader
-        return CollectedWindows(gather_batches(train)), CollectedWindows(gather_batches(train if val is None else val))
+        loader = loaders[0] if isinstance(loaders, (list, tuple)) else loaders
+        collected = CollectedWindows(gather_batches(cast(Any, self.trainer.train_dataloader)))
+        return collected, collected if loader is None else CollectedWindows(gather_batches(loader))
 
     def _is_scoring_val(self) -> bool:
         """Return whether windows of train or val are scored: by what was learned on train alone."""
@@ -223,6 +233,26 @@ class SeriesForecaster(LightModel):
         """Build the optimizer over all parameters, with the schedule."""
         optimizer = make_optimizer(self.optimizer, self.parameters(), lr=self.lr, weight_decay=self.weight_decay)
         return add_schedule(optimizer, self.schedule, self.trainer, warmup=self.warmup)
+
+
+class IndexedWindows:
+    """Windows of a DataModule.
+
+    Args:
+        batches: windows by index.
+        series: index of the series of each window, (M,); None if it is not known.
+    """
+
+    def __init__(self, batches: Windows, series: Tensor | None) -> None:
+        self.batches = batches
+        self.series = series
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the windows of some indices, and what follows them."""
+        return self.batches[index]
 
 
 class CollectedWindows:

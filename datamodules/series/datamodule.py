@@ -221,10 +221,10 @@ class SeriesDataModule(DataModule):
         ends: list[Ends],
     ) -> Findings:
         """Return what was found in the table and in its series."""
-        codes, layout = rows.panel.codes, state.layout
+        codes = rows.panel.codes
         first = calendar.number(whole.times[whole.starts[:-1]])[0]
         found = find_in_series(
-            replace(rows.panel, values=whole.values[present, : layout.num_values]),
+            replace(rows.panel, values=whole.values[present]),
             first[codes] + present - whole.starts[codes],
             calendar=calendar.describe(),
             targets=state.roles.targets,
@@ -235,6 +235,7 @@ class SeriesDataModule(DataModule):
             horizon=state.horizon,
             ends=np.array(ends) + self.diff,
             zone=state.zone,
+            notes=rows.found,
         )
         lines = [*frame.found, *rows.found, rows.stamps.found, *chosen.found]
         return replace(found, facts={**name_facts(lines), **found.facts})

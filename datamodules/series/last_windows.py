@@ -148,7 +148,7 @@ def _name_row(
 ) -> dict[str, object]:
     """Return the ids of a series and the time stamp of the first step to forecast, by column."""
     first = calendar.extend(panel[index].times.to_numpy()[-1:], 1)[0]
-    stamp = first[0] if state.zone is None else format_stamps(first, state.zone)[0]
+    stamp = pd.Timestamp(first[0]) if state.zone is None else format_stamps(first, state.zone)[0]
     return {**dict(zip(state.roles.series_id, ids, strict=True)), state.roles.time[0]: stamp}
 
 

@@ -1,7 +1,7 @@
 """Scaling of series: each by its own training part, computed and undone in float64."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -148,7 +148,8 @@ def choose_kind(train: Panel, num_targets: int, asked: str) -> str:
     values = train.values[:, :num_targets]
     if not (np.nan_to_num(values, nan=1.0) > 0).all():
         return "standard"
-    mean, std = fit_moments(train, "standard", np.zeros(values.shape[1:], bool), np.zeros(values.shape[1:], bool))
+    none = np.zeros(num_targets, bool)
+    mean, std = fit_moments(replace(train, values=values), "standard", none, none)
     return "mean" if (std > LEAST_SPREAD * np.abs(mean))[~np.isnan(mean)].all() else "standard"
 
 

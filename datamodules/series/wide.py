@@ -64,6 +64,7 @@ class Long(NamedTuple):
         time: columns of the time stamps.
         series_id: columns that identify the series.
         target: the column of the values.
+        others: columns with one value in each row of the wide table, a row being a series.
         found: what was done, in one line.
     """
 
@@ -71,6 +72,7 @@ class Long(NamedTuple):
     time: tuple[str, ...]
     series_id: tuple[str, ...]
     target: str
+    others: tuple[str, ...]
     found: str
 
 
@@ -134,35 +136,37 @@ def unpivot(table: pd.DataFrame, wide: Wide, place: str, target: str = VALUE) ->
     known = ~np.isnan(values)
     whole = bool(known.all())
     if whole:
-        row, step = np.repeat(np.arange(num_rows), num_steps), np.tile(np.arange(num_steps), num_rows)
+        lengths, step = np.full(num_rows, num_steps), np.tile(np.arange(num_steps, dtype=np.int32), num_rows)
     else:
         begun = np.logical_or.accumulate(known, 1) & np.logical_or.accumulate(known[:, ::-1], 1)[:, ::-1]
-        row, step = np.nonzero(begun)
+        lengths, step = begun.sum(1), np.nonzero(begun)[1].astype(np.int32)
+        values = values[begun]
+    del known
     columns: dict[str, object] = {}
     ids = wide.series_id
     parts = wide.month or wide.year
     if not ids and num_rows > 1 and parts is None:
         ids = (_free(SERIES, table, target),)
-        columns[ids[0]] = np.arange(1, num_rows + 1)[row]
+        columns[ids[0]] = np.repeat(np.arange(1, num_rows + 1), lengths)
     for name in (*wide.series_id, *wide.others):
-        columns[name] = _repeat(table[name], row, is_id=name in wide.series_id)
+        columns[name] = _repeat(table[name], lengths, is_id=name in wide.series_id)
     kind = YEAR if wide.month is not None else MONTH if wide.year is not None else DATE if wide.dated else STEP
     time: tuple[str, ...] = (_free(kind, table, target),)
     if wide.dated and parts is None:
         columns[time[0]] = (
-            pd.Categorical.from_codes(step.astype(np.int32), pd.Index(wide.stamps, dtype=object), validate=False)
+            pd.Categorical.from_codes(step, pd.Index(wide.stamps, dtype=object), validate=False)
             if len(set(wide.stamps)) == num_steps
             else np.array(wide.stamps, object)[step]
         )
     else:
         columns[time[0]] = np.array([int(stamp) for stamp in wide.stamps])[step]
     if wide.month is not None:
-        columns[wide.month] = _read_months(table[wide.month])[row]
+        columns[wide.month] = np.repeat(_read_months(table[wide.month]), lengths)
         time = (*time, wide.month)
     if wide.year is not None:
-        columns[wide.year] = table[wide.year].to_numpy()[row]
+        columns[wide.year] = np.repeat(table[wide.year].to_numpy(), lengths)
         time = (wide.year, *time)
-    columns[target] = values.ravel() if whole else values[row, step]
+    columns[target] = values.ravel()
     rows, columns_of = ("month", "year") if wide.month is not None else ("series", "step")
     if wide.year is not None:
         rows, columns_of = "year", "month"
@@ -172,7 +176,8 @@ def unpivot(table: pd.DataFrame, wide: Wide, place: str, target: str = VALUE) ->
     )
     if not wide.dated:
         found += "; the steps are numbered, as no column names a date"
-    return Long(pd.DataFrame(columns, copy=False), time, ids, target, found)
+    others = wide.others if parts is None else ()
+    return Long(pd.DataFrame(columns, copy=False), time, ids, target, others, found)
 
 
 def _find_dates(names: Sequence[str]) -> tuple[list[str], list[str]] | None:
@@ -283,16 +288,16 @@ def _find_ids(table: pd.DataFrame, names: Sequence[str], month: str | None) -> t
     return ()
 
 
-def _repeat(column: pd.Series, row: NDArray[np.int64], *, is_id: bool) -> object:
+def _repeat(column: pd.Series, lengths: NDArray[np.int64], *, is_id: bool) -> object:
     """Return the cell of each row of the long table; texts as categories, which take a fraction of the memory."""
     if not _is_text(column):
-        return column.to_numpy()[row]
+        return np.repeat(column.to_numpy(), lengths)
     codes, distinct = pd.factorize(column.to_numpy(object))
     if is_id and (codes < 0).any():  # a country without provinces
         codes, distinct = np.where(codes < 0, len(distinct), codes), np.append(distinct, "-")
         codes, distinct = pd.factorize(distinct[codes])
     small: NDArray[np.signedinteger] = codes.astype(np.int16 if len(distinct) < 2**15 else np.int32)
-    return pd.Categorical.from_codes(small[row], pd.Index(distinct, dtype=object), validate=False)
+    return pd.Categorical.from_codes(np.repeat(small, lengths), pd.Index(distinct, dtype=object), validate=False)
 
 
 def _free(name: str, table: pd.DataFrame, target: str) -> str:

@@ -16,6 +16,7 @@ from .naive import forecast_season
 
 ALPHAS = (1e-6, 1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 10.0)  # of the penalty, as shares of a feature's variance
 CHUNK = 512  # windows at once, while products are summed up
+MOST_LAGS = 336  # last steps of a window that are features, or a season
 MOST_ROWS = 20_000  # series of one channel in a fit: of more windows every second, third, ... is taken
 MOST_OWN = 2**22  # weights, up to which each channel may have its own
 MOST_CUBES = 1e10  # operations of the decompositions, up to which each channel may have its own
@@ -64,6 +65,7 @@ class Ridge(nn.Module):
 
     def __init__(self, *, lookback: int, horizon: int, num_targets: int, season: int, num_extra: int = 0) -> None:
         super().__init__()
+        lookback = min(lookback, max(MOST_LAGS, season))
         self.lookback, self.horizon, self.season = lookback, horizon, season
         own = num_targets * (lookback + num_extra) * horizon <= MOST_OWN
         self.num_maps = num_targets if own else 1
@@ -80,6 +82,7 @@ class Ridge(nn.Module):
 
     def _center(self, history: History, extra: Tensor, centre: Tensor) -> tuple[Tensor, Tensor]:
         """Return the features, (B, C, K), and what the forecast is a distance from, (B, C, P)."""
+        history = history.take_last(self.lookback)
         values, known = history
         last, mean = history.last, history.mean
         origin = last + centre[1] * (mean - last)

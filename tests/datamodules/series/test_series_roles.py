@@ -102,6 +102,12 @@ def test_tables_without_stamps_or_numbers() -> None:
         choose(pd.DataFrame({"date": DAYS, "a": ["1", "2", "5", *["3 kWh"] * 37]}))
 
 
+def test_numbers_with_a_bad_cell_are_no_stamps() -> None:
+    levels = [f"{1000.5 + index}" for index in range(39)]
+    with pytest.raises(DataError, match="a.csv, row 40: '10-4.5' in the column 'x'; expected numbers"):
+        choose(pd.DataFrame({"date": DAYS, "x": [*levels, "10-4.5"]}))
+
+
 @pytest.mark.parametrize(
     ("table", "time"),
     [
@@ -162,7 +168,7 @@ def test_two_columns_of_time_are_named() -> None:
         ("updated", DAYS, "more time stamps"),
         ("note", [f"text {index}" for index in range(40)], "text; name it in `columns.past`"),
         ("unit", ["kWh"] * 40, "the same in all rows"),
-        ("code", [f"{index:03d}" for index in range(40)], "text"),
+        ("code", [f"{index:03d}" for index in range(40)], "text, with codes such as 000; name it"),
         ("tags", [["a", "b"]] * 40, "lists"),
     ],
 )
