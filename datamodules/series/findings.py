@@ -124,7 +124,7 @@ def find_in_series(
         "lengths": _describe_lengths(panel, spans),
         "gaps": _describe_gaps(panel, steps),
         "missing values": _describe_missing(panel, [*targets, *past, *known]),
-        "order": "; ".join(notes) or "rows in order of time, no time stamp twice",
+        "order": "; ".join(notes),
         "outliers": _describe_outliers(traits, panel, targets),
         "trend and season": _describe_strengths(traits, season),
         "demand": _describe_demand(traits, panel, targets),
@@ -453,7 +453,7 @@ def _warn_of_short(panel: Panel, spans: Ints, least: int) -> list[str]:
         return []
     return [
         f"{len(short):,} of {len(panel):,} series are shorter than a window of {least:,} steps, such as "
-        f"{_list_names(panel, short)}: their look-back is padded; reduce `lookback` or `horizon`, or add rows"
+        f"{_list_names(panel, short)}: add rows, or reduce `lookback` or `horizon`"
     ]
 
 
