@@ -16,6 +16,11 @@ from .numbers import PLAIN, are_grouped, to_floats
 MAX_DIGITS = 15  # of whole numbers that a float64 holds
 
 
+def is_text(column: pd.Series) -> bool:
+    """Return whether a column holds texts or other objects, in any of the types that pandas has for them."""
+    return column.dtype == object or isinstance(column.dtype, (pd.CategoricalDtype, pd.StringDtype))
+
+
 def type_cells(cells: list[Any], *, texts_are_cells: bool = True) -> Any:
     """Return cells of any kind as an array: numbers, booleans, datetime64, or texts with None where empty.
 
