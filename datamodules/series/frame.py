@@ -31,7 +31,8 @@ class Frame(NamedTuple):
     """A table.
 
     Args:
-        table: columns of numbers, of booleans, of datetime64, or of texts as they are written (None if empty).
+        table: columns of numbers, of booleans, of datetime64, or of texts as they are written (None if empty): as
+            objects, or, of `MANY_ROWS` and more, as categories.
         found: what was found out about the file, and what was left out of it, in one line each.
     """
 
