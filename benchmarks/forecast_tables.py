@@ -48,7 +48,8 @@ class Table:
 
 def _vega(file: str) -> Path:
     spec = find_spec("vega_datasets")
-    assert spec is not None and spec.origin is not None
+    assert spec is not None
+    assert spec.origin is not None
     return Path(spec.origin).parent / "_data" / file
 
 
@@ -138,9 +139,7 @@ def wheat() -> Table:
 def intermittent() -> Table:
     """Draw daily demand of 20 articles, of which 60 to 90 % of the days have none."""
     rng = np.random.default_rng(1)
-    series = [
-        (rng.random(300) < share)[:, None] * rng.poisson(3, (300, 1)) for share in rng.uniform(0.1, 0.4, 20)
-    ]
+    series = [(rng.random(300) < share)[:, None] * rng.poisson(3, (300, 1)) for share in rng.uniform(0.1, 0.4, 20)]
     return Table("intermittent counts", tuple(item.astype(np.float64) for item in series), "D", 7)
 
 

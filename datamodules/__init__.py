@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .samples import Samples
     from .series.codec import SeriesCodec
     from .series.datamodule import SeriesDataModule
-    from .series.table import SeriesColumns
+    from .series.roles import SeriesColumns
     from .targets import Classes, LabelSets, Numbers, Target
     from .text.codec import TextCodec
     from .text.datamodule import TextDataModule
@@ -55,7 +55,7 @@ __getattr__, __dir__ = lazy_names(
         ".samples": "Samples",
         ".series.codec": "SeriesCodec",
         ".series.datamodule": "SeriesDataModule",
-        ".series.table": "SeriesColumns",
+        ".series.roles": "SeriesColumns",
         ".targets": "Classes LabelSets Numbers Target",
         ".text.codec": "TextCodec",
         ".text.datamodule": "TextDataModule",

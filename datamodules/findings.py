@@ -28,12 +28,14 @@ class Findings:
         warnings: what may be wrong; each names the argument that answers it in backquotes.
         tables: counts by title, such as the samples of each class.
         find_examples: returns a few pictures (h, w, 3) uint8 of each class, by its name; only called for a page.
+        find_plots: returns what a page plots, such as the curves of series, or None; only called for a page.
     """
 
     facts: Mapping[str, str] = field(default_factory=dict)
     warnings: Sequence[str] = ()
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     find_examples: Callable[[], Mapping[str, Sequence[NDArray[np.uint8]]]] = dict
+    find_plots: Callable[[], Any] = lambda: None
 
     def lines(self) -> list[str]:
         """Return facts and warnings as lines to print."""

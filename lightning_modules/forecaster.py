@@ -1,7 +1,8 @@
 """Forecasts of series, alone or with quantiles around them."""
 
-from collections.abc import Sequence
-from typing import Any, Literal
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -14,12 +15,40 @@ from .losses import forecast_loss, quantile_loss, window_mean
 from .metrics import absolute_percentage_error
 from .optimizers import add_schedule, choose_warmup, find_optimizer_class, make_optimizer
 
+SCORED_BATCHES = 16  # training batches that are scored, at most, in an epoch without a gradient
+
+
+class Windows(Protocol):
+    """Windows by index: a tensor of indices to (x, y)."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: Tensor) -> tuple[Tensor, Tensor]: ...
+
+
+@runtime_checkable
+class FittedOnWindows(Protocol):
+    """A net that is solved for on all windows at once, with intervals of its own.
+
+    Its first epoch leaves the solution as it is. Later ones train it by gradient, if it learns so; else there are none.
+    """
+
+    is_refit: bool  # whether it forecasts by the solution of training and validation windows, or of the former alone
+
+    @property
+    def learns_by_gradient(self) -> bool:
+        """Return whether a gradient may improve on the solution."""
+
+    def fit_windows(self, train: Windows, val: Windows, quantiles: Sequence[float]) -> None:
+        """Solve for all weights; the same on every rank. Called once, and never in a resumed run."""
+
 
 class SeriesForecaster(LightModel):
     """A net that forecasts the steps after a window, alone or with quantiles around them.
 
     Args:
-        net: windows (B, L, F) to forecasts (B, P, C), or to quantiles (B, P, C, Q).
+        net: windows (B, L, F) to forecasts (B, P, C), or to quantiles (B, P, C, Q). One that is fitted on windows, such
+            as ForecastCombination, is solved for before the first epoch.
         lr: learning rate, the highest of the schedule.
         optimizer: name of a class of torch.optim: Adam, AdamW, SGD, ...
         weight_decay: L2 penalty (decoupled in AdamW).
@@ -112,6 +141,8 @@ class SeriesForecaster(LightModel):
 
         Source: Chernozhukov et al. 2010, "Quantile and Probability Curves Without Crossing", section 2.
         """
+        if isinstance(self.net, FittedOnWindows):
+            self.net.is_refit = not self._is_scoring_val()
         forecast = super().forward(*args, **kwargs)
         if not self.quantiles:
             return forecast
@@ -124,7 +155,8 @@ class SeriesForecaster(LightModel):
         """Collect conformity scores from here on, in a validation of a fit."""
         super()._at_validation_epoch_start()
         fitting = self.trainer.state.fn == "fit" and not self.trainer.sanity_checking
-        self._conformity = [] if self.calibrate and self.quantiles and fitting else None
+        has_intervals = isinstance(self.net, FittedOnWindows)
+        self._conformity = [] if self.calibrate and self.quantiles and fitting and not has_intervals else None
 
     def _at_validation_epoch_end(self) -> None:
         """Compute the conformal scale from the validation's conformity scores."""
@@ -133,6 +165,57 @@ class SeriesForecaster(LightModel):
             scores = torch.cat(list(gather_batches(self._conformity)))
             self.conformal_scale = compute_conformal_scale(scores.to(self.device), self.quantiles)
             self._conformity = None
+        if isinstance(self.net, FittedOnWindows) and self.trainer.state.fn == "fit":
+            self.trainer.should_stop |= not self.net.learns_by_gradient and not self.trainer.sanity_checking
+
+    def _at_train_start(self) -> None:
+        """Solve for the weights of a net that is fitted on windows, unless the run resumes from a checkpoint."""
+        super()._at_train_start()
+        if not isinstance(self.net, FittedOnWindows):
+            return
+        if self.trainer.ckpt_path:
+            if self.trainer.current_epoch and not self.net.learns_by_gradient:
+                self.trainer.should_stop = True  # the run had come to its end
+        else:
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+                self.net.fit_windows(*self._collect_windows(), self.quantiles)
+
+    def _collect_windows(self) -> tuple[Windows, Windows]:
+        """Return the windows of train and val: the DataModule's, or those of the loaders."""
+        data: Any = getattr(self.trainer, "datamodule", None)
+        loaded = getattr(data, "loaded", None)
+        if loaded is not None:
+            batches = [loaded.batches[name] for name in ("train", "val")]
+            find = getattr(data, "windows", None)  # where the windows lie, which a SeriesDataModule knows
+            series = [None if find is None else torch.from_numpy(find(name).series) for name in ("train", "val")]
+            train = IndexedWindows(batches[0], series[0])
+            return train, train if batches[0] is batches[1] else IndexedWindows(batches[1], series[1])
+        loaders: Any = self.trainer.val_dataloaders
+        loader = loaders[0] if isinstance(loaders, (list, tuple)) else loaders
+        collected = CollectedWindows(gather_batches(cast(Any, self.trainer.train_dataloader)))
+        return collected, collected if loader is None else CollectedWindows(gather_batches(loader))
+
+    def _is_scoring_val(self) -> bool:
+        """Return whether windows of train or val are scored: by what was learned on train alone."""
+        trainer = self._trainer
+        if self.training or trainer is None or trainer.state.status != "running":
+            return self.training
+        # `split`: of the DataModule with which the command evaluates val as Lightning's test.
+        of_val = getattr(getattr(trainer, "datamodule", None), "split", "test") in ("train", "val")
+        return trainer.state.fn in ("fit", "validate") or (trainer.state.fn == "test" and of_val)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Any]:
+        """Run a step; of a net that is solved for, the first epoch has a gradient of 0, and few batches are scored."""
+        net = self.net
+        if not isinstance(net, FittedOnWindows) or (net.learns_by_gradient and self.trainer.current_epoch > 0):
+            return super().training_step(batch, batch_idx)
+        every = max(1, math.ceil(self.trainer.num_training_batches / SCORED_BATCHES))
+        outputs: dict[str, Any] = {}
+        if batch_idx % every == 0 and len(batch[0]):
+            with torch.no_grad():
+                outputs = super().training_step(batch, batch_idx)
+        nothing = sum(parameter.sum() * 0 for parameter in self.parameters())
+        return {**outputs, "loss": outputs.get("loss", torch.zeros((), device=self.device)) + nothing}
 
     def _check_shape(self, forecast: Tensor, y: Tensor) -> None:
         expected = (*y.shape, len(self.quantiles)) if self.quantiles else tuple(y.shape)
@@ -150,6 +233,45 @@ class SeriesForecaster(LightModel):
         """Build the optimizer over all parameters, with the schedule."""
         optimizer = make_optimizer(self.optimizer, self.parameters(), lr=self.lr, weight_decay=self.weight_decay)
         return add_schedule(optimizer, self.schedule, self.trainer, warmup=self.warmup)
+
+
+class IndexedWindows:
+    """Windows of a DataModule.
+
+    Args:
+        batches: windows by index.
+        series: index of the series of each window, (M,); None if it is not known.
+    """
+
+    def __init__(self, batches: Windows, series: Tensor | None) -> None:
+        self.batches = batches
+        self.series = series
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the windows of some indices, and what follows them."""
+        return self.batches[index]
+
+
+class CollectedWindows:
+    """Windows of a loader's batches.
+
+    Args:
+        batches: batches (x, y).
+    """
+
+    def __init__(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+        x, y = zip(*batches, strict=True)
+        self.x, self.y = torch.cat(x), torch.cat(y)
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the windows of some indices, and what follows them."""
+        return self.x[index], self.y[index]
 
 
 def _rename_scale(module: nn.Module, state: dict[str, Any], prefix: str, *args: Any) -> None:

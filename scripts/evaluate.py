@@ -23,7 +23,11 @@ if TYPE_CHECKING:
     from lightfit.scripts.evaluation.result import Evaluation
     from lightfit.scripts.inference.trained import Trained
 
-FILES = ("evaluation.json", "report.html", "most_wrong.csv")
+FILES = ("evaluation.json", "report.html", "most_wrong.csv", "series.csv", "forecasts.csv")
+SHOWN = (  # columns of the tables of forecasts that fit into a terminal; the files have all
+    *("forecast", "step", "target", "series", "windows", "mae", "rmse", "mase", "wape", "coverage", "width"),
+    *("naive_mase", "beaten_by_naive", "values"),
+)
 
 
 def main(args: list[str] | None = None) -> int:
@@ -47,6 +51,18 @@ def main(args: list[str] | None = None) -> int:
     add_tta(parser)
     parser.add_argument(
         "--nearest", action="store_true", help="show the training images nearest to the most wrong ones in the report"
+    )
+    parser.add_argument(
+        "--origins", type=int, metavar="N", help="of series: forecast from N origins spread evenly, instead of all"
+    )
+    parser.add_argument(
+        "--refit", action="store_true", help="of series: fit the net anew before each origin, on what lies before it"
+    )
+    parser.add_argument(
+        "--baselines",
+        metavar="NAMES",
+        help="of series: statistical models to compare with, fitted before each origin, such as AutoETS,AutoTheta "
+        "(of statsforecast)",
     )
     add_trust(parser)
     parser.add_argument("--debug", action="store_true", help="show the traceback of errors")
@@ -74,6 +90,7 @@ def evaluate(options: argparse.Namespace, rest: list[str]) -> None:
     for name in FILES:
         if folder.is_dir():
             check_output(folder / name, overwrite=options.overwrite)
+    check_origins(options)
     # Torch and Lightning are imported after all that needs neither.
     from lightfit.callbacks.logs.sample_outputs import SampleOutputs
     from lightfit.scripts.evaluation.data import choose_split
@@ -82,15 +99,68 @@ def evaluate(options: argparse.Namespace, rest: list[str]) -> None:
 
     hush()
     trained = load_trained(options.checkpoint, options.trust)
+    if options.origins is not None and trained.codec.domain != "series":
+        raise UsageError(f"--origins is for series, and this checkpoint reads {trained.codec.domain}: leave it out")
     if options.tta:
         add_mirrored_views(trained)
     chosen = choose_split(trained, rest, options.split)
-    trainer = quiet_trainer(options.gpus, callbacks=[SampleOutputs()])
-    evaluation = evaluate_split(trainer, trained.model, chosen.data, chosen.name)
+    if options.origins is None:
+        trainer = quiet_trainer(options.gpus, callbacks=[SampleOutputs()])
+        evaluation = evaluate_split(trainer, trained.model, chosen.data, chosen.name)
+    else:
+        evaluation = evaluate_origins(options, trained, chosen)
     if evaluation is not None:
         if options.nearest:
             add_nearest(evaluation, trained, chosen)
         report(evaluation, trained, chosen, folder)
+
+
+def check_origins(options: argparse.Namespace) -> None:
+    """Check the flags about rolling origins.
+
+    Raises:
+        UsageError: they do not go together, or the number of origins is not at least 1.
+    """
+    if options.origins is not None and options.origins < 1:
+        raise UsageError(f"expected --origins of at least 1, received {options.origins}")
+    for flag in ("refit", "baselines"):
+        if getattr(options, flag) and options.origins is None:
+            raise UsageError(f"--{flag} fits anew before each origin, so it needs their number: add --origins 10")
+
+
+def evaluate_origins(options: argparse.Namespace, trained: "Trained", chosen: "ChosenSplit") -> "Evaluation | None":
+    """Evaluate a forecaster from rolling origins, fitted anew before each if asked, beside statistical models if asked.
+
+    Raises:
+        UsageError: the net cannot be fitted anew, or a statistical model is not known.
+    """
+    from lightfit.callbacks.logs.sample_outputs import SampleOutputs
+    from lightfit.scripts.evaluation.origins import (
+        check_refit,
+        choose_origins,
+        find_statistical,
+        forecast_statistical,
+        refit_forecasts,
+    )
+    from lightfit.scripts.evaluation.scores import evaluate_refitted, evaluate_split, quiet_trainer
+
+    model, data = trained.model, chosen.data
+    if options.refit:
+        check_refit(model)
+    models = find_statistical([name for name in (options.baselines or "").split(",") if name])
+    places = data.windows(chosen.name)  # type: ignore[attr-defined]
+    rows = choose_origins(places, options.origins)
+    quantiles = tuple(getattr(model, "quantiles", ()))
+    baselines = {}
+    for name, cls in models.items():
+        baselines[name], failed = forecast_statistical(cls, places, rows, quantiles)
+        if failed:
+            print(f"{name} could not be fitted {failed:,} times: the last value stands in its place")
+    if options.refit:
+        outputs = refit_forecasts(model, data, chosen.name, rows)
+        return evaluate_refitted(model, data, chosen.name, outputs, rows=rows, baselines=baselines)
+    trainer = quiet_trainer(options.gpus, callbacks=[SampleOutputs()])
+    return evaluate_split(trainer, model, data, chosen.name, rows=rows, baselines=baselines)
 
 
 def add_nearest(evaluation: "Evaluation", trained: "Trained", chosen: "ChosenSplit") -> None:
@@ -112,17 +182,24 @@ def report(evaluation: "Evaluation", trained: "Trained", chosen: "ChosenSplit", 
     """Print the scores and write the output files."""
     from lightfit.callbacks.pictures.plots import write_csv
     from lightfit.scripts.cli.arguments import name_flags
-    from lightfit.scripts.evaluation.page import as_plain, render_report, tabulate_metrics
+    from lightfit.scripts.cli.score_format import format_score
+    from lightfit.scripts.evaluation.forecasts import MOST_ROWS
+    from lightfit.scripts.evaluation.page import as_plain, render_report, shorten_names, tabulate_metrics
     from lightfit.version import VERSION
 
     what = f"{chosen.title} of {chosen.source}, {evaluation.num_samples:,} samples"
     print(f"{trained.path}\n{what}\n")
-    print(tabulate_metrics(evaluation).to_string(index=False, na_rep="", float_format="{:.4f}".format))
+    print(tabulate_metrics(evaluation).to_string(index=False, na_rep="", float_format=format_score))
     for name, table in evaluation.tables.items():
+        if evaluation.series is not None:
+            table = shorten_names(table[[column for column in table if column in SHOWN]])
         if len(table) <= 24 and table.shape[1] <= 12:
-            print(f"\n{name}\n{table.to_string(index=False, na_rep='', float_format='{:.4f}'.format)}")
+            print(f"\n{name}\n{table.to_string(index=False, na_rep='', float_format=format_score)}")
     if evaluation.headline:
         print(f"\n{evaluation.format_headline()}")
+    for line in evaluation.remarks:
+        if line.startswith("warning"):  # the others are in the tables
+            print(line)
     folder.mkdir(parents=True, exist_ok=True)
     names = {"checkpoint": str(trained.path), "split": chosen.title, "source": chosen.source}
     warnings = [name_flags(warning) for warning in chosen.data.loaded.findings.warnings]
@@ -138,12 +215,23 @@ def report(evaluation: "Evaluation", trained: "Trained", chosen: "ChosenSplit", 
             evaluation, title=title, subtitle=subtitle, configuration=trained.configuration, warnings=warnings
         )
         path.write_text(page, encoding="utf-8")
-    if evaluation.wrong is None:
-        paths[2].unlink(missing_ok=True)  # of an earlier evaluation
-        del paths[2]
-    else:
-        write_csv(evaluation.wrong, paths[2])
-    print(f"\nwritten: {', '.join(map(str, paths))}")
+    written_paths = paths[:2]
+    for path, rows in ((paths[2], evaluation.wrong), (paths[3], evaluation.series)):
+        path.unlink(missing_ok=True)  # of an earlier evaluation
+        if rows is not None:
+            write_csv(rows, path)
+            written_paths.append(path)
+    paths[4].unlink(missing_ok=True)
+    if evaluation.write_forecasts is not None:
+        if (num_rows := evaluation.count_forecasts()) > MOST_ROWS:
+            print(
+                f"{paths[4].name} is not written, as it would have {num_rows:,} rows: --origins 10 takes fewer windows"
+            )
+        else:
+            with output_file(paths[4]) as path:
+                evaluation.write_forecasts(path)
+            written_paths.append(paths[4])
+    print(f"\nwritten: {', '.join(map(str, written_paths))}")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from lightfit.errors import BadInput
 from ..codec import Codec
 from .last_windows import LastWindow, NewRows, last_windows
 from .state import SeriesState
-from .zones import to_wall_times
+from .zones import format_stamps
 
 
 def undo_differences(changes: NDArray[np.float64], levels: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
@@ -82,6 +82,11 @@ class SeriesCodec(Codec):
         return self.state.layout.num_known
 
     @property
+    def num_static(self) -> int:
+        """Return the number of columns with one value a series."""
+        return self.state.layout.num_static
+
+    @property
     def masked(self) -> bool:
         """Return whether the net's input has masks of missing values."""
         return self.state.masked
@@ -104,8 +109,9 @@ class SeriesCodec(Codec):
 
         Of several series with a scale each they stay as they are: see `SeriesDataModule.windows`.
         """
-        mean, std = (torch.tensor(self.units[name], device=y.device, dtype=torch.float64) for name in ("mean", "std"))
-        return y.double() * std + mean
+        dtype = torch.float32 if y.device.type == "mps" else torch.float64  # which that device lacks
+        mean, std = (torch.tensor(self.units[name], device=y.device, dtype=dtype) for name in ("mean", "std"))
+        return y.to(mean.dtype) * std + mean
 
     def ticks(self, x: Tensor) -> list[str]:
         """Return the distance of each step of a window (L, F) from the forecast, such as -1."""
@@ -156,7 +162,8 @@ class SeriesCodec(Codec):
         values = undo_differences(forecast * std + mean, sample.levels)
         values = np.maximum(values, np.array(state.lower).reshape(-1, *more))
         columns: dict[str, object] = dict(zip(state.roles.series_id, sample.ids, strict=True))
-        columns[state.roles.time[0]] = to_wall_times(sample.times[: len(values)], state.zone)
+        times = sample.times[: len(values)]
+        columns[state.roles.time[0]] = times if state.zone is None else format_stamps(times, state.zone)
         for index, target in enumerate(state.roles.targets):
             if values.ndim == 2:
                 columns[target] = values[:, index]

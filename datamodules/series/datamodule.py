@@ -14,6 +14,7 @@ from lightfit.errors import DataError
 
 from ..base import DATA_DIR, DataModule
 from ..codec import Codec
+from ..findings import Findings
 from ..samples import Loaded
 from ..splits import SPLITS, Ends, count_rows, rolling_fold, split_by_time
 from ..tables.options import TableOptions
@@ -22,19 +23,21 @@ from .codec import SeriesCodec
 from .covariates import Covariates
 from .findings import find_in_series
 from .frame import Frame, read_frame
-from .gaps import CompletePanel, complete, fill_values
+from .gaps import check_steps, complete, find_rows
+from .last_windows import check_zone, fill
 from .naive import compare_with_naive
 from .numbers import read_numbers
 from .panel import Panel
 from .places import WindowPlaces
 from .reading import OnDuplicate, RowOptions, Rows, order_table
-from .roles import Roles, SeriesColumns, check_columns, choose_roles
+from .roles import Chosen, Roles, SeriesColumns, adopt_roles, choose_roles
 from .scaler import Scale, ScaleKind, choose_kind, fit_moments, measure_errors_by_series
 from .sizes import choose_ends, choose_history, choose_horizon, choose_lookback, choose_own_horizon
 from .sources import locate
-from .stamps import StampOptions, holds_stamps
+from .stamps import StampOptions, Stamps, holds_stamps
 from .state import SeriesState
 from .windows import SeriesBatches, find_starts, to_inputs
+from .zones import to_wall
 
 NAMES_SHOWN = 8
 
@@ -172,14 +175,22 @@ class SeriesDataModule(DataModule):
         roles, table = chosen.roles, chosen.table
         rows = self._order(table, roles)
         calendar = find_calendar(
-            rows.panel.times, rows.panel.starts, freq=self.freq, zone=rows.stamps.zone, place=source
+            rows.panel.times,
+            rows.panel.starts,
+            freq=self.freq,
+            zone=rows.stamps.zone,
+            holidays=self.holidays,
+            names=rows.panel.names,
+            place=source,
         )
-        whole = complete(rows.panel, calendar.number(rows.panel.times)[0], calendar, source)
+        check_steps(rows.panel, calendar, source, fill=self.fill != "error")
+        whole = complete(rows.panel, calendar)
+        present = find_rows(rows.panel, whole, calendar)
         season = self.season or calendar.season
         ends = self._split(whole, season)
-        covariates = self._fit_covariates(table, rows, roles, whole, ends)
-        whole = self._add_covariates(whole, table, rows, covariates, rows.stamps.zone)
-        series = self._fill_and_difference(whole, (*roles.targets, *covariates.names), len(roles.targets), calendar)
+        covariates = self._fit_covariates(table, rows, roles, present - whole.starts[rows.panel.codes], ends)
+        whole = self._add_covariates(whole, present, table, rows, covariates)
+        series = self._fill_and_difference(whole, (*roles.targets, *covariates.names), len(roles.targets))
         ends = self._split(series, season)
         state = self._fit(series, ends, roles, covariates, calendar, rows.stamps, season)
         codec = SeriesCodec(state=state, fill=self.fill, diff=self.diff)
@@ -191,26 +202,47 @@ class SeriesDataModule(DataModule):
         return Loaded(
             codec,
             {split: batches[split] for split in SPLITS if split in batches},
-            description=describe_series(series, ends, state, {split: len(own) for split, own in batches.items()}),
-            find_places=lambda split: list_windows(self._places[split]),
-            findings=find_in_series(
-                whole,
-                calendar=calendar,
-                roles=roles,
-                columns=state.columns,
-                season=season,
-                zone=rows.stamps.zone,
-                ends=np.array(ends),
-                lookback=state.lookback,
-                horizon=state.horizon,
-                found=[*frame.found, *rows.found, rows.stamps.found, *chosen.found],
-                left_out=chosen.left_out,
+            description=describe_series(
+                series, ends, state, calendar, {split: len(own) for split, own in batches.items()}
             ),
+            find_places=lambda split: list_windows(self._places[split]),
+            findings=self._find(frame, chosen, rows, whole, present, state, calendar, ends),
         )
+
+    def _find(
+        self,
+        frame: Frame,
+        chosen: Chosen,
+        rows: Rows,
+        whole: Panel,
+        present: NDArray[np.int64],
+        state: SeriesState,
+        calendar: Calendar,
+        ends: list[Ends],
+    ) -> Findings:
+        """Return what was found in the table and in its series."""
+        codes = rows.panel.codes
+        first = calendar.number(whole.times[whole.starts[:-1]])[0]
+        found = find_in_series(
+            replace(rows.panel, values=whole.values[present]),
+            first[codes] + present - whole.starts[codes],
+            calendar=calendar.describe(),
+            targets=state.roles.targets,
+            past=state.covariates.past_names,
+            known=state.covariates.known_names,
+            season=state.season,
+            lookback=1 if state.masked else state.lookback,
+            horizon=state.horizon,
+            ends=np.array(ends) + self.diff,
+            zone=state.zone,
+            notes=rows.found,
+        )
+        lines = [*frame.found, *rows.found, rows.stamps.found, *chosen.found]
+        return replace(found, facts={**name_facts(lines), **found.facts})
 
     def _order(self, table: pd.DataFrame, roles: Roles) -> Rows:
         """Return the rows in order of series and time, up to the last known target of each series."""
-        targets = np.stack([read_numbers(table[name], place=self.source, name=name) for name in roles.targets], 1)
+        targets = np.stack([read_numbers(table[name], self.source, name) for name in roles.targets], 1)
         rows = order_table(
             table, targets, time=roles.time, series_id=roles.series_id, options=self.rows, place=self.source
         )
@@ -236,34 +268,32 @@ class SeriesDataModule(DataModule):
         return ends if self.fold is None else [rolling_fold(own[1], self.fold) for own in ends]
 
     def _fit_covariates(
-        self, table: pd.DataFrame, rows: Rows, roles: Roles, whole: CompletePanel, ends: list[Ends]
+        self, table: pd.DataFrame, rows: Rows, roles: Roles, within: NDArray[np.int64], ends: list[Ends]
     ) -> Covariates:
-        within = whole.present - whole.starts[rows.panel.codes]
+        """Learn the categories of the training rows, which are the first ones of each series by their step `within`."""
         in_train = within < np.array(ends)[rows.panel.codes, 0]
         return Covariates.fit(table.iloc[rows.source[in_train]], roles, holidays=self.holidays, place=self.source)
 
     def _add_covariates(
-        self, whole: CompletePanel, table: pd.DataFrame, rows: Rows, covariates: Covariates, zone: str | None
-    ) -> CompletePanel:
+        self, whole: Panel, present: NDArray[np.int64], table: pd.DataFrame, rows: Rows, covariates: Covariates
+    ) -> Panel:
         """Return a panel with the columns of the covariates after the targets."""
         if not covariates.names:
             return whole
         encoded = covariates.encode(table.iloc[rows.source], place=self.source).values
         values = np.full((len(whole.times), encoded.shape[1]), np.nan)
-        values[whole.present] = encoded
+        values[present] = encoded
         num_known, num_static = len(covariates.known_names), len(covariates.static_names)
         ahead = slice(encoded.shape[1] - num_static - num_known, encoded.shape[1] - num_static)
-        values[:, ahead] = covariates.add_derived(values[:, ahead], whole.times, zone)
+        values[:, ahead] = covariates.add_derived(values[:, ahead], whole.times, rows.stamps.zone)
         if num_static:
             first = encoded[np.minimum(rows.panel.starts[:-1], len(encoded) - 1), -num_static:]
             values[:, -num_static:] = first[whole.codes]
         return replace(whole, values=np.concatenate([whole.values, values], 1))
 
-    def _fill_and_difference(
-        self, whole: CompletePanel, columns: Sequence[str], num_targets: int, calendar: Calendar
-    ) -> CompletePanel:
+    def _fill_and_difference(self, whole: Panel, columns: Sequence[str], num_targets: int) -> Panel:
         """Return the series with missing values filled, and targets differenced."""
-        return difference(fill_values(whole, self.fill, columns, calendar, self.source), num_targets, self.diff)
+        return difference(fill(whole, self.fill, columns, self.source), num_targets, self.diff)
 
     def _fit(
         self,
@@ -291,8 +321,10 @@ class SeriesDataModule(DataModule):
         if (unknown := np.isnan(mean)).any():  # series without a value in train
             fallback = fit_moments(train, kind, np.ones_like(static), plain)
             mean, std = (np.where(unknown, other, own) for own, other in zip((mean, std), fallback, strict=True))
-        horizon = self.horizon or choose_horizon(season, ends)
         lengths = series.lengths
+        horizon = self.horizon or choose_horizon(season, ends)
+        if self.horizon is None and self.split is None:
+            horizon = min(horizon, choose_own_horizon(season, int(lengths.max())))
         if self.lookback == "all":
             lookback = choose_history(season, lengths)
         else:
@@ -310,8 +342,8 @@ class SeriesDataModule(DataModule):
             roles=roles,
             covariates=covariates,
             calendar=calendar,
+            stamps=replace(self.rows.stamps, likely=stamps.format),
             zone=stamps.zone,
-            date_format=self.rows.stamps.date_format or stamps.format,
             season=season,
             lookback=lookback,
             horizon=horizon,
@@ -365,8 +397,8 @@ class SeriesDataModule(DataModule):
 
     def _build(
         self,
-        series: CompletePanel,
-        whole: CompletePanel,
+        series: Panel,
+        whole: Panel,
         origins: Mapping[str, NDArray[np.int64]],
         codec: SeriesCodec,
         scale: Scale,
@@ -400,6 +432,7 @@ class SeriesDataModule(DataModule):
                 lookback=state.lookback,
                 horizon=state.horizon,
                 target=torch.from_numpy(rows),
+                series=torch.from_numpy(owner),
             )
             targets = slice(state.num_targets)
             own = scale.rows(np.arange(len(series)))
@@ -434,14 +467,16 @@ class SeriesDataModule(DataModule):
 
     def _load_known(self, frame: Frame, codec: SeriesCodec) -> Loaded:
         """Read series by the codec of a checkpoint; all windows form one split."""
-        state, table, place = codec.state, frame.table, self.source
-        roles = state.roles
-        check_columns(table, [*roles.time, *roles.series_id, *roles.values, *roles.static], place)
-        rows = self._order(table, roles)
-        calendar = state.calendar.begin_at(rows.panel.times[0])
-        whole = complete(rows.panel, check_steps(calendar, rows.panel.times, place), calendar, place)
-        whole = self._add_covariates(whole, table, rows, state.covariates, state.zone)
-        series = self._fill_and_difference(whole, state.columns, state.num_targets, calendar)
+        state, place = codec.state, self.source
+        table = adopt_roles(frame, state.roles, place, holds_stamps=holds_stamps)
+        rows = self._order(table, state.roles)
+        check_zone(rows.stamps, state, place)
+        calendar = state.calendar_of(rows.panel.times, rows.panel.starts, place)
+        check_steps(rows.panel, calendar, place, fill=self.fill != "error", trained=True)
+        whole = complete(rows.panel, calendar)
+        present = find_rows(rows.panel, whole, calendar)
+        whole = self._add_covariates(whole, present, table, rows, state.covariates)
+        series = self._fill_and_difference(whole, state.columns, state.num_targets)
         needed, longest = (1 if state.masked else state.lookback) + state.horizon, int(series.lengths.max())
         if longest < needed:
             raise DataError(
@@ -491,7 +526,7 @@ def cut_after_last_target(rows: Rows) -> Rows:
     return rows._replace(panel=cut, source=rows.source[kept])
 
 
-def difference(panel: CompletePanel, num_targets: int, diff: int) -> CompletePanel:
+def difference(panel: Panel, num_targets: int, diff: int) -> Panel:
     """Difference each target `diff` times; each series becomes as many rows shorter.
 
     Args:
@@ -512,7 +547,6 @@ def difference(panel: CompletePanel, num_targets: int, diff: int) -> CompletePan
         starts=np.concatenate([[0], lengths.cumsum()]),
         times=panel.times[kept],
         values=values[kept],
-        present=np.arange(int(lengths.sum())),
     )
 
 
@@ -549,9 +583,11 @@ def list_windows(places: WindowPlaces) -> list[str]:
     return [f"{name} {pd.Timestamp(time)}".strip() for name, time in zip(names, stamps, strict=True)]
 
 
-def describe_series(series: Panel, ends: list[Ends], state: SeriesState, sizes: Mapping[str, int]) -> str:
+def describe_series(
+    series: Panel, ends: list[Ends], state: SeriesState, calendar: Calendar, sizes: Mapping[str, int]
+) -> str:
     """Return a summary of the data: rows, series, span and steps, columns, windows of each split."""
-    begin, end = series.times.min(), series.times.max()
+    begin, end = map(pd.Timestamp, to_wall(np.array([series.times.min(), series.times.max()]), state.zone))
     totals = np.array([count_rows(own) for own in ends]).sum(0).tolist()
     rows = dict(zip(SPLITS, totals, strict=True))
     roles = state.roles
@@ -559,7 +595,8 @@ def describe_series(series: Panel, ends: list[Ends], state: SeriesState, sizes: 
     described = [
         f"{len(series.times):,} rows"
         + (f" of {len(series)} series" if len(series) > 1 else "")
-        + f", {pd.Timestamp(begin)} to {pd.Timestamp(end)} by {state.calendar.name}",
+        + f", {begin} to {end} by {calendar.name}"
+        + (f" in {state.zone}" if state.zone else ""),
         *(f"{kind}: {_shorten(names)}" for kind, names in named.items() if names),
         f"lookback {state.lookback}, horizon {state.horizon}, season {state.season}",
         ", ".join(f"{sizes[split]:,} {split} windows on {rows[split]:,} rows" for split in SPLITS if rows[split]),
@@ -584,3 +621,14 @@ def check_least(least: int, **values: int | None) -> None:
     for name, value in values.items():
         if value is not None and value < least:
             raise ValueError(f"expected `{name}` of at least {least}, received {value}")
+
+
+def name_facts(lines: Sequence[str]) -> dict[str, str]:
+    """Return lines about a table by the topic that each begins with, or as `table`."""
+    facts: dict[str, str] = {}
+    for line in filter(None, lines):
+        topic, colon, rest = line.partition(": ")
+        if not colon or len(topic.split()) > 2:
+            topic, rest = "table", line
+        facts[topic] = f"{facts[topic]}; {rest}" if topic in facts else rest
+    return facts

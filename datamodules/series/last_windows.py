@@ -1,7 +1,7 @@
 """The last window of each series of a table: what a forecast begins from."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -12,14 +12,15 @@ from numpy.typing import NDArray
 from lightfit.errors import BadInput, DataError
 
 from .calendar import ROWS, Calendar
-from .gaps import complete, fill_values
+from .gaps import check_steps, check_values, complete, fill_values
 from .numbers import read_numbers
 from .panel import Panel
 from .reading import OnDuplicate, RowOptions, list_series, order_table
-from .roles import check_columns
-from .stamps import StampOptions
+from .roles import adopt_roles
+from .stamps import Stamps, holds_stamps
 from .state import SeriesState
 from .windows import to_inputs
+from .zones import format_stamps
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +74,17 @@ class LastWindow:
         return replace(self, scaled=scaled, end=end, x=cut_window(scaled, end, state))
 
 
+def fill(panel: Panel, how: str, columns: Sequence[str], place: str) -> Panel:
+    """Return series with their missing values filled, as `fill_values`; with `mask` they stay missing.
+
+    Raises:
+        DataError: `how` is `error`, and a value is missing.
+    """
+    if how == "error":
+        check_values(panel, columns, place)
+    return fill_values(panel, how, columns=columns, place=place) if how in ("forward", "interpolate") else panel
+
+
 def cut_window(scaled: NDArray[np.float64], end: int, state: SeriesState) -> NDArray[np.float32]:
     """Return the window before a row, (L, F); what lies before the first row is 0 and masked.
 
@@ -105,16 +117,20 @@ def last_windows(
         DataError: a cell cannot be read.
     """
     roles = state.roles
-    check_columns(table, [*roles.time, *roles.series_id, *roles.values, *roles.static], place)
-    targets = np.stack([read_numbers(table[name], place=place, name=name) for name in roles.targets], 1)
-    options = RowOptions(
-        stamps=StampOptions(date_format=state.date_format, timezone=state.zone), on_duplicate=asked.on_duplicate
-    )
+    if asked.fill == "mask" and not state.masked:
+        raise DataError(f"{place}: `fill` mask needs a training with it: choose forward or interpolate")
+    table = adopt_roles(table, roles, place, holds_stamps=holds_stamps)
+    targets = np.stack([read_numbers(table[name], place, name) for name in roles.targets], 1)
+    options = RowOptions(stamps=state.stamps, on_duplicate=asked.on_duplicate)
     rows = order_table(table, targets, time=roles.time, series_id=roles.series_id, options=options, place=place)
+    check_zone(rows.stamps, state, place)
     encoded = state.covariates.encode(table.iloc[rows.source], place=place)
     if encoded.unseen:
         log.warning("%s: %s", place, "; ".join(encoded.unseen))
     panel = replace(rows.panel, values=np.concatenate([rows.panel.values, encoded.values], 1))
+    known_ahead = slice(state.layout.num_values - state.layout.num_known, state.layout.num_values)
+    panel.values[:, known_ahead] = state.covariates.add_derived(panel.values[:, known_ahead], panel.times, state.zone)
+    calendar = state.calendar_of(panel.times, panel.starts, place)
     known = {name: index for index, name in enumerate(state.names)}
     new = [name for name in panel.names if name not in known and (name or len(state.names) > 1)]
     if new:
@@ -122,9 +138,18 @@ def last_windows(
     for index, name in enumerate(panel.names):
         where = f"{place}, series {name}" if name else place
         try:
-            yield _cut(panel, index, rows.ids[index], state, asked, known.get(name), diff=diff, place=where)
+            yield _cut(panel, index, rows.ids[index], state, calendar, asked, known.get(name), diff=diff, place=where)
         except DataError as error:
-            yield BadInput(str(error), dict(zip(roles.series_id, rows.ids[index], strict=True)))
+            yield BadInput(str(error), _name_row(panel, index, rows.ids[index], state, calendar))
+
+
+def _name_row(
+    panel: Panel, index: int, ids: tuple[str, ...], state: SeriesState, calendar: Calendar
+) -> dict[str, object]:
+    """Return the ids of a series and the time stamp of the first step to forecast, by column."""
+    first = calendar.extend(panel[index].times.to_numpy()[-1:], 1)[0]
+    stamp = pd.Timestamp(first[0]) if state.zone is None else format_stamps(first, state.zone)[0]
+    return {**dict(zip(state.roles.series_id, ids, strict=True)), state.roles.time[0]: stamp}
 
 
 def _cut(
@@ -132,6 +157,7 @@ def _cut(
     index: int,
     ids: tuple[str, ...],
     state: SeriesState,
+    calendar: Calendar,
     asked: NewRows,
     trained: int | None,
     *,
@@ -144,11 +170,10 @@ def _cut(
     with_target = np.flatnonzero((~np.isnan(values[:, :num_targets])).any(1))
     if not len(with_target):
         raise DataError(f"{place}: no row has a value of {', '.join(state.roles.targets)}; expected at least one")
-    calendar = state.calendar.begin_at(times[0])
-    steps = check_steps(calendar, times, place)
     end = int(with_target[-1]) + 1
-    whole = complete(Panel([name], np.array([0, end]), times[:end], values[:end]), steps[:end], calendar)
-    past = fill_values(whole, asked.fill, state.columns, calendar, place).values
+    own = Panel([""], np.array([0, end]), times[:end], values[:end])
+    check_steps(own, calendar, place, fill=asked.fill != "error", trained=True)
+    past = fill(complete(own, calendar), asked.fill, state.columns, place).values
     needed = diff + (1 if state.masked else state.lookback)
     if len(past) < needed:
         raise DataError(
@@ -160,13 +185,12 @@ def _cut(
     past = np.concatenate([np.diff(past[:, :num_targets], diff, axis=0), past[diff:, num_targets:]], 1)
     horizon = asked.horizon or state.horizon
     blocks = -(-horizon // state.horizon)
-    last = steps[end - 1] if calendar.name != ROWS else len(times) - 1
-    ahead = calendar.stamps(last + 1 + np.arange(blocks * state.horizon))
+    ahead = calendar.extend(times[end - 1 : end], blocks * state.horizon)[0]
     mean, std = state.scale.of_series(trained, past)
     rows = past[-(state.lookback + state.horizon) :]
     num_rows = len(rows)
     if layout.num_known:
-        rows = np.concatenate([rows, _find_ahead(values[end:], steps[end:], last, ahead, state, place)])
+        rows = np.concatenate([rows, _find_ahead(values[end:], times[end:], ahead, calendar, state, place)])
     scaled = (rows - mean) / std
     return LastWindow(
         name=name,
@@ -181,26 +205,24 @@ def _cut(
     )
 
 
-def check_steps(calendar: Calendar, times: NDArray[np.datetime64], place: str) -> NDArray[np.int64]:
-    """Return the steps of time stamps.
+def check_zone(stamps: Stamps, state: SeriesState, place: str) -> None:
+    """Check that time stamps have a zone where those of the training had one, and none where they had none.
 
     Raises:
-        DataError: they do not lie on the calendar of the training.
+        DataError: they do not.
     """
-    steps, fits = calendar.number(times)
-    if not fits.all():
-        odd = pd.Timestamp(times[int((~fits).argmax())])
+    if (stamps.zone is None) != (state.zone is None):
+        names = [zone or "no time zone" for zone in (state.zone, stamps.zone)]
         raise DataError(
-            f"{place}: expected steps of {calendar.describe()}, as in training, and {odd} is none: resample the table"
+            f"{place}: expected time stamps with {names[0]}, as in training, received {names[1]}: write them as there"
         )
-    return steps
 
 
 def _find_ahead(
     values: NDArray[np.float64],
-    steps: NDArray[np.int64],
-    last: int,
+    times: NDArray[np.datetime64],
     ahead: NDArray[np.datetime64],
+    calendar: Calendar,
     state: SeriesState,
     place: str,
 ) -> NDArray[np.float64]:
@@ -208,9 +230,9 @@ def _find_ahead(
 
     Args:
         values: rows after the last known target.
-        steps: their steps.
-        last: step of the last known target.
+        times: their time stamps.
         ahead: time stamps of the steps to forecast.
+        calendar: the steps.
         state: names and number of the columns.
         place: name of the table or series, for messages.
 
@@ -219,8 +241,13 @@ def _find_ahead(
     """
     layout, names = state.layout, state.covariates.known_names
     found = np.full((len(ahead), len(state.columns)), np.nan)
-    inside = (steps > last) & (steps <= last + len(ahead))
-    found[steps[inside] - last - 1] = values[inside]
+    if calendar.kind == ROWS:
+        places, fits = np.arange(len(times)), np.arange(len(times)) < len(ahead)
+    else:
+        steps, fits = calendar.number(times)
+        places = steps - calendar.number(ahead[:1])[0]
+        fits &= (places >= 0) & (places < len(ahead))
+    found[places[fits]] = values[fits]
     known = slice(layout.num_values - layout.num_known, layout.num_values)
     found[:, known] = state.covariates.add_derived(found[:, known], ahead, state.zone)
     found[:, : state.num_targets] = np.nan

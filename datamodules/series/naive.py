@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from .scaler import SeriesState
+from .state import SeriesState
 from .windows import SeriesBatches
 
 

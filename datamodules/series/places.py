@@ -91,7 +91,7 @@ class WindowPlaces:
         return self.to_wall_times(self.times(rows))
 
     def times(self, rows: Rows) -> Stamps:
-        """Return the time stamps of the steps to forecast as the panel has them, in UTC where there is a zone, (m, P)."""
+        """Return the time stamps of the steps to forecast as the panel has them, (m, P): in UTC if there is a zone."""
         return self.panel.times[self.first[rows, None] + np.arange(self.horizon)]
 
     def origins(self, rows: Rows) -> Stamps:
@@ -108,7 +108,7 @@ class WindowPlaces:
         return index.to_numpy().reshape(times.shape)
 
     def unscale(self, rows: Rows, values: Tensor) -> Tensor:
-        """Convert scaled forecasts to the units of the table, float64, with the differences undone, and not below `lower`.
+        """Convert scaled forecasts to the units of the table, float64: differences undone, and not below `lower`.
 
         Args:
             rows: indices of windows, (m,).
@@ -116,9 +116,7 @@ class WindowPlaces:
         """
         extra = (1,) * (values.ndim - 3)
         own = self.series[rows]
-        mean, std = (
-            torch.from_numpy(table[own]).reshape(len(own), 1, -1, *extra) for table in (self.means, self.stds)
-        )
+        mean, std = (torch.from_numpy(table[own]).reshape(len(own), 1, -1, *extra) for table in (self.means, self.stds))
         unscaled = values.detach().cpu().double() * std + mean
         for level in reversed(self._levels(rows)):
             unscaled = unscaled.cumsum(1) + torch.from_numpy(level).reshape(len(own), 1, -1, *extra)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lightfit.errors import DataError, clip, clip_list
 
-from .calendar import find_doubled, order_rows
+from .gaps import check_doubled, find_doubled, merge_doubled, order_rows
 from .panel import Panel
 from .stamps import StampOptions, Stamps, read_stamps
 
@@ -115,49 +115,23 @@ def order_table(
     codes, names, ids = identify(table, series_id, place)
     stamps = read_stamps([table[name] for name in time], options.stamps, codes=codes, place=place)
     order, was_sorted = order_rows(codes, stamps.times)
-    found = [] if was_sorted else ["rows sorted by time"]
-    codes, times = codes[order], stamps.times[order]
-    values = targets[order]
-    doubled = find_doubled(codes, times)
+    by_series = np.argsort(codes, kind="stable")
+    moved = not was_sorted and not np.array_equal(order, by_series)
+    found = ["rows sorted by time"] if moved else []
+    starts = np.searchsorted(codes[order], np.arange(len(names) + 1))
+    panel = Panel(names, starts, stamps.times[order], targets[order])
+    doubled = find_doubled(panel.codes, panel.times)
     if len(doubled):
         if options.on_duplicate == "error":
-            row, rest = int(doubled[0]), len(doubled)
-            series = f" of the series {clip(names[codes[row]])}" if series_id else ""
-            hint = "" if series_id else ", or, for several series, set `columns.series_id` to what identifies them"
-            raise DataError(
-                f"{place}, row {order[row] + 1}: the time stamp {pd.Timestamp(times[row])}{series} occurs twice, and "
-                f"{rest:,} rows in all repeat one; expected each once. Set `on_duplicate` to mean, sum or last{hint}"
-            )
-        values, kept = _merge(values, doubled, options.on_duplicate)
-        last = np.append(kept[1:], len(order)) - 1
-        codes, times, order = codes[kept], times[kept], order[last]
+            check_doubled(panel, stamps.zone, place, order)
+        kept = np.setdiff1d(np.arange(len(order)), doubled)
+        order = order[np.append(kept[1:], len(order)) - 1]
+        panel = merge_doubled(panel, options.on_duplicate)
         found.append(f"{len(doubled):,} rows with a time stamp that occurs before: {_MERGED[options.on_duplicate]}")
-    starts = np.searchsorted(codes, np.arange(len(names) + 1))
-    return Rows(Panel(names, starts, times, values), ids, stamps, order, found)
+    return Rows(panel, ids, stamps, order, found)
 
 
 _MERGED = {"mean": "their mean is taken", "sum": "they are summed", "last": "the last one is taken"}
-
-
-def _merge(
-    values: NDArray[np.float64], doubled: NDArray[np.int64], how: str
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return one row of values for each time stamp, and the rows that were kept.
-
-    Args:
-        values: rows in order, (N, K).
-        doubled: rows that have the time stamp of the row before, rising.
-        how: mean, sum or last.
-    """
-    kept = np.setdiff1d(np.arange(len(values)), doubled)
-    if how == "last":
-        return values[np.append(kept[1:], len(values)) - 1], kept
-    known = ~np.isnan(values)
-    sums = np.add.reduceat(np.where(known, values, 0.0), kept, 0)
-    counts = np.add.reduceat(known.astype(np.int64), kept, 0)
-    with np.errstate(invalid="ignore"):
-        merged = sums / counts if how == "mean" else sums
-    return np.where(counts > 0, merged, np.nan), kept
 
 
 def list_series(names: Sequence[str]) -> str:

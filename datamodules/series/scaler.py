@@ -1,7 +1,7 @@
 """Scaling of series: each by its own training part, computed and undone in float64."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -70,7 +70,7 @@ class Scale:
     def to_dict(self) -> dict[str, Any]:
         """Return the scale as plain data."""
         return {
-            "scale": self.kind,
+            "scaling": self.kind,
             "mean": self.mean.tolist(),
             "std": self.std.tolist(),
             "naive_error": self.naive_error.tolist(),
@@ -81,7 +81,7 @@ class Scale:
     def from_dict(cls, state: Mapping[str, Any]) -> Self:
         """Build a scale from the return value of `to_dict`; older checkpoints have one scale for all series."""
         arrays = [np.atleast_2d(np.array(state[name], np.float64)) for name in ("mean", "std", "naive_error")]
-        kind = state.get("scale") or ("none" if (arrays[0] == 0).all() and (arrays[1] == 1).all() else "standard")
+        kind = state.get("scaling") or ("none" if (arrays[0] == 0).all() and (arrays[1] == 1).all() else "standard")
         square = state.get("naive_square")
         return cls(kind, *arrays, None if square is None else np.atleast_2d(np.array(square, np.float64)))
 
@@ -148,7 +148,8 @@ def choose_kind(train: Panel, num_targets: int, asked: str) -> str:
     values = train.values[:, :num_targets]
     if not (np.nan_to_num(values, nan=1.0) > 0).all():
         return "standard"
-    mean, std = fit_moments(train, "standard", np.zeros(values.shape[1:], bool), np.zeros(values.shape[1:], bool))
+    none = np.zeros(num_targets, bool)
+    mean, std = fit_moments(replace(train, values=values), "standard", none, none)
     return "mean" if (std > LEAST_SPREAD * np.abs(mean))[~np.isnan(mean)].all() else "standard"
 
 

@@ -13,6 +13,23 @@ from numpy.typing import NDArray
 from lightfit.errors import DataError, UsageError, clip
 
 from . import written as kinds
+from .readings import (
+    DAY,
+    EXCEL,
+    EXCEL_DAYS,
+    MAX_YEAR,
+    MIN_YEAR,
+    SECOND,
+    UNITS,
+    Reading,
+    apply_reading,
+    find_order,
+    from_ordinal,
+    from_week,
+    list_readings,
+    read_clock,
+    to_strptime,
+)
 from .written import MISSING, NO_OFFSET, Written, find_month, read_written
 from .zones import Ambiguous, Nonexistent, check_zone, find_zone, name_dtype_zone, to_utc
 
@@ -20,19 +37,13 @@ Int = NDArray[np.int64]
 Times = NDArray[np.datetime64]
 
 EXAMPLES = "2024-01-31, 2024-01-31 13:00, 31.12.2024, 12/31/2024, Jan 2024, 2024Q1, 2024-W05 or 20240131"
-MIN_YEAR, MAX_YEAR = 1678, 2261  # whole years that nanoseconds can count
-EXCEL = "excel"
-UNITS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}  # since 1970, in nanoseconds
 _UNIT_WORDS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
-_UNIT_DIGITS = {9: "s", 10: "s", 12: "ms", 13: "ms", 15: "us", 16: "us", 18: "ns", 19: "ns"}
 _EXCEL_START = np.datetime64("1899-12-30")  # of days from March 1900 on: Excel counts a 29 February 1900
-_EXCEL_DAYS = (20_000, 60_000)  # 1954 to 2064
-_PIVOT = 69  # years of two digits: 69 to 99 are of the 20th century, as in POSIX
-_SECOND = 10**9
-_DAY = 86_400 * _SECOND
+_CHUNK = 2_000_000  # rows that are looked at at once
 _SAMPLE_ROWS = 200_000  # on which the steps of several readings are compared
 _SAMPLE_CELLS = 400  # in which a column is looked at for stamps
 _SHOWN = 3  # refused cells that a message shows
+_TYPING_ERRORS = 0.02  # share of cells that may be wrong in a reading that is regular without them
 _MARGIN = 0.5  # a reading is more regular if it has at most this share of the other's irregular steps
 
 
@@ -84,15 +95,6 @@ class _Local(NamedTuple):
     found: str
 
 
-class _Reading(NamedTuple):
-    """A way to read cells: order of the fields, format, rank (smaller ones are preferred), and the numbers."""
-
-    key: str
-    format: str
-    rank: int
-    read: Callable[[], tuple[Int, Int, Int, Int]]  # year, month, day, and nanoseconds from that day on
-
-
 def read_stamps(columns: Sequence[pd.Series], options: StampOptions, *, codes: Int | None = None, place: str) -> Stamps:
     """Read the time stamps of a table.
 
@@ -109,6 +111,8 @@ def read_stamps(columns: Sequence[pd.Series], options: StampOptions, *, codes: I
     """
     if options.timezone is not None:
         options = replace(options, timezone=check_zone(options.timezone))
+    if not len(columns[0]):
+        raise DataError(f"{place}: expected rows with time stamps, received none")
     names = " and ".join(f"'{column.name}'" for column in columns)
     here = f"{place}, column{'s' if len(columns) > 1 else ''} {names}"
     local = (
@@ -145,7 +149,7 @@ def _to_zone(local: _Local, options: StampOptions, codes: Int | None, place: str
     else:
         utc = times.copy()
     if offsets is not None and has.any():
-        utc[has] = times[has] - (offsets[has] * 60 * _SECOND).astype("timedelta64[ns]")
+        utc[has] = times[has] - (offsets[has] * 60 * SECOND).astype("timedelta64[ns]")
     found = local.found
     if zone is None and offsets is not None:
         distinct, rows = np.unique(utc.astype(np.int64), return_index=True)
@@ -168,6 +172,8 @@ def _distinct_offsets(utc: Times, offsets: Int, rows: Int, distinct: Int) -> tup
 
 def _read_column(column: pd.Series, options: StampOptions, codes: Int | None, place: str) -> _Local:
     if isinstance(column.dtype, pd.CategoricalDtype):
+        if column.cat.categories.dtype == object or pd.api.types.is_string_dtype(column.cat.categories.dtype):
+            return _read_categories(column, options, codes, place)
         column = column.astype(column.cat.categories.dtype)
     if isinstance(column.dtype, pd.PeriodDtype):
         column = column.dt.to_timestamp()
@@ -188,6 +194,24 @@ def _read_column(column: pd.Series, options: StampOptions, codes: Int | None, pl
         inverse = np.where(np.array([text == "" for text in texts])[inverse], -1, inverse)
     _check_filled(inverse < 0, place)
     return _read_cells(texts, inverse, options, codes, column, place)
+
+
+def _read_categories(column: pd.Series, options: StampOptions, codes: Int | None, place: str) -> _Local:
+    """Read a column whose distinct cells are known."""
+    texts = [_to_text(value) for value in column.cat.categories]
+    inverse = column.cat.codes.to_numpy()
+    empty = np.array([text == "" for text in texts] + [True])
+    _check_filled(empty[inverse], place)
+    used = np.bincount(inverse, minlength=len(texts)) > 0
+    numbers = np.cumsum(used) - 1
+    return _read_cells(
+        [text for text, is_used in zip(texts, used, strict=True) if is_used],
+        numbers[inverse],
+        options,
+        codes,
+        column,
+        place,
+    )
 
 
 def _to_text(value: object) -> str:
@@ -220,7 +244,7 @@ def _read_typed(column: pd.Series, place: str) -> _Local:
 def _read_fractions(numbers: NDArray[np.float64], column: pd.Series, options: StampOptions, place: str) -> _Local:
     low, high = numbers.min(), numbers.max()
     asked = options.date_format or (options.likely if options.likely in (EXCEL, *UNITS) else None)
-    is_excel = low >= _EXCEL_DAYS[0] and high <= _EXCEL_DAYS[1] and names_time(str(column.name))
+    is_excel = low >= EXCEL_DAYS[0] and high <= EXCEL_DAYS[1] and names_time(str(column.name))
     if asked == EXCEL or (asked is None and is_excel):
         seconds = np.rint(numbers * 86_400).astype(np.int64)  # a serial number has 9 to 11 digits: not exact
         times = _EXCEL_START + seconds.astype("timedelta64[s]")
@@ -232,7 +256,7 @@ def _read_fractions(numbers: NDArray[np.float64], column: pd.Series, options: St
         times = microseconds.astype("datetime64[us]").astype("datetime64[ns]")
         return _Local(times, None, "UTC", unit, f"{_UNIT_WORDS[unit]} since 1970")
     row = int((numbers != np.floor(numbers)).argmax())
-    hint = f"set `date_format` to {EXCEL}" if _EXCEL_DAYS[0] <= numbers[row] <= _EXCEL_DAYS[1] else "correct them"
+    hint = f"set `date_format` to {EXCEL}" if EXCEL_DAYS[0] <= numbers[row] <= EXCEL_DAYS[1] else "correct them"
     raise DataError(
         f"{place}: expected time stamps such as {EXAMPLES}; received numbers with fractions, such as "
         f"{numbers[row]:.10g} in row {row + 1}: {hint}, or set `columns.time` to another column"
@@ -243,17 +267,16 @@ def _read_cells(
     texts: list[str], inverse: Int, options: StampOptions, codes: Int | None, column: pd.Series, place: str
 ) -> _Local:
     """Read distinct cells, and spread them over the rows."""
-    first = np.full(len(texts), -1)
-    first[inverse[::-1]] = np.arange(len(inverse))[::-1]  # first row of each
+    first = _find_first(inverse, len(texts))
     wanted = None if options.date_format is None else to_strptime(options.date_format)
     cells = read_written(texts)
-    order = _find_order(wanted) if wanted is not None else None
+    order = find_order(wanted) if wanted is not None else None
     if wanted is not None and order is None:
         ticks, bad = _strptime(texts, wanted)
         _refuse(bad, texts, first, f"expected `date_format` {wanted}", place)
         return _Local(ticks.view("datetime64[ns]")[inverse], None, None, options.date_format, "")
     kind = _find_kind(cells)
-    readings = [item for item in _list_readings(cells, kind) if order is None or item.key == order]
+    readings = [item for item in list_readings(cells, kind) if order is None or item.key == order]
     if kind == kinds.DIGITS and order is None and not _allows_excel(column, options):
         readings = [item for item in readings if item.key != EXCEL]
     if not readings:
@@ -262,14 +285,11 @@ def _read_cells(
             _refuse(bad, texts, first, f"expected `date_format` {options.date_format}", place)
             return _Local(ticks.view("datetime64[ns]")[inverse], None, None, options.date_format, "")
         _refuse_kind(cells, kind, texts, first, place)
-    tried = [(item, *_count(item, cells, kind)) for item in readings]
-    fewest = min(int(bad.sum()) for _, _, bad in tried)
-    tried = [item for item in tried if item[2].sum() == fewest]
+    tried = [(item, *apply_reading(item, cells, kind)) for item in readings]
     reading, ticks, bad, why = _choose(tried, inverse, codes, options.likely, texts, first, place)
     years = reading.read()[0] if reading.key not in (EXCEL, *UNITS) else None
     if years is not None:
-        readable = cells.kind == kind
-        _check_years(years[readable], lambda row: texts[row], first, place, np.flatnonzero(readable))
+        _check_years(years[~bad], lambda row: texts[row], first, place, np.flatnonzero(~bad))
     if bad.sum() * 2 > len(texts) and options.date_format is None:
         _refuse_kind(cells, kind, texts, first, place, bad)
     expected = options.date_format or reading.format
@@ -290,6 +310,15 @@ def _read_cells(
     return _Local(times, offsets, zone, reading.format, said)
 
 
+def _find_first(inverse: Int, count: int) -> Int:
+    """Return the first row of each distinct cell."""
+    first = np.full(count, -1)
+    for begin in reversed(range(0, len(inverse), _CHUNK)):  # what is written last stays
+        part = inverse[begin : begin + _CHUNK]
+        first[part[::-1]] = np.arange(begin, begin + len(part))[::-1]
+    return first
+
+
 def _allows_excel(column: pd.Series, options: StampOptions) -> bool:
     return names_time(str(column.name)) or EXCEL in (options.date_format, options.likely)
 
@@ -303,7 +332,7 @@ def _apply_named_zones(
         rows = np.flatnonzero(zone == index)
         bare = rows[offsets[rows] == NO_OFFSET]
         known = rows[offsets[rows] != NO_OFFSET]
-        local[known] -= (offsets[known] * 60 * _SECOND).astype("timedelta64[ns]")
+        local[known] -= (offsets[known] * 60 * SECOND).astype("timedelta64[ns]")
         if len(bare):
             choice = options.ambiguous, options.nonexistent
             series = None if codes is None else codes[bare]
@@ -334,209 +363,44 @@ def _strptime(texts: list[str], wanted: str) -> tuple[Int, NDArray[np.bool_]]:
     return ticks.view(np.int64), np.isnat(ticks)
 
 
-# ------------------------------------------------------------------------------------------------------ readings
-
-
-def _list_readings(cells: Written, kind: int) -> list[_Reading]:
-    """List the ways to read cells of a kind."""
-    field, width = cells.fields, cells.widths
-    one = np.ones(len(cells.kind), np.int64)
-    zero = np.zeros(len(cells.kind), np.int64)
-    a, b, c, n = field["a"], field["b"], field["c"], field["n"]
-    if kind == kinds.THREE:
-        rows = cells.kind == kind
-        dotted = bool(cells.dotted[rows].all())
-        mark = "." if dotted else "-" if (width["a"][rows] == 4).any() else "/"
-        short = "y" if (width["a"][rows] <= 2).all() and (width["c"][rows] <= 2).all() else "Y"
-
-        def three(key: str, rank: int) -> _Reading:
-            parts = dict(zip(key, (a, b, c), strict=True))
-            widths = dict(zip(key, (width["a"], np.full(len(a), 2), width["c"]), strict=True))
-            good = (widths["d"] <= 2) & (widths["m"] <= 2) & (widths["y"] >= 2)
-            fields = (_expand(parts["y"], widths["y"]), np.where(good, parts["m"], 0), parts["d"], zero)
-            return _Reading(key, mark.join(f"%{short if part == 'y' else part}" for part in key), rank, lambda: fields)
-
-        # with dots, a month does not come first; else no order is preferred
-        ranks = {"dmy": 1, "mdy": 2 if dotted else 1, "ymd": 1, "ydm": 3}
-        return [three(key, rank) for key, rank in ranks.items()]
-    if kind == kinds.NAMED:
-        day_first = not cells.named_first[cells.kind == kind].all()
-        return [
-            _Reading(
-                "dmy",
-                "%d %b %Y" if day_first else "%b %d, %Y",
-                1,
-                lambda: (_expand(c, width["c"]), field["m"], a, zero),
-            ),
-            _Reading("ymd", "%Y %b %d", 2, lambda: (_expand(a, width["a"]), field["m"], c, zero)),
-        ]
-    years = _expand(field["y"], width["y"])
-    if kind == kinds.MONTH:
-        return [_Reading("ym", "%Y-%m", 1, lambda: (years, field["m"], one, zero))]
-    if kind == kinds.DAY:
-        return [_Reading("ymd", "%Y-%m-%d", 1, lambda: (years, field["m"], field["d"], zero))]
-    if kind == kinds.QUARTER:
-        good = (field["q"] >= 1) & (field["q"] <= 4)
-        return [_Reading("yq", "%YQ%q", 1, lambda: (years, np.where(good, 3 * field["q"] - 2, 0), one, zero))]
-    if kind == kinds.HALF:
-        good = (field["s"] >= 1) & (field["s"] <= 2)
-        return [_Reading("ys", "%YH%h", 1, lambda: (years, np.where(good, 6 * field["s"] - 5, 0), one, zero))]
-    if kind == kinds.WEEK:
-        weekday = np.where(field["d"] == MISSING, 1, field["d"])
-        return [_Reading("yw", "%G-W%V", 1, lambda: _from_week(years, field["w"], weekday))]
-    if kind == kinds.ORDINAL:
-        return [_Reading("yj", "%Y-%j", 1, lambda: _from_ordinal(years, field["o"]))]
-    if kind == kinds.DIGITS:
-        return _list_digits(n, width["n"], cells.kind == kind)
-    return []
-
-
-def _list_digits(n: Int, width: NDArray[np.int8], rows: NDArray[np.bool_]) -> list[_Reading]:
-    """List the ways to read digits without separators, by their number in most cells."""
-    zero = np.zeros(len(n), np.int64)
-    widths, counts = np.unique(width[rows], return_counts=True)
-    usual = int(widths[counts.argmax()])
-    fits = width == usual
-
-    def split(year: Int, month: Int, day: Int, nanos: Int = zero, two: bool = False) -> tuple[Int, Int, Int, Int]:
-        full = _expand(year, np.full(len(n), 2)) if two else year
-        return full, np.where(fits, month, 0), day, nanos
-
-    def clock(digits: Int) -> Int:  # of HHMMSS
-        hour, minute, second = digits // 10_000, digits // 100 % 100, digits % 100
-        good = (hour <= 24) & (minute < 60) & (second < 60)
-        return np.where(good, (hour * 3600 + minute * 60 + second) * _SECOND, -1)
-
-    def whole(digits: Int, nanos: Int = zero) -> tuple[Int, Int, Int, Int]:  # of YYYYMMDD
-        return split(digits // 10_000, digits // 100 % 100, digits % 100, nanos)
-
-    readings = {
-        4: [_Reading("y", "%Y", 1, lambda: split(n, zero + 1, zero + 1))],
-        5: [_Reading(EXCEL, EXCEL, 1, lambda: _from_ticks(np.where(fits, n - 25_569, MISSING), _DAY))],
-        6: [
-            _Reading("ym", "%Y%m", 1, lambda: split(n // 100, n % 100, zero + 1)),
-            _Reading("ymd", "%y%m%d", 2, lambda: split(n // 10_000, n // 100 % 100, n % 100, two=True)),
-            _Reading("dmy", "%d%m%y", 2, lambda: split(n % 100, n // 100 % 100, n // 10_000, two=True)),
-            _Reading("mdy", "%m%d%y", 2, lambda: split(n % 100, n // 10_000, n // 100 % 100, two=True)),
-        ],
-        7: [_Reading("yj", "%Y%j", 1, lambda: _from_ordinal(np.where(fits, n // 1000, 0), n % 1000))],
-        8: [
-            _Reading("ymd", "%Y%m%d", 1, lambda: whole(n)),
-            _Reading("dmy", "%d%m%Y", 2, lambda: split(n % 10_000, n // 10_000 % 100, n // 10**6)),
-            _Reading("mdy", "%m%d%Y", 2, lambda: split(n % 10_000, n // 10**6, n // 10_000 % 100)),
-        ],
-        10: [_Reading("ymdh", "%Y%m%d%H", 1, lambda: whole(n // 100, clock(n % 100 * 10_000)))],
-        12: [_Reading("ymdhm", "%Y%m%d%H%M", 1, lambda: whole(n // 10**4, clock(n % 10**4 * 100)))],
-        14: [_Reading("ymdhms", "%Y%m%d%H%M%S", 1, lambda: whole(n // 10**6, clock(n % 10**6)))],
-        17: [
-            _Reading(
-                "ymdhms", "%Y%m%d%H%M%S%f", 1, lambda: whole(n // 10**9, clock(n // 1000 % 10**6) + n % 1000 * 10**6)
-            )
-        ],
-    }.get(usual, [])
-    if unit := _UNIT_DIGITS.get(usual):
-        same = np.isin(width, [digits for digits, other in _UNIT_DIGITS.items() if other == unit])
-        readings.append(_Reading(unit, unit, 3, lambda: _from_ticks(np.where(same, n, MISSING), UNITS[unit])))
-    return readings
-
-
-def _from_ticks(n: Int, size: int) -> tuple[Int, Int, Int, Int]:
-    """Return 1 January 1970, and the nanoseconds since; -1 where they are out of range."""
-    good = (n >= 0) & (n < 2**63 // size) & ((size != _DAY) | (n < _EXCEL_DAYS[1]))
-    epoch = np.full(len(n), 1970, np.int64), np.ones(len(n), np.int64), np.ones(len(n), np.int64)
-    return (*epoch, np.where(good, np.where(good, n, 0) * size, -1))
-
-
-def _from_week(year: Int, week: Int, weekday: Int) -> tuple[Int, Int, Int, Int]:
-    """Return the day of an ISO week: week 1 has 4 January."""
-    fourth = (year - 1970).astype("datetime64[Y]").astype("datetime64[D]").astype(np.int64) + 3
-    monday = fourth - (fourth + 3) % 7  # 1970-01-01 was a Thursday
-    days = monday + (week - 1) * 7 + weekday - 1
-    next_fourth = (year - 1969).astype("datetime64[Y]").astype("datetime64[D]").astype(np.int64) + 3
-    last = (next_fourth - (next_fourth + 3) % 7 - monday) // 7
-    good = (week >= 1) & (week <= last) & (weekday >= 1) & (weekday <= 7)
-    return _from_days(year, days, good)
-
-
-def _from_ordinal(year: Int, day: Int) -> tuple[Int, Int, Int, Int]:
-    start = (year - 1970).astype("datetime64[Y]").astype("datetime64[D]").astype(np.int64)
-    length = (year - 1969).astype("datetime64[Y]").astype("datetime64[D]").astype(np.int64) - start
-    return _from_days(year, start + day - 1, (day >= 1) & (day <= length))
-
-
-def _from_days(year: Int, days: Int, good: NDArray[np.bool_]) -> tuple[Int, Int, Int, Int]:
-    date = days.astype("datetime64[D]")
-    months = date.astype("datetime64[M]")
-    number = months.astype(np.int64)
-    # the year of an ISO week may differ from the date's; where it is wrong, the written one is for the message
-    actual = np.where(good, number // 12 + 1970, year)
-    day = (date - months.astype("datetime64[D]")).astype(np.int64) + 1
-    return actual, np.where(good, number % 12 + 1, 0), day, np.zeros(len(year), np.int64)
-
-
-def _expand(year: Int, width: NDArray[np.int8] | Int) -> Int:
-    return np.where((width == 2) & (year >= 0), np.where(year < _PIVOT, 2000 + year, 1900 + year), year)
-
-
-def _count(reading: _Reading, cells: Written, kind: int) -> tuple[Int, NDArray[np.bool_]]:
-    """Return the nanoseconds since 1970 by a reading, and which cells it cannot read."""
-    year, month, day, nanos = reading.read()
-    ok = (cells.kind == kind) & (month >= 1) & (month <= 12) & (day >= 1) & (nanos >= 0) & (year >= 0)
-    start = (np.where(ok, year, 1970) - 1970) * 12 + np.where(ok, month, 1) - 1
-    days = start.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
-    length = (start + 1).astype("datetime64[M]").astype("datetime64[D]").astype(np.int64) - days
-    persian = (year >= 1300) & (year <= 1500)  # with other lengths of months; refused by their name
-    ok &= (day <= length) | (persian & (day <= 31))
-    clock = _read_clock(cells)
-    ok &= clock >= 0
-    in_range = ok & (year >= MIN_YEAR) & (year <= MAX_YEAR)
-    ticks = (days + day - 1) * in_range * _DAY + (nanos + clock) * in_range
-    return ticks, ~ok
-
-
-def _read_clock(cells: Written) -> Int:
-    """Return the nanoseconds of the time of day; 0 if there is none, -1 if it is not one.
-
-    24:00 is the next day's 0:00.
-    """
-    field = cells.fields
-    hour, minute, second, nanos = (np.maximum(field[name], 0) for name in ("hour", "minute", "second", "nanos"))
-    noon = field["noon"]
-    good = np.where(noon == MISSING, hour <= 24, (hour >= 1) & (hour <= 12)) & (minute < 60) & (second < 60)
-    good &= (hour < 24) | ((minute == 0) & (second == 0) & (nanos == 0))
-    hour = np.where(noon == MISSING, hour, hour % 12 + 12 * (noon == 2))
-    return np.where(good, (hour * 3600 + minute * 60 + second) * _SECOND + nanos, -1)
-
-
 # ----------------------------------------------------------------------------------------------------- the choice
 
 
 def _choose(
-    tried: list[tuple[_Reading, Int, NDArray[np.bool_]]],
+    tried: list[tuple[Reading, Int, NDArray[np.bool_]]],
     inverse: Int,
     codes: Int | None,
     likely: str | None,
     texts: list[str],
     first: Int,
     place: str,
-) -> tuple[_Reading, Int, NDArray[np.bool_], str]:
-    """Choose among the readings that fit: the likely one, the preferred one, or that of regular steps."""
-    order = None if likely is None else _find_order(to_strptime(likely))
-    for reading, ticks, bad in tried:
+) -> tuple[Reading, Int, NDArray[np.bool_], str]:
+    """Choose among the readings that fit: the likely one, the preferred one, or that of regular steps.
+
+    One that does not fit a few cells may be more regular: these cells are then wrong, and not all others.
+    """
+    order = None if likely is None else find_order(to_strptime(likely))
+    tried = sorted(tried, key=lambda item: int(item[2].sum()))
+    fewest = int(tried[0][2].sum())
+    fitting = [item for item in tried if item[2].sum() == fewest]
+    for reading, ticks, bad in fitting:
         if reading.key == order:
             return reading, ticks, bad, ""
-    rank = min(item[0].rank for item in tried)
-    tried = [item for item in tried if item[0].rank == rank]
+    rank = min(item[0].rank for item in fitting)
+    most = max(fewest, int(_TYPING_ERRORS * len(texts)))
+    tried = [item for item in tried if item[0].rank == rank and item[2].sum() <= most]
     reading, ticks, bad = tried[0]
     if all((ticks == other).all() for _, other, _ in tried[1:]):
         return reading, ticks, bad, ""
     rows, series = _sample_series(inverse, codes)
-    measured = [_count_irregular(item[1][rows], series) for item in tried]
+    measured = [_count_irregular(ticks[rows][~bad[rows]], series[~bad[rows]]) for _, ticks, bad in tried]
     order_by = np.lexsort([[item[1] for item in measured], [item[0] for item in measured]])
     best, second = measured[order_by[0]], measured[order_by[1]]
     is_regular = best[0] < second[0] and best[0] <= _MARGIN * second[0]
     is_ordered = best[0] == second[0] and best[1] < second[1]
     if not (is_regular or is_ordered):
+        if tried[1][2].sum() > fewest:
+            return reading, ticks, bad, ""
         _refuse_several([tried[index] for index in order_by[:2]], texts, first, place)
     reading, ticks, bad = tried[order_by[0]]
     other = tried[order_by[1]][0]
@@ -568,7 +432,7 @@ def _count_irregular(ticks: Int, codes: Int) -> tuple[float, float]:
         return 1.0, 1.0
     months = times.view("datetime64[ns]").astype("datetime64[M]")
     rest = times - months.astype("datetime64[ns]").astype(np.int64)
-    days_left = ((months + 1).astype("datetime64[ns]").astype(np.int64) - times) // _DAY
+    days_left = ((months + 1).astype("datetime64[ns]").astype(np.int64) - times) // DAY
     month_steps = np.diff(months.astype(np.int64))
     same = (np.diff(rest) == 0) | ((days_left[1:] == 1) & (days_left[:-1] == 1))
     month_steps = np.where(same & (month_steps > 0), month_steps, -1 - np.arange(len(month_steps)))
@@ -583,7 +447,7 @@ def _share_of_usual(steps: Int) -> float:
 
 
 def _refuse_several(
-    tried: list[tuple[_Reading, Int, NDArray[np.bool_]]], texts: list[str], first: Int, place: str
+    tried: list[tuple[Reading, Int, NDArray[np.bool_]]], texts: list[str], first: Int, place: str
 ) -> None:
     (one, ticks, _), (two, others, _) = tried
     cell = int(np.where(ticks != others, first, first.max() + 1).argmin())
@@ -620,6 +484,11 @@ def _refuse_kind(
         row = int(np.where(cells.kind == kinds.UNREAD, first, first.max() + 1).argmin())
     start = f"{place}: expected time stamps such as {EXAMPLES}; received '{clip(texts[row])}' in row {first[row] + 1}"
     numbers = cells.fields["n"]
+    if ":" in texts[row] and (zone := re.search(r"\d\s?([A-Z]{2,5})$", texts[row])):
+        raise DataError(
+            f"{start}. The abbreviation {zone[1]} names no one zone: write the offset from UTC in its place (+01:00), "
+            "or leave it out and set `timezone`"
+        )
     if kind == kinds.NO_YEAR:
         raise DataError(f"{start}, which has no year. Add the year to the stamps, or set `columns.time` to two columns")
     if kind == kinds.DIGITS and (cells.widths["n"] == 5).all():
@@ -660,88 +529,29 @@ def _check_years(years: Int, show: Callable[[int], str], first: Int, place: str,
 
 
 def _check_months(cells: Written, ticks: Int, texts: list[str], place: str) -> None:
-    """Refuse `Jan-01`, `Jan-02`, ... as months of 2001, 2002, ...: they are days without a year."""
+    """Refuse what only looks like months.
+
+    `Jan-01`, `Jan-02`, ... may be days without a year, and 2001/02, 2002/03, ... are years.
+    """
+    years, months = cells.fields["y"], cells.fields["m"]
+    if len(texts) > 1 and ((years + 1) % 100 == months).all() and (cells.widths["y"] == 4).all():
+        raise DataError(
+            f"{place}: '{clip(texts[0])}', '{clip(texts[1])}' are years that begin in one year and end in the next; "
+            f"expected stamps such as {years[0]}: replace them by the first year"
+        )
     short = cells.widths["y"] == 2
     if not short.all() or len(texts) < 3 or (cells.fields["y"] > 31).any() or (cells.fields["y"] < 1).any():
         return
     month, day = cells.fields["m"], cells.fields["y"]
     days = (
         ((2000 - 1970) * 12 + month - 1).astype("datetime64[M]").astype("datetime64[D]").astype(np.int64) + day
-    ) * _DAY
+    ) * DAY
     zero = np.zeros(len(ticks), np.int64)
     if (month == month[0]).all() or _count_irregular(days, zero)[0] < _count_irregular(ticks, zero)[0]:
         raise DataError(
             f"{place}: '{clip(texts[0])}', '{clip(texts[1])}' may be days without a year; expected a year: write it "
             "with four digits (Jan 2015), or add it to the stamps"
         )
-
-
-# ------------------------------------------------------------------------------------------------- date_format
-
-
-_TOKENS = re.compile(r"[yY]+|M+|m+|[dD]+|[hH]+|[sS]+|f+|a\b|tt\b|am/pm|AM/PM|.", re.DOTALL)
-
-
-def to_strptime(text: str) -> str:
-    """Convert a format such as dd/mm/yyyy HH:MM to one of strptime; return one of strptime as it is.
-
-    Raises:
-        UsageError: the text is no format.
-    """
-    if "%" in text or text in (EXCEL, *UNITS):
-        return text
-    result, after_hour = [], False
-    for token in _TOKENS.findall(text.strip()):
-        lower = token.lower()
-        if lower[0] == "y":
-            result.append("%Y" if len(token) > 2 else "%y")
-        elif lower[0] == "m" and after_hour:
-            result.append("%M")
-        elif lower[0] == "m":
-            result.append({3: "%b", 4: "%B"}.get(len(token), "%m"))
-        elif lower[0] == "d":
-            result.append("%d")
-        elif lower[0] == "h":
-            result.append("%H" if "a" not in text.lower() and "tt" not in text.lower() else "%I")
-            after_hour = True
-        elif lower[0] == "s" and after_hour:
-            result.append("%S")
-        elif lower in ("a", "tt", "am/pm"):
-            result.append("%p")
-        elif lower[0] == "f":
-            result.append("%f")
-        elif token.isalnum() and token != "T":
-            raise UsageError(
-                f"expected `date_format` as a format of strptime such as %d/%m/%Y %H:%M, or as dd/mm/yyyy, {EXCEL}, s, "
-                f"ms, us or ns; received '{clip(text)}'"
-            )
-        else:
-            result.append(token)
-    return "".join(result)
-
-
-_LETTERS = {"%Y": "y", "%y": "y", "%G": "y", "%m": "m", "%b": "m", "%B": "m", "%d": "d", "%j": "j", "%V": "w"}
-_ORDERS = frozenset(("dmy", "mdy", "ymd", "ydm", "ym", "y", "yj", "yw", "yq", "ys"))
-
-
-def _find_order(wanted: str) -> str | None:
-    """Return the key of the reading that a format names, None if there is none."""
-    if wanted in (EXCEL, *UNITS):
-        return wanted
-    parts = re.findall(r"%-?([A-Za-z])", wanted)
-    compact = "".join(parts)
-    if compact in ("YmdH", "YmdHM", "YmdHMS", "YmdHMSf") and re.fullmatch(r"(?:%[A-Za-z])+", wanted):
-        return {"YmdH": "ymdh", "YmdHM": "ymdhm"}.get(compact, "ymdhms")
-    if compact in ("Yq", "Yh"):
-        return "yq" if compact == "Yq" else "ys"
-    if "H" in parts and "p" in parts:
-        return None
-    key = "".join(_LETTERS.get(f"%{part}", "") for part in parts)
-    if {"b", "B"} & set(parts) and key == "mdy":
-        key = "dmy"  # a name tells the month: what remains is the day before the year
-    key = "ym" if key == "my" else key
-    known = set(parts) <= set("YymbBdjGVHIMSfpzZaA")
-    return key if key in _ORDERS and known else None
 
 
 # ----------------------------------------------------------------------------------------------- several columns
@@ -791,7 +601,7 @@ def _join(columns: Sequence[pd.Series], options: StampOptions, codes: Int | None
     for role, size, top in (("hour", 3600, 24), ("minute", 60, 59), ("second", 1, 60)):
         if role in named:
             values = _read_integers(named.pop(role), 0, top, place)
-            ticks += values * size * _SECOND
+            ticks += values * size * SECOND
     if named:
         raise DataError(f"{place}: the column '{next(iter(named.values())).name}' is not needed beside the others")
     return _Local(ticks.view("datetime64[ns]"), offsets, None, layout, found)
@@ -840,11 +650,11 @@ def _join_date(named: dict[str, pd.Series], place: str) -> tuple[Int, str]:
                 f"{place}, row {row + 1}: the column '{name.name}' holds {days[row]}, and the month {start[row]} has "
                 f"{length[row]} days; correct it"
             )
-        return (start.astype("datetime64[D]").astype(np.int64) + days - 1) * _DAY, "%Y-%m-%d"
+        return (start.astype("datetime64[D]").astype(np.int64) + days - 1) * DAY, "%Y-%m-%d"
     for role, top, read, layout in (
         ("quarter", 4, lambda value: (years, 3 * value - 2, one, one), "%YQ%q"),
-        ("week", 53, lambda value: _from_week(years, value, one), "%G-W%V"),
-        ("doy", 366, lambda value: _from_ordinal(years, value), "%Y-%j"),
+        ("week", 53, lambda value: from_week(years, value, one), "%G-W%V"),
+        ("doy", 366, lambda value: from_ordinal(years, value), "%Y-%j"),
     ):
         if role in named:
             column = named.pop(role)
@@ -855,9 +665,9 @@ def _join_date(named: dict[str, pd.Series], place: str) -> tuple[Int, str]:
                     f"{place}, row {row + 1}: the year {years[row]} has no {role} {column.iloc[row]}; correct it"
                 )
             start = ((year - 1970) * 12 + month - 1).astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
-            return (start + day - 1) * _DAY, layout
+            return (start + day - 1) * DAY, layout
     start = (years - 1970).astype("datetime64[Y]").astype("datetime64[D]").astype(np.int64)
-    return start * _DAY, "%Y"
+    return start * DAY, "%Y"
 
 
 _PREFIXED = re.compile(r"(?:[a-zA-Z]{1,2}[-_ ]?)?(\d{1,4})(?:\.0+)?")
@@ -890,18 +700,18 @@ def _read_times(column: pd.Series, place: str) -> tuple[Int, Int | None]:
         return column.to_numpy("timedelta64[ns]").astype(np.int64), None
     if isinstance(column.dtype, pd.DatetimeTZDtype) or pd.api.types.is_datetime64_dtype(column.dtype):
         ticks = column.to_numpy("datetime64[ns]").astype(np.int64)  # Excel's times are of 1899 or 1900
-        return ticks % _DAY, None
+        return ticks % DAY, None
     if pd.api.types.is_numeric_dtype(column.dtype):
         numbers = column.to_numpy(np.float64, na_value=np.nan)
         _check_filled(np.isnan(numbers), f"{place} ('{column.name}')")
         if (numbers >= 0).all() and (numbers < 1).all() and numbers.any():  # Excel's fractions of a day
-            return np.rint(numbers * 86_400).astype(np.int64) * _SECOND, None
+            return np.rint(numbers * 86_400).astype(np.int64) * SECOND, None
         size = 1 if numbers.max() <= 24 else 100 if numbers.max() <= 2400 else 10_000
         whole = numbers.astype(np.int64)
         hour, minute, second = whole // size, whole * 100 // size % 100, whole * 10_000 // size % 100
         bad = (hour > 24) | (minute > 59) | (second > 59) | (whole != numbers) | (whole < 0)
         if not bad.any():
-            return (hour * 3600 + minute * 60 + second) * _SECOND, None
+            return (hour * 3600 + minute * 60 + second) * SECOND, None
         row = int(bad.argmax())
         raise DataError(
             f"{place}, row {row + 1}: {numbers[row]:.10g} in the column '{column.name}'; expected a time of day such "
@@ -911,7 +721,7 @@ def _read_times(column: pd.Series, place: str) -> tuple[Int, Int | None]:
     _check_filled(inverse < 0, f"{place} ('{column.name}')")
     texts = [_to_text(value) for value in unique]
     cells = read_written(texts, clock=True)
-    clock = _read_clock(cells)
+    clock = read_clock(cells)
     bad = (cells.kind != kinds.TIME) | (clock < 0)
     if bad.any():
         row = int(bad[inverse].argmax())
@@ -961,18 +771,20 @@ def holds_stamps(column: pd.Series, name: str | None = None) -> bool:
     dtype = column.dtype
     if isinstance(dtype, pd.DatetimeTZDtype | pd.PeriodDtype) or pd.api.types.is_datetime64_dtype(dtype):
         return bool(column.notna().any())
+    telling = names_time(name)
+    if pd.api.types.is_float_dtype(dtype) and not telling and (column.dropna() % 1 != 0).any():
+        return False
     texts = _sample_texts(column)
     if not texts:
         return False
     cells = read_written(texts)
     kind = _find_kind(cells)
-    telling = names_time(name)
     if telling and pd.api.types.is_float_dtype(dtype) and "." in texts[0]:
         numbers = np.array([float(text) for text in texts])
-        return bool(((numbers >= _EXCEL_DAYS[0]) & (numbers <= _EXCEL_DAYS[1])).all()) or bool((numbers >= 1e8).all())
+        return bool(((numbers >= EXCEL_DAYS[0]) & (numbers <= EXCEL_DAYS[1])).all()) or bool((numbers >= 1e8).all())
     best = None
-    for reading in _list_readings(cells, kind):
-        ticks, bad = _count(reading, cells, kind)
+    for reading in list_readings(cells, kind):
+        ticks, bad = apply_reading(reading, cells, kind)
         if best is None or bad.sum() < best[2].sum():
             best = reading, ticks, bad
     if best is None or best[2].sum() * 10 > len(texts):  # the rest is refused by its rows, when the stamps are read
@@ -982,7 +794,8 @@ def holds_stamps(column: pd.Series, name: str | None = None) -> bool:
     strong = kind in (kinds.DAY, kinds.WEEK, kinds.QUARTER, kinds.HALF) or (
         kind in (kinds.THREE, kinds.NAMED) and (plain[~bad] == 4).all()
     )
-    strong |= kind == kinds.MONTH and (plain[~bad] == 4).all() and len(texts) > 1
+    dotted = cells.dotted.any()  # as are numbers
+    strong |= kind == kinds.MONTH and (plain[~bad] == 4).all() and len(texts) > 1 and not dotted
     strong |= bool(cells.clocked[~bad].all())
     if strong or (telling and kind != kinds.ORDINAL):
         return True

@@ -1,18 +1,20 @@
 """The fitted state of a series codec: columns, steps, scaling and sizes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from typing_extensions import Self
 
 from lightfit.errors import CheckpointError
 
-from .calendar import Calendar
+from .calendar import Calendar, find_calendar
 from .covariates import Covariates
 from .roles import Roles
 from .scaler import Scale
+from .stamps import StampOptions
 from .windows import InputLayout
 
 MOST_CELLS = 50_000_000  # largest number of values in a window, steps times columns
@@ -25,9 +27,9 @@ class SeriesState:
     Args:
         roles: roles of the columns of the table.
         covariates: how columns that are no numbers become numbers.
-        calendar: the steps.
+        calendar: the steps; of older checkpoints their frequency alone.
+        stamps: how time stamps are read, with the format that was found as the likely one.
         zone: time zone of the time stamps; None: they have none.
-        date_format: format of the time stamps as text; None: found anew in each table.
         season: number of steps in a season.
         lookback: number of past steps in the net's input.
         horizon: number of steps to forecast.
@@ -39,9 +41,9 @@ class SeriesState:
 
     roles: Roles
     covariates: Covariates
-    calendar: Calendar
+    calendar: Calendar | str
+    stamps: StampOptions
     zone: str | None
-    date_format: str | None
     season: int
     lookback: int
     horizon: int
@@ -54,6 +56,11 @@ class SeriesState:
     def num_targets(self) -> int:
         """Return the number of columns to forecast, C."""
         return len(self.roles.targets)
+
+    @property
+    def freq(self) -> str:
+        """Return the name of the frequency of the steps."""
+        return self.calendar if isinstance(self.calendar, str) else self.calendar.name
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -72,14 +79,29 @@ class SeriesState:
             masked=self.masked,
         )
 
+    def calendar_of(self, times: NDArray[np.datetime64], starts: NDArray[np.int64], place: str) -> Calendar:
+        """Return the calendar for new rows, with the holidays that they show.
+
+        Args:
+            times: time stamps of all series, one after the other, (N,).
+            starts: first row of each series, and the number of rows, (S + 1,).
+            place: name of the table, for messages.
+
+        Raises:
+            DataError: an older checkpoint holds the frequency alone, and the time stamps do not have it.
+        """
+        if isinstance(self.calendar, str):
+            return find_calendar(times, starts, freq=self.calendar, zone=self.zone, place=place)
+        return self.calendar.learn_holidays(times, starts)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the state as plain data."""
         return {
             "roles": {name: list(value) for name, value in self.roles._asdict().items()},
             "covariates": self.covariates.to_dict(),
-            "calendar": self.calendar.to_dict(),
+            "calendar": self.calendar if isinstance(self.calendar, str) else self.calendar.to_dict(),
+            "stamps": asdict(self.stamps),
             "zone": self.zone,
-            "date_format": self.date_format,
             "season": self.season,
             "lookback": self.lookback,
             "horizon": self.horizon,
@@ -97,14 +119,15 @@ class SeriesState:
             CheckpointError: the windows exceed `MOST_CELLS` values.
         """
         roles = Roles(**{name: _as_names(value) for name, value in held["roles"].items()})
+        calendar = held["calendar"] if "calendar" in held else held["freq"]
         state = cls(
             roles=roles,
             covariates=Covariates.from_dict(held["covariates"])
             if "covariates" in held
             else Covariates.of_numbers(roles.past, roles.known),
-            calendar=Calendar.from_dict(held["calendar"]) if "calendar" in held else Calendar.of_freq(held["freq"]),
+            calendar=calendar if isinstance(calendar, str) else Calendar.from_dict(calendar),
+            stamps=StampOptions(**held.get("stamps", {})),
             zone=held.get("zone"),
-            date_format=held.get("date_format"),
             season=int(held["season"]),
             lookback=int(held["lookback"]),
             horizon=int(held["horizon"]),

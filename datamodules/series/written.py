@@ -24,19 +24,19 @@ _CHUNK = 200_000  # cells whose characters are in memory at once
 UNREAD, THREE, NAMED, NO_YEAR, DIGITS, MONTH, DAY, QUARTER, HALF, WEEK, ORDINAL, TIME = range(12)
 FIELDS = ("a", "b", "c", "y", "m", "d", "q", "s", "w", "o", "n", "hour", "minute", "second", "nanos", "noon")
 
-_MONTH_NAMES = (
-    "january januar janvier enero gennaio janeiro januari januari jan jän jänner ene gen janv gener",
-    "february februar février febrero febbraio fevereiro februari feb févr fév fev fevr",
-    "march märz mars marzo março maart mar mär mrz maerz mrt",
-    "april avril abril aprile apr avr abr",
-    "may mai mayo maggio maio mei mag",
-    "june juni juin junio giugno junho jun giu",
-    "july juli juillet julio luglio julho jul juil lug",
-    "august août agosto augustus aug aoû ago aout agustus",
-    "september septembre septiembre settembre setembro sep sept set",
-    "october oktober octobre octubre ottobre outubro oct okt ott out",
-    "november novembre noviembre novembro nov",
-    "december dezember décembre diciembre dicembre dezembro dec dez déc dic decem desember",
+_MONTH_NAMES = (  # in English, German, French, Spanish, Italian, Portuguese and Dutch
+    "january januar janvier enero gennaio janeiro januari jänner",
+    "february februar février febrero febbraio fevereiro februari feber",
+    "march märz mars marzo março maart maerz mrz mrt",
+    "april avril abril aprile",
+    "may mai mayo maggio maio mei",
+    "june juni juin junio giugno junho",
+    "july juli juillet julio luglio julho",
+    "august août agosto augustus",
+    "september septembre septiembre settembre setembro",
+    "october oktober octobre octubre ottobre outubro",
+    "november novembre noviembre novembro",
+    "december dezember décembre diciembre dicembre dezembro",
 )
 _WEEKDAY_NAMES = (
     "monday tuesday wednesday thursday friday saturday sunday mon tue tues wed thu thur thurs fri sat sun",
@@ -57,7 +57,17 @@ def _plain(text: str) -> str:
     return "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
 
 
-_MONTHS = {_plain(name): month for month, names in enumerate(_MONTH_NAMES, 1) for name in names.split()}
+def _list_months() -> dict[str, int]:
+    """List the months by their names, and by the beginnings of them that are those of one month only."""
+    found: dict[str, set[int]] = {}
+    for month, names in enumerate(_MONTH_NAMES, 1):
+        for name in map(_plain, names.split()):
+            for length in range(3, len(name) + 1):
+                found.setdefault(name[:length], set()).add(month)
+    return {name: months.pop() for name, months in found.items() if len(months) == 1}
+
+
+_MONTHS = _list_months()
 _WEEKDAYS = frozenset(_plain(name) for names in _WEEKDAY_NAMES for name in names.split())
 _SEP = r"(?:\s*[-/.,_\u2010\u2013]\s*|\s+)"
 _NAME = r"(?P<name>[^\W\d_]{3,})"
@@ -73,7 +83,7 @@ _DATES = tuple(
         (MONTH, rf"(?P<m>00?){_SEP}(?P<y>0000)"),
         (MONTH, r"(?P<y>0000)[-_ ]?m(?P<m>00?)"),
         (MONTH, r"(?P<y>0000)\s*[年년]\s*(?P<m>00?)\s*[月월]"),
-        (ORDINAL, r"(?P<y>0000)[-/. ](?P<o>000)"),
+        (ORDINAL, r"(?P<y>0000)[-/ ](?P<o>000)"),
         (DAY, r"(?P<y>0000)\s*[年년]\s*(?P<m>00?)\s*[月월]\s*(?P<d>00?)\s*[日号號일]?"),
         (NAMED, rf"(?P<a>0000|00?){_FILL}{_NAME}{_FILL}(?P<c>0000|00)"),
         (NAMED, rf"{_NAME}{_FILL}(?P<a>00?){_FILL}[\s\-/.,_']\s*(?P<c>0000|00)"),
@@ -97,7 +107,7 @@ _CLOCK = (
 )
 _COMPACT = r"(?P<hour>00)(?P<minute>00)(?:(?P<second>00)(?:[.,]?(?P<nanos>0{1,9}))?)?"
 _ZONE = (
-    r"\s*(?:(?:utc|gmt)?\s?(?P<sign>[-+\u2212])(?P<oh>00?)(?::?(?P<om>00))?|(?P<abbreviation>[a-z]{1,5})(?<![ap]m))?"
+    r"\s*(?:(?:utc|gmt)?\s?(?P<sign>[-+\u2212])(?P<oh>00?)(?::?(?P<om>00))?|(?P<abbreviation>[a-z]{1,5})\b(?!/)(?<![ap]m))?"
     r"(?:\s*\[?(?P<zone>[a-z]+/[a-z_/+\-0]+)\]?)?"
 )
 _TIMES = tuple(re.compile(f"(?:{clock})(?:{_ZONE})") for clock in (_CLOCK, _COMPACT))

@@ -6,6 +6,7 @@ from lightfit.lazy import lazy_names
 
 if TYPE_CHECKING:
     from .fast_res_net import FastResNet
+    from .forecast_combination import ForecastCombination
     from .growth_lstm import GrowthLSTM
     from .image_cnn import ImageCNN, LayeredCNN, sequential_cnn
     from .linear_forecasters import DLinear, NLinear
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DLinear",
     "FastResNet",
+    "ForecastCombination",
     "GrowthLSTM",
     "ImageCNN",
     "LayeredCNN",
@@ -44,6 +46,7 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         ".fast_res_net": "FastResNet",
+        ".forecast_combination": "ForecastCombination",
         ".growth_lstm": "GrowthLSTM",
         ".image_cnn": "ImageCNN LayeredCNN sequential_cnn",
         ".linear_forecasters": "DLinear NLinear",

@@ -10,6 +10,7 @@ from lightfit.errors import UsageError
 SIZES = (
     *("num_classes", "num_outputs", "image_size", "image_channels", "vocab_size", "max_len"),
     *("num_features", "num_targets", "lookback", "horizon", "season"),
+    *("num_known", "num_static", "masked"),
 )
 # What the model receives from the DataModule in the same way, and where it comes from.
 MODEL_LINKS = {"loss_weights": "--data.class_weights", "units": "the data", "num_outputs": "the data"}

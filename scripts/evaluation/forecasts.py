@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lightfit.callbacks.pictures.backtest import ALL, BacktestSums
 from lightfit.callbacks.pictures.forecast_plot import Window, get_forecast, get_point, place_window, plot_forecasts
+from lightfit.callbacks.pictures.names import shorten
 from lightfit.callbacks.pictures.plots import Plot
 from lightfit.datamodules.series.places import WindowPlaces
 from lightfit.lightning_modules.metrics import ForecastScores, bootstrap_interval
@@ -22,7 +23,7 @@ from .result import Evaluation
 PLOTTED_TARGETS = 3
 CHUNK = 2**22  # values at once
 MOST_ROWS = 2_000_000  # of the table of forecasts
-NAMES_SHOWN = 3
+NAMES_SHOWN, NAME_WIDTH = 3, 40
 NET = "the net"
 IN_UNITS = ("mae", "rmse", "bias", "pinball", "width", "wape")  # means nothing over targets of different units
 
@@ -34,9 +35,9 @@ class _Errors(NamedTuple):
     """Sums over each window: absolute errors, scaled ones, and numbers of values of both, (M,) each."""
 
     absolute: Floats
-    count: Floats
+    known: Floats
     scaled: Floats
-    scaled_count: Floats
+    scaled_known: Floats
 
 
 def score_forecasts(
@@ -57,7 +58,7 @@ def score_forecasts(
         places: where the windows lie.
         target_names: names of the C targets.
         quantiles: levels of the Q quantiles; empty if they are not known.
-        baselines: further forecasts by name, in the units of the table, (M, P, C, Q), or (M, P, C, 1) without quantiles.
+        baselines: further forecasts by name, in the units of the table, (M, P, C, Q); Q is 1 without quantiles.
         split: name of the split, for the remarks.
     """
     forecast = get_forecast(outputs)
@@ -72,42 +73,45 @@ def score_forecasts(
         truth, own = places.truth(rows), _in_units(places, rows, forecast)
         others = {name: values[..., None] for name, values in places.forecast_naive(rows).items()}
         others |= {name: values[rows] for name, values in baselines.items()}
-        divisors = {
-            "series": places.series[rows],
-            "naive_error": places.naive_error[rows],
-            "naive_square": None if places.naive_squares is None else places.naive_squares[places.series[rows]],
-        }
+        series = places.series[rows]
+        square = None if places.naive_squares is None else places.naive_squares[series]
         for name, values in {NET: own, **others}.items():
             levels = quantiles if values.shape[-1] > 1 else ()
             scored = scores.setdefault(name, ForecastScores(*sizes, quantiles=levels))
-            sums = scored.add(values, truth, **divisors).sum(1)
+            sums = scored.add(
+                values, truth, series=series, naive_error=places.naive_errors[series], naive_square=square
+            ).sum(1)
             if name == NET:
-                errors.append([sums[:, scored.TERMS.index(term)] for term in ("absolute", "count", "mase", "mase_count")])
+                errors.append(
+                    [sums[:, scored.TERMS.index(term)] for term in ("absolute", "count", "mase", "mase_count")]
+                )
     totals = _Errors(*(np.concatenate(parts) for parts in zip(*errors, strict=True)))
     order = _order_windows(totals)
-    sums = BacktestSums(places)
 
     def plot_backtest() -> Plot:
+        drawn = BacktestSums(places)
         for rows in _chunk(len(places), horizon * num_targets):
             middle = places.unscale(rows, get_point(forecast[rows]).float())
-            sums.add(rows, middle, torch.from_numpy(places.truth(rows)))
-        return sums.plot(target_names)
+            drawn.add(rows, middle, torch.from_numpy(places.truth(rows)))
+        return drawn.plot(target_names)
 
     def plot_windows() -> Plot:
-        known = order[: int((totals.count > 0).sum())]
+        known = order[: int((totals.known > 0).sum())]
         chosen = {"worst": known[-1], "median": known[len(known) // 2], "best": known[0]}
-        mean = totals.absolute / np.maximum(totals.count, 1)
+        mean = totals.absolute / np.maximum(totals.known, 1)
         windows: dict[str, Window] = {
-            title: place_window(places, int(row), forecast[row], error=float(mean[row])) for title, row in chosen.items()
+            title: place_window(places, int(row), forecast[row], error=float(mean[row]))
+            for title, row in chosen.items()
         }
         return plot_forecasts(windows, target_names[:PLOTTED_TARGETS])
 
     metrics, headline, interval = _choose_metrics(evaluation, scores, totals, places)
-    series = tabulate_series(scores, places, target_names)
+    table = tabulate_series(scores, places, target_names)
     beside = ", ".join(
         f"{name} {format_score(value)}" for name, value in _compare(scores, headline).items() if name != NET
     )
-    meaningless = ("mape",) if scores[NET].is_near_zero else ()
+    # Of several series, each with its own scale, the model does not know the values that percentages are taken of.
+    meaningless = ("mape",) if scores[NET].is_near_zero or len(places.names) > 1 else ()
     metrics = {name: value for name, value in metrics.items() if name not in meaningless}
     logged = tuple(name for name in evaluation.logged if name not in meaningless)
     return evaluation._replace(
@@ -117,10 +121,10 @@ def score_forecasts(
         beside=beside + (f"; in the units of '{target_names[0]}'" if headline != "mase" else ""),
         logged=(*logged, "wape") if meaningless and "wape" in metrics else logged,
         meaningless=meaningless,
-        tables=_tabulate(scores, target_names, series),
-        plots={"forecasts": plot_windows, "errors by step": plot_backtest},
-        series=series,
-        remarks=(*_describe(scores, split, target_names), *warn_of_naive(series, scores)),
+        tables=_tabulate(scores, target_names, table),
+        plots={"forecasts": plot_windows, "by step": plot_backtest},
+        series=table,
+        remarks=(*_describe(scores, split, target_names), *warn_of_naive(table, scores)),
         write_forecasts=lambda path: write_forecasts(path, forecast, places, target_names, quantiles),
     )
 
@@ -135,10 +139,10 @@ def _in_units(places: WindowPlaces, rows: Rows, forecast: Tensor) -> Floats:
 
 
 def _order_windows(totals: _Errors) -> Rows:
-    """Return the windows by their scaled errors, or by those in units where a series has no scale; unknown ones last."""
-    scaled = totals.scaled / np.where(totals.scaled_count > 0, totals.scaled_count, np.nan)
-    if np.isnan(scaled[totals.count > 0]).any():
-        scaled = totals.absolute / np.where(totals.count > 0, totals.count, np.nan)
+    """Return the windows by their scaled errors, or by those in units if a series has no scale; unknown ones last."""
+    scaled = totals.scaled / np.where(totals.scaled_known > 0, totals.scaled_known, np.nan)
+    if np.isnan(scaled[totals.known > 0]).any():
+        scaled = totals.absolute / np.where(totals.known > 0, totals.known, np.nan)
     return np.argsort(scaled)
 
 
@@ -156,9 +160,7 @@ def _choose_metrics(
     if places.num_targets == 1:
         found |= {in_units: own["mae"]}
     metrics = {headline: found[headline]} | evaluation.metrics | found
-    values, counts = (
-        (totals.scaled, totals.scaled_count) if headline == "mase" else (totals.absolute, totals.count)
-    )
+    values, counts = (totals.scaled, totals.scaled_known) if headline == "mase" else (totals.absolute, totals.known)
     held = counts > 0
     # Neighbouring windows of a series share values to forecast, so the bootstrap draws blocks of them.
     longest = int(np.bincount(places.series).max())
@@ -200,13 +202,14 @@ def _tabulate(
         for name, value in _score_all(own).items():
             if name in compared and name in ("wape", "pinball"):
                 compared.loc[row, name] = value
-    by_target = net.tabulate(
-        np.concatenate([net.by_step.sum(0), net.by_step.sum((0, 1))[None]]),
-        {"step": [ALL] * (num_targets + 1), "target": [*names, ALL]},
-    )
+    sums = np.concatenate([net.by_step.sum(0), net.by_step.sum((0, 1))[None]])
+    by_target = net.tabulate(sums, {"step": [ALL] * (num_targets + 1), "target": [*names, ALL]})
+    if num_targets == 1:
+        by_target = by_target.head(1)
     by_step = net.tabulate(net.by_step.sum(1), {"step": steps, "target": [ALL] * horizon})
     if num_targets > 1:
-        _blank(compared), _blank(by_step)
+        for table in (compared, by_step):
+            _blank(table)
         for name in IN_UNITS:
             if name in by_target:
                 by_target.loc[num_targets, name] = np.nan
@@ -261,11 +264,20 @@ def warn_of_naive(series: pd.DataFrame, scores: Mapping[str, ForecastScores]) ->
     naive = next(name for name in scores if name != NET)
     beaten = series[series["beaten_by_naive"]]
     if len(series) > 1 and len(beaten):
-        what = "series" if "target" not in series else "targets" if series["series"].nunique() == 1 else "series and targets"
+        what = (
+            "series"
+            if "target" not in series
+            else "targets"
+            if series["series"].nunique() == 1
+            else "series and targets"
+        )
         columns = ["target"] if what == "targets" else ["series"] if what == "series" else ["series", "target"]
-        worst = beaten.assign(ratio=beaten["mase"] / beaten["naive_mase"]) if "mase" in beaten else beaten.assign(ratio=0)
+        worst = (
+            beaten.assign(ratio=beaten["mase"] / beaten["naive_mase"]) if "mase" in beaten else beaten.assign(ratio=0)
+        )
         worst = worst.sort_values("ratio", ascending=False, kind="stable")
-        shown = ", ".join(" ".join(map(str, row)) for row in worst[columns].head(NAMES_SHOWN).itertuples(index=False))
+        named = [" ".join(map(str, row)) for row in worst[columns].head(NAMES_SHOWN).itertuples(index=False)]
+        shown = ", ".join(shorten(name, NAME_WIDTH) for name in named)
         warnings.append(
             f"warning: {len(beaten):,} of {len(series):,} {what}: the {naive} forecast is better, such as {shown}: see "
             "series.csv"
@@ -293,16 +305,16 @@ def _describe(scores: Mapping[str, ForecastScores], split: str, names: Sequence[
         titles = [title for title, value in wanted.items() if not np.isnan(value)]
         described.append((forecaster, values, titles))
     titles = described[0][2]
-    units = f" in the units of '{names[0]}'" if len(names) == 1 else ""
+    if len(names) == 1:
+        titles = [f"MAE in the units of '{names[0]}'", *titles[1:]]
     errors = "; ".join(f"{forecaster} {', '.join(values)}" for forecaster, values, _ in described)
-    begin = f"{split}, " if split else ""
-    return [f"{begin}{', '.join(titles)}{units}: {errors}"]
+    return [f"{split}, {', '.join(titles)}: {errors}"]
 
 
 def write_forecasts(
     path: Path, forecast: Tensor, places: WindowPlaces, target_names: Sequence[str], quantiles: Sequence[float]
-) -> int:
-    """Write forecasts as a table with a row for each window and step, and return the number of rows.
+) -> None:
+    """Write forecasts as a table with a row for each window and step.
 
     Columns: ids of the series if there are several, `origin` (the last stamp before the forecast), the stamp, `step`
     (from 1), and of each target `<target>_true`, `<target>_forecast` and quantiles such as `<target>_q10`.
@@ -323,9 +335,12 @@ def write_forecasts(
             columns |= {str(name): places.ids[name].to_numpy()[series] for name in places.ids}
         elif len(places.names) > 1:
             columns["series"] = np.asarray(places.names, object)[series]
-        columns["origin"] = _localise(places, np.repeat(places.origins(rows), horizon))
-        columns["time"] = _localise(places, places.times(rows).reshape(-1))
-        columns["step"] = np.tile(np.arange(1, horizon + 1), len(rows))
+        own = {
+            "origin": _localise(places, np.repeat(places.origins(rows), horizon)),
+            "time": _localise(places, places.times(rows).reshape(-1)),
+            "step": np.tile(np.arange(1, horizon + 1), len(rows)),
+        }
+        columns |= {f"{name}_" if name in columns else name: column for name, column in own.items()}
         for target, name in enumerate(target_names):
             columns[f"{name}_true"] = truth[..., target].reshape(-1)
             columns[f"{name}_forecast"] = values[..., target, num_quantiles // 2].reshape(-1)
@@ -334,7 +349,6 @@ def write_forecasts(
                     columns[f"{name}_q{100 * level:g}"] = values[..., target, place].reshape(-1)
         table = pd.DataFrame(columns)
         table.to_csv(path, index=False, float_format="%.12g", mode="a" if index else "w", header=not index)
-    return len(places) * horizon
 
 
 def _localise(places: WindowPlaces, times: NDArray[np.datetime64]) -> pd.DatetimeIndex:

@@ -11,12 +11,15 @@ import pandas as pd
 import yaml
 
 from lightfit.callbacks.pictures.confusion import LABELS_UP_TO
+from lightfit.callbacks.pictures.names import shorten
 
 from ..cli.score_format import format_score
 from .result import Evaluation
 
 PAGES = Path(__file__).resolve().parent
 WRONG_ROWS = 20  # of the most wrong samples on the page; the table in the file beside it has more
+NAME_WIDTH = 40
+SERIES_ROWS = 30  # of the worst series on the page, likewise
 
 
 def render_report(
@@ -43,6 +46,11 @@ def render_report(
         plots["most confused"] = plots.pop("confusion matrix")
     if evaluation.wrong is not None and len(evaluation.wrong):
         tables["most wrong"] = evaluation.wrong.head(WRONG_ROWS)
+    tables = {name: shorten_names(table) for name, table in tables.items()}
+    if len(own := tables.get("by series", pd.DataFrame())) > SERIES_ROWS:
+        del tables["by series"]
+        worst = own.sort_values("mase" if "mase" in own else "mae", ascending=False, kind="stable").head(SERIES_ROWS)
+        tables[f"by series: the worst {SERIES_ROWS} of {len(own):,}; all are in series.csv"] = worst
     template = jinja2.Environment(
         loader=jinja2.FileSystemLoader(PAGES), autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined
     ).get_template("report.html")
@@ -55,6 +63,12 @@ def render_report(
         warnings=warnings,
         configuration=yaml.safe_dump(configuration, sort_keys=False, allow_unicode=True),
     )
+
+
+def shorten_names(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with names of series and targets that do not fill the page."""
+    named = [name for name in ("series", "target") if name in table]
+    return table.assign(**{name: [shorten(str(value), NAME_WIDTH) for value in table[name]] for name in named})
 
 
 def tabulate_metrics(evaluation: Evaluation) -> pd.DataFrame:
@@ -93,6 +107,8 @@ def _format_cells(table: pd.DataFrame) -> list[list[str]]:
 
 
 def _format_cell(value: Any) -> str:
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
     if isinstance(value, float):
         return format_score(value)
     return f"{value:,}" if isinstance(value, int | np.integer) else str(value)

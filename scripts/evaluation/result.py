@@ -29,7 +29,7 @@ class Evaluation(NamedTuple):
     beside: str = ""  # what the headline is compared with, such as naive forecasts
     remarks: tuple[str, ...] = ()  # lines to print
     meaningless: tuple[str, ...] = ()  # names of metrics that the model logs, and that say nothing about this data
-    write_forecasts: Callable[[Path], int] | None = None  # of a forecaster: write them as a table, return the rows
+    write_forecasts: Callable[[Path], None] | None = None  # of a forecaster: write the forecasts as a table
 
     def format_headline(self) -> str:
         """Return the headline metric with its interval, and what it is compared with."""
@@ -41,3 +41,7 @@ class Evaluation(NamedTuple):
         )
         beside = f"; {self.beside}" if self.beside else ""
         return f"{self.headline} {format_score(self.metrics[self.headline])} ({interval}){beside}"
+
+    def count_forecasts(self) -> int:
+        """Return the number of rows of the table of forecasts."""
+        return self.outputs["y"].shape[0] * self.outputs["y"].shape[1] if self.write_forecasts is not None else 0

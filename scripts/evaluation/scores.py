@@ -95,9 +95,7 @@ class SplitData(OneLightning, pl.LightningDataModule):
         rows: indices of the samples to take; None: all of them.
     """
 
-    def __init__(
-        self, data: pl.LightningDataModule, split: str, *, rows: NDArray[np.int64] | None = None
-    ) -> None:
+    def __init__(self, data: pl.LightningDataModule, split: str, *, rows: NDArray[np.int64] | None = None) -> None:
         super().__init__()
         self.data = data
         self.split = split
@@ -185,9 +183,14 @@ def evaluate_split(
     evaluation = Evaluation(num_samples, metrics, "", (np.nan, np.nan), {}, {}, tuple(metrics), outputs)
     places = chosen.windows(split)
     if "forecast" in outputs and codec is not None and codec.domain == "series" and places is not None:
-        levels, names = getattr(model, "quantiles", ()), codec.target_names
         return score_forecasts(
-            evaluation, outputs, places, target_names=names, quantiles=levels, baselines=baselines, split=split
+            evaluation,
+            outputs,
+            places,
+            target_names=codec.target_names,
+            quantiles=getattr(model, "quantiles", ()),
+            baselines=baselines,
+            split=split,
         )
     if "prediction" in outputs and isinstance(codec, LabelCodec) and isinstance(codec.target, LabelSets):
         return _score_label_sets(evaluation, outputs, codec.target)
@@ -197,6 +200,39 @@ def evaluate_split(
         files = data.find_places(split) if isinstance(data, DataModule) else []
         return _score_classes(evaluation, outputs, codec, batches, files)
     return evaluation
+
+
+def evaluate_refitted(
+    model: LightModel,
+    data: DataModule,
+    split: str,
+    outputs: dict[str, Tensor],
+    *,
+    rows: NDArray[np.int64],
+    baselines: Mapping[str, NDArray[np.float64]],
+) -> Evaluation:
+    """Score forecasts of a net that was fitted anew before each origin; arguments as of `evaluate_split`.
+
+    Args:
+        model: the model.
+        data: the data, set up.
+        split: name of the split.
+        outputs: what `refit_forecasts` returned.
+        rows: indices of the windows.
+        baselines: further forecasts of these windows.
+    """
+    codec: Any = data.codec
+    places = SplitData(data, split, rows=rows).windows(split)
+    assert places is not None
+    return score_forecasts(
+        Evaluation(len(rows), {}, "", (np.nan, np.nan), {}, {}, (), outputs),
+        outputs,
+        places,
+        target_names=codec.target_names,
+        quantiles=getattr(model, "quantiles", ()),
+        baselines=baselines,
+        split=split,
+    )
 
 
 def _score_classes(

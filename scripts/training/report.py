@@ -43,15 +43,16 @@ def report(
     if "val" in evaluations:
         meaningless = {f"val_{name}" for name in evaluations["val"].meaningless}
         if meaningless & set(val_scores):  # what replaces them is not in the history
-            added = {name: value for name, value in _select_logged(evaluations, "val").items() if name not in val_scores}
+            added = {
+                name: value for name, value in _select_logged(evaluations, "val").items() if name not in val_scores
+            }
             val_scores = {name: value for name, value in val_scores.items() if name not in meaningless} | added
     if val_scores:
         print(f"best epoch {epoch}: {_format_scores(val_scores)}")
     if test_scores:
         print(f"its test split: {_format_scores(test_scores)}")
     if isinstance(data, DataModule):
-        remarks = [line for evaluation in evaluations.values() for line in evaluation.remarks]
-        for line in remarks or data.remarks(val_scores | test_scores):
+        for line in list_remarks(evaluations) or data.remarks(val_scores | test_scores):
             print(line)
     checkpoint = trainer.checkpoint_callback
     if not isinstance(checkpoint, pl.callbacks.ModelCheckpoint) or not checkpoint.best_model_path:
@@ -73,6 +74,16 @@ def report(
     trust = "".join(f" --trust {name}" for name in packages_of([name for name in custom if not is_known(name)]))
     for script, words in (("evaluate", ""), ("predict", f" {shlex.quote(choose_example(data))}")):
         print(f"  {format_command(script)} {shlex.quote(str(path))}{words}{trust}")
+
+
+def list_remarks(evaluations: "Mapping[str, Evaluation]") -> list[str]:
+    """Return what the evaluations remark on; warnings only of the first one, which the tables of the run are of."""
+    return [
+        line
+        for index, evaluation in enumerate(evaluations.values())
+        for line in evaluation.remarks
+        if not (index and line.startswith("warning"))
+    ]
 
 
 def find_best_epoch(trainer: pl.Trainer, history: pd.DataFrame) -> tuple[int, dict[str, float]]:

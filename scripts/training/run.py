@@ -235,4 +235,3 @@ def evaluate_best(trainer: pl.Trainer, model: LightModel, data: pl.LightningData
 def _has_several_loaders(data: pl.LightningDataModule) -> bool:
     # Lightning logs no metric of one loader and of several in the same trainer; the epochs' scores are in the history.
     return not isinstance(data, DataModule) and isinstance(data.val_dataloader(), (list, tuple, dict))
-

@@ -30,7 +30,9 @@ def scores(path: str) -> dict[str, Any]:
     return {row["metric"]: row["value"] for row in written["metrics"]} | {"num_samples": written["num_samples"]}
 
 
-@pytest.mark.parametrize(("task", "headline"), [("text", "accuracy"), ("images", "accuracy"), ("series", "mae")])
+@pytest.mark.parametrize(
+    ("task", "headline"), [("text", "accuracy"), ("images", "accuracy"), ("series", "mae_original")]
+)
 def test_own_data(task: str, headline: str, trained: Callable[[str], str], capsys: pytest.CaptureFixture[str]) -> None:
     checkpoint = trained(task)
     code, out, err = run(capsys, checkpoint, "--split", "val")

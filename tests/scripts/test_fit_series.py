@@ -24,7 +24,10 @@ def test_a_file_and_a_column_are_enough(fit: Fit, series: Path) -> None:
     code, out, err = fit(*SERIES)
     assert (code, err) == (0, "")
     assert out.index("240 rows, 2024-01-01 00:00:00 to") < out.index("epoch = 0")
-    assert re.search(r"test, mae and mse of the scaled targets: the net .*; the season before \(24 steps\)", out)
+    assert re.search(r"test, MAE in the units of 'load', MASE, WAPE: the net \S+, .*; seasonal naive \S+, ", out)
+    table = pd.read_csv("runs/series/version_0/series.csv")
+    assert table[["series", "windows"]].to_numpy().tolist() == [["all", 25]]
+    assert {"mase", "wape", "coverage", "naive_mase", "beaten_by_naive"} <= set(table)
     assert re.search(r"predict.py runs/series/version_0/checkpoints/best\S+ series.csv", out)
     assert Path("runs/series/version_0/backtest.csv").is_file()
 

@@ -22,6 +22,10 @@ class History(NamedTuple):
         """Return the number of steps, L."""
         return self.values.shape[-1]
 
+    def take_last(self, steps: int) -> "History":
+        """Return the last steps, at most so many."""
+        return History(*(item[..., max(self.length - steps, 0) :] for item in self))
+
     @property
     def count(self) -> Tensor:
         """Return the number of known steps, (B, C), at least 1."""

@@ -1,8 +1,8 @@
 """Ridge regression from windows to what follows them: the linear nets' solution in closed form.
 
-Sources: Hoerl and Kennard 1970, "Ridge Regression" (Technometrics 12); Zeng et al. 2023, "Are Transformers Effective for
-Time Series Forecasting?" (arXiv 2205.13504), for distances from the last value (NLinear); Toner and Darlow 2024, "An
-Analysis of Linear Time Series Forecasting Models" (arXiv 2403.14587), for the closed form of such nets.
+Sources: Hoerl and Kennard 1970, "Ridge Regression" (Technometrics 12); Zeng et al. 2023, "Are Transformers Effective
+for Time Series Forecasting?" (arXiv 2205.13504), for distances from the last value (NLinear); Toner and Darlow 2024,
+"An Analysis of Linear Time Series Forecasting Models" (arXiv 2403.14587), for the closed form of such nets.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,9 +16,12 @@ from .naive import forecast_season
 
 ALPHAS = (1e-6, 1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 10.0)  # of the penalty, as shares of a feature's variance
 CHUNK = 512  # windows at once, while products are summed up
-MOST_ROWS = 40_000  # series of one channel in a fit: of more windows every second, third, ... is taken
+MOST_LAGS = 336  # last steps of a window that are features, or a season
+MOST_ROWS = 20_000  # series of one channel in a fit: of more windows every second, third, ... is taken
 MOST_OWN = 2**22  # weights, up to which each channel may have its own
 MOST_CUBES = 1e10  # operations of the decompositions, up to which each channel may have its own
+ROWS_PER_FEATURE = 3  # with fewer windows than that, only penalties from LEAST_OF_FEW on: others fit the noise
+LEAST_OF_FEW = 0.1
 
 
 class Rows(NamedTuple):
@@ -62,6 +65,7 @@ class Ridge(nn.Module):
 
     def __init__(self, *, lookback: int, horizon: int, num_targets: int, season: int, num_extra: int = 0) -> None:
         super().__init__()
+        lookback = min(lookback, max(MOST_LAGS, season))
         self.lookback, self.horizon, self.season = lookback, horizon, season
         own = num_targets * (lookback + num_extra) * horizon <= MOST_OWN
         self.num_maps = num_targets if own else 1
@@ -78,6 +82,7 @@ class Ridge(nn.Module):
 
     def _center(self, history: History, extra: Tensor, centre: Tensor) -> tuple[Tensor, Tensor]:
         """Return the features, (B, C, K), and what the forecast is a distance from, (B, C, P)."""
+        history = history.take_last(self.lookback)
         values, known = history
         last, mean = history.last, history.mean
         origin = last + centre[1] * (mean - last)
@@ -88,12 +93,12 @@ class Ridge(nn.Module):
 
     def list_centres(self) -> list[Tensor]:
         """Return the centres that the sizes allow."""
-        return [row for row in torch.eye(3)[: 3 if 1 < self.season <= self.lookback else 2]]
+        return list(torch.eye(3)[: 3 if 1 < self.season <= self.lookback else 2])
 
     def list_features(self) -> list[Tensor]:
         """Return the choices of features: some last steps of the window, with and without the other features."""
         steps = {self.season * times for times in (1, 2, 4) if self.season > 1} | {2, 4, 8, 16, 32, 64, 128}
-        lengths = sorted({length for length in steps if length < self.lookback}) + [self.lookback]
+        lengths = [*sorted(length for length in steps if length < self.lookback), self.lookback]
         if self.season > 1:
             lengths = [n for n in lengths if n >= min(4, self.lookback)]
         every = torch.arange(self.num_features)
@@ -124,7 +129,10 @@ class Ridge(nn.Module):
                     cubes = len(index) ** 3 * (num_channels if own else 1)
                     if own and (num_channels == 1 or self.num_maps == 1 or cubes > MOST_CUBES):
                         continue
-                    for alpha, weight, bias in _solve(sums, index, own, ALPHAS):
+                    count = float(sums[0].min() if own else sums[0].sum())
+                    few = len(index) * ROWS_PER_FEATURE > count
+                    alphas = [alpha for alpha in ALPHAS if not few or alpha >= LEAST_OF_FEW]
+                    for alpha, weight, bias in _solve(sums, index, own, alphas):
                         part = features[..., index]
                         forecast = base + torch.einsum("bck,ckp->bcp", part, weight.expand(num_channels, -1, -1)) + bias
                         error = float(measure(forecast))

@@ -10,13 +10,15 @@ import itertools
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .history import TINY, History, find_seasonal_pattern
 
 ALPHAS = (0.02, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9, 0.999)  # of the level
 TRENDS = ((0.0, 0.0), (0.0, 1.0), (0.1, 1.0), (0.4, 1.0), (0.1, 0.95), (0.3, 0.9))  # share of alpha, damping
 GAMMAS = (0.0, 0.1, 0.4)  # of the season, as shares of 1 - alpha
+MOST_PLAIN, MOST_SEASONAL = 16, 24  # models that are kept
+MOST_STEPS, MOST_SEASONS = 128, 5  # at the end of a window
 START = 10  # known steps, by which the first level and trend are estimated
 
 
@@ -25,6 +27,11 @@ class Smoothed(NamedTuple):
 
     forecasts: Tensor
     errors: Tensor
+
+
+def choose_steps(season: int) -> int:
+    """Choose the number of steps at a window's end that recursions run along: those before have little weight."""
+    return max(MOST_STEPS, MOST_SEASONS * season)
 
 
 def make_grid(is_seasonal: bool) -> Tensor:
@@ -77,8 +84,7 @@ def smooth(history: History, grid: Tensor, pattern: Tensor | None, horizon: int)
     sums = (damping[:, None] ** ahead).cumsum(-1)  # (G, P)
     forecasts = level[..., None] + trend[..., None] * sums
     if states is not None:
-        places = torch.arange(horizon) % len(states)
-        forecasts = forecasts + torch.stack([states[int(place)] for place in places], -1)
+        forecasts = forecasts + torch.stack([states[step % len(states)] for step in range(horizon)], -1)
     return Smoothed(forecasts, total / history.count[..., None])
 
 
@@ -97,19 +103,50 @@ def weigh_by_aicc(errors: Tensor, count: Tensor, num_parameters: Tensor) -> Tens
     return (-(aicc - aicc.amin(-1, keepdim=True)) / 2).softmax(-1)
 
 
-def forecast_smoothing(history: History, horizon: int, season: int) -> Tensor:
-    """Forecast by the mean of all models of the grid, in their Akaike weights, (B, C, P)."""
-    grids = [make_grid(False).to(history.values)]
-    smoothed = [smooth(history, grids[0], None, horizon)]
-    counts = [grids[0][:, 4] + 1]
-    if 1 < season <= history.length // 2:
-        grids.append(make_grid(True).to(history.values))
-        pattern = find_seasonal_pattern(history, season)
-        smoothed.append(smooth(history, grids[1], pattern, horizon))
-        counts.append(grids[1][:, 4] + season)
-    weights = weigh_by_aicc(torch.cat([item.errors for item in smoothed], -1), history.count, torch.cat(counts))
-    forecasts = torch.cat([item.forecasts for item in smoothed], 2)
-    return (weights[..., None] * forecasts).sum(2)
+class Smoothing(nn.Module):
+    """The mean of the models of a grid in their Akaike weights, by each window's own errors.
+
+    The whole grid is run on some windows once (`choose`); the models that had the most weight there are kept.
+
+    Args:
+        lookback, horizon, season: sizes of the windows.
+    """
+
+    plain: Tensor  # models without a season, (G, 5), as `make_grid` returns them
+    seasonal: Tensor
+
+    def __init__(self, *, lookback: int, horizon: int, season: int) -> None:
+        super().__init__()
+        self.horizon, self.season = horizon, season
+        self.is_seasonal = 1 < season <= lookback // 2
+        self.register_buffer("plain", make_grid(False)[:MOST_PLAIN])
+        self.register_buffer("seasonal", make_grid(True)[:MOST_SEASONAL] if self.is_seasonal else torch.zeros(0, 5))
+
+    def choose(self, history: History) -> None:
+        """Keep the models that have the most weight on some windows."""
+        grids = make_grid(False).to(history.values), make_grid(True).to(history.values)
+        weights = self._run(history, *grids)[0].mean((0, 1))
+        number = len(grids[0])
+        self.plain.copy_(grids[0][weights[:number].topk(len(self.plain)).indices.sort().values])
+        if self.is_seasonal:
+            self.seasonal.copy_(grids[1][weights[number:].topk(len(self.seasonal)).indices.sort().values])
+
+    def forward(self, history: History) -> Tensor:
+        """Forecast, (B, C, P)."""
+        weights, forecasts = self._run(history, self.plain, self.seasonal)
+        return (weights[..., None] * forecasts).sum(2)
+
+    def _run(self, history: History, plain: Tensor, seasonal: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the weights of all models, (B, C, G), and their forecasts, (B, C, G, P)."""
+        history = history.take_last(choose_steps(self.season))
+        smoothed, counts = [smooth(history, plain, None, self.horizon)], [plain[:, 4] + 1]
+        if self.is_seasonal:
+            pattern = find_seasonal_pattern(history, self.season)
+            smoothed.append(smooth(history, seasonal, pattern, self.horizon))
+            counts.append(seasonal[:, 4] + self.season)
+        errors = torch.cat([item.errors for item in smoothed], -1)
+        weights = weigh_by_aicc(errors, history.count, torch.cat(counts))
+        return weights, torch.cat([item.forecasts for item in smoothed], 2)
 
 
 def _begin_level(history: History) -> Tensor:

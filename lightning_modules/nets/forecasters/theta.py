@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .history import TINY, History, find_seasonal_pattern, measure_season_strength, repeat_pattern
-from .smoothing import smooth
+from .smoothing import choose_steps, smooth
 
 ALPHAS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.999)
 SEASONAL = 0.2  # strength, from which a season is taken out
@@ -17,6 +17,7 @@ SEASONAL = 0.2  # strength, from which a season is taken out
 
 def forecast_theta(history: History, horizon: int, season: int) -> Tensor:
     """Forecast by the theta method, (B, C, P); parameters by each window's own errors."""
+    history = history.take_last(choose_steps(season))
     values, known = history
     ahead_pattern = None
     if 1 < season <= history.length // 2:
