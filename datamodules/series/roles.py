@@ -171,9 +171,9 @@ def choose_roles(
             past.append(name)
         elif holds_stamps(column, name) and not is_numeric_dtype(column):
             left_out[name] = "more time stamps; the first column of them is the time"
-        elif (reason := _find_static(codes, name, ids, read if long and name in long.others else None)) is not None:
-            if reason:
-                left_out[name] = reason
+        elif (useless := _find_static(codes, name, ids, read if long and name in long.others else None)) is not None:
+            if useless:
+                left_out[name] = useless
             else:
                 static.append(name)
         elif not holds_numbers(column):
