@@ -15,6 +15,7 @@ from pandas.api.types import is_bool_dtype, is_integer_dtype, is_numeric_dtype
 from lightfit.errors import DataError, NotFoundError, clip, clip_list
 
 from ..tables.columns import normalise
+from .cell_types import is_text
 from .covariates import is_boolean
 from .frame import Frame
 from .margins import NUMBER, find_kind
@@ -170,9 +171,9 @@ def choose_roles(
             past.append(name)
         elif holds_stamps(column, name) and not is_numeric_dtype(column):
             left_out[name] = "more time stamps; the first column of them is the time"
-        elif (reason := _find_static(codes, name, ids, read if long and name in long.others else None)) is not None:
-            if reason:
-                left_out[name] = reason
+        elif (useless := _find_static(codes, name, ids, read if long and name in long.others else None)) is not None:
+            if useless:
+                left_out[name] = useless
             else:
                 static.append(name)
         elif not holds_numbers(column):
@@ -239,7 +240,7 @@ class _Stamped:
         """Return whether a column holds time stamps."""
         key = name, len(column)
         if key not in self._found:
-            kinds = [find_kind(cell) for cell in column.dropna().iloc[:SAMPLE]] if column.dtype == object else []
+            kinds = [find_kind(cell) for cell in column.dropna().iloc[:SAMPLE]] if is_text(column) else []
             of_numbers = kinds.count(NUMBER) > len(kinds) / 2 and not names_time(name)
             self._found[key] = not of_numbers and self._holds_stamps(column, name)
         return self._found[key]
@@ -428,7 +429,7 @@ def _is_date_part(column: pd.Series, name: str) -> bool:
 def _describe_text(column: pd.Series) -> str:
     if pd.api.types.is_datetime64_any_dtype(column):
         return "time stamps"
-    if isinstance(column.dtype, pd.CategoricalDtype) or column.dtype == object:
+    if is_text(column):
         if column.nunique(dropna=False) == 1:
             return "the same in all rows"
         code = find_code(_sample(column))

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from .cell_types import is_text
 from .numbers import holds_numbers, read_numbers
 
 HoldsStamps = Callable[[pd.Series, str], bool]
@@ -95,7 +96,7 @@ def find_wide(table: pd.DataFrame, *, holds_stamps: HoldsStamps, series_id: Sequ
     if dated is None:
         if any(holds_stamps(table[name], name) for name in rest):
             return None  # several series side by side, such as V1 to V7
-        if not any(_is_text(table[name]) for name in rest) and not series_id:
+        if not any(is_text(table[name]) for name in rest) and not series_id:
             return None
     elif any(holds_stamps(table[name], name) and name not in series_id for name in rest):
         return None
@@ -206,7 +207,7 @@ def _find_months_of_years(table: pd.DataFrame, names: Sequence[str], series_id: 
     years = [
         name for name in rest if pd.api.types.is_integer_dtype(table[name]) and table[name].between(1500, 2200).all()
     ]
-    if len(years) != 1 or any(not _is_text(table[name]) for name in rest if name not in years):
+    if len(years) != 1 or any(not is_text(table[name]) for name in rest if name not in years):
         return None
     texts = [name for name in rest if name not in years]
     ids = series_id
@@ -269,15 +270,11 @@ def _read_months(column: pd.Series) -> NDArray[np.int64]:
     return np.array([_MONTHS.index(str(cell).strip().lower()[:3]) + 1 for cell in column])
 
 
-def _is_text(column: pd.Series) -> bool:
-    return column.dtype == object or isinstance(column.dtype, (pd.CategoricalDtype, pd.StringDtype))
-
-
 def _find_ids(table: pd.DataFrame, names: Sequence[str], month: str | None) -> tuple[str, ...]:
     """Return the fewest columns that tell all rows apart."""
     if len(table) == 1 or month is not None:
-        return tuple(name for name in names if _is_text(table[name]))[:1]
-    likely = [name for name in names if _is_text(table[name])]
+        return tuple(name for name in names if is_text(table[name]))[:1]
+    likely = [name for name in names if is_text(table[name])]
     likely += [name for name in names if name not in likely and pd.api.types.is_integer_dtype(table[name])]
     likely.sort(key=lambda name: not re.search(r"(^|_| )(id|key|code|name)s?$", name.lower()))
     for size in range(1, MAX_IDS + 1):
@@ -290,7 +287,7 @@ def _find_ids(table: pd.DataFrame, names: Sequence[str], month: str | None) -> t
 
 def _repeat(column: pd.Series, lengths: NDArray[np.int64], *, is_id: bool) -> object:
     """Return the cell of each row of the long table; texts as categories, which take a fraction of the memory."""
-    if not _is_text(column):
+    if not is_text(column):
         return np.repeat(column.to_numpy(), lengths)
     codes, distinct = pd.factorize(column.to_numpy(object))
     if is_id and (codes < 0).any():  # a country without provinces
