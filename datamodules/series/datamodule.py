@@ -1,6 +1,6 @@
 """The DataModule of time series."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,15 +21,12 @@ from ..splits import SPLITS, Ends
 from ..tables.options import TableOptions
 from .calendar import Calendar, find_calendar
 from .codec import SeriesCodec
-from .covariates import Covariates
 from .description import describe_series, list_windows, name_facts
 from .differences import difference
 from .findings import find_in_series
 from .fitting import Asked, Split, adopt_scale, adopt_state, fit_covariates, fit_state, split_panel
 from .frame import Frame, read_frame
-from .gaps import check_steps, complete, find_rows
 from .last_windows import check_zone, fill
-from .naive import compare_with_naive
 from .numbers import read_numbers
 from .panel import Panel
 from .places import WindowPlaces
@@ -39,6 +36,7 @@ from .scaler import Scale, ScaleKind
 from .sources import locate
 from .stamps import StampOptions, holds_stamps
 from .state import SeriesState
+from .steps import Steps, add_covariates, complete_rows
 from .windows import SeriesBatches, find_starts, to_inputs
 
 
@@ -184,68 +182,54 @@ class SeriesDataModule(DataModule):
         else:
             check_zone(rows.stamps, held, source)
             calendar = held.calendar_of(rows.panel.times, rows.panel.starts, source)
-        check_steps(rows.panel, calendar, source, fill=self.fill != "error", trained=held is not None)
-        whole = complete(rows.panel, calendar)
-        present = find_rows(rows.panel, whole, calendar)
+        steps = complete_rows(rows, calendar, fills=self.fill != "error", trained=held is not None, place=source)
         asked = self._ask(held)
         split = partial(
             split_panel, split=self.split, season=asked.season or calendar.season, horizon=asked.horizon, fold=self.fold
         )
-        covariates = (
-            fit_covariates(
-                chosen.table,
-                rows,
-                roles,
-                present - whole.starts[rows.panel.codes],
-                split(whole),
-                holidays=self.holidays,
-                place=source,
-            )
-            if held is None
-            else held.covariates
-        )
-        whole = self._add_covariates(whole, present, chosen.table, rows, covariates)
-        series = self._fill_and_difference(whole, (*roles.targets, *covariates.names), len(roles.targets))
+        if held is None:
+            ends = split(steps.panel)
+            covariates = fit_covariates(chosen.table, steps, roles, ends, holidays=self.holidays, place=source)
+        else:
+            covariates = held.covariates
+        steps = add_covariates(steps, chosen.table, covariates, source)
+        filled = fill(steps.panel, self.fill, (*roles.targets, *covariates.names), source)
+        series = difference(filled, len(roles.targets), self.diff)
         ends = split(series)
         if held is None:
-            found = {"roles": roles, "covariates": covariates, "calendar": calendar, "stamps": rows.stamps}
-            state = fit_state(series, ends, asked, **found)  # type: ignore[arg-type]
+            state = fit_state(
+                series, ends, asked, roles=roles, covariates=covariates, calendar=calendar, stamps=rows.stamps
+            )
         else:
             state = adopt_state(held, series, rows.stamps)
         codec = SeriesCodec(state=state, fill=self.fill, diff=self.diff)
         origins = self._find_origins(series, ends, state)
-        batches = self._build(series, whole, origins, codec, state.scale, rows.ids)
+        batches = self._build(series, filled if self.diff else steps.panel, origins, codec, state.scale, rows.ids)
         if "val" not in batches:
             origins["val"], batches["val"] = origins["train"], batches["train"]
             self._places["val"] = self._places["train"]
+        sizes = {name: len(own) for name, own in batches.items()}
         return Loaded(
             codec,
-            {split: batches[split] for split in SPLITS if split in batches},
-            description=describe_series(
-                series, ends, state, calendar, {split: len(own) for split, own in batches.items()}
-            ),
-            find_places=lambda split: list_windows(self._places[split]),
-            findings=self._find(frame, chosen, rows, whole, present, state, calendar, ends),
+            {name: batches[name] for name in SPLITS if name in batches},
+            description=describe_series(series, ends, state, calendar, sizes),
+            find_places=lambda name: list_windows(self._places[name]),
+            findings=self._find([*frame.found, *rows.found, rows.stamps.found, *chosen.found], steps, state, ends),
         )
 
-    def _find(
-        self,
-        frame: Frame,
-        chosen: Chosen,
-        rows: Rows,
-        whole: Panel,
-        present: NDArray[np.int64],
-        state: SeriesState,
-        calendar: Calendar,
-        ends: list[Ends],
-    ) -> Findings:
-        """Return what was found in the table and in its series."""
-        codes = rows.panel.codes
-        first = calendar.number(whole.times[whole.starts[:-1]])[0]
+    def _find(self, lines: list[str], steps: Steps, state: SeriesState, ends: list[Ends]) -> Findings:
+        """Return what was found in the table and in its series.
+
+        Args:
+            lines: what was found out while it was read.
+            steps: the series.
+            state: columns and sizes.
+            ends: end rows of the splits of each series.
+        """
         found = find_in_series(
-            replace(rows.panel, values=whole.values[present]),
-            first[codes] + present - whole.starts[codes],
-            calendar=calendar.describe(),
+            replace(steps.rows.panel, values=steps.panel.values[steps.present]),
+            steps.numbers,
+            calendar=steps.calendar.describe(),
             targets=state.roles.targets,
             past=state.covariates.past_names,
             known=state.covariates.known_names,
@@ -254,9 +238,7 @@ class SeriesDataModule(DataModule):
             horizon=state.horizon,
             ends=np.array(ends) + self.diff,
             zone=state.zone,
-            notes=rows.found,
         )
-        lines = [*frame.found, *rows.found, rows.stamps.found, *chosen.found]
         return replace(found, facts={**name_facts(lines), **found.facts})
 
     def _ask(self, held: SeriesState | None) -> Asked:
@@ -291,27 +273,6 @@ class SeriesDataModule(DataModule):
             table, targets, time=roles.time, series_id=roles.series_id, options=self.rows, place=self.source
         )
         return cut_after_last_target(rows)
-
-    def _add_covariates(
-        self, whole: Panel, present: NDArray[np.int64], table: pd.DataFrame, rows: Rows, covariates: Covariates
-    ) -> Panel:
-        """Return a panel with the columns of the covariates after the targets."""
-        if not covariates.names:
-            return whole
-        encoded = covariates.encode(table.iloc[rows.source], place=self.source).values
-        values = np.full((len(whole.times), encoded.shape[1]), np.nan)
-        values[present] = encoded
-        num_known, num_static = len(covariates.known_names), len(covariates.static_names)
-        ahead = slice(encoded.shape[1] - num_static - num_known, encoded.shape[1] - num_static)
-        values[:, ahead] = covariates.add_derived(values[:, ahead], whole.times, rows.stamps.zone)
-        if num_static:
-            first = encoded[np.minimum(rows.panel.starts[:-1], len(encoded) - 1), -num_static:]
-            values[:, -num_static:] = first[whole.codes]
-        return replace(whole, values=np.concatenate([whole.values, values], 1))
-
-    def _fill_and_difference(self, whole: Panel, columns: Sequence[str], num_targets: int) -> Panel:
-        """Return the series with missing values filled, and targets differenced."""
-        return difference(fill(whole, self.fill, columns, self.source), num_targets, self.diff)
 
     def _find_origins(self, series: Panel, ends: list[Ends], state: SeriesState) -> dict[str, NDArray[np.int64]]:
         """Return the first row to forecast of each window, by split.
@@ -426,11 +387,10 @@ class SeriesDataModule(DataModule):
         rows = self._order(table, state.roles)
         check_zone(rows.stamps, state, place)
         calendar = state.calendar_of(rows.panel.times, rows.panel.starts, place)
-        check_steps(rows.panel, calendar, place, fill=self.fill != "error", trained=True)
-        whole = complete(rows.panel, calendar)
-        present = find_rows(rows.panel, whole, calendar)
-        whole = self._add_covariates(whole, present, table, rows, state.covariates)
-        series = self._fill_and_difference(whole, state.columns, state.num_targets)
+        steps = complete_rows(rows, calendar, fills=self.fill != "error", trained=True, place=place)
+        steps = add_covariates(steps, table, state.covariates, place)
+        filled = fill(steps.panel, self.fill, state.columns, place)
+        series = difference(filled, state.num_targets, self.diff)
         needed, longest = (1 if state.masked else state.lookback) + state.horizon, int(series.lengths.max())
         if longest < needed:
             raise DataError(
@@ -445,7 +405,8 @@ class SeriesDataModule(DataModule):
             num_targets=state.num_targets,
             least_known=np.full(len(series), 1 if state.masked else state.lookback),
         )
-        batches = self._build(series, whole, {"all": origins}, codec, adopt_scale(state, series), rows.ids)
+        whole, scale = filled if self.diff else steps.panel, adopt_scale(state, series)
+        batches = self._build(series, whole, {"all": origins}, codec, scale, rows.ids)
         return Loaded(
             codec,
             batches,
@@ -456,15 +417,6 @@ class SeriesDataModule(DataModule):
     def raw_path(self) -> Path:
         """Return the file of the raw data."""
         return locate(self.source, DATA_DIR)
-
-    def remarks(self, scores: Mapping[str, float]) -> list[str]:
-        """Return the errors of the net and of the naive forecasts, with a warning if the net is not better."""
-        return [
-            line
-            for split in ("val", "test")
-            if isinstance(data := self.loaded.batches.get(split), SeriesBatches)
-            for line in compare_with_naive(data, self.codec.state, scores, split)
-        ]
 
 
 def check_least(least: int, **values: int | None) -> None:

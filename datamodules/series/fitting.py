@@ -6,7 +6,6 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from lightfit.errors import DataError
 
@@ -14,12 +13,12 @@ from ..splits import Ends, rolling_fold, split_by_time
 from .calendar import Calendar
 from .covariates import Covariates
 from .panel import Panel, take_first
-from .reading import Rows
 from .roles import Roles
 from .scaler import Scale, ScaleKind, choose_kind, fit_moments, measure_errors_by_series
 from .sizes import choose_ends, choose_history, choose_horizon, choose_lookback, choose_own_horizon
 from .stamps import StampOptions, Stamps
 from .state import SeriesState
+from .steps import Steps
 
 Split = tuple[float, ...] | tuple[str, ...] | None
 
@@ -62,9 +61,8 @@ def split_panel(panel: Panel, split: Split, *, season: int, horizon: int | None,
 
 def fit_covariates(
     table: pd.DataFrame,
-    rows: Rows,
+    steps: Steps,
     roles: Roles,
-    steps: NDArray[np.int64],
     ends: Sequence[Ends],
     *,
     holidays: str | None,
@@ -74,14 +72,14 @@ def fit_covariates(
 
     Args:
         table: the table.
-        rows: its rows in order.
+        steps: its series.
         roles: roles of the columns.
-        steps: number of steps since the first one of the series, of each row, (N,).
         ends: end rows of the splits of each series.
         holidays: country whose holidays are a covariate.
         place: name of the table, for messages.
     """
-    in_train = steps < np.array(ends)[rows.panel.codes, 0]
+    rows = steps.rows
+    in_train = steps.since_start < np.array(ends)[rows.panel.codes, 0]
     return Covariates.fit(table.iloc[rows.source[in_train]], roles, holidays=holidays, place=place)
 
 

@@ -63,7 +63,7 @@ def identify(table: pd.DataFrame, series_id: Sequence[str], place: str) -> Ident
         codes = codes * max(len(distinct), 1) + own
         codes = pd.factorize(codes)[0]
     codes, first = codes.astype(np.int64), np.unique(codes, return_index=True)[1]
-    columns = [[_name(value) for value in table[name].to_numpy(object)[first]] for name in series_id]
+    columns = [[_name(value) for value in table[name].iloc[first].to_numpy(object)] for name in series_id]
     ids = list(zip(*columns, strict=True))
     return Identified(codes, [", ".join(own) for own in ids], ids)
 

@@ -252,21 +252,6 @@ def test_columns_are_not_asked_for_in_prediction() -> None:
         read(small(), ["a.csv"], "a")
 
 
-def test_naive_forecasts_are_reported_beside_the_result() -> None:
-    counting()
-    module = small(season=3)
-    better = {"val_mae": 0.5, "val_mse": 0.5, "test_mae": 0.5, "test_mse": 9.0}
-    lines = module.remarks(better)
-    assert lines == [
-        "val, mae and mse of the scaled targets: the net 0.5000, 0.5000; the last value 1.5000, 2.5000; the season "
-        "before (3 steps) 3.0000, 9.0000",
-        "test, mae and mse of the scaled targets: the net 0.5000, 9.0000; the last value 1.5000, 2.5000; the season "
-        "before (3 steps) 3.0000, 9.0000",
-        "test_mse: the net does not beat the naive forecast by the last value",
-    ]
-    assert module.remarks({"val_loss": 1.0}) == []
-
-
 def test_a_checkpoint_holds_what_forecasts_need() -> None:
     counting(b=np.arange(30.0) ** 2)
     module = small(target="b", diff=1, scale="standard", split=(0.6, 0.2, 0.2))
