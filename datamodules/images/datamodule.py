@@ -203,8 +203,9 @@ class ImageDataModule(DataModule):
         It is that of another run, or of a checkpoint that held no format: its images stay what they were.
         """
         held = self._codec
-        kept = isinstance(held, ImageCodec) and (self._adopted is not None or held.form.background is None)
-        return held if kept else None
+        if not isinstance(held, ImageCodec) or (self._adopted is None and held.form.background is not None):
+            return None
+        return held
 
     def load(self, source: str, codec: Codec | None = None) -> Loaded:
         """Read the images, fit the codec, and prepare the batches of each split."""

@@ -54,7 +54,10 @@ def split_panel(panel: Panel, split: Split, *, season: int, horizon: int | None,
     elif all(isinstance(item, str) for item in split):
         ends = [split_by_time(series.times, split) for series in panel]
     else:
-        by_length = {length: split_by_time(pd.RangeIndex(length), split) for length in set(lengths)}
+        by_length = {
+            length: split_by_time(pd.DatetimeIndex(np.zeros(length, "datetime64[ns]")), split)
+            for length in set(lengths)
+        }
         ends = [by_length[length] for length in lengths]
     return ends if fold is None else [rolling_fold(own[1], fold) for own in ends]
 

@@ -80,10 +80,10 @@ class Scale:
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> Self:
         """Build a scale from the return value of `to_dict`; older checkpoints have one scale for all series."""
-        arrays = [np.atleast_2d(np.array(state[name], np.float64)) for name in ("mean", "std", "naive_error")]
-        kind = state.get("scaling") or ("none" if (arrays[0] == 0).all() and (arrays[1] == 1).all() else "standard")
+        mean, std, error = (np.atleast_2d(np.array(state[name], np.float64)) for name in ("mean", "std", "naive_error"))
+        kind = state.get("scaling") or ("none" if (mean == 0).all() and (std == 1).all() else "standard")
         square = state.get("naive_square")
-        return cls(kind, *arrays, None if square is None else np.atleast_2d(np.array(square, np.float64)))
+        return cls(kind, mean, std, error, None if square is None else np.atleast_2d(np.array(square, np.float64)))
 
 
 def sum_by_series(values: NDArray[np.float64], starts: NDArray[np.int64]) -> NDArray[np.float64]:
