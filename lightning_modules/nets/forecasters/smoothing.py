@@ -67,14 +67,14 @@ def smooth(history: History, grid: Tensor, pattern: Tensor | None, horizon: int)
     trend = trend[..., None] * has_trend
     total = torch.zeros_like(level)
     started = known.cumsum(-1).clamp(max=1)
-    for step in range(history.length):
+    steps = zip(*(item[..., None].unbind(2) for item in (values, known, started)), strict=True)
+    for step, (value, present, begun) in enumerate(steps):
         expected = level + damping * trend
         place = (step - history.length) % (len(states) if states else 1)
-        error = values[..., step, None] - expected
+        error = value - expected
         if states is not None:
             error = error - states[place]
-        error = error * known[..., step, None]
-        begun = started[..., step, None]
+        error = error * present
         level = level + begun * (expected - level + alpha * error)
         trend = trend + begun * ((damping - 1) * trend * has_trend + beta * error)
         if states is not None:
