@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 import pandas as pd
 import torch
@@ -376,7 +376,9 @@ class ForecastCombination(nn.Module):
             history = self._enter(inputs, space, False)
             ending = LOG if space == "logs" else ""
             if "smoothing" + ending in self.candidates:
-                self.smoothing[space].choose(History(*(item[:: max(1, len(y) // GRID_WINDOWS)] for item in history)))
+                cast(Smoothing, self.smoothing[space]).choose(
+                    History(*(item[:: max(1, len(y) // GRID_WINDOWS)] for item in history))
+                )
             if "ridge" + ending in self.candidates and len(train[1]) >= FEWEST_WINDOWS:
                 rows = self._rows(*train, space, False)
 
@@ -384,14 +386,14 @@ class ForecastCombination(nn.Module):
                     levels = self._leave(forecast.to(y), inputs, history, space, False)
                     return ((levels - y).abs() / scale).nanmean()
 
-                choice, _ = self.ridge[space].fit(rows, self._rows(inputs, y, space, False), measure)
-                self.ridge[space].solve(rows, choice, is_refit=False)
+                choice, _ = cast(Ridge, self.ridge[space]).fit(rows, self._rows(inputs, y, space, False), measure)
+                cast(Ridge, self.ridge[space]).solve(rows, choice, is_refit=False)
                 choices[space] = choice
         names = [name for name in self.candidates if self._is_possible(name, choices)]
         forecasts = self._forecast(inputs, names, False)
         errors = torch.stack([((forecasts[name] - y).abs() / scale).nanmean((0, 2)) for name in names])
         weights = _weigh(errors, num_blocks, _keep_better(names, errors, num_blocks))
-        state = {"autoregression": autoregression, "choices": choices}
+        state: dict[str, Any] = {"autoregression": autoregression, "choices": choices}
         places = [self.candidates.index(name) for name in names]
         state["weights"], state["errors"] = torch.zeros_like(self.weights), torch.full_like(self.errors, math.nan)
         state["weights"][:, places], state["errors"][places] = weights.T, errors.nanmean(1)
@@ -419,12 +421,14 @@ class ForecastCombination(nn.Module):
                 self._fit_effect(inputs, space, state["autoregression"], is_refit=is_refit)
                 if space in state["choices"]:
                     rows = self._rows(inputs, y, space, is_refit)
-                    self.ridge[space].solve(rows, state["choices"][space], is_refit=is_refit)
+                    cast(Ridge, self.ridge[space]).solve(rows, state["choices"][space], is_refit=is_refit)
 
     def _fit_effect(self, inputs: Inputs, space: str, autoregression: float | None, *, is_refit: bool) -> None:
         values, present = inputs.history
         values = self._transform(values) * present if space == "logs" else values
-        self.known_effect[space].fit(History(values, present), inputs.known, autoregression, is_refit=is_refit)
+        cast(KnownEffect, self.known_effect[space]).fit(
+            History(values, present), inputs.known, autoregression, is_refit=is_refit
+        )
 
     def _rows(self, inputs: Inputs, y: Tensor, space: str, is_refit: bool) -> Rows:
         """Return windows with what follows them, in levels or logarithms, without the known covariates' effect."""

@@ -27,7 +27,7 @@ class History(NamedTuple):
         return History(*(item[..., max(self.length - steps, 0) :] for item in self))
 
     @property
-    def count(self) -> Tensor:
+    def num_known(self) -> Tensor:
         """Return the number of known steps, (B, C), at least 1."""
         return self.known.sum(-1).clamp(min=1)
 

@@ -85,7 +85,7 @@ def smooth(history: History, grid: Tensor, pattern: Tensor | None, horizon: int)
     forecasts = level[..., None] + trend[..., None] * sums
     if states is not None:
         forecasts = forecasts + torch.stack([states[step % len(states)] for step in range(horizon)], -1)
-    return Smoothed(forecasts, total / history.count[..., None])
+    return Smoothed(forecasts, total / history.num_known[..., None])
 
 
 def weigh_by_aicc(errors: Tensor, count: Tensor, num_parameters: Tensor) -> Tensor:
@@ -145,7 +145,7 @@ class Smoothing(nn.Module):
             smoothed.append(smooth(history, seasonal, pattern, self.horizon))
             counts.append(seasonal[:, 4] + self.season)
         errors = torch.cat([item.errors for item in smoothed], -1)
-        weights = weigh_by_aicc(errors, history.count, torch.cat(counts))
+        weights = weigh_by_aicc(errors, history.num_known, torch.cat(counts))
         return weights, torch.cat([item.forecasts for item in smoothed], 2)
 
 
