@@ -39,7 +39,7 @@ class History(NamedTuple):
     @property
     def mean(self) -> Tensor:
         """Return the mean of the known values, (B, C, 1)."""
-        return (self.values * self.known).sum(-1, keepdim=True) / self.count[..., None]
+        return (self.values * self.known).sum(-1, keepdim=True) / self.num_known[..., None]
 
 
 def measure_scale(history: History, lag: int) -> Tensor:
