@@ -269,6 +269,7 @@ class ForecastScores:
         self.by_series = np.zeros((num_series, num_targets, len(self.TERMS)))
         self.windows = np.zeros(num_series, np.int64)
         self.smallest = np.full((num_series, num_targets), np.inf)  # least absolute truth
+        self.signs = np.zeros((2, num_series, num_targets), bool)  # whether the truth has negative and positive values
 
     def add(
         self,
@@ -322,14 +323,16 @@ class ForecastScores:
         np.add.at(self.by_series, series, each)
         self.windows += np.bincount(series, minlength=len(self.windows))
         np.minimum.at(self.smallest, series, np.where(known, np.abs(y), np.inf).min(1, initial=np.inf))
+        np.logical_or.at(self.signs[0], series, (known & (y < 0)).any(1))
+        np.logical_or.at(self.signs[1], series, (known & (y > 0)).any(1))
         return each
 
     @property
     def is_near_zero(self) -> bool:
-        """Return whether the truth of a series comes so near to 0 that a mean of percentages says nothing."""
+        """Return whether the truth of a series crosses 0, or comes so near to it that percentages say nothing."""
         truth, count = self.by_series[..., self.TERMS.index("truth")], self.by_series[..., -1]
         near = self.smallest <= np.maximum(NEAR_ZERO * truth / np.maximum(count, 1), TINY)
-        return bool((near & (count > 0)).any())
+        return bool(((near & (count > 0)) | self.signs.all(0)).any())
 
     def score(self, sums: Floats) -> dict[str, Floats]:
         """Compute the scores of sums (..., terms), such as `by_step` or sums of it over an axis, each (...)."""

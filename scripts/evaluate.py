@@ -216,15 +216,17 @@ def report(evaluation: "Evaluation", trained: "Trained", chosen: "ChosenSplit", 
         )
         path.write_text(page, encoding="utf-8")
     written_paths = paths[:2]
-    for path, table in ((paths[2], evaluation.wrong), (paths[3], evaluation.series)):
+    for path, rows in ((paths[2], evaluation.wrong), (paths[3], evaluation.series)):
         path.unlink(missing_ok=True)  # of an earlier evaluation
-        if table is not None:
-            write_csv(table, path)
+        if rows is not None:
+            write_csv(rows, path)
             written_paths.append(path)
     paths[4].unlink(missing_ok=True)
     if evaluation.write_forecasts is not None:
-        if (rows := evaluation.count_forecasts()) > MOST_ROWS:
-            print(f"{paths[4].name} is not written, as it would have {rows:,} rows: --origins 10 takes fewer windows")
+        if (num_rows := evaluation.count_forecasts()) > MOST_ROWS:
+            print(
+                f"{paths[4].name} is not written, as it would have {num_rows:,} rows: --origins 10 takes fewer windows"
+            )
         else:
             with output_file(paths[4]) as path:
                 evaluation.write_forecasts(path)

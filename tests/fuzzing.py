@@ -19,8 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 from PIL import Image
 
+from lightfit.datamodules import SeriesDataModule
 from lightfit.datamodules.images.decoding import decode
-from lightfit.datamodules.series.table import SeriesColumns, choose_roles, parse_frame, split_series
 from lightfit.datamodules.text.sources import read_path
 from lightfit.errors import DataError
 
@@ -66,9 +66,11 @@ def texts() -> list[bytes]:
 
 def series() -> list[bytes]:
     """Make tables of time series."""
-    hours = "\n".join(f"2024-01-01 {hour:02d}:00,{hour},{hour * 0.5}" for hour in range(9))
-    days = "\n".join(f"2024-01-0{day};a;{day}" for day in range(1, 9))
-    return [f"date,load,wind\n{hours}\n".encode(), f"time;name;value\n{days}\n".encode(), b"date\tx\n2024-01-01\t1\n"]
+    hours = "\n".join(f"2024-01-0{1 + hour // 24} {hour % 24:02d}:00,{hour},{hour * 0.5}" for hour in range(96))
+    days = "\n".join(f"{1 + day % 28:02d}.{1 + day // 28:02d}.2024;a;{day},5" for day in range(28))
+    zones = "\n".join(f"2024-01-{day:02d}T00:00:00+01:00\t{day}" for day in range(1, 25))
+    tables = [f"date,load,wind\n{hours}\n", f"time;name;value\n{days}\n", f"date\tx\n{zones}\n"]
+    return [table.encode() for table in tables]
 
 
 def read_image(data: bytes) -> None:
@@ -88,13 +90,9 @@ def read_texts(data: bytes) -> None:
 
 def read_series(data: bytes) -> None:
     """Read a table of series, as by --data.path."""
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return
-    table = parse_frame(text, "a.csv")
-    roles = choose_roles(table, [], SeriesColumns(), "a.csv")
-    split_series(table, time=roles.time, series_id=roles.series_id, values=roles.values, place="a.csv")
+    path = FOLDER / "a.csv"
+    path.write_bytes(data)
+    SeriesDataModule(str(path), fill="mask", on_duplicate="last").load(str(path))
 
 
 DECODERS: dict[str, tuple[Callable[[], list[bytes]], Callable[[bytes], None]]] = {

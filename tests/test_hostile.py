@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lightfit.datamodules import DataModule, TextDataModule
-from lightfit.datamodules.series.table import parse_frame
+from lightfit.datamodules.series.frame import frame_of_text
 from lightfit.datamodules.tables.content import open_bytes
 from lightfit.datamodules.tables.reader import open_table
 from lightfit.download import extract
@@ -234,7 +234,7 @@ def test_texts_come_back_from_a_table(contents: list[str]) -> None:
 @given(st.text())
 def test_series_of_any_text(content: str) -> None:
     with suppress(DataError):
-        assert len(parse_frame(content, "a.csv"))
+        assert len(frame_of_text(content, "a.csv").table)
 
 
 NAMES = st.text(st.characters(codec="ascii", categories=["L"]), min_size=1, max_size=4)

@@ -211,6 +211,8 @@ def plot_backtest(
         axes.set_title(title, fontsize=9)
         axes.set_ylim(0, 1.05 * axes.get_ylim()[1])
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        if axes.get_xlim()[1] < 1.5:  # a single step
+            axes.set_xlim(0, 2)
         axes.tick_params(labelsize=8)
         axes.yaxis.get_offset_text().set_fontsize(8)
         axes.grid(alpha=0.3)

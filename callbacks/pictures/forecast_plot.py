@@ -19,7 +19,7 @@ from .protocols import Windows, find_rows, find_windows, target_names, unscaled
 
 SEEN_PER_STEP = 3  # steps of the look-back that are shown for each step of the forecast
 LEAST_SEEN = 8
-TITLE_WIDTH = 56  # columns of text above a plot
+TITLE_WIDTH = 48  # columns of text above a plot
 
 
 class Window(NamedTuple):
@@ -68,6 +68,7 @@ def _plot_window(axes: Axes, window: Window, column: int) -> None:
     forecast = window.forecast[:, column].double().numpy()  # (P, Q)
     horizon, num_quantiles = forecast.shape
     start = max(len(past) - max(SEEN_PER_STEP * horizon, LEAST_SEEN), 0)
+    before: NDArray[Any]
     after: NDArray[Any]
     if window.before is None or window.after is None:
         before, after = np.arange(1 - len(past), 1), np.arange(1, horizon + 1)

@@ -31,6 +31,7 @@ _SIZES |= {"ms": 10**6, "us": 10**3, "ns": 1}
 _DAY_NAMES = [name.upper() for name in calendar.day_abbr]
 _MONTH_NAMES = [name.upper() for name in calendar.month_abbr[1:]]
 _BEGIN = np.datetime64("1600-01-03")  # a Monday before all stamps: business days are counted from it
+_CHUNK = 2_000_000  # rows whose steps are computed at once
 _SAMPLE_ROWS = 300_000  # rows on which a calendar is looked for; it is then checked on all of them
 _MOST_HOLIDAYS = 0.08  # share of the open days that may be holidays
 _LONGEST_HOLIDAY = 10  # open days in a row; a longer gap is a gap
@@ -126,6 +127,15 @@ class Calendar:
         """
         if self.kind == ROWS:
             return np.arange(len(times)), np.ones(len(times), bool)
+        if len(times) <= _CHUNK:
+            return self._number(times)
+        steps, fits = np.empty(len(times), np.int64), np.empty(len(times), bool)
+        for begin in range(0, len(times), _CHUNK):
+            rows = slice(begin, begin + _CHUNK)
+            steps[rows], fits[rows] = self._number(times[rows])
+        return steps, fits
+
+    def _number(self, times: Times) -> tuple[Int, NDArray[np.bool_]]:
         ticks = _to_ticks(times)
         local = _to_ticks(to_wall(times, self.zone)) if self.local else ticks
         if self.kind == TICKS:
@@ -325,8 +335,11 @@ def _take_sample(table: _Table) -> _Table:
 
 def _measure(item: Calendar, table: _Table) -> _Fit:
     steps, fits = item.number(table.utc.view("datetime64[ns]"))
-    moves = np.diff(steps)[table.inside]
-    return _Fit(item, float(fits.mean()), int((moves - 1).sum()), bool((moves < 1).any()), len(steps))
+    firsts, lasts = table.starts[:-1], table.starts[1:] - 1
+    filled = lasts >= firsts
+    spans = int((steps[lasts[filled]] - steps[firsts[filled]] + 1).sum())
+    twice = bool(((steps[1:] <= steps[:-1]) & table.inside).any())
+    return _Fit(item, float(fits.mean()), spans - len(steps), twice, len(steps))
 
 
 def _usual(values: Int) -> int:
@@ -438,8 +451,10 @@ def _list_weekdays(table: _Table, known: Sequence[int]) -> list[Calendar]:
     if not 2 <= np.count_nonzero(counts) <= 6 or days.max() - days.min() < 14:
         return []
     found = _make_weekdays(table, "".join("1" if count else "0" for count in counts), known)
+    fit = _measure(found, table)
     moves = np.diff(found.number(table.utc.view("datetime64[ns]"))[0])[table.inside]
-    return [found] if _usual(moves) == 1 else []  # else each series has a day of its own
+    # else each series has a day of its own, or the rows are few
+    return [found] if _usual(moves) == 1 and fit.missing <= fit.rows else []
 
 
 def _make_weekdays(table: _Table, open_days: str, known: Sequence[int]) -> Calendar:

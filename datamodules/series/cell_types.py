@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 from ..tables.cells import is_empty
 from .numbers import PLAIN, are_grouped, to_floats
 
+MANY_ROWS = 1_000_000  # from which on texts are categories: to find the distinct ones among 58 million takes 10 s
 MAX_DIGITS = 15  # of whole numbers that a float64 holds
+
+
+def is_text(column: pd.Series) -> bool:
+    """Return whether a column holds texts or other objects, in any of the types that pandas has for them."""
+    return column.dtype == object or isinstance(column.dtype, (pd.CategoricalDtype, pd.StringDtype))
 
 
 def type_cells(cells: list[Any], *, texts_are_cells: bool = True) -> Any:
@@ -79,33 +85,46 @@ def type_texts(cells: Any, *, points_group: bool = False) -> Any:
         codes = np.concatenate([chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in unified.chunks])
         distinct = _trim(unified.chunk(0).dictionary)
         used = np.bincount(codes[codes >= 0], minlength=len(distinct)) > 0
-        values = _type_distinct(pc.if_else(pa.array(used), distinct, pa.scalar(None, pa.string())), points_group)
-        if values is not None:
-            if (codes < 0).any():
-                return np.append(_allow_missing(values), np.nan if values.dtype != object else None)[codes]
-            return values[codes]
-        texts = np.append(distinct.to_numpy(zero_copy_only=False), None)
-        return texts[codes]
+        keep = used & np.asarray(pc.is_valid(distinct))
+        codes = np.append(np.where(keep, np.cumsum(keep) - 1, -1), -1)[codes]
+        known, with_missing = distinct.filter(pa.array(keep)), bool((codes < 0).any())
+        values = _type_distinct(known, points_group)
+        if values is None or (with_missing and values.dtype == np.int64 and np.abs(values).max() >= 10**MAX_DIGITS):
+            return _spread(known.to_numpy(zero_copy_only=False), codes)
+        return (_append_missing(values) if with_missing else values)[codes]
     values = _type_distinct(cells, points_group)
     if values is None:
         cells = pa.chunked_array([_trim(chunk) for chunk in cells.chunks], pa.string())
         values = _type_distinct(cells, points_group)
     if values is not None:
         return values
-    return type_as_objects(cells)
+    return _encode(cells)
 
 
-def type_as_objects(cells: Any) -> NDArray[np.object_]:
-    """Return texts as objects, each distinct one once in memory."""
+def _encode(cells: Any) -> Any:
+    """Return texts, each distinct one once in memory."""
     encoded = cells.dictionary_encode().combine_chunks()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.chunk(0) if encoded.num_chunks else pa.array([], encoded.type)
-    texts = np.append(encoded.dictionary.to_numpy(zero_copy_only=False), None)
-    return texts[encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
+    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    return _spread(encoded.dictionary.to_numpy(zero_copy_only=False), codes)
 
 
-def _allow_missing(values: NDArray[Any]) -> NDArray[Any]:
-    return values.astype(object) if values.dtype == bool else values.astype(np.float64)
+def _spread(texts: NDArray[np.object_], codes: NDArray[np.signedinteger]) -> Any:
+    """Return the text of each row, None for the code -1; of very many rows as categories."""
+    if len(codes) >= MANY_ROWS:
+        if len(set(texts)) < len(texts):  # some differed by blanks
+            own, texts = pd.factorize(texts)
+            codes = np.append(own, -1)[codes]
+        return pd.Categorical.from_codes(codes.astype(np.int32), pd.Index(texts, dtype=object), validate=False)
+    return _append_missing(texts)[codes]
+
+
+def _append_missing(values: NDArray[Any]) -> NDArray[Any]:
+    """Return values with a missing one at the end, which is that of the index -1."""
+    if values.dtype in (np.int64, np.float64):
+        return np.concatenate([values.astype(np.float64), [np.nan]])
+    return np.concatenate([values.astype(object), np.array([None], object)])
 
 
 def _trim(texts: Any) -> Any:

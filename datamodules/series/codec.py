@@ -14,21 +14,10 @@ from typing_extensions import Self
 from lightfit.errors import BadInput
 
 from ..codec import Codec
+from .differences import undo_differences
 from .last_windows import LastWindow, NewRows, last_windows
 from .state import SeriesState
 from .zones import format_stamps
-
-
-def undo_differences(changes: NDArray[np.float64], levels: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Undo the differences in a forecast, (P, ...).
-
-    Args:
-        changes: forecast of the differenced targets, (P, C), or its quantiles, (P, C, Q).
-        levels: as in `LastWindow`.
-    """
-    for level in reversed(levels):
-        changes = changes.cumsum(0) + level.reshape(level.shape + (1,) * (changes.ndim - 2))
-    return changes
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -83,7 +72,7 @@ class SeriesCodec(Codec):
 
     @property
     def num_static(self) -> int:
-        """Return the number of columns that are constant over a window."""
+        """Return the number of columns with one value a series."""
         return self.state.layout.num_static
 
     @property

@@ -1,7 +1,8 @@
 """The DataModule of time series."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -14,29 +15,29 @@ from lightfit.errors import DataError
 
 from ..base import DATA_DIR, DataModule
 from ..codec import Codec
+from ..findings import Findings
 from ..samples import Loaded
-from ..splits import SPLITS, Ends, count_rows, rolling_fold, split_by_time
+from ..splits import SPLITS, Ends
 from ..tables.options import TableOptions
 from .calendar import Calendar, find_calendar
 from .codec import SeriesCodec
-from .covariates import Covariates
+from .description import describe_series, list_windows, name_facts
+from .differences import difference
+from .findings import find_in_series
+from .fitting import Asked, Split, adopt_scale, adopt_state, fit_covariates, fit_state, split_panel
 from .frame import Frame, read_frame
-from .gaps import check_steps, complete, find_rows
 from .last_windows import check_zone, fill
-from .naive import compare_with_naive
 from .numbers import read_numbers
 from .panel import Panel
 from .places import WindowPlaces
-from .reading import OnDuplicate, RowOptions, Rows, order_table
-from .roles import Roles, SeriesColumns, adopt_roles, choose_roles
-from .scaler import Scale, ScaleKind, choose_kind, fit_moments, measure_errors_by_series
-from .sizes import choose_ends, choose_history, choose_horizon, choose_lookback, choose_own_horizon
+from .reading import OnDuplicate, RowOptions, Rows, cut_after_last_target, order_table
+from .roles import Chosen, Roles, SeriesColumns, adopt_roles, choose_roles
+from .scaler import Scale, ScaleKind
 from .sources import locate
-from .stamps import StampOptions, Stamps, holds_stamps
+from .stamps import StampOptions, holds_stamps
 from .state import SeriesState
+from .steps import Steps, add_covariates, complete_rows
 from .windows import SeriesBatches, find_starts, to_inputs
-
-NAMES_SHOWN = 8
 
 
 class SeriesDataModule(DataModule):
@@ -98,7 +99,7 @@ class SeriesDataModule(DataModule):
         lookback: int | Literal["all"] | None = None,
         horizon: int | None = None,
         stride: int = 1,
-        split: tuple[float, ...] | tuple[str, ...] | None = None,
+        split: Split = None,
         diff: int = 0,
         scale: ScaleKind = "standard",
         nonnegative: bool | Literal["auto"] = False,
@@ -168,41 +169,101 @@ class SeriesDataModule(DataModule):
         frame = self.read(source)
         if isinstance(codec, SeriesCodec):
             return self._load_known(frame, codec)
-        chosen = choose_roles(frame, self.target, self.columns, place=source, holds_stamps=holds_stamps)
-        roles, table = chosen.roles, chosen.table
-        rows = self._order(table, roles)
-        calendar = find_calendar(
+        held = self._adopted.state if isinstance(self._adopted, SeriesCodec) else None
+        if held is None:
+            chosen = choose_roles(frame, self.target, self.columns, place=source, holds_stamps=holds_stamps)
+        else:
+            table = adopt_roles(frame, held.roles, source, holds_stamps=holds_stamps)
+            chosen = Chosen(table, held.roles, {}, [])
+        roles = chosen.roles
+        rows = self._order(chosen.table, roles)
+        if held is None:
+            calendar = self._find_calendar(rows)
+        else:
+            check_zone(rows.stamps, held, source)
+            calendar = held.calendar_of(rows.panel.times, rows.panel.starts, source)
+        steps = complete_rows(rows, calendar, fills=self.fill != "error", trained=held is not None, place=source)
+        asked = self._ask(held)
+        split = partial(
+            split_panel, split=self.split, season=asked.season or calendar.season, horizon=asked.horizon, fold=self.fold
+        )
+        if held is None:
+            ends = split(steps.panel)
+            covariates = fit_covariates(chosen.table, steps, roles, ends, holidays=self.holidays, place=source)
+        else:
+            covariates = held.covariates
+        steps = add_covariates(steps, chosen.table, covariates, source)
+        filled = fill(steps.panel, self.fill, (*roles.targets, *covariates.names), source)
+        series = difference(filled, len(roles.targets), self.diff)
+        ends = split(series)
+        if held is None:
+            state = fit_state(
+                series, ends, asked, roles=roles, covariates=covariates, calendar=calendar, stamps=rows.stamps
+            )
+        else:
+            state = adopt_state(held, series, rows.stamps)
+        codec = SeriesCodec(state=state, fill=self.fill, diff=self.diff)
+        origins = self._find_origins(series, ends, state)
+        batches = self._build(series, filled if self.diff else steps.panel, origins, codec, state.scale, rows.ids)
+        if "val" not in batches:
+            origins["val"], batches["val"] = origins["train"], batches["train"]
+            self._places["val"] = self._places["train"]
+        sizes = {name: len(own) for name, own in batches.items()}
+        return Loaded(
+            codec,
+            {name: batches[name] for name in SPLITS if name in batches},
+            description=describe_series(series, ends, state, calendar, sizes),
+            find_places=lambda name: list_windows(self._places[name]),
+            findings=self._find([*frame.found, *rows.found, rows.stamps.found, *chosen.found], steps, state, ends),
+        )
+
+    def _find(self, lines: list[str], steps: Steps, state: SeriesState, ends: list[Ends]) -> Findings:
+        """Return what was found in the table and in its series.
+
+        Args:
+            lines: what was found out while it was read.
+            steps: the series.
+            state: columns and sizes.
+            ends: end rows of the splits of each series.
+        """
+        found = find_in_series(
+            replace(steps.rows.panel, values=steps.panel.values[steps.present]),
+            steps.numbers,
+            calendar=steps.calendar.describe(),
+            targets=state.roles.targets,
+            past=state.covariates.past_names,
+            known=state.covariates.known_names,
+            season=state.season,
+            lookback=1 if state.masked else state.lookback,
+            horizon=state.horizon,
+            ends=np.array(ends) + self.diff,
+            zone=state.zone,
+        )
+        return replace(found, facts={**name_facts(lines), **found.facts})
+
+    def _ask(self, held: SeriesState | None) -> Asked:
+        """Return what is given, or the sizes of the run whose codec is adopted."""
+        return Asked(
+            lookback=self.lookback if held is None else held.lookback,
+            horizon=self.horizon if held is None else held.horizon,
+            season=self.season if held is None else held.season,
+            split=self.split,
+            scale=self.scale,
+            nonnegative=self.nonnegative,
+            masked=self.fill == "mask",
+            diff=self.diff,
+            stamps=self.rows.stamps,
+        )
+
+    def _find_calendar(self, rows: Rows) -> Calendar:
+        return find_calendar(
             rows.panel.times,
             rows.panel.starts,
             freq=self.freq,
             zone=rows.stamps.zone,
             holidays=self.holidays,
             names=rows.panel.names,
-            place=source,
-        )
-        check_steps(rows.panel, calendar, source, fill=self.fill != "error")
-        whole = complete(rows.panel, calendar)
-        present = find_rows(rows.panel, whole, calendar)
-        season = self.season or calendar.season
-        ends = self._split(whole, season)
-        covariates = self._fit_covariates(table, rows, roles, present - whole.starts[rows.panel.codes], ends)
-        whole = self._add_covariates(whole, present, table, rows, covariates)
-        series = self._fill_and_difference(whole, (*roles.targets, *covariates.names), len(roles.targets))
-        ends = self._split(series, season)
-        state = self._fit(series, ends, roles, covariates, calendar, rows.stamps, season)
-        codec = SeriesCodec(state=state, fill=self.fill, diff=self.diff)
-        origins = self._find_origins(series, ends, state)
-        batches = self._build(series, whole, origins, codec, state.scale, rows.ids)
-        if "val" not in batches:
-            origins["val"], batches["val"] = origins["train"], batches["train"]
-            self._places["val"] = self._places["train"]
-        return Loaded(
-            codec,
-            {split: batches[split] for split in SPLITS if split in batches},
-            description=describe_series(
-                series, ends, state, calendar, {split: len(own) for split, own in batches.items()}
-            ),
-            find_places=lambda split: list_windows(self._places[split]),
+            place=self.source,
         )
 
     def _order(self, table: pd.DataFrame, roles: Roles) -> Rows:
@@ -212,115 +273,6 @@ class SeriesDataModule(DataModule):
             table, targets, time=roles.time, series_id=roles.series_id, options=self.rows, place=self.source
         )
         return cut_after_last_target(rows)
-
-    def _split(self, panel: Panel, season: int) -> list[Ends]:
-        """Return the end rows of train, val and test of each series."""
-        lengths = panel.lengths.tolist()
-        if self.split is None:
-            horizon = self.horizon or choose_own_horizon(season, max(lengths))
-            ends = [choose_ends(length, horizon) for length in lengths]
-        else:
-            by_date = all(isinstance(item, str) for item in self.split)
-            same: dict[int, Ends] = {}
-            ends = []
-            for index, length in enumerate(lengths):
-                if by_date:
-                    ends.append(split_by_time(panel[index].times, self.split))
-                else:
-                    if length not in same:
-                        same[length] = split_by_time(panel[index].times, self.split)
-                    ends.append(same[length])
-        return ends if self.fold is None else [rolling_fold(own[1], self.fold) for own in ends]
-
-    def _fit_covariates(
-        self, table: pd.DataFrame, rows: Rows, roles: Roles, within: NDArray[np.int64], ends: list[Ends]
-    ) -> Covariates:
-        """Learn the categories of the training rows, which are the first ones of each series by their step `within`."""
-        in_train = within < np.array(ends)[rows.panel.codes, 0]
-        return Covariates.fit(table.iloc[rows.source[in_train]], roles, holidays=self.holidays, place=self.source)
-
-    def _add_covariates(
-        self, whole: Panel, present: NDArray[np.int64], table: pd.DataFrame, rows: Rows, covariates: Covariates
-    ) -> Panel:
-        """Return a panel with the columns of the covariates after the targets."""
-        if not covariates.names:
-            return whole
-        encoded = covariates.encode(table.iloc[rows.source], place=self.source).values
-        values = np.full((len(whole.times), encoded.shape[1]), np.nan)
-        values[present] = encoded
-        num_known, num_static = len(covariates.known_names), len(covariates.static_names)
-        ahead = slice(encoded.shape[1] - num_static - num_known, encoded.shape[1] - num_static)
-        values[:, ahead] = covariates.add_derived(values[:, ahead], whole.times, rows.stamps.zone)
-        if num_static:
-            first = encoded[np.minimum(rows.panel.starts[:-1], len(encoded) - 1), -num_static:]
-            values[:, -num_static:] = first[whole.codes]
-        return replace(whole, values=np.concatenate([whole.values, values], 1))
-
-    def _fill_and_difference(self, whole: Panel, columns: Sequence[str], num_targets: int) -> Panel:
-        """Return the series with missing values filled, and targets differenced."""
-        return difference(fill(whole, self.fill, columns, self.source), num_targets, self.diff)
-
-    def _fit(
-        self,
-        series: Panel,
-        ends: list[Ends],
-        roles: Roles,
-        covariates: Covariates,
-        calendar: Calendar,
-        stamps: Stamps,
-        season: int,
-    ) -> SeriesState:
-        """Fit the scaling on the training rows, and choose the sizes that are not given."""
-        train, num_targets = take_first(series, np.array(ends)[:, 0]), len(roles.targets)
-        kind = choose_kind(train, num_targets, self.scale)
-        columns = (*roles.targets, *covariates.names)
-        for index, name in enumerate(columns):
-            if not (~np.isnan(train.values[:, index])).any():
-                raise DataError(
-                    f"the column '{name}' has no value in the training split: leave it out, or change `split`"
-                )
-        plain = np.array([set(np.unique(own[~np.isnan(own)]).tolist()) <= {0.0, 1.0} for own in train.values.T])
-        plain[:num_targets] = False
-        static = np.arange(len(columns)) >= len(columns) - len(covariates.static_names)
-        mean, std = fit_moments(train, kind, static, plain)
-        if (unknown := np.isnan(mean)).any():  # series without a value in train
-            fallback = fit_moments(train, kind, np.ones_like(static), plain)
-            mean, std = (np.where(unknown, other, own) for own, other in zip((mean, std), fallback, strict=True))
-        horizon = self.horizon or choose_horizon(season, ends)
-        lengths = series.lengths
-        if self.lookback == "all":
-            lookback = choose_history(season, lengths)
-        else:
-            lookback = self.lookback or choose_lookback(season, horizon, int(train.lengths.max()))
-        enough = bool((train.lengths >= lookback + horizon).all())
-        masked = self.fill == "mask" or not (enough or (len(series) == 1 and self.lookback != "all"))
-        scaled = replace(train, values=(train.values - mean[train.codes]) / std[train.codes])
-        lower = [
-            0.0
-            if self.nonnegative is True or (self.nonnegative == "auto" and (own[~np.isnan(own)] >= 0).all())
-            else -np.inf
-            for own in train.values[:, :num_targets].T
-        ]
-        return SeriesState(
-            roles=roles,
-            covariates=covariates,
-            calendar=calendar,
-            stamps=replace(self.rows.stamps, likely=stamps.format),
-            zone=stamps.zone,
-            season=season,
-            lookback=lookback,
-            horizon=horizon,
-            names=list(series.names),
-            scale=Scale(
-                kind,
-                mean,
-                std,
-                measure_errors_by_series(scaled, num_targets, season),
-                measure_errors_by_series(scaled, num_targets, season, squared=True),
-            ),
-            masked=masked,
-            lower=lower if not self.diff else [-np.inf] * num_targets,
-        )
 
     def _find_origins(self, series: Panel, ends: list[Ends], state: SeriesState) -> dict[str, NDArray[np.int64]]:
         """Return the first row to forecast of each window, by split.
@@ -395,6 +347,7 @@ class SeriesDataModule(DataModule):
                 lookback=state.lookback,
                 horizon=state.horizon,
                 target=torch.from_numpy(rows),
+                series=torch.from_numpy(owner),
             )
             targets = slice(state.num_targets)
             own = scale.rows(np.arange(len(series)))
@@ -434,11 +387,10 @@ class SeriesDataModule(DataModule):
         rows = self._order(table, state.roles)
         check_zone(rows.stamps, state, place)
         calendar = state.calendar_of(rows.panel.times, rows.panel.starts, place)
-        check_steps(rows.panel, calendar, place, fill=self.fill != "error")
-        whole = complete(rows.panel, calendar)
-        present = find_rows(rows.panel, whole, calendar)
-        whole = self._add_covariates(whole, present, table, rows, state.covariates)
-        series = self._fill_and_difference(whole, state.columns, state.num_targets)
+        steps = complete_rows(rows, calendar, fills=self.fill != "error", trained=True, place=place)
+        steps = add_covariates(steps, table, state.covariates, place)
+        filled = fill(steps.panel, self.fill, state.columns, place)
+        series = difference(filled, state.num_targets, self.diff)
         needed, longest = (1 if state.masked else state.lookback) + state.horizon, int(series.lengths.max())
         if longest < needed:
             raise DataError(
@@ -453,7 +405,8 @@ class SeriesDataModule(DataModule):
             num_targets=state.num_targets,
             least_known=np.full(len(series), 1 if state.masked else state.lookback),
         )
-        batches = self._build(series, whole, {"all": origins}, codec, adopt_scale(state, series), rows.ids)
+        whole, scale = filled if self.diff else steps.panel, adopt_scale(state, series)
+        batches = self._build(series, whole, {"all": origins}, codec, scale, rows.ids)
         return Loaded(
             codec,
             batches,
@@ -464,113 +417,6 @@ class SeriesDataModule(DataModule):
     def raw_path(self) -> Path:
         """Return the file of the raw data."""
         return locate(self.source, DATA_DIR)
-
-    def remarks(self, scores: Mapping[str, float]) -> list[str]:
-        """Return the errors of the net and of the naive forecasts, with a warning if the net is not better."""
-        return [
-            line
-            for split in ("val", "test")
-            if isinstance(data := self.loaded.batches.get(split), SeriesBatches)
-            for line in compare_with_naive(data, self.codec.state, scores, split)
-        ]
-
-
-def cut_after_last_target(rows: Rows) -> Rows:
-    """Drop the rows of each series after its last known target, which have values only for columns known ahead."""
-    panel = rows.panel
-    known = (~np.isnan(panel.values)).any(1)
-    last = np.zeros(len(panel), np.int64)
-    np.maximum.at(last, panel.codes[known], np.flatnonzero(known) + 1)
-    kept = np.arange(len(panel.times)) < last[panel.codes]
-    lengths = np.bincount(panel.codes[kept], minlength=len(panel))
-    starts = np.concatenate([[0], lengths.cumsum()])
-    cut = Panel(panel.names, starts, panel.times[kept], panel.values[kept])
-    return rows._replace(panel=cut, source=rows.source[kept])
-
-
-def difference(panel: Panel, num_targets: int, diff: int) -> Panel:
-    """Difference each target `diff` times; each series becomes as many rows shorter.
-
-    Args:
-        panel: series whose first columns are the targets.
-        num_targets: number of targets.
-        diff: number of times to difference.
-    """
-    if not diff:
-        return panel
-    first = panel.starts[:-1][panel.codes]
-    kept = np.arange(len(panel.times)) >= first + diff
-    values = panel.values.copy()
-    for _ in range(diff):
-        values[1:, :num_targets] = np.diff(values[:, :num_targets], axis=0)
-    lengths = np.maximum(panel.lengths - diff, 0)
-    return replace(
-        panel,
-        starts=np.concatenate([[0], lengths.cumsum()]),
-        times=panel.times[kept],
-        values=values[kept],
-    )
-
-
-def take_first(panel: Panel, counts: NDArray[np.int64]) -> Panel:
-    """Return the first rows of each series.
-
-    Args:
-        panel: the series.
-        counts: number of rows of each, (S,).
-    """
-    kept = np.arange(len(panel.times)) < (panel.starts[:-1] + counts)[panel.codes]
-    starts = np.concatenate([[0], np.minimum(counts, panel.lengths).cumsum()])
-    return Panel(panel.names, starts, panel.times[kept], panel.values[kept])
-
-
-def adopt_scale(state: SeriesState, panel: Panel) -> Scale:
-    """Return a scale for each series of a panel: that of the training, or of its own rows if it was not in training."""
-    scale, known = state.scale, {name: index for index, name in enumerate(state.names)}
-    if len(scale.mean) == 1:
-        return scale
-    found = [scale.of_series(known.get(item.name), item.values) for item in panel]
-    mean, std = (np.stack(parts) for parts in zip(*found, strict=True))
-    scaled = replace(panel, values=(panel.values - mean[panel.codes]) / std[panel.codes])
-    own = measure_errors_by_series(scaled, state.num_targets, state.season)
-    trained = np.array([known.get(name, -1) for name in panel.names])
-    naive_error = np.where((trained >= 0)[:, None], scale.naive_error[trained], own)
-    return Scale(scale.kind, mean, std, naive_error)
-
-
-def list_windows(places: WindowPlaces) -> list[str]:
-    """Return the series and the time stamp of the first step to forecast, of each window."""
-    stamps = places.to_wall_times(places.panel.times[places.first])
-    names = [places.names[index] for index in places.series]
-    return [f"{name} {pd.Timestamp(time)}".strip() for name, time in zip(names, stamps, strict=True)]
-
-
-def describe_series(
-    series: Panel, ends: list[Ends], state: SeriesState, calendar: Calendar, sizes: Mapping[str, int]
-) -> str:
-    """Return a summary of the data: rows, series, span and steps, columns, windows of each split."""
-    begin, end = series.times.min(), series.times.max()
-    totals = np.array([count_rows(own) for own in ends]).sum(0).tolist()
-    rows = dict(zip(SPLITS, totals, strict=True))
-    roles = state.roles
-    named = {"target": roles.targets, "past": roles.past, "known": state.covariates.known_names, "static": roles.static}
-    described = [
-        f"{len(series.times):,} rows"
-        + (f" of {len(series)} series" if len(series) > 1 else "")
-        + f", {pd.Timestamp(begin)} to {pd.Timestamp(end)} by {calendar.name}",
-        *(f"{kind}: {_shorten(names)}" for kind, names in named.items() if names),
-        f"lookback {state.lookback}, horizon {state.horizon}, season {state.season}",
-        ", ".join(f"{sizes[split]:,} {split} windows on {rows[split]:,} rows" for split in SPLITS if rows[split]),
-    ]
-    if not rows["val"]:
-        described.append("no val split, so validation uses the training windows")
-    return "; ".join(described)
-
-
-def _shorten(names: Sequence[str]) -> str:
-    return ", ".join(names[:NAMES_SHOWN]) + (
-        f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    )
 
 
 def check_least(least: int, **values: int | None) -> None:

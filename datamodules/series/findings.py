@@ -6,7 +6,7 @@ demand estimates" (International Journal of Forecasting 21), section 3, for the 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,7 @@ from .panel import Panel
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-MOST_SERIES = 1000  # series whose values are looked at one by one
+MOST_SERIES = 300  # series whose values are looked at one by one
 MOST_TARGETS = 5
 MOST_STEPS = 20_000  # last steps of a series that are looked at
 FAR, VERY_FAR = 6.0, 20.0  # robust deviations from the season, from which a value is an outlier, and a warning
@@ -32,18 +32,6 @@ ADI, CV2 = 1.32, 0.49  # bounds of the classes of demand: mean interval, and squ
 DETERMINED = 0.999  # correlation of values and of changes, from which a column gives the target away
 LEAKAGE_SERIES, LEAKAGE_STEPS, LEAKAGE_SHIFTS, LEAST_PAIRS = 20, 2000, 48, 20
 PLOTTED_SERIES, PLOTTED_CYCLES, MAP_ROWS, MAP_BINS, CURVE_POINTS = 6, 60, 60, 160, 2000
-
-
-class Calendar(Protocol):
-    """The steps of series."""
-
-    season: int
-
-    def number(self, times: NDArray[np.datetime64]) -> tuple[Ints, NDArray[np.bool_]]:
-        """Return the index of the step of each time stamp, and whether it lies on one."""
-
-    def describe(self) -> str:
-        """Return the steps in words."""
 
 
 class Traits(NamedTuple):
@@ -94,8 +82,9 @@ class Sketch(NamedTuple):
 
 def find_in_series(
     panel: Panel,
-    calendar: Calendar,
+    steps: Ints,
     *,
+    calendar: str,
     targets: Sequence[str],
     past: Sequence[str] = (),
     known: Sequence[str] = (),
@@ -104,13 +93,14 @@ def find_in_series(
     horizon: int,
     ends: Ints | None = None,
     zone: str | None = None,
-    merged: int = 0,
+    notes: Sequence[str] = (),
 ) -> Findings:
     """Find what is in series, and what may be wrong with them.
 
     Args:
         panel: series as read, sorted, without steps or values that were filled in; columns are targets, past, known.
-        calendar: their steps.
+        steps: index of the step of each row, (N,): in a series those of neighbours without a gap differ by 1.
+        calendar: the steps in words.
         targets: names of the columns to forecast.
         past: names of the covariates whose future is not known.
         known: names of the covariates that are known ahead.
@@ -119,9 +109,8 @@ def find_in_series(
         horizon: number of steps to forecast.
         ends: end of train, val and test of each series, in steps from its first one, (S, 3); None: there are no splits.
         zone: time zone of the stamps, which are then in UTC; None: they have none.
-        merged: number of rows with a stamp that another row has, which were merged.
+        notes: what was done as the rows were read, such as sorting them, or merging those with the same stamp.
     """
-    steps, fits = calendar.number(panel.times)
     spans = steps[panel.starts[1:] - 1] - steps[panel.starts[:-1]] + 1
     chosen = _spread(len(panel), MOST_SERIES)
     traits = {
@@ -130,12 +119,12 @@ def find_in_series(
         for target in range(min(len(targets), MOST_TARGETS))
     }
     facts = {
-        "steps": calendar.describe() + (f"; {int((~fits).sum()):,} stamps lie between the steps" * (not fits.all())),
+        "steps": calendar,
         "zone": zone or "none: stamps are taken as they are written",
         "lengths": _describe_lengths(panel, spans),
         "gaps": _describe_gaps(panel, steps),
         "missing values": _describe_missing(panel, [*targets, *past, *known]),
-        "duplicates": f"{merged:,} rows with a stamp that another row of the series has, merged" if merged else "none",
+        "order": "; ".join(notes),
         "outliers": _describe_outliers(traits, panel, targets),
         "trend and season": _describe_strengths(traits, season),
         "demand": _describe_demand(traits, panel, targets),
@@ -181,7 +170,7 @@ def describe_values(values: Floats, season: int) -> Traits:
     deviations = measure_deviations(values, season)
     far = np.abs(np.nan_to_num(deviations)) > FAR
     furthest = int(np.abs(np.nan_to_num(deviations)).argmax()) if far.any() else -1
-    trend, seasonal = measure_strengths(values, season)
+    trend, seasonal = measure_strengths(np.where(far, np.nan, values), season)
     return Traits(
         int(far.sum()),
         float(deviations[furthest]) if far.any() else np.nan,
@@ -384,8 +373,8 @@ def _describe_gaps(panel: Panel, steps: Ints) -> str:
     in_series = f" in {len(np.unique(own)):,} of {len(panel):,} series" if len(panel) > 1 else ""
     total = int(sizes.sum())
     return (
-        f"{total:,} missing steps ({total / (total + len(steps)):.1%}) in {len(rows):,} gaps{in_series}; the longest has "
-        f"{int(sizes[longest]):,}, after {_format_time(panel.times[row - 1])}{where}"
+        f"{total:,} missing steps ({total / (total + len(steps)):.1%}) in {len(rows):,} gaps{in_series}; the longest "
+        f"has {int(sizes[longest]):,}, after {_format_time(panel.times[row - 1])}{where}"
     )
 
 
@@ -464,7 +453,7 @@ def _warn_of_short(panel: Panel, spans: Ints, least: int) -> list[str]:
         return []
     return [
         f"{len(short):,} of {len(panel):,} series are shorter than a window of {least:,} steps, such as "
-        f"{_list_names(panel, short)}: their look-back is padded; reduce `lookback` or `horizon`, or add rows"
+        f"{_list_names(panel, short)}: add rows, or reduce `lookback` or `horizon`"
     ]
 
 
@@ -490,9 +479,9 @@ def _warn_of_outliers(traits: Found, panel: Panel, steps: Ints, targets: Sequenc
     row = int(recent[np.searchsorted(steps[recent], steps[recent[0]] + own.furthest_step)])
     more = f", and {len(held) - 1:,} other series have such values" if len(held) > 1 else ""
     return [
-        f"{panel.values[row, target]:g} at {_format_time(panel.times[row])} in {_name(panel, index, target, targets)} "
-        f"lies {abs(own.furthest):.0f} robust deviations from its season{more}: correct it if it is an error, or leave "
-        "the cell empty and set `fill`"
+        f"{panel.values[row, target]:.10g} at {_format_time(panel.times[row])} in "
+        f"{_name(panel, index, target, targets)} lies {abs(own.furthest):.0f} robust deviations from its season{more}: "
+        "correct it if it is an error, or leave the cell empty and set `fill`"
     ]
 
 
@@ -544,7 +533,11 @@ def sketch_series(panel: Panel, steps: Ints, target: str, *, season: int, ends: 
                 if end > begin and (found := int(np.searchsorted(offsets, begin))) < len(rows):
                     borders[split] = panel.times[rows[found]]
         shown = rows[_spread(len(rows), CURVE_POINTS)]
-        curves.append(Curve(panel.names[index], panel.times[shown], panel.values[shown, 0], borders))
+        usual = 2 * -(-len(rows) // CURVE_POINTS)  # steps from one point to the next, from which on it is a gap
+        gaps = np.flatnonzero(np.diff(steps[shown]) >= usual) + 1
+        times = np.insert(panel.times[shown], gaps, panel.times[shown[gaps]])
+        values = np.insert(panel.values[shown, 0], gaps, np.nan)  # so that no line bridges it
+        curves.append(Curve(panel.names[index], times, values, borders))
         grid = _on_grid(panel, steps, index, 0)
         whole = min(len(grid) // max(season, 1), PLOTTED_CYCLES)
         if season > 1 and whole >= 2:

@@ -22,7 +22,7 @@ from ..tables.options import AS_FOUND, TableOptions
 from ..tables.reader import COLUMNAR, JSON, WORKBOOKS, check_readable
 from ..tables.sheets import OLE, open_sheet
 from ..tables.table import Row, Table
-from .cell_types import type_cells, type_texts
+from .cell_types import is_text, type_cells, type_texts
 from .delimited import read_delimited
 from .margins import HEAD_LINES, TAIL_ROWS, count_footers, describe_footers, find_head, name_columns
 
@@ -31,7 +31,8 @@ class Frame(NamedTuple):
     """A table.
 
     Args:
-        table: columns of numbers, of booleans, of datetime64, or of texts as they are written (None if empty).
+        table: columns of numbers, of booleans, of datetime64, or of texts as they are written (None if empty): as
+            objects, or, of `MANY_ROWS` and more, as categories.
         found: what was found out about the file, and what was left out of it, in one line each.
     """
 
@@ -122,7 +123,7 @@ def _read_columnar(content: Content) -> Frame:
         column = frame.iloc[:, index]
         if isinstance(column.dtype, pd.CategoricalDtype):
             columns.append(column.astype(object).to_numpy())
-        elif column.dtype == object:
+        elif is_text(column):
             columns.append(_clean_objects(column))
         else:
             columns.append(column.array)
@@ -221,8 +222,14 @@ def _build(name: str, names: Sequence[str], columns: list[Any], found: list[str]
         distinct[index] = new
     if twice := [own for own, count in Counter(filter(None, kept.values())).items() if count > 1]:
         found.append(f"names that occur several times ({clip_list(twice)}) are numbered: {twice[0]}, {twice[0]}.1")
-    table = pd.DataFrame({distinct[index]: columns[index] for index in kept}, copy=False)
+    table = pd.DataFrame({distinct[index]: _keep_objects(columns[index]) for index in kept}, copy=False)
     return Frame(*_drop_repeated_headers(_drop_empty_rows(table), found))
+
+
+def _keep_objects(cells: Any) -> Any:
+    """Return cells such that pandas 3, too, keeps objects as they are."""
+    is_object = isinstance(cells, np.ndarray) and cells.dtype == object
+    return pd.Series(cells, dtype=object, copy=False) if is_object else cells
 
 
 def _drop_empty_rows(table: pd.DataFrame) -> pd.DataFrame:
@@ -231,7 +238,7 @@ def _drop_empty_rows(table: pd.DataFrame) -> pd.DataFrame:
     if not first.any():
         return table
     rows = np.flatnonzero(first)
-    empty = rows[table.iloc[rows].isna().all(axis=1).to_numpy()]
+    empty = rows[table.iloc[rows].isna().all(axis=1).to_numpy()].tolist()
     return table.drop(index=empty).reset_index(drop=True) if len(empty) and len(empty) < len(table) else table
 
 
@@ -240,14 +247,14 @@ def _drop_repeated_headers(table: pd.DataFrame, found: list[str]) -> tuple[pd.Da
     first = table.iloc[:, 0]
     if first.dtype != object:
         return table, tuple(found)
-    rows = np.flatnonzero(first.to_numpy() == table.columns[0])
-    rows = [row for row in rows.tolist() if [str(cell) for cell in table.iloc[row]] == list(table.columns)]
+    alike = np.flatnonzero(first.to_numpy() == table.columns[0]).tolist()
+    rows = [row for row in alike if [str(cell) for cell in table.iloc[row]] == list(table.columns)]
     if not rows:
         return table, tuple(found)
     count = "1 row that repeats" if len(rows) == 1 else f"{len(rows)} rows that repeat"
     kept = table.drop(index=rows).reset_index(drop=True)
     typed = {
-        name: type_texts(pa.chunked_array([pa.array(column.tolist(), pa.string())]))
+        name: _keep_objects(type_texts(pa.chunked_array([pa.array(column.tolist(), pa.string())])))
         if column.dtype == object
         else column
         for name, column in kept.items()

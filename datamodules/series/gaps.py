@@ -29,15 +29,14 @@ def order_rows(codes: Int, times: Times) -> tuple[Int, bool]:
         codes: index of the series of each row, (N,).
         times: stamps, (N,).
     """
-    moves = np.diff(codes)
-    if ((moves > 0) | ((moves == 0) & (np.diff(times) >= np.timedelta64(0)))).all():
+    if ((codes[1:] > codes[:-1]) | ((codes[1:] == codes[:-1]) & (times[1:] >= times[:-1]))).all():
         return np.arange(len(codes)), True
     return np.lexsort([times, codes]), False
 
 
 def find_doubled(codes: Int, times: Times) -> Int:
     """Return the rows, sorted by `order_rows`, that have the series and the stamp of the row before."""
-    return np.flatnonzero((np.diff(codes) == 0) & (np.diff(times) == np.timedelta64(0))) + 1
+    return np.flatnonzero((codes[1:] == codes[:-1]) & (times[1:] == times[:-1])) + 1
 
 
 def check_doubled(panel: Panel, zone: str | None, place: str, rows: Int | None = None) -> None:
@@ -73,6 +72,13 @@ def _may_be_clock(times: Times) -> bool:
     """Return whether all stamps are in the hours of a Sunday in which clocks go back: in October or November."""
     index = pd.DatetimeIndex(times)
     return bool((index.month.isin((10, 11)) & (index.dayofweek == 6) & (index.hour <= 3)).all())
+
+
+def _may_be_spring(times: Times) -> bool:
+    """Return whether all stamps are in the hours of a Sunday in March that clocks skip as they go forward."""
+    index = pd.DatetimeIndex(times)
+    is_hour = (index.hour >= 1) & (index.hour <= 3)
+    return bool(((index.month == 3) & (index.day >= 8) & (index.dayofweek == 6) & is_hour).all())
 
 
 def merge_doubled(panel: Panel, how: str) -> Panel:
@@ -111,13 +117,15 @@ def missing_steps(steps: Int, starts: Int) -> tuple[Int, Int]:
     counts, first = np.zeros(len(lengths), np.int64), np.full(len(lengths), -1, np.int64)
     filled = lengths > 0
     counts[filled] = steps[starts[1:][filled] - 1] - steps[starts[:-1][filled]] + 1 - lengths[filled]
+    if not counts.any():
+        return counts, first
     codes = np.repeat(np.arange(len(lengths)), lengths)
     rows = np.flatnonzero((np.diff(steps) > 1) & (np.diff(codes) == 0))
     first[codes[rows][::-1]] = steps[rows][::-1] + 1  # the first of a series is written last
     return counts, first
 
 
-def check_steps(panel: Panel, calendar: Calendar, place: str, *, fill: bool = False) -> None:
+def check_steps(panel: Panel, calendar: Calendar, place: str, *, fill: bool = False, trained: bool = False) -> None:
     """Check that the stamps of all series are steps of a calendar, and that none is missing.
 
     Args:
@@ -125,6 +133,7 @@ def check_steps(panel: Panel, calendar: Calendar, place: str, *, fill: bool = Fa
         calendar: the calendar, such as that of the training table.
         place: name of the table, for messages.
         fill: missing steps are to be filled: they are allowed where they are not most.
+        trained: whether the calendar is that of a training, which cannot be changed.
 
     Raises:
         DataError: a stamp is not a step, two stamps are the same step, or steps are missing.
@@ -156,6 +165,10 @@ def check_steps(panel: Panel, calendar: Calendar, place: str, *, fill: bool = Fa
     )
     if missing <= FEW * every:
         advice = HINT
+        if not trained and calendar.zone is None and _may_be_spring(calendar.stamps(first[counts > 0])):
+            advice += ", or, as the clock goes forward then in Europe or America, `timezone`"
+    elif trained:
+        advice = f"Expected steps of {calendar.describe()}, as in training: resample the table"
     elif missing <= every / 2:
         advice = (
             f"Filling so many would make up data: {rows}; or set `fill` to mask, which ignores them in loss and scores"
@@ -250,34 +263,34 @@ def fill_values(panel: Panel, how: str, *, columns: Sequence[str], place: str) -
     missing = np.isnan(panel.values)
     if not missing.any():
         return panel
-    codes = panel.codes
-    rows = np.arange(len(codes))[:, None]
-    last = np.maximum.accumulate(np.where(missing, -1, rows), axis=0)
-    leading = last < panel.starts[codes][:, None]
+    firsts = panel.starts[:-1][panel.lengths > 0]
+    leading = missing[firsts]
     if leading.any():
-        row, index = (int(places[0]) for places in np.nonzero(leading))
-        series = int(codes[row])
-        inside = slice(int(panel.starts[series]), int(panel.starts[series + 1]))
-        count = int(leading[inside, index].sum())
-        firsts = panel.starts[:-1][panel.lengths > 0]
-        others = int(leading[firsts].any(axis=1).sum()) - 1
+        where, index = (int(places[0]) for places in np.nonzero(leading))
+        series = int(np.flatnonzero(panel.lengths > 0)[where])
+        inside = missing[panel.starts[series] : panel.starts[series + 1], index]
+        count = len(inside) if inside.all() else int(inside.argmin())
+        others = int(leading.any(axis=1).sum()) - 1
         raise DataError(
             f"{_name_series(place, panel, series)}: {count} values of the column '{columns[index]}', the first at "
-            f"{pd.Timestamp(panel.times[row])}, are missing before the first known one: delete these rows"
+            f"{pd.Timestamp(panel.times[firsts[where]])}, are missing before the first known one: delete these rows"
             + (f" (and those of {others} other series)" if others else "")
         )
     values = panel.values.copy()
     for column in np.flatnonzero(missing.any(0)):
-        holes = np.flatnonzero(missing[:, column])
-        before = last[holes, column]
-        filled = panel.values[before, column]
+        holes, known = np.flatnonzero(missing[:, column]), np.flatnonzero(~missing[:, column])
+        after = np.searchsorted(known, holes)  # each series begins with a known value: that before is its own
+        left = known[after - 1]
+        filled = panel.values[left, column]
         if how == "interpolate":
-            known = np.where(missing[:, column], len(codes), np.arange(len(codes)))
-            after = np.minimum.accumulate(known[::-1])[::-1][holes]
-            inner = after < panel.starts[codes[holes] + 1]
-            x = panel.times.astype("datetime64[ns]").astype(np.int64).astype(np.float64)
-            left, right, hole = before[inner], after[inner], holes[inner]
-            slope = (panel.values[right, column] - panel.values[left, column]) / (x[right] - x[left])
-            filled[inner] = slope * (x[hole] - x[left]) + panel.values[left, column]
+            right = known[np.minimum(after, len(known) - 1)]
+            inner = (right > holes) & (panel.starts[np.searchsorted(panel.starts, holes, side="right")] > right)
+            left, right, hole = left[inner], right[inner], holes[inner]
+            # in floats, as numpy.interp, which pandas uses
+            x, begin, end = (
+                panel.times[rows].astype("datetime64[ns]").astype(np.int64) * 1.0 for rows in (hole, left, right)
+            )
+            slope = (panel.values[right, column] - panel.values[left, column]) / (end - begin)
+            filled[inner] = slope * (x - begin) + panel.values[left, column]
         values[holes, column] = filled
     return replace(panel, values=values)

@@ -20,6 +20,7 @@ from .roles import adopt_roles
 from .stamps import Stamps, holds_stamps
 from .state import SeriesState
 from .windows import to_inputs
+from .zones import format_stamps
 
 log = logging.getLogger(__name__)
 
@@ -116,6 +117,8 @@ def last_windows(
         DataError: a cell cannot be read.
     """
     roles = state.roles
+    if asked.fill == "mask" and not state.masked:
+        raise DataError(f"{place}: `fill` mask needs a training with it: choose forward or interpolate")
     table = adopt_roles(table, roles, place, holds_stamps=holds_stamps)
     targets = np.stack([read_numbers(table[name], place, name) for name in roles.targets], 1)
     options = RowOptions(stamps=state.stamps, on_duplicate=asked.on_duplicate)
@@ -125,6 +128,8 @@ def last_windows(
     if encoded.unseen:
         log.warning("%s: %s", place, "; ".join(encoded.unseen))
     panel = replace(rows.panel, values=np.concatenate([rows.panel.values, encoded.values], 1))
+    known_ahead = slice(state.layout.num_values - state.layout.num_known, state.layout.num_values)
+    panel.values[:, known_ahead] = state.covariates.add_derived(panel.values[:, known_ahead], panel.times, state.zone)
     calendar = state.calendar_of(panel.times, panel.starts, place)
     known = {name: index for index, name in enumerate(state.names)}
     new = [name for name in panel.names if name not in known and (name or len(state.names) > 1)]
@@ -135,7 +140,16 @@ def last_windows(
         try:
             yield _cut(panel, index, rows.ids[index], state, calendar, asked, known.get(name), diff=diff, place=where)
         except DataError as error:
-            yield BadInput(str(error), dict(zip(roles.series_id, rows.ids[index], strict=True)))
+            yield BadInput(str(error), _name_row(panel, index, rows.ids[index], state, calendar))
+
+
+def _name_row(
+    panel: Panel, index: int, ids: tuple[str, ...], state: SeriesState, calendar: Calendar
+) -> dict[str, object]:
+    """Return the ids of a series and the time stamp of the first step to forecast, by column."""
+    first = calendar.extend(panel[index].times.to_numpy()[-1:], 1)[0]
+    stamp = pd.Timestamp(first[0]) if state.zone is None else format_stamps(first, state.zone)[0]
+    return {**dict(zip(state.roles.series_id, ids, strict=True)), state.roles.time[0]: stamp}
 
 
 def _cut(
@@ -158,7 +172,7 @@ def _cut(
         raise DataError(f"{place}: no row has a value of {', '.join(state.roles.targets)}; expected at least one")
     end = int(with_target[-1]) + 1
     own = Panel([""], np.array([0, end]), times[:end], values[:end])
-    check_steps(own, calendar, place, fill=asked.fill != "error")
+    check_steps(own, calendar, place, fill=asked.fill != "error", trained=True)
     past = fill(complete(own, calendar), asked.fill, state.columns, place).values
     needed = diff + (1 if state.masked else state.lookback)
     if len(past) < needed:

@@ -107,8 +107,15 @@ def find_delimiter(lines: Sequence[str], preferred: str = "") -> str | None:
 def split_lines(lines: Sequence[str], delimiter: str, quote: str | None = '"') -> list[list[str]]:
     """Return the fields of lines, without complaint about how they are written."""
     csv.field_size_limit(MAX_FIELD_CHARS)
-    quoting = csv.QUOTE_NONE if quote is None else csv.QUOTE_MINIMAL
-    return list(csv.reader(lines, delimiter=delimiter, quotechar=quote or '"', quoting=quoting, skipinitialspace=True))
+    return list(
+        csv.reader(
+            lines,
+            delimiter=delimiter,
+            quotechar=quote or '"',
+            quoting=csv.QUOTE_NONE if quote is None else csv.QUOTE_MINIMAL,
+            skipinitialspace=True,
+        )
+    )
 
 
 def find_head(rows: Sequence[Sequence[Any]], header: bool | None = None) -> Head:

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,6 +33,7 @@ _LAKHS = {mark: rf"^[+-]?[0-9]{{1,2}}({re.escape(mark)}[0-9]{{2}})+{re.escape(ma
 _ONE_GROUP = r"^-?[1-9][0-9]{0,2}\.[0-9]{3}$"
 _SMALL = r"^-?[0-9]{1,3}$"
 FEW = 3  # numbers with a point, from which on anything can be told
+_CODE = re.compile(r"[-\u2212]?0\d+|\+\d+|\d+[eE]\d+")
 _NUMBER_AND_UNIT = re.compile(r"[-+(\u2212]?\s?[$€£¥]?\s?\d[\d.,' ]*\s?[^\d\s]{0,8}")
 _INFINITE = re.compile(r"[+-]?(inf(inity)?|\u221e|1\.#inf)", re.IGNORECASE)
 SAMPLE = 200  # cells of a column that are tried first
@@ -125,11 +127,17 @@ def holds_numbers(column: pd.Series) -> bool:
         undecided = parsed.wrong is not None and set(parsed.wrong.values()) == {_UNDECIDED}
         if parsed.wrong is not None and not undecided:
             return False
-        if any(re.match(r"[-\u2212]?0\d|\+\d|\d+[eE]\d", str(cell).strip()) for cell in distinct):
+        whole = parsed.values[~np.isnan(parsed.values)] % 1 == 0
+        if bool(whole.all()) and find_code(distinct):
             return False
         if np.isnan(parsed.values).all() and not undecided:
             return False
     return True
+
+
+def find_code(cells: Iterable[object]) -> str:
+    """Return the first cell that is a code and no number, such as `007`, `+1` or `1e5`; empty if there is none."""
+    return next((text for text in map(str, cells) if _CODE.fullmatch(text.strip())), "")
 
 
 def explain_numbers(column: pd.Series, place: str, name: str) -> str:

@@ -55,3 +55,15 @@ class Panel:
     def codes(self) -> NDArray[np.int64]:
         """Return the index of the series of each row, (N,)."""
         return np.repeat(np.arange(len(self)), self.lengths)
+
+
+def take_first(panel: Panel, counts: NDArray[np.int64]) -> Panel:
+    """Return the first rows of each series.
+
+    Args:
+        panel: the series.
+        counts: number of rows of each, (S,).
+    """
+    kept = np.arange(len(panel.times)) < (panel.starts[:-1] + counts)[panel.codes]
+    starts = np.concatenate([[0], np.minimum(counts, panel.lengths).cumsum()])
+    return Panel(panel.names, starts, panel.times[kept], panel.values[kept])

@@ -63,7 +63,7 @@ def identify(table: pd.DataFrame, series_id: Sequence[str], place: str) -> Ident
         codes = codes * max(len(distinct), 1) + own
         codes = pd.factorize(codes)[0]
     codes, first = codes.astype(np.int64), np.unique(codes, return_index=True)[1]
-    columns = [[_name(value) for value in table[name].to_numpy(object)[first]] for name in series_id]
+    columns = [[_name(value) for value in table[name].iloc[first].to_numpy(object)] for name in series_id]
     ids = list(zip(*columns, strict=True))
     return Identified(codes, [", ".join(own) for own in ids], ids)
 
@@ -115,7 +115,9 @@ def order_table(
     codes, names, ids = identify(table, series_id, place)
     stamps = read_stamps([table[name] for name in time], options.stamps, codes=codes, place=place)
     order, was_sorted = order_rows(codes, stamps.times)
-    found = [] if was_sorted else ["rows sorted by time"]
+    by_series = np.argsort(codes, kind="stable")
+    moved = not was_sorted and not np.array_equal(order, by_series)
+    found = ["rows sorted by time"] if moved else []
     starts = np.searchsorted(codes[order], np.arange(len(names) + 1))
     panel = Panel(names, starts, stamps.times[order], targets[order])
     doubled = find_doubled(panel.codes, panel.times)
@@ -130,6 +132,19 @@ def order_table(
 
 
 _MERGED = {"mean": "their mean is taken", "sum": "they are summed", "last": "the last one is taken"}
+
+
+def cut_after_last_target(rows: Rows) -> Rows:
+    """Drop the rows of each series after its last known target, which have values only for columns known ahead."""
+    panel = rows.panel
+    known = (~np.isnan(panel.values)).any(1)
+    last = np.zeros(len(panel), np.int64)
+    np.maximum.at(last, panel.codes[known], np.flatnonzero(known) + 1)
+    kept = np.arange(len(panel.times)) < last[panel.codes]
+    lengths = np.bincount(panel.codes[kept], minlength=len(panel))
+    starts = np.concatenate([[0], lengths.cumsum()])
+    cut = Panel(panel.names, starts, panel.times[kept], panel.values[kept])
+    return rows._replace(panel=cut, source=rows.source[kept])
 
 
 def list_series(names: Sequence[str]) -> str:

@@ -15,9 +15,11 @@ from pandas.api.types import is_bool_dtype, is_integer_dtype, is_numeric_dtype
 from lightfit.errors import DataError, NotFoundError, clip, clip_list
 
 from ..tables.columns import normalise
+from .cell_types import is_text
 from .covariates import is_boolean
 from .frame import Frame
-from .numbers import describe_missing, explain_numbers, holds_numbers, parse_numbers
+from .margins import NUMBER, find_kind
+from .numbers import describe_missing, explain_numbers, find_code, holds_numbers, parse_numbers
 from .stamps import names_time
 from .wide import VALUE, HoldsStamps, find_wide, suspect_wide, unpivot
 
@@ -136,7 +138,8 @@ def choose_roles(
         LookupError: a column does not exist, or no column holds time stamps or numbers to forecast.
         DataError: a column has two roles, or the target only counts the rows.
     """
-    table = frame.table if isinstance(frame, Frame) else frame
+    table = read = frame.table if isinstance(frame, Frame) else frame
+    holds_stamps = _Stamped(holds_stamps)
     asked, long = _Asked(target, columns, table, place), None
     if not columns.time:
         ids = asked.find("series_id")
@@ -160,7 +163,6 @@ def choose_roles(
         ids = _find_ids(codes, time, [name for name in free if _may_be_id(table[name], name)])
         ids_found = bool(ids)
     free = [name for name in free if name not in ids]
-    series = codes.join(ids) if ids else None
     targets, past, known, static = (list(named[role]) for role in ("target", "past", "known", "static"))
     found_targets, counting, problems = [], [], []
     for name in free:
@@ -169,9 +171,9 @@ def choose_roles(
             past.append(name)
         elif holds_stamps(column, name) and not is_numeric_dtype(column):
             left_out[name] = "more time stamps; the first column of them is the time"
-        elif series is not None and series.max() > 0 and _is_constant_within(own := codes.of(name, keep=False), series):
-            if reason := _describe_static(own, series, holds_numbers(column)):
-                left_out[name] = reason
+        elif (useless := _find_static(codes, name, ids, read if long and name in long.others else None)) is not None:
+            if useless:
+                left_out[name] = useless
             else:
                 static.append(name)
         elif not holds_numbers(column):
@@ -221,6 +223,27 @@ def _read_texts(table: pd.DataFrame, names: Sequence[str], place: str) -> tuple[
             if missing := describe_missing(numbers, name):
                 found.append(missing)
     return (table.assign(**read) if read else table), found
+
+
+class _Stamped:
+    """Whether columns hold time stamps, found once for each; texts most of which are numbers do not, unless named so.
+
+    Args:
+        holds_stamps: whether a column holds time stamps.
+    """
+
+    def __init__(self, holds_stamps: HoldsStamps) -> None:
+        self._holds_stamps = holds_stamps
+        self._found: dict[tuple[str, int], bool] = {}
+
+    def __call__(self, column: pd.Series, name: str) -> bool:
+        """Return whether a column holds time stamps."""
+        key = name, len(column)
+        if key not in self._found:
+            kinds = [find_kind(cell) for cell in column.dropna().iloc[:SAMPLE]] if is_text(column) else []
+            of_numbers = kinds.count(NUMBER) > len(kinds) / 2 and not names_time(name)
+            self._found[key] = not of_numbers and self._holds_stamps(column, name)
+        return self._found[key]
 
 
 def adopt_roles(frame: Frame | pd.DataFrame, roles: Roles, place: str, *, holds_stamps: HoldsStamps) -> pd.DataFrame:
@@ -406,10 +429,11 @@ def _is_date_part(column: pd.Series, name: str) -> bool:
 def _describe_text(column: pd.Series) -> str:
     if pd.api.types.is_datetime64_any_dtype(column):
         return "time stamps"
-    if isinstance(column.dtype, pd.CategoricalDtype) or column.dtype == object:
+    if is_text(column):
         if column.nunique(dropna=False) == 1:
             return "the same in all rows"
-        return TEXT
+        code = find_code(_sample(column))
+        return TEXT.replace("text", f"text, with codes such as {clip(code)}", 1) if code else TEXT
     return f"neither numbers nor text ({column.dtype})"
 
 
@@ -495,6 +519,7 @@ class _Coded:
     def __init__(self, table: pd.DataFrame) -> None:
         self.table = table
         self._codes: dict[str, _Codes] = {}
+        self._joined: dict[tuple[str, ...], _Codes] = {}
 
     def of(self, name: str, *, keep: bool = True) -> _Codes:
         """Return the number of the cell of each row, int32; empty cells have one of their own.
@@ -514,12 +539,14 @@ class _Coded:
         return codes
 
     def join(self, names: Sequence[str]) -> _Codes:
-        """Return the number of the combination of cells of each row."""
-        codes = self.of(names[0])
-        for name in names[1:]:
-            own = self.of(name)
-            codes = pd.factorize(codes * (np.int64(own.max()) + 1) + own)[0].astype(np.int32)
-        return codes
+        """Return the number of the combination of cells of each row; the last one that was asked for is kept."""
+        if tuple(names) not in self._joined:
+            codes = self.of(names[0])
+            for name in names[1:]:
+                own = self.of(name)
+                codes = pd.factorize(codes * (np.int64(own.max()) + 1) + own)[0].astype(np.int32)
+            self._joined = {tuple(names): codes}
+        return self._joined[tuple(names)]
 
 
 def _find_ids(codes: _Coded, time: Sequence[str], candidates: Sequence[str]) -> tuple[str, ...]:
@@ -580,21 +607,39 @@ def _holds_whole_numbers(column: pd.Series) -> bool:
     return all(cell.isdecimal() for cell in _sample(column))
 
 
-def _is_constant_within(cells: _Codes, series: _Codes) -> bool:
-    """Return whether the cells of each series are the same, and its series have several rows."""
+def _find_static(codes: _Coded, name: str, ids: Sequence[str], wide: pd.DataFrame | None) -> str | None:
+    """Return whether a column has one value a series: None if not, a reason to leave it out, or empty.
+
+    Args:
+        codes: the columns.
+        name: the column.
+        ids: columns that identify the series.
+        wide: the table with a row for each series that the column is from, which is much shorter.
+    """
+    if wide is not None:
+        codes, series = _Coded(wide), np.arange(len(wide), dtype=np.int32)
+    elif ids:
+        series = codes.join(ids)
+    else:
+        return None
     num_series = int(series.max()) + 1
-    first = np.full(num_series, -1, np.int32)
-    first[series[::-1]] = cells[::-1]
-    return num_series <= len(series) / 2 and bool((first[series] == cells).all())
-
-
-def _describe_static(cells: _Codes, series: _Codes, is_number: bool) -> str:
-    """Return why a column with one value a series says nothing about it; empty if it does."""
+    if num_series == 1 or (wide is None and num_series > len(series) / 2):
+        return None
+    cells = codes.of(name, keep=False)
+    if wide is None and not _is_constant_within(cells, series, num_series):
+        return None
     distinct = int(cells.max()) + 1
     if distinct == 1:
         return "the same in all rows"
-    names_each = not is_number and distinct == int(series.max()) + 1 and distinct > 2
+    names_each = distinct == num_series and distinct > 2 and not holds_numbers(codes.table[name])
     return "names each series, as its id does" if names_each else ""
+
+
+def _is_constant_within(cells: _Codes, series: _Codes, num_series: int) -> bool:
+    first = np.full(num_series, -1, np.int32)
+    first[series[::-1]] = cells[::-1]
+    near = slice(0, SAMPLE)  # tells of most columns that they are not
+    return bool((first[series[near]] == cells[near]).all()) and bool((first[series] == cells).all())
 
 
 # What is said ---------------------------------------------------------------------------------------------------------

@@ -70,7 +70,7 @@ class Scale:
     def to_dict(self) -> dict[str, Any]:
         """Return the scale as plain data."""
         return {
-            "scale": self.kind,
+            "scaling": self.kind,
             "mean": self.mean.tolist(),
             "std": self.std.tolist(),
             "naive_error": self.naive_error.tolist(),
@@ -81,7 +81,7 @@ class Scale:
     def from_dict(cls, state: Mapping[str, Any]) -> Self:
         """Build a scale from the return value of `to_dict`; older checkpoints have one scale for all series."""
         arrays = [np.atleast_2d(np.array(state[name], np.float64)) for name in ("mean", "std", "naive_error")]
-        kind = state.get("scale") or ("none" if (arrays[0] == 0).all() and (arrays[1] == 1).all() else "standard")
+        kind = state.get("scaling") or ("none" if (arrays[0] == 0).all() and (arrays[1] == 1).all() else "standard")
         square = state.get("naive_square")
         return cls(kind, *arrays, None if square is None else np.atleast_2d(np.array(square, np.float64)))
 

@@ -39,9 +39,11 @@ Times = NDArray[np.datetime64]
 EXAMPLES = "2024-01-31, 2024-01-31 13:00, 31.12.2024, 12/31/2024, Jan 2024, 2024Q1, 2024-W05 or 20240131"
 _UNIT_WORDS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 _EXCEL_START = np.datetime64("1899-12-30")  # of days from March 1900 on: Excel counts a 29 February 1900
+_CHUNK = 2_000_000  # rows that are looked at at once
 _SAMPLE_ROWS = 200_000  # on which the steps of several readings are compared
 _SAMPLE_CELLS = 400  # in which a column is looked at for stamps
 _SHOWN = 3  # refused cells that a message shows
+_TYPING_ERRORS = 0.02  # share of cells that may be wrong in a reading that is regular without them
 _MARGIN = 0.5  # a reading is more regular if it has at most this share of the other's irregular steps
 
 
@@ -109,6 +111,8 @@ def read_stamps(columns: Sequence[pd.Series], options: StampOptions, *, codes: I
     """
     if options.timezone is not None:
         options = replace(options, timezone=check_zone(options.timezone))
+    if not len(columns[0]):
+        raise DataError(f"{place}: expected rows with time stamps, received none")
     names = " and ".join(f"'{column.name}'" for column in columns)
     here = f"{place}, column{'s' if len(columns) > 1 else ''} {names}"
     local = (
@@ -168,6 +172,8 @@ def _distinct_offsets(utc: Times, offsets: Int, rows: Int, distinct: Int) -> tup
 
 def _read_column(column: pd.Series, options: StampOptions, codes: Int | None, place: str) -> _Local:
     if isinstance(column.dtype, pd.CategoricalDtype):
+        if column.cat.categories.dtype == object or pd.api.types.is_string_dtype(column.cat.categories.dtype):
+            return _read_categories(column, options, codes, place)
         column = column.astype(column.cat.categories.dtype)
     if isinstance(column.dtype, pd.PeriodDtype):
         column = column.dt.to_timestamp()
@@ -188,6 +194,24 @@ def _read_column(column: pd.Series, options: StampOptions, codes: Int | None, pl
         inverse = np.where(np.array([text == "" for text in texts])[inverse], -1, inverse)
     _check_filled(inverse < 0, place)
     return _read_cells(texts, inverse, options, codes, column, place)
+
+
+def _read_categories(column: pd.Series, options: StampOptions, codes: Int | None, place: str) -> _Local:
+    """Read a column whose distinct cells are known."""
+    texts = [_to_text(value) for value in column.cat.categories]
+    inverse = column.cat.codes.to_numpy()
+    empty = np.array([text == "" for text in texts] + [True])
+    _check_filled(empty[inverse], place)
+    used = np.bincount(inverse, minlength=len(texts)) > 0
+    numbers = np.cumsum(used) - 1
+    return _read_cells(
+        [text for text, is_used in zip(texts, used, strict=True) if is_used],
+        numbers[inverse],
+        options,
+        codes,
+        column,
+        place,
+    )
 
 
 def _to_text(value: object) -> str:
@@ -243,8 +267,7 @@ def _read_cells(
     texts: list[str], inverse: Int, options: StampOptions, codes: Int | None, column: pd.Series, place: str
 ) -> _Local:
     """Read distinct cells, and spread them over the rows."""
-    first = np.full(len(texts), -1)
-    first[inverse[::-1]] = np.arange(len(inverse))[::-1]  # first row of each
+    first = _find_first(inverse, len(texts))
     wanted = None if options.date_format is None else to_strptime(options.date_format)
     cells = read_written(texts)
     order = find_order(wanted) if wanted is not None else None
@@ -263,8 +286,6 @@ def _read_cells(
             return _Local(ticks.view("datetime64[ns]")[inverse], None, None, options.date_format, "")
         _refuse_kind(cells, kind, texts, first, place)
     tried = [(item, *apply_reading(item, cells, kind)) for item in readings]
-    fewest = min(int(bad.sum()) for _, _, bad in tried)
-    tried = [item for item in tried if item[2].sum() == fewest]
     reading, ticks, bad, why = _choose(tried, inverse, codes, options.likely, texts, first, place)
     years = reading.read()[0] if reading.key not in (EXCEL, *UNITS) else None
     if years is not None:
@@ -287,6 +308,15 @@ def _read_cells(
     words = "serial numbers of Excel" if reading.key == EXCEL else f"{_UNIT_WORDS.get(reading.key, '')} since 1970"
     said = words if reading.key in (EXCEL, *UNITS) else f"read as {reading.format}{why}" if why else ""
     return _Local(times, offsets, zone, reading.format, said)
+
+
+def _find_first(inverse: Int, count: int) -> Int:
+    """Return the first row of each distinct cell."""
+    first = np.full(count, -1)
+    for begin in reversed(range(0, len(inverse), _CHUNK)):  # what is written last stays
+        part = inverse[begin : begin + _CHUNK]
+        first[part[::-1]] = np.arange(begin, begin + len(part))[::-1]
+    return first
 
 
 def _allows_excel(column: pd.Series, options: StampOptions) -> bool:
@@ -345,23 +375,32 @@ def _choose(
     first: Int,
     place: str,
 ) -> tuple[Reading, Int, NDArray[np.bool_], str]:
-    """Choose among the readings that fit: the likely one, the preferred one, or that of regular steps."""
+    """Choose among the readings that fit: the likely one, the preferred one, or that of regular steps.
+
+    One that does not fit a few cells may be more regular: these cells are then wrong, and not all others.
+    """
     order = None if likely is None else find_order(to_strptime(likely))
-    for reading, ticks, bad in tried:
+    tried = sorted(tried, key=lambda item: int(item[2].sum()))
+    fewest = int(tried[0][2].sum())
+    fitting = [item for item in tried if item[2].sum() == fewest]
+    for reading, ticks, bad in fitting:
         if reading.key == order:
             return reading, ticks, bad, ""
-    rank = min(item[0].rank for item in tried)
-    tried = [item for item in tried if item[0].rank == rank]
+    rank = min(item[0].rank for item in fitting)
+    most = max(fewest, int(_TYPING_ERRORS * len(texts)))
+    tried = [item for item in tried if item[0].rank == rank and item[2].sum() <= most]
     reading, ticks, bad = tried[0]
     if all((ticks == other).all() for _, other, _ in tried[1:]):
         return reading, ticks, bad, ""
     rows, series = _sample_series(inverse, codes)
-    measured = [_count_irregular(item[1][rows], series) for item in tried]
+    measured = [_count_irregular(ticks[rows][~bad[rows]], series[~bad[rows]]) for _, ticks, bad in tried]
     order_by = np.lexsort([[item[1] for item in measured], [item[0] for item in measured]])
     best, second = measured[order_by[0]], measured[order_by[1]]
     is_regular = best[0] < second[0] and best[0] <= _MARGIN * second[0]
     is_ordered = best[0] == second[0] and best[1] < second[1]
     if not (is_regular or is_ordered):
+        if tried[1][2].sum() > fewest:
+            return reading, ticks, bad, ""
         _refuse_several([tried[index] for index in order_by[:2]], texts, first, place)
     reading, ticks, bad = tried[order_by[0]]
     other = tried[order_by[1]][0]
@@ -445,6 +484,11 @@ def _refuse_kind(
         row = int(np.where(cells.kind == kinds.UNREAD, first, first.max() + 1).argmin())
     start = f"{place}: expected time stamps such as {EXAMPLES}; received '{clip(texts[row])}' in row {first[row] + 1}"
     numbers = cells.fields["n"]
+    if ":" in texts[row] and (zone := re.search(r"\d\s?([A-Z]{2,5})$", texts[row])):
+        raise DataError(
+            f"{start}. The abbreviation {zone[1]} names no one zone: write the offset from UTC in its place (+01:00), "
+            "or leave it out and set `timezone`"
+        )
     if kind == kinds.NO_YEAR:
         raise DataError(f"{start}, which has no year. Add the year to the stamps, or set `columns.time` to two columns")
     if kind == kinds.DIGITS and (cells.widths["n"] == 5).all():
@@ -485,7 +529,16 @@ def _check_years(years: Int, show: Callable[[int], str], first: Int, place: str,
 
 
 def _check_months(cells: Written, ticks: Int, texts: list[str], place: str) -> None:
-    """Refuse `Jan-01`, `Jan-02`, ... as months of 2001, 2002, ...: they are days without a year."""
+    """Refuse what only looks like months.
+
+    `Jan-01`, `Jan-02`, ... may be days without a year, and 2001/02, 2002/03, ... are years.
+    """
+    years, months = cells.fields["y"], cells.fields["m"]
+    if len(texts) > 1 and ((years + 1) % 100 == months).all() and (cells.widths["y"] == 4).all():
+        raise DataError(
+            f"{place}: '{clip(texts[0])}', '{clip(texts[1])}' are years that begin in one year and end in the next; "
+            f"expected stamps such as {years[0]}: replace them by the first year"
+        )
     short = cells.widths["y"] == 2
     if not short.all() or len(texts) < 3 or (cells.fields["y"] > 31).any() or (cells.fields["y"] < 1).any():
         return
@@ -718,12 +771,14 @@ def holds_stamps(column: pd.Series, name: str | None = None) -> bool:
     dtype = column.dtype
     if isinstance(dtype, pd.DatetimeTZDtype | pd.PeriodDtype) or pd.api.types.is_datetime64_dtype(dtype):
         return bool(column.notna().any())
+    telling = names_time(name)
+    if pd.api.types.is_float_dtype(dtype) and not telling and (column.dropna() % 1 != 0).any():
+        return False
     texts = _sample_texts(column)
     if not texts:
         return False
     cells = read_written(texts)
     kind = _find_kind(cells)
-    telling = names_time(name)
     if telling and pd.api.types.is_float_dtype(dtype) and "." in texts[0]:
         numbers = np.array([float(text) for text in texts])
         return bool(((numbers >= EXCEL_DAYS[0]) & (numbers <= EXCEL_DAYS[1])).all()) or bool((numbers >= 1e8).all())
@@ -739,7 +794,8 @@ def holds_stamps(column: pd.Series, name: str | None = None) -> bool:
     strong = kind in (kinds.DAY, kinds.WEEK, kinds.QUARTER, kinds.HALF) or (
         kind in (kinds.THREE, kinds.NAMED) and (plain[~bad] == 4).all()
     )
-    strong |= kind == kinds.MONTH and (plain[~bad] == 4).all() and len(texts) > 1
+    dotted = cells.dotted.any()  # as are numbers
+    strong |= kind == kinds.MONTH and (plain[~bad] == 4).all() and len(texts) > 1 and not dotted
     strong |= bool(cells.clocked[~bad].all())
     if strong or (telling and kind != kinds.ORDINAL):
         return True

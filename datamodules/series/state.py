@@ -58,6 +58,11 @@ class SeriesState:
         return len(self.roles.targets)
 
     @property
+    def freq(self) -> str:
+        """Return the name of the frequency of the steps."""
+        return self.calendar if isinstance(self.calendar, str) else self.calendar.name
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Return the names of all columns of numbers: targets, past, known, static."""
         return (*self.roles.targets, *self.covariates.names)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from .cell_types import is_text
 from .numbers import holds_numbers, read_numbers
 
 HoldsStamps = Callable[[pd.Series, str], bool]
@@ -64,6 +65,7 @@ class Long(NamedTuple):
         time: columns of the time stamps.
         series_id: columns that identify the series.
         target: the column of the values.
+        others: columns with one value in each row of the wide table, a row being a series.
         found: what was done, in one line.
     """
 
@@ -71,6 +73,7 @@ class Long(NamedTuple):
     time: tuple[str, ...]
     series_id: tuple[str, ...]
     target: str
+    others: tuple[str, ...]
     found: str
 
 
@@ -93,7 +96,7 @@ def find_wide(table: pd.DataFrame, *, holds_stamps: HoldsStamps, series_id: Sequ
     if dated is None:
         if any(holds_stamps(table[name], name) for name in rest):
             return None  # several series side by side, such as V1 to V7
-        if not any(_is_text(table[name]) for name in rest) and not series_id:
+        if not any(is_text(table[name]) for name in rest) and not series_id:
             return None
     elif any(holds_stamps(table[name], name) and name not in series_id for name in rest):
         return None
@@ -134,35 +137,37 @@ def unpivot(table: pd.DataFrame, wide: Wide, place: str, target: str = VALUE) ->
     known = ~np.isnan(values)
     whole = bool(known.all())
     if whole:
-        row, step = np.repeat(np.arange(num_rows), num_steps), np.tile(np.arange(num_steps), num_rows)
+        lengths, step = np.full(num_rows, num_steps), np.tile(np.arange(num_steps, dtype=np.int32), num_rows)
     else:
         begun = np.logical_or.accumulate(known, 1) & np.logical_or.accumulate(known[:, ::-1], 1)[:, ::-1]
-        row, step = np.nonzero(begun)
+        lengths, step = begun.sum(1), np.nonzero(begun)[1].astype(np.int32)
+        values = values[begun]
+    del known
     columns: dict[str, object] = {}
     ids = wide.series_id
     parts = wide.month or wide.year
     if not ids and num_rows > 1 and parts is None:
         ids = (_free(SERIES, table, target),)
-        columns[ids[0]] = np.arange(1, num_rows + 1)[row]
+        columns[ids[0]] = np.repeat(np.arange(1, num_rows + 1), lengths)
     for name in (*wide.series_id, *wide.others):
-        columns[name] = _repeat(table[name], row, is_id=name in wide.series_id)
+        columns[name] = _repeat(table[name], lengths, is_id=name in wide.series_id)
     kind = YEAR if wide.month is not None else MONTH if wide.year is not None else DATE if wide.dated else STEP
     time: tuple[str, ...] = (_free(kind, table, target),)
     if wide.dated and parts is None:
         columns[time[0]] = (
-            pd.Categorical.from_codes(step.astype(np.int32), pd.Index(wide.stamps, dtype=object), validate=False)
+            pd.Categorical.from_codes(step, pd.Index(wide.stamps, dtype=object), validate=False)
             if len(set(wide.stamps)) == num_steps
             else np.array(wide.stamps, object)[step]
         )
     else:
         columns[time[0]] = np.array([int(stamp) for stamp in wide.stamps])[step]
     if wide.month is not None:
-        columns[wide.month] = _read_months(table[wide.month])[row]
+        columns[wide.month] = np.repeat(_read_months(table[wide.month]), lengths)
         time = (*time, wide.month)
     if wide.year is not None:
-        columns[wide.year] = table[wide.year].to_numpy()[row]
+        columns[wide.year] = np.repeat(table[wide.year].to_numpy(), lengths)
         time = (wide.year, *time)
-    columns[target] = values.ravel() if whole else values[row, step]
+    columns[target] = values.ravel()
     rows, columns_of = ("month", "year") if wide.month is not None else ("series", "step")
     if wide.year is not None:
         rows, columns_of = "year", "month"
@@ -172,7 +177,8 @@ def unpivot(table: pd.DataFrame, wide: Wide, place: str, target: str = VALUE) ->
     )
     if not wide.dated:
         found += "; the steps are numbered, as no column names a date"
-    return Long(pd.DataFrame(columns, copy=False), time, ids, target, found)
+    others = wide.others if parts is None else ()
+    return Long(pd.DataFrame(columns, copy=False), time, ids, target, others, found)
 
 
 def _find_dates(names: Sequence[str]) -> tuple[list[str], list[str]] | None:
@@ -201,7 +207,7 @@ def _find_months_of_years(table: pd.DataFrame, names: Sequence[str], series_id: 
     years = [
         name for name in rest if pd.api.types.is_integer_dtype(table[name]) and table[name].between(1500, 2200).all()
     ]
-    if len(years) != 1 or any(not _is_text(table[name]) for name in rest if name not in years):
+    if len(years) != 1 or any(not is_text(table[name]) for name in rest if name not in years):
         return None
     texts = [name for name in rest if name not in years]
     ids = series_id
@@ -264,15 +270,11 @@ def _read_months(column: pd.Series) -> NDArray[np.int64]:
     return np.array([_MONTHS.index(str(cell).strip().lower()[:3]) + 1 for cell in column])
 
 
-def _is_text(column: pd.Series) -> bool:
-    return column.dtype == object or isinstance(column.dtype, (pd.CategoricalDtype, pd.StringDtype))
-
-
 def _find_ids(table: pd.DataFrame, names: Sequence[str], month: str | None) -> tuple[str, ...]:
     """Return the fewest columns that tell all rows apart."""
     if len(table) == 1 or month is not None:
-        return tuple(name for name in names if _is_text(table[name]))[:1]
-    likely = [name for name in names if _is_text(table[name])]
+        return tuple(name for name in names if is_text(table[name]))[:1]
+    likely = [name for name in names if is_text(table[name])]
     likely += [name for name in names if name not in likely and pd.api.types.is_integer_dtype(table[name])]
     likely.sort(key=lambda name: not re.search(r"(^|_| )(id|key|code|name)s?$", name.lower()))
     for size in range(1, MAX_IDS + 1):
@@ -283,16 +285,16 @@ def _find_ids(table: pd.DataFrame, names: Sequence[str], month: str | None) -> t
     return ()
 
 
-def _repeat(column: pd.Series, row: NDArray[np.int64], *, is_id: bool) -> object:
+def _repeat(column: pd.Series, lengths: NDArray[np.int64], *, is_id: bool) -> object:
     """Return the cell of each row of the long table; texts as categories, which take a fraction of the memory."""
-    if not _is_text(column):
-        return column.to_numpy()[row]
+    if not is_text(column):
+        return np.repeat(column.to_numpy(), lengths)
     codes, distinct = pd.factorize(column.to_numpy(object))
     if is_id and (codes < 0).any():  # a country without provinces
         codes, distinct = np.where(codes < 0, len(distinct), codes), np.append(distinct, "-")
         codes, distinct = pd.factorize(distinct[codes])
-    small = codes.astype(np.int16 if len(distinct) < 2**15 else np.int32)
-    return pd.Categorical.from_codes(small[row], pd.Index(distinct, dtype=object), validate=False)
+    small: NDArray[np.signedinteger] = codes.astype(np.int16 if len(distinct) < 2**15 else np.int32)
+    return pd.Categorical.from_codes(np.repeat(small, lengths), pd.Index(distinct, dtype=object), validate=False)
 
 
 def _free(name: str, table: pd.DataFrame, target: str) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -128,6 +129,7 @@ class SeriesBatches:
         lookback: number of past rows in a window, L.
         horizon: number of rows to forecast, P.
         target: first row of `truth` to forecast in each window, (W,) int64; by default `first` plus `lookback`.
+        series: index of the series of each window, (W,) int64; by default there is one.
     """
 
     def __init__(
@@ -139,11 +141,13 @@ class SeriesBatches:
         lookback: int,
         horizon: int,
         target: Tensor | None = None,
+        series: Tensor | None = None,
     ) -> None:
         self.past = _unfold(inputs, lookback)  # (N - L + 1, L * F), a view
         self.future = _unfold(truth, horizon)  # (M - P + 1, P * C), a view
         self.first = first
         self.target = first + lookback if target is None else target
+        self.series = torch.zeros_like(first) if series is None else series
         self.shapes = (-1, lookback, inputs.shape[1]), (-1, horizon, truth.shape[1])
 
     def __len__(self) -> int:

@@ -83,7 +83,7 @@ _DATES = tuple(
         (MONTH, rf"(?P<m>00?){_SEP}(?P<y>0000)"),
         (MONTH, r"(?P<y>0000)[-_ ]?m(?P<m>00?)"),
         (MONTH, r"(?P<y>0000)\s*[年년]\s*(?P<m>00?)\s*[月월]"),
-        (ORDINAL, r"(?P<y>0000)[-/. ](?P<o>000)"),
+        (ORDINAL, r"(?P<y>0000)[-/ ](?P<o>000)"),
         (DAY, r"(?P<y>0000)\s*[年년]\s*(?P<m>00?)\s*[月월]\s*(?P<d>00?)\s*[日号號일]?"),
         (NAMED, rf"(?P<a>0000|00?){_FILL}{_NAME}{_FILL}(?P<c>0000|00)"),
         (NAMED, rf"{_NAME}{_FILL}(?P<a>00?){_FILL}[\s\-/.,_']\s*(?P<c>0000|00)"),
@@ -107,7 +107,7 @@ _CLOCK = (
 )
 _COMPACT = r"(?P<hour>00)(?P<minute>00)(?:(?P<second>00)(?:[.,]?(?P<nanos>0{1,9}))?)?"
 _ZONE = (
-    r"\s*(?:(?:utc|gmt)?\s?(?P<sign>[-+\u2212])(?P<oh>00?)(?::?(?P<om>00))?|(?P<abbreviation>[a-z]{1,5})(?<![ap]m))?"
+    r"\s*(?:(?:utc|gmt)?\s?(?P<sign>[-+\u2212])(?P<oh>00?)(?::?(?P<om>00))?|(?P<abbreviation>[a-z]{1,5})\b(?!/)(?<![ap]m))?"
     r"(?:\s*\[?(?P<zone>[a-z]+/[a-z_/+\-0]+)\]?)?"
 )
 _TIMES = tuple(re.compile(f"(?:{clock})(?:{_ZONE})") for clock in (_CLOCK, _COMPACT))

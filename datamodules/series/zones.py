@@ -127,8 +127,10 @@ def to_utc(
     Raises:
         DataError: a time comes twice or is skipped, and the choice is `error`, or `infer` where it occurs once.
     """
+    if zone == "UTC":
+        return wall
     index = pd.DatetimeIndex(wall)
-    if _OFFSET.fullmatch(zone) or zone == "UTC":
+    if _OFFSET.fullmatch(zone):
         return index.tz_localize(zone).tz_convert(None).to_numpy("datetime64[ns]")
     # as shifted by a day, no time is skipped: the offsets before and after a change
     known = index.tz_localize(zone, ambiguous="NaT", nonexistent="NaT").tz_convert(None).to_numpy("datetime64[ns]")

@@ -93,7 +93,7 @@ def _with_bars(table: pd.DataFrame) -> dict[str, Any]:
     """
     if not all(pd.api.types.is_integer_dtype(table[name]) for name in table.columns[1:]):
         rows = [[(_format_cell(value), None) for value in row] for row in table.itertuples(index=False)]
-        return {"columns": list(table), "rows": rows}
+        return {"columns": list(table), "rows": rows, "kind": "plain"}
     counts = table.iloc[:, 1:].to_numpy(np.float64)
     percent = 100 * counts / max(counts.max(initial=0.0), 1e-12)
     rows = [
@@ -101,7 +101,7 @@ def _with_bars(table: pd.DataFrame) -> dict[str, Any]:
         + [(f"{count:,.0f}", round(length, 1)) for count, length in zip(own, lengths, strict=True)]
         for name, own, lengths in zip(table.iloc[:, 0].tolist(), counts.tolist(), percent.tolist(), strict=True)
     ]
-    return {"columns": list(table), "rows": rows}
+    return {"columns": list(table), "rows": rows, "kind": "bars"}
 
 
 def _format_cell(value: Any) -> str:

@@ -106,6 +106,7 @@ def plot_missing(sketch: Sketch) -> Plot:
     shown = np.unique(np.linspace(0, num_series - 1, min(num_series, MOST_NAMED)).round().astype(int))
     axes.set_yticks(shown, [shorten(sketch.names[index] or sketch.target, 26) for index in shown])
     axes.tick_params(labelsize=7)
+    axes.xaxis.get_offset_text().set_fontsize(7)
     bar = figure.colorbar(image, ax=axes, fraction=0.03, pad=0.01)
     bar.set_label("fraction missing", fontsize=8)
     bar.ax.tick_params(labelsize=7)

@@ -35,9 +35,9 @@ class _Errors(NamedTuple):
     """Sums over each window: absolute errors, scaled ones, and numbers of values of both, (M,) each."""
 
     absolute: Floats
-    count: Floats
+    known: Floats
     scaled: Floats
-    scaled_count: Floats
+    scaled_known: Floats
 
 
 def score_forecasts(
@@ -73,33 +73,32 @@ def score_forecasts(
         truth, own = places.truth(rows), _in_units(places, rows, forecast)
         others = {name: values[..., None] for name, values in places.forecast_naive(rows).items()}
         others |= {name: values[rows] for name, values in baselines.items()}
-        divisors = {
-            "series": places.series[rows],
-            "naive_error": places.naive_error[rows],
-            "naive_square": None if places.naive_squares is None else places.naive_squares[places.series[rows]],
-        }
+        series = places.series[rows]
+        square = None if places.naive_squares is None else places.naive_squares[series]
         for name, values in {NET: own, **others}.items():
             levels = quantiles if values.shape[-1] > 1 else ()
             scored = scores.setdefault(name, ForecastScores(*sizes, quantiles=levels))
-            sums = scored.add(values, truth, **divisors).sum(1)
+            sums = scored.add(
+                values, truth, series=series, naive_error=places.naive_errors[series], naive_square=square
+            ).sum(1)
             if name == NET:
                 errors.append(
                     [sums[:, scored.TERMS.index(term)] for term in ("absolute", "count", "mase", "mase_count")]
                 )
     totals = _Errors(*(np.concatenate(parts) for parts in zip(*errors, strict=True)))
     order = _order_windows(totals)
-    sums = BacktestSums(places)
 
     def plot_backtest() -> Plot:
+        drawn = BacktestSums(places)
         for rows in _chunk(len(places), horizon * num_targets):
             middle = places.unscale(rows, get_point(forecast[rows]).float())
-            sums.add(rows, middle, torch.from_numpy(places.truth(rows)))
-        return sums.plot(target_names)
+            drawn.add(rows, middle, torch.from_numpy(places.truth(rows)))
+        return drawn.plot(target_names)
 
     def plot_windows() -> Plot:
-        known = order[: int((totals.count > 0).sum())]
+        known = order[: int((totals.known > 0).sum())]
         chosen = {"worst": known[-1], "median": known[len(known) // 2], "best": known[0]}
-        mean = totals.absolute / np.maximum(totals.count, 1)
+        mean = totals.absolute / np.maximum(totals.known, 1)
         windows: dict[str, Window] = {
             title: place_window(places, int(row), forecast[row], error=float(mean[row]))
             for title, row in chosen.items()
@@ -107,11 +106,12 @@ def score_forecasts(
         return plot_forecasts(windows, target_names[:PLOTTED_TARGETS])
 
     metrics, headline, interval = _choose_metrics(evaluation, scores, totals, places)
-    series = tabulate_series(scores, places, target_names)
+    table = tabulate_series(scores, places, target_names)
     beside = ", ".join(
         f"{name} {format_score(value)}" for name, value in _compare(scores, headline).items() if name != NET
     )
-    meaningless = ("mape",) if scores[NET].is_near_zero else ()
+    # Of several series, each with its own scale, the model does not know the values that percentages are taken of.
+    meaningless = ("mape",) if scores[NET].is_near_zero or len(places.names) > 1 else ()
     metrics = {name: value for name, value in metrics.items() if name not in meaningless}
     logged = tuple(name for name in evaluation.logged if name not in meaningless)
     return evaluation._replace(
@@ -121,10 +121,10 @@ def score_forecasts(
         beside=beside + (f"; in the units of '{target_names[0]}'" if headline != "mase" else ""),
         logged=(*logged, "wape") if meaningless and "wape" in metrics else logged,
         meaningless=meaningless,
-        tables=_tabulate(scores, target_names, series),
+        tables=_tabulate(scores, target_names, table),
         plots={"forecasts": plot_windows, "by step": plot_backtest},
-        series=series,
-        remarks=(*_describe(scores, split, target_names), *warn_of_naive(series, scores)),
+        series=table,
+        remarks=(*_describe(scores, split, target_names), *warn_of_naive(table, scores)),
         write_forecasts=lambda path: write_forecasts(path, forecast, places, target_names, quantiles),
     )
 
@@ -140,9 +140,9 @@ def _in_units(places: WindowPlaces, rows: Rows, forecast: Tensor) -> Floats:
 
 def _order_windows(totals: _Errors) -> Rows:
     """Return the windows by their scaled errors, or by those in units if a series has no scale; unknown ones last."""
-    scaled = totals.scaled / np.where(totals.scaled_count > 0, totals.scaled_count, np.nan)
-    if np.isnan(scaled[totals.count > 0]).any():
-        scaled = totals.absolute / np.where(totals.count > 0, totals.count, np.nan)
+    scaled = totals.scaled / np.where(totals.scaled_known > 0, totals.scaled_known, np.nan)
+    if np.isnan(scaled[totals.known > 0]).any():
+        scaled = totals.absolute / np.where(totals.known > 0, totals.known, np.nan)
     return np.argsort(scaled)
 
 
@@ -160,7 +160,7 @@ def _choose_metrics(
     if places.num_targets == 1:
         found |= {in_units: own["mae"]}
     metrics = {headline: found[headline]} | evaluation.metrics | found
-    values, counts = (totals.scaled, totals.scaled_count) if headline == "mase" else (totals.absolute, totals.count)
+    values, counts = (totals.scaled, totals.scaled_known) if headline == "mase" else (totals.absolute, totals.known)
     held = counts > 0
     # Neighbouring windows of a series share values to forecast, so the bootstrap draws blocks of them.
     longest = int(np.bincount(places.series).max())
@@ -208,7 +208,8 @@ def _tabulate(
         by_target = by_target.head(1)
     by_step = net.tabulate(net.by_step.sum(1), {"step": steps, "target": [ALL] * horizon})
     if num_targets > 1:
-        _blank(compared), _blank(by_step)
+        for table in (compared, by_step):
+            _blank(table)
         for name in IN_UNITS:
             if name in by_target:
                 by_target.loc[num_targets, name] = np.nan
@@ -334,9 +335,12 @@ def write_forecasts(
             columns |= {str(name): places.ids[name].to_numpy()[series] for name in places.ids}
         elif len(places.names) > 1:
             columns["series"] = np.asarray(places.names, object)[series]
-        columns["origin"] = _localise(places, np.repeat(places.origins(rows), horizon))
-        columns["time"] = _localise(places, places.times(rows).reshape(-1))
-        columns["step"] = np.tile(np.arange(1, horizon + 1), len(rows))
+        own = {
+            "origin": _localise(places, np.repeat(places.origins(rows), horizon)),
+            "time": _localise(places, places.times(rows).reshape(-1)),
+            "step": np.tile(np.arange(1, horizon + 1), len(rows)),
+        }
+        columns |= {f"{name}_" if name in columns else name: column for name, column in own.items()}
         for target, name in enumerate(target_names):
             columns[f"{name}_true"] = truth[..., target].reshape(-1)
             columns[f"{name}_forecast"] = values[..., target, num_quantiles // 2].reshape(-1)

@@ -41,18 +41,13 @@ def choose_origins(places: WindowPlaces, num_origins: int) -> Rows:
         return np.arange(len(places))
     chosen = every[np.linspace(0, len(every) - 1, num_origins).round().astype(int)]
     order = np.lexsort((times, series))
+    begins = np.flatnonzero(np.diff(series[order], prepend=-1))
     rows = []
-    for index in np.unique(series):
-        own = order[series[order] == index] if len(places.names) <= 1 else _slice(order, series, index)
+    for begin, end in zip(begins, [*begins[1:], len(order)], strict=True):
+        own = order[begin:end]
         found = np.searchsorted(times[own], chosen, side="right") - 1
         rows.append(own[np.unique(found[found >= 0])])
     return np.concatenate(rows)
-
-
-def _slice(order: Rows, series: Rows, index: int) -> Rows:
-    """Return the rows of a series, by order of their series."""
-    begin, end = np.searchsorted(series[order], [index, index + 1])
-    return order[begin:end]
 
 
 class _Place(NamedTuple):
@@ -150,8 +145,9 @@ def refit_forecasts(model: LightModel, data: DataModule, split: str, rows: Rows)
         if not len(train.row):  # the horizon is longer than what lies before
             train = before.take(before.first < begin)
         fitted = copy.deepcopy(model).cpu().eval()
+        net: Any = fitted.net
         with torch.no_grad():
-            fitted.net.fit_windows(JoinedBatches(batches, train), JoinedBatches(batches, val), quantiles)  # type: ignore[operator]
+            net.fit_windows(JoinedBatches(batches, train), JoinedBatches(batches, val), quantiles)
         chosen = np.flatnonzero(times == time)
         x, y = data.loaded.batches[split][torch.from_numpy(rows[chosen])]
         with torch.no_grad():

@@ -7,12 +7,14 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from lightfit.callbacks.pictures.plots import run_folder
 from lightfit.datamodules import DataModule, LabelCodec
 from lightfit.download import sha256_of
+from lightfit.errors import clip_list
 from lightfit.lightning import pl
 from lightfit.lightning_modules import LightModel
 from lightfit.version import VERSION
@@ -136,9 +138,11 @@ def _list_limits(data: pl.LightningDataModule) -> Iterator[str]:
             "not measured."
         )
     elif codec is not None and codec.domain == "series":
+        state: Any = codec.state
+        columns = clip_list([*state.roles.targets, *state.roles.past, *state.roles.known, *state.roles.static])
         yield (
-            f"Forecasts of more than {codec.horizon} steps, of steps other than {codec.state.freq}, or of columns "
-            f"other than {', '.join(codec.state.roles.values)}."
+            f"Forecasts of more than {codec.horizon} steps, of steps other than {state.calendar.name}, or of columns "
+            f"other than {columns}."
         )
         yield "A future unlike the past: after a structural break, neither the scores above nor the intervals hold."
         yield "Decisions based on a single forecast: consider its interval, and compare it with the naive forecasts."

@@ -50,7 +50,14 @@ def test_a_constant_series_has_no_mase_and_spoils_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("y", "near"), [([100, 90, 110], False), ([100, 0, 110], True), ([100, 0.1, -100], True), ([0, 0, 0], True)]
+    ("y", "near"),
+    [
+        ([100, 90, 110], False),
+        ([100, 0, 110], True),
+        ([100, 0.1, 100], True),
+        ([100, -90, 100], True),
+        ([0, 0, 0], True),
+    ],
 )
 def test_percentages_say_nothing_near_zero(y: list[float], near: bool) -> None:
     scores = ForecastScores(3, 1, 1)

@@ -57,7 +57,9 @@ def test_smoothing_is_holt_winters_recursion() -> None:
     values, season, horizon = wave(20).flatten(), 4, 6
     alpha, beta, damping, gamma = 0.3, 0.1, 0.9, 0.2
     pattern = torch.tensor([0.5, -0.5, 1.0, -1.0])
-    found = smooth(make_history(values[None, None]), torch.tensor([[alpha, beta, damping, gamma, 0]]), pattern[None, None], 6)
+    found = smooth(
+        make_history(values[None, None]), torch.tensor([[alpha, beta, damping, gamma, 0]]), pattern[None, None], 6
+    )
     states = pattern.tolist()  # the window is five whole seasons
     first = values[:10].numpy() - np.resize(pattern.numpy(), 10)
     slope, start = np.polyfit(np.arange(1, 11), first, 1)

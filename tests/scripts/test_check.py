@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -83,6 +84,24 @@ def test_slips_are_one_sentence(args: list[str], message: str, capsys: pytest.Ca
 def test_other_domains_are_described(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--task", "digits"]) == 0
     assert "10 classes in train" in capsys.readouterr().out
+
+
+def test_series_are_described_with_plots(capsys: pytest.CaptureFixture[str]) -> None:
+    rng, hours = np.random.default_rng(0), pd.date_range("2024-01-01", periods=480, freq="h")
+    load = 50 + 9 * np.sin(np.arange(480) * np.pi / 12) + rng.normal(size=480)
+    table = pd.DataFrame({"date": hours, "load": load, "total": 3 * load + 1}).drop(index=[100, 101, 102])
+    table.loc[200, "load"] = 900
+    table.loc[200, "total"] = 2701
+    table.to_csv("a.csv", index=False)
+    args = ("--task", "series", "--data.path", "a.csv", "--data.target", "load", "--data.fill", "interpolate")
+    assert main([*args, "--data.columns.known", "total", "-o", "check.html"]) == 0
+    out = capsys.readouterr().out
+    assert "3 missing steps (0.6%) in 1 gaps; the longest has 3, after 2024-01-05 03:00:00" in out
+    assert "strengths from 0 to 1: trend" in out
+    assert "warning: 900 at 2024-01-09 08:00:00 in 'load' lies" in out
+    assert "warning: the column 'total' almost determines the target 'load'" in out
+    assert "name it in --data.columns.past, or leave it out" in out
+    assert Path("check.html").read_text(encoding="utf-8").count("data:image/png;base64,") == 3
 
 
 def test_fit_prints_the_same(unbalanced: str, fit: object) -> None:

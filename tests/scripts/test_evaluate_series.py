@@ -13,10 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from lightfit.datamodules import SeriesColumns, SeriesDataModule
+from lightfit.errors import UsageError
 from lightfit.lightning_modules import SeriesForecaster
+from lightfit.lightning_modules.nets import NLinear
 from lightfit.scripts.cli.score_format import format_score
 from lightfit.scripts.evaluate import main
-from lightfit.scripts.evaluation.origins import choose_origins, forecast_statistical, refit_forecasts
+from lightfit.scripts.evaluation.origins import check_refit, choose_origins, forecast_statistical, refit_forecasts
 from lightfit.scripts.evaluation.page import as_plain, render_report
 from lightfit.scripts.evaluation.result import Evaluation
 from lightfit.scripts.evaluation.scores import evaluate_refitted
@@ -215,7 +217,6 @@ def test_the_command(trained: Callable[[str], str], capsys: pytest.CaptureFixtur
             ["--origins", "2", "--baselines", "Prophet"],
             "expected --baselines of AutoETS, AutoTheta, .*received 'Prophet'",
         ),
-        (["--origins", "2", "--refit"], "--refit needs a net that is fitted in closed form.*this one is a NLinear"),
     ],
 )
 def test_slips(
@@ -225,6 +226,20 @@ def test_slips(
     assert main(["--gpus", "0", checkpoint, "-o", "out", *args]) == 2
     assert re.search(problem, capsys.readouterr().err)
     assert not Path("out").exists()
+
+
+def test_a_net_that_is_trained_by_gradients_is_not_fitted_anew() -> None:
+    model = SeriesForecaster(NLinear(lookback=14, horizon=3, num_targets=1))
+    with pytest.raises(UsageError, match="--refit needs a net that is fitted in closed form.*this one is a NLinear"):
+        check_refit(model)
+
+
+def test_the_preset_is_fitted_anew(trained: Callable[[str], str], capsys: pytest.CaptureFixture[str]) -> None:
+    checkpoint = trained("series")
+    before = Path(checkpoint).read_bytes()
+    assert main(["--gpus", "0", checkpoint, "-o", "out", "--origins", "2", "--refit"]) == 0
+    assert "test of series.csv, 2 samples" in capsys.readouterr().out
+    assert Path(checkpoint).read_bytes() == before
 
 
 def test_origins_are_for_series(trained: Callable[[str], str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,12 +1,14 @@
 """Calendars: which one stamps keep to, their continuation, and what is refused."""
 
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from lightfit.datamodules.series.calendar import Calendar, find_calendar
 from lightfit.datamodules.series.zones import format_stamps
-from lightfit.errors import DataError, UsageError
+from lightfit.errors import DataError, MissingPackageError, UsageError
 
 RNG = np.random.default_rng(0)
 
@@ -100,6 +102,11 @@ def test_weekdays_of_ones_own() -> None:
     assert go_on(calendar, ["2024-03-08"]) == ["2024-03-11", "2024-03-13", "2024-03-15"]
 
 
+def test_a_few_days_are_no_calendar_of_weekdays() -> None:
+    times = pd.DatetimeIndex(["1992-04-29", "1992-04-30", "1992-05-01", "1992-05-02", "1992-05-03", "1992-06-26"])
+    assert find(times).name == "D"
+
+
 def test_the_datas_own_holidays() -> None:
     days = pd.bdate_range("2018-01-02", "2023-12-29")
     closed = [f"{year}-{date}" for year in range(2018, 2024) for date in ("12-25", "05-01", "01-01")] + ["2023-04-07"]
@@ -133,6 +140,12 @@ def test_holidays_of_a_country() -> None:
     assert go_on(find(times, holidays="NYSE"), ["2024-07-03"], 1) == ["2024-07-05"]
     with pytest.raises(UsageError, match="expected `holidays` as the code of a country .* received 'XX'"):
         find(times, holidays="XX")
+
+
+def test_holidays_need_their_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "holidays", None)
+    with pytest.raises(MissingPackageError, match=r"pip install 'lightfit\[holidays\]'"):
+        find(make("2024", 30, "B"), holidays="DE")
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,12 @@ def test_few_missing_steps_may_be_filled_and_most_may_not() -> None:
     assert "fill`" not in str(error.value)
 
 
+def test_an_hour_that_clocks_skip_is_named() -> None:
+    panel = make_panel((pd.date_range("2024-03-30", periods=72, freq="h").drop("2024-03-31 02:00"), [1.0] * 71))
+    with pytest.raises(DataError, match="the first 2024-03-31 02:00:00. Set `fill` .*, or, as the clock .* `timezone`"):
+        check_steps(panel, calendar_of(panel), "t.csv")
+
+
 def test_stamps_of_another_calendar_are_named() -> None:
     daily = calendar_of(make_panel((pd.date_range("2024", periods=9), [1.0] * 9)))
     hourly = make_panel((hours(0, 1, 2), [1, 2, 3]))

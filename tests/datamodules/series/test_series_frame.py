@@ -353,3 +353,17 @@ def test_files_that_are_not_tables(name: str, content: bytes, problem: str) -> N
 def test_a_file_that_is_not_there() -> None:
     with pytest.raises(FileNotFoundError, match="no file at 'no.csv'"):
         read_frame(Path("no.csv"))
+
+
+def test_whole_numbers_beside_a_footer_stay_whole() -> None:
+    frame = read(
+        "day,shop,x\n" + "".join(f"{day},{index % 2},3\n" for index, day in enumerate(DAYS * 3)) + "Total,,36\n"
+    )
+    assert frame.table["shop"].dtype == np.int64
+    assert frame.table["x"].dtype == np.int64
+    beside_gaps = read(
+        "day,shop\n" + "".join(f"{day},{'' if index == 3 else index % 2}\n" for index, day in enumerate(DAYS))
+    )
+    assert beside_gaps.table["shop"].dtype == np.float64
+    large = read("day,shop\n" + "".join(f"{day},{'' if index == 3 else 10**17}\n" for index, day in enumerate(DAYS)))
+    assert large.table["shop"].tolist()[2:4] == [str(10**17), None]

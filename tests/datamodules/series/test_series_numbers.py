@@ -120,6 +120,7 @@ def test_long_numbers_are_read_as_pandas_reads_them(tmp_path: Path) -> None:
         (["007", "1"], False),
         (["+1", "2"], False),
         (["1e5", "2e7"], False),
+        (["007.5", "1"], True),
         (["5 kWh"], False),
         (["-", "n/a"], False),
         (["a", "1"], False),

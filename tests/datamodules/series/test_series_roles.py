@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from conftest import make_series
 
+from lightfit.datamodules.series import cell_types
 from lightfit.datamodules.series.covariates import Covariates
 from lightfit.datamodules.series.frame import frame_of_text
 from lightfit.datamodules.series.roles import (
@@ -16,7 +17,7 @@ from lightfit.datamodules.series.roles import (
     choose_roles,
     find_column,
 )
-from lightfit.datamodules.series.stamps import holds_stamps
+from lightfit.datamodules.series.stamps import StampOptions, holds_stamps, read_stamps
 from lightfit.errors import DataError, NotFoundError
 
 DAYS = pd.date_range("2024-01-01", periods=40).strftime("%Y-%m-%d")
@@ -102,6 +103,12 @@ def test_tables_without_stamps_or_numbers() -> None:
         choose(pd.DataFrame({"date": DAYS, "a": ["1", "2", "5", *["3 kWh"] * 37]}))
 
 
+def test_numbers_with_a_bad_cell_are_no_stamps() -> None:
+    levels = [f"{1000.5 + index}" for index in range(39)]
+    with pytest.raises(DataError, match="a.csv, row 40: '10-4.5' in the column 'x'; expected numbers"):
+        choose(pd.DataFrame({"date": DAYS, "x": [*levels, "10-4.5"]}))
+
+
 @pytest.mark.parametrize(
     ("table", "time"),
     [
@@ -162,7 +169,7 @@ def test_two_columns_of_time_are_named() -> None:
         ("updated", DAYS, "more time stamps"),
         ("note", [f"text {index}" for index in range(40)], "text; name it in `columns.past`"),
         ("unit", ["kWh"] * 40, "the same in all rows"),
-        ("code", [f"{index:03d}" for index in range(40)], "text"),
+        ("code", [f"{index:03d}" for index in range(40)], "text, with codes such as 000; name it"),
         ("tags", [["a", "b"]] * 40, "lists"),
     ],
 )
@@ -225,6 +232,36 @@ def test_numbers_as_ids() -> None:
     assert choose(table).roles.series_id == ("item",)
     digits = table.assign(item=table["item"].astype(str))  # as a file with types may hold them
     assert choose(digits).roles == Roles(("date",), ("item",), ("sales",))
+
+
+def test_large_tables_have_categories(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = panel().assign(kind=lambda own: own["shop"].map({"S1": "big", "S2": "small"}), note=None)
+    table["price"] = [f"{index % 7},5" for index in range(len(table))]
+    table["shop"] = table["shop"].where(table.index > 0, " S1 ")
+    plain = choose_roles(
+        frame_of_text(table.to_csv(index=False, sep=";"), "a.csv"),
+        [],
+        SeriesColumns(),
+        place="a.csv",
+        holds_stamps=holds_stamps,
+    )
+    monkeypatch.setattr(cell_types, "MANY_ROWS", 10)  # texts are categories from there on
+    large = choose_roles(
+        frame_of_text(table.to_csv(index=False, sep=";"), "a.csv"),
+        [],
+        SeriesColumns(),
+        place="a.csv",
+        holds_stamps=holds_stamps,
+    )
+    assert isinstance(large.table["shop"].dtype, pd.CategoricalDtype)
+    assert isinstance(large.table["date"].dtype, pd.CategoricalDtype)
+    assert large.roles == plain.roles == Roles(("date",), ("shop", "item"), ("sales", "price"), static=("kind",))
+    assert large.table["shop"].tolist() == plain.table["shop"].tolist()
+    covariates = Covariates.fit(large.table, large.roles)
+    assert covariates == Covariates.fit(plain.table, plain.roles)
+    np.testing.assert_array_equal(covariates.encode(large.table).values, covariates.encode(plain.table).values)
+    one, other = (read_stamps([own.table["date"]], StampOptions(), place="a.csv").times for own in (large, plain))
+    np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.05])

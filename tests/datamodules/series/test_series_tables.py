@@ -1,223 +1,184 @@
-"""Tables of series: formats, columns, time steps, missing values."""
+"""Rows of tables as series: order, doubled stamps, ids, gaps, splits by time."""
 
-from collections.abc import Callable
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import make_series
-from workbooks import write_xlsx
 
-from lightfit.datamodules.series.calendar import (
-    ROWS,
-    complete_steps,
-    continue_steps,
-    fill_gaps,
-    find_freq,
-    guess_season,
-)
-from lightfit.datamodules.series.table import Series, SeriesColumns, choose_roles, read_frame, split_series
+from lightfit.datamodules import SeriesColumns, SeriesDataModule
+from lightfit.datamodules.series.last_windows import NewRows
+from lightfit.datamodules.series.panel import Panel
+from lightfit.datamodules.series.reading import RowOptions, identify, order_table
 from lightfit.datamodules.splits import split_by_time
-from lightfit.errors import DataError
+from lightfit.errors import BadInput, DataError
 
 NAN = float("nan")
 
 
-@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.txt", "a.parquet", "semicolons.csv", "tabs.csv", "A.CSV"])
-def test_formats_give_the_same_table(name: str) -> None:
-    table = make_series(30)
-    if name.endswith(".parquet"):
-        table.to_parquet(name)
-    else:
-        separator = "\t" if name.startswith(("tabs", "a.t")) else ";" if name.startswith("semi") else ","
-        table.to_csv(name, index=False, sep=separator, encoding="utf-8-sig")
-    read = read_frame(Path(name))
-    roles = choose_roles(read, [], SeriesColumns(), name)
-    assert roles == ("date", None, ("load", "wind"), (), ())
-    (one,) = split_series(read, time="date", series_id=None, values=roles.values, place=name)
-    assert one.times.equals(pd.DatetimeIndex(table["date"]))
-    np.testing.assert_allclose(one.values, table[["load", "wind"]])
+def ordered(table: pd.DataFrame, series_id: tuple[str, ...] = (), **options: Any) -> Any:
+    targets = table[["load"]].to_numpy(float)
+    given = RowOptions(**options)
+    return order_table(table, targets, time=("date",), series_id=series_id, options=given, place="a.csv")
 
 
-@pytest.mark.parametrize(
-    "name", ["a.csv.gz", "a.json", "a.jsonl", "a.feather", "a.xlsx", "utf16.csv", "cp1252.csv", "without-an-ending"]
-)
-def test_more_formats_give_the_same_table(name: str, tmp_path: Path) -> None:
-    table = make_series(30).assign(site="Gr\u00fcnau")
-    table["date"] = table["date"].astype(str)
-    if ".json" in name:
-        table.to_json(name, orient="records", lines=name.endswith("l"))
-    elif name == "a.feather":
-        table.to_feather(name)
-    elif name == "a.xlsx":
-        write_xlsx(Path(name), {"a": [list(table.columns), *table.values.tolist()]})
-    else:
-        encoding = {"utf16.csv": "utf-16", "cp1252.csv": "cp1252"}.get(name, "utf-8")
-        table.to_csv(name, index=False, encoding=encoding, sep=";" if name == "cp1252.csv" else ",")
-        if name == "cp1252.csv":
-            Path(name).write_bytes(
-                Path(name).read_bytes().replace("Grünau".encode("cp1252"), "schön grün und".encode("cp1252"))
-            )
-            table["site"] = "schön grün und"
-    read = read_frame(Path(name))
-    assert list(read["site"]) == list(table["site"])
-    roles = choose_roles(read, [], SeriesColumns(), name)
-    assert roles == ("date", None, ("load", "wind"), (), ())
-    (one,) = split_series(read, time="date", series_id=None, values=roles.values, place=name)
-    np.testing.assert_allclose(one.values, table[["load", "wind"]])
+def test_unsorted_rows_are_sorted_and_it_is_said() -> None:
+    table = make_series(30).assign(shop=["x", "y"] * 15)
+    rows = ordered(table.sample(frac=1, random_state=0), ("shop",))
+    assert rows.found == ["rows sorted by time"]
+    for series in rows.panel:
+        own = table[table["shop"] == series.name]
+        assert series.times.equals(pd.DatetimeIndex(own["date"]))
+        assert series.values[:, 0].tolist() == own["load"].tolist()
+    assert not ordered(table, ("shop",)).found  # the rows of a series are in order, those of the table need not be
 
 
-def test_a_parquet_table_by_date() -> None:
-    make_series(30).set_index("date").to_parquet("a.parquet")
-    assert list(read_frame(Path("a.parquet")).columns) == ["date", "load", "wind"]
+@pytest.mark.parametrize(("how", "expected"), [("mean", 3.0), ("sum", 6.0), ("last", 4.0)])
+def test_doubled_stamps_have_three_ways_out(how: str, expected: float) -> None:
+    table = pd.DataFrame({"date": ["2024-01-01", "2024-01-02", "2024-01-02"], "load": [1.0, 2.0, 4.0]})
+    with pytest.raises(DataError, match="2024-01-02 00:00:00 occurs twice .* Set `on_duplicate` to mean, to sum, or"):
+        ordered(table)
+    rows = ordered(table, on_duplicate=how)
+    assert rows.panel.values[:, 0].tolist() == [1.0, expected]
+    assert rows.source.tolist() == [0, 2]  # whose covariates are taken
+    assert "1 rows with a time stamp that occurs before" in rows.found[0]
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "problem"),
-    [
-        ("no.csv", None, "no file at 'no.csv'"),
-        ("a.json", b"{}", "holds no rows"),
-        ("a.csv", b"", "cannot be read as a table"),
-        ("a.csv", b"date,a\n", "holds no rows"),
-        ("a.csv", b"date,a\n2024-01-01,1,2,3\n2024-01-02,1\n", "more fields than its header"),
-        ("a.csv", "dãte,a\n2024-01-01,1\n".encode("latin1"), "not UTF-8"),
-        ("a.parquet", b"PAR1", "cannot be read as a table: .*Parquet file size"),
-    ],
-)
-def test_files_that_are_not_tables(name: str, content: bytes | None, problem: str) -> None:
-    if content is not None:
-        Path(name).write_bytes(content)
-    with pytest.raises((DataError, FileNotFoundError, LookupError), match=problem):
-        choose_roles(read_frame(Path(name)), ["a"], SeriesColumns(time="date"), name)
-
-
-def test_columns_by_what_they_are_for() -> None:
-    table = make_series(30).assign(shop="x", holiday=0, note="text")
-    columns = SeriesColumns(series_id="shop", past=("wind",), known=("holiday",))
-    roles = choose_roles(table, [], columns, "a.csv")
-    assert roles == ("date", "shop", ("load",), ("wind",), ("holiday",))
-    assert roles.values == ("load", "wind", "holiday")
-
-
-@pytest.mark.parametrize(
-    ("target", "columns", "problem"),
-    [
-        (["laod"], SeriesColumns(), "a.csv has no column 'laod'; the nearest: load; it has: date, load, wind"),
-        (["load"], SeriesColumns(time="when"), "no column 'when'"),
-        (["load"], SeriesColumns(past=("load",)), "'load' has two roles"),
-        (["load"], SeriesColumns(known=("moon",)), "no column 'moon'"),
-    ],
-)
-def test_columns_that_are_not_there(target: list[str], columns: SeriesColumns, problem: str) -> None:
-    with pytest.raises((LookupError, DataError), match=problem):
-        choose_roles(make_series(30), target, columns, "a.csv")
-
-
-def test_a_table_without_dates_or_numbers() -> None:
-    with pytest.raises(LookupError, match="no column holds time stamps; it has: a. Set `columns.time`"):
-        choose_roles(pd.DataFrame({"a": [1, 2]}), [], SeriesColumns(), "a.csv")
-    with pytest.raises(LookupError, match="no column of numbers to forecast"):
-        choose_roles(pd.DataFrame({"date": ["2024-01-01"]}), [], SeriesColumns(), "a.csv")
-
-
-def broken(change: Callable[[pd.DataFrame], object]) -> pd.DataFrame:
-    table = make_series(30).astype({"load": object, "date": object})
-    table["date"] = table["date"].astype(str)
-    change(table)
-    return table
-
-
-def put(row: int, column: str, value: object) -> Callable[[pd.DataFrame], None]:
-    def change(table: pd.DataFrame) -> None:
-        table.loc[row, column] = value
-
-    return change
-
-
-@pytest.mark.parametrize(
-    ("change", "problem"),
-    [
-        (put(4, "load", "n/a?"), r"a.csv, row 5: 'n/a\?' in the column 'load'; expected numbers"),
-        (put(4, "load", float("inf")), "row 5: expected finite numbers in the column 'load'"),
-        (put(4, "date", "2024-01-01 03:00:00"), "row 5: the time stamp 2024-01-01 03:00:00 occurs twice"),
-        (put(4, "date", "2024-01-01 01:30:00"), "row 5: .* 01:30:00 follows .* 03:00:00; expected increasing"),
-        (put(4, "date", "soon"), "expected time stamps such as .* in the column 'date': .*soon"),
-        (put(4, "date", None), "expected time stamps such as .* in the column 'date': row 5 is empty"),
-    ],
-)
-def test_cells_that_cannot_be_used(change: Callable[[pd.DataFrame], None], problem: str) -> None:
-    with pytest.raises(DataError, match=problem):
-        split_series(broken(change), time="date", series_id=None, values=["load"], place="a.csv")
+def test_several_columns_identify_a_series() -> None:
+    table = pd.DataFrame({"store": ["01", "01", "1", "01"], "item": ["a", "b", "a", "a"]})
+    found = identify(table, ("store", "item"), "a.csv")
+    assert found.codes.tolist() == [0, 1, 2, 0]
+    assert found.names == ["01, a", "01, b", "1, a"]
+    assert found.ids == [("01", "a"), ("01", "b"), ("1", "a")]
 
 
 def test_rows_of_no_series() -> None:
-    table = make_series(30).assign(shop=["x"] * 29 + [None])
     with pytest.raises(DataError, match="row 30: the column 'shop' is empty"):
-        split_series(table, time="date", series_id="shop", values=["load"], place="a.csv")
+        ordered(make_series(30).assign(shop=["x"] * 29 + [None]), ("shop",))
 
 
-@pytest.mark.parametrize("years", [[2020, 2021, 2022], [20200101, 20200102, 20200103]])
-def test_whole_numbers_may_be_dates(years: list[int]) -> None:
-    table = pd.DataFrame({"year": years, "a": 1.0})
-    (one,) = split_series(table, time="year", series_id=None, values=["a"], place="a.csv")
-    assert one.times[0] == pd.Timestamp("2020-01-01")
+def shops(num_rows: int, *names: str) -> pd.DataFrame:
+    """Make a table of daily series that rise from another level each, with a season of a week."""
+    tables = []
+    for index, name in enumerate(names):
+        days = np.arange(num_rows)
+        values = 10.0 ** (index + 1) * (1 + 0.1 * np.sin(days / 7 * 2 * np.pi) + 0.001 * days)
+        tables.append(
+            pd.DataFrame({"date": pd.date_range("2024-01-01", periods=num_rows), "shop": name, "load": values})
+        )
+    return pd.concat(tables)
 
 
-@pytest.mark.parametrize(
-    ("freq", "season"),
-    [("h", 24), ("15min", 96), ("D", 7), ("7D", 52), ("MS", 12), ("ME", 12), ("QS-JAN", 4), ("YS-JAN", 1), ("B", 5)],
-)
-def test_steps_are_found_and_continued(freq: str, season: int) -> None:
-    times = pd.date_range("2024-01-01", periods=40, freq=freq)
-    with_a_gap = times.delete([7])
-    assert find_freq(times) == find_freq(with_a_gap) == freq
-    assert guess_season(freq) == season
-    assert complete_steps(with_a_gap, freq, "a.csv").equals(times)
-    assert continue_steps(times[:30], freq, 10).equals(times[30:])
+def opened(path: str, **options: Any) -> SeriesDataModule:
+    module = SeriesDataModule(path, target="load", **options)
+    module.setup()
+    return module
 
 
-def test_irregular_steps_are_named() -> None:
-    times = pd.DatetimeIndex(["2024-01-01", "2024-01-02", "2024-01-03 05:00", "2024-01-04 05:00"])
-    assert find_freq(times) is None
-    with pytest.raises(
-        DataError, match="irregular time steps: 2024-01-03 05:00:00 is not D after .* set `freq` to .* or to rows"
-    ):
-        complete_steps(times, None, "a.csv")
-    with pytest.raises(DataError, match="2024-01-03 05:00:00 is not a multiple of D after 2024-01-01 00:00:00"):
-        complete_steps(times, "D", "a.csv")
-    with pytest.raises(DataError, match="expected `freq` as a frequency of pandas, .* received 'fortnight'"):
-        complete_steps(times, "fortnight", "a.csv")
-    assert complete_steps(times, ROWS, "a.csv") is times
-    assert continue_steps(times[:3], ROWS, 1)[0] == pd.Timestamp("2024-01-04 07:30")
+def test_each_series_of_a_panel_has_its_own_scale() -> None:
+    shops(100, "x", "y", "z").to_csv("a.csv", index=False)
+    module = opened("a.csv")
+    x, y = module.train_data[np.arange(len(module.train_data))]  # type: ignore[index]
+    assert float(x.std()) == pytest.approx(1, abs=0.1)
+    places = module.windows("test")
+    rows = np.arange(len(places))
+    _, y = module.loaded.batches["test"][rows]  # type: ignore[index]
+    np.testing.assert_allclose(places.unscale(rows, y), places.truth(rows), rtol=1e-5)
+    samples = [item for item in module.codec.last_windows(pd.read_csv("a.csv")) if not isinstance(item, BadInput)]
+    table = module.codec.decode(samples, 0 * y[: len(samples)])
+    means = shops(100, "x", "y", "z").groupby("shop")["load"].apply(lambda own: own.iloc[:70].mean())
+    np.testing.assert_allclose(table.groupby("shop")["load"].first(), means, rtol=0.02)
 
 
-def gappy() -> Series:
-    """Build a series of four of five hours, one of them with a missing value."""
-    times = pd.DatetimeIndex(["2024-01-01 00:00", "2024-01-01 01:00", "2024-01-01 03:00", "2024-01-01 04:00"])
-    return Series("", times, np.array([[1.0], [2.0], [NAN], [5.0]]))
+def test_short_series_are_used_as_far_as_they_go() -> None:
+    pd.concat([shops(100, "long"), shops(16, "short").assign(date=pd.date_range("2024-02-01", periods=16))]).to_csv(
+        "a.csv", index=False
+    )
+    module = opened("a.csv", columns=SeriesColumns(series_id="shop"), lookback=14, horizon=2)
+    assert module.codec.masked
+    own = module.train_data.series == 1  # type: ignore[attr-defined]
+    assert int(own.sum()) > 0
+    x, _ = module.train_data[own.nonzero()[:, 0]]
+    assert (x[..., 1].sum(1) > 0).all()  # steps before the series begins are masked
+    assert (x[..., 0][x[..., 1] > 0] == 0).all()
+    windows = list(module.codec.last_windows(shops(5, "short")))
+    assert windows[0].x[:, 1].tolist() == [1] * 9 + [0] * 5  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize(
-    ("fill", "expected"),
-    [("forward", [1, 2, 2, 2, 5]), ("interpolate", [1, 2, 3, 4, 5]), ("mask", [1, 2, NAN, NAN, 5])],
-)
-def test_gaps_are_filled(fill: str, expected: list[float]) -> None:
-    filled = fill_gaps(gappy(), ("a",), "h", fill, "a.csv")
-    assert len(filled.times) == 5
-    np.testing.assert_allclose(filled.values[:, 0], expected)
+def test_a_bad_series_is_a_row_among_the_others() -> None:
+    shops(60, "x", "y").to_csv("a.csv", index=False)
+    module = opened("a.csv", lookback=14, horizon=7)
+    table = shops(60, "x", "y").reset_index(drop=True).drop(index=[30])
+    bad, good = module.codec.last_windows(table)
+    assert isinstance(bad, BadInput)
+    assert bad.cells is not None
+    assert bad.cells["shop"] == "x"
+    assert str(bad.cells["date"]).startswith("2024-03-01")
+    assert "1 of 60 steps of D are missing, the first 2024-01-31" in bad.problem
+    assert good.name == "y"  # type: ignore[union-attr]
+    filled = list(module.codec.last_windows(table, "a.csv", NewRows(fill="interpolate")))
+    assert [item.name for item in filled] == ["x", "y"]  # type: ignore[union-attr]
+    with pytest.raises(DataError, match="`fill` mask needs a training with it"):
+        list(module.codec.last_windows(table, "a.csv", NewRows(fill="mask")))
+
+
+def test_text_covariates_and_static_ones() -> None:
+    table = shops(60, "x", "y").assign(kind=lambda own: np.where(own["shop"] == "x", "big", "small"))
+    table["weather"] = np.array(["sun", "rain", "snow"])[np.arange(len(table)) % 3]
+    table.to_csv("a.csv", index=False)
+    module = opened("a.csv", columns=SeriesColumns(known=("weather",), static=("kind",)), lookback=7, horizon=2)
+    assert module.codec.num_known == 3
+    assert module.codec.num_static == 1
+    x, _ = module.train_data[np.arange(2)]  # type: ignore[index]
+    assert x.shape[2] == module.codec.num_features == 1 + 3 + 3 + 1
+    again = type(module.codec).from_dict(module.codec.to_dict())
+    assert again.to_dict() == module.codec.to_dict()
+
+
+def test_holidays_are_known_ahead() -> None:
+    pytest.importorskip("holidays")
+    shops(60, "x").drop(columns="shop").to_csv("a.csv", index=False)
+    module = opened("a.csv", holidays="US", lookback=7, horizon=7)
+    assert module.codec.num_known == 1
+    (window,) = module.codec.last_windows(pd.read_csv("a.csv"))
+    flags = module.windows("train").panel.values[:, 1]
+    free = module.windows("train").panel.times[flags > 0].astype("datetime64[D]").astype(str).tolist()
+    assert free == ["2024-01-01", "2024-01-15", "2024-02-19"]
+    assert window.x[:, 2].tolist() == [0] * 7  # type: ignore[union-attr]  # none in the week ahead
 
 
 def test_gaps_are_errors_by_default() -> None:
-    with pytest.raises(
-        DataError, match="1 of 5 steps are missing, the first 2024-01-01 02:00:00. Set `fill` to interpolate"
-    ):
-        fill_gaps(gappy(), ("a",), "h", "error", "a.csv")
-    with pytest.raises(DataError, match="1 values of the column 'a', the first at 2024-01-01 03:00:00, are missing"):
-        fill_gaps(gappy(), ("a",), ROWS, "error", "a.csv")
-    late = gappy()._replace(values=np.array([[NAN], [2.0], [3.0], [5.0]]))
-    with pytest.raises(DataError, match="are missing before the first known one: delete these rows"):
-        fill_gaps(late, ("a",), "h", "forward", "a.csv")
+    make_series(60).drop(index=[5]).to_csv("a.csv", index=False)
+    with pytest.raises(DataError, match="1 of 60 steps of h are missing, the first 2024-01-01 05:00:00. Set `fill` to"):
+        opened("a.csv")
+    make_series(60).assign(load=lambda own: own["load"].where(own.index != 5)).to_csv("a.csv", index=False)
+    with pytest.raises(DataError, match="1 values of the column 'load', the first at 2024-01-01 05:00:00, are missing"):
+        opened("a.csv")
+    module = opened("a.csv", fill="interpolate")
+    places = module.windows("train")
+    assert np.isnan(places.panel.values[5, 0])  # the truth stays what the table has
+
+
+def test_local_times_are_forecast_in_their_zone() -> None:
+    times = pd.date_range("2024-03-20", periods=260, freq="h", tz="Europe/Berlin")
+    table = pd.DataFrame({"date": times.tz_localize(None).astype(str), "load": np.arange(260.0)})
+    table.to_csv("a.csv", index=False)
+    module = opened("a.csv", timezone="Europe/Berlin", lookback=24, horizon=3)
+    assert "by h in Europe/Berlin" in module.describe()
+    (window,) = module.codec.last_windows(pd.read_csv("a.csv").head(242))
+    out = module.codec.decode([window], 0 * module.val_data[np.array([0])][1])  # type: ignore[index,list-item]
+    assert out["date"].tolist() == [
+        "2024-03-30 02:00:00+01:00",
+        "2024-03-30 03:00:00+01:00",
+        "2024-03-30 04:00:00+01:00",
+    ]
+
+
+def test_a_panel_knows_the_series_of_its_rows() -> None:
+    panel = Panel(["a", "b"], np.array([0, 1, 3]), np.arange(3).astype("datetime64[D]"), np.arange(3.0)[:, None])
+    assert panel.codes.tolist() == [0, 1, 1]
+    assert [len(series.times) for series in panel] == panel.lengths.tolist() == [1, 2]
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,26 @@ def test_a_format_is_found_from_the_column(times: pd.DatetimeIndex, form: str) -
     np.testing.assert_array_equal(stamps.times, times.to_numpy())
 
 
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["31-JAN-24 01.00.00.000000 PM", "31-JAN-24 02.00.00.000000 PM"], "2024-01-31 13:00"),
+        (["31JAN2024:13:00:00", "31JAN2024:14:00:00"], "2024-01-31 13:00"),
+        (["31/12/2024 23:45", "1/1/2025 0:00"], "2024-12-31 23:45"),
+        (["2024-01-01\u00a013:00", "2024-01-01\u00a014:00"], "2024-01-01 13:00"),
+        (["\uff11\uff12/15/2024", "12/16/2024"], "2024-12-15"),
+        (["2024/01/31 13h00", "2024/01/31 14h00"], "2024-01-31 13:00"),
+        (["lunes, 15 de enero de 2024", "martes, 16 de enero de 2024"], "2024-01-15"),
+        (["Monday, January 15, 2024", "Tuesday, January 16, 2024"], "2024-01-15"),
+        (["1er janvier 2024", "2 janvier 2024"], "2024-01-01"),
+        (["5th January 2024", "6th January 2024"], "2024-01-05"),
+        (["  2024-01-01 ", "2024-01-02"], "2024-01-01"),
+    ],
+)
+def test_formats_of_other_programs(cells: list[str], expected: str) -> None:
+    assert read(cells).times[0] == np.datetime64(expected)
+
+
 @pytest.mark.parametrize("names", [GERMAN, FRENCH, SPANISH, ITALIAN], ids=["de", "fr", "es", "it"])
 def test_months_have_names_in_several_languages(names: list[str]) -> None:
     for joined in ("{0}. {1} {2}", "{0} de {1} de {2}", "{0}-{3}-{2}"):
@@ -178,6 +198,13 @@ def test_one_that_is_as_regular_in_both_formats_is_refused() -> None:
     assert len(read(DAYS.strftime("%m/%d/%Y"), likely="%d/%m/%Y").times) == 60  # it does not fit these
 
 
+def test_one_wrong_cell_does_not_turn_all_others() -> None:
+    cells = MONTHS.strftime("%m/%d/%Y").tolist()
+    cells[30] = "31/07/2021"  # fits the other order, as do all others
+    with pytest.raises(DataError, match="row 31 '31/07/2021' cannot be read .* by the format %m/%d/%Y"):
+        read(cells)
+
+
 def test_formats_of_the_users_own() -> None:
     assert read(["5|2019|03", "6|2019|03"], date_format="%d|%Y|%m").times.astype("datetime64[D]").astype(
         str
@@ -218,6 +245,13 @@ def test_formats_of_the_users_own() -> None:
         (["a", "b"], "expected time stamps such as .* received 'a' in row 1. Set `date_format`"),
         (["1-Jan", "2-Jan"], "'1-Jan' in row 1, which has no year"),
         ([f"Jan-{day:02d}" for day in range(1, 32)], "'Jan-01', 'Jan-02' may be days without a year"),
+        (
+            ["2009/10", "2010/11", "2011/12"],
+            "'2009/10', '2010/11' are years that begin in one year and end in the next",
+        ),
+        (["2024-06-01 12:00 BST", "2024-06-01 13:00 BST"], "The abbreviation BST names no one zone: .* set `timezone`"),
+        (["1959.042", "1959.125"], "received '1959.042' in row 1"),
+        ([], "expected rows with time stamps, received none"),
         ([0, 1, 2, 3], "the column counts rows, and holds no stamps"),
         ([0.25, 0.5], "numbers with fractions, such as 0.25 in row 1"),
         ([True, False], "received true and false"),
@@ -313,6 +347,8 @@ def test_offsets_of_one_zone_are_kept() -> None:
         (["2024-01-01 00:00 CET", "2024-07-01 00:00 CEST"], BERLIN),
         (["2024-01-01T00:00+01:00[Europe/Berlin]", "2024-07-01T00:00+02:00[Europe/Berlin]"], BERLIN),
         (["Mon, 15 Jan 2024 10:00:00 GMT", "Tue, 16 Jan 2024 10:00:00 GMT"], "UTC"),
+        (["2024-06-01 12:00 Europe/Paris", "2024-12-01 13:00 Europe/Paris"], "Europe/Paris"),
+        (["Wed Jan 31 13:00:00 CET 2024", "Wed Jan 31 14:00:00 CET 2024"], "+01:00"),
         (["2024-01-15 10:00:00 -0500", "2024-07-16 10:00:00 -0400"], "America/New_York"),
     ],
 )
@@ -454,6 +490,8 @@ def test_columns_that_hold_stamps(name: str, cells: list[Any]) -> None:
         ("n", spread(lambda i: 10**9 + i)),
         ("phone", spread(lambda i: 1_500_000_000 + 7919 * i * i)),
         ("x", [0.1, 0.2]),
+        ("realcons", [1707.4, 1733.7, 1751.8]),
+        ("amount", ["1707.4", "1733.7", "1751.8"]),
         ("x", [True, False]),
         ("time", ["13:00", "14:00"]),
         ("month", ["Jan", "Feb"]),
