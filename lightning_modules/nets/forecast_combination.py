@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 import pandas as pd
 import torch
@@ -14,15 +14,17 @@ from .forecasters.naive import forecast_drift, forecast_last, forecast_mean, for
 from .forecasters.ridge import MOST_ROWS, Ridge, Rows
 from .forecasters.smoothing import Smoothing
 from .forecasters.spread import Spread
+from .forecasters.statistics import MODELS, check_installed, forecast_by_model
 from .forecasters.theta import forecast_theta
 
 LEVELS = ("last value", "last season", "drift", "mean", "median", "smoothing", "theta", "ridge")
 LOGS = ("drift", "smoothing", "theta", "ridge")  # what is forecast on logarithms too
 LOG = " of logarithms"
 CANDIDATES = (*LEVELS, *(name + LOG for name in LOGS))
+KNOWN = (*CANDIDATES, *MODELS)
 FEWEST_ORIGINS = 8  # of each series, by which candidates are weighed: the last training windows are added to fewer
 FEWEST_WINDOWS = 4  # training windows, from which ridge is a candidate
-MOST_SCORED = 2000  # series of one channel, by which candidates are weighed
+MOST_SCORED, MOST_FITTED = 2000, 200  # series of one channel, by which candidates are weighed; with statsforecast's
 GRID_WINDOWS = 64  # by which the models of exponential smoothing are chosen from the whole grid
 LEAST_WEIGHT = 0.02  # of a candidate: those below are left out
 LEAST_POWER, MOST_POWER, BLOCKS = 3.0, 12.0, 4  # weights are errors to the power -(3 + blocks / 4), at most 12
@@ -87,7 +89,8 @@ class ForecastCombination(nn.Module):
             and once `horizon` steps before it.
         num_static: number of columns that are constant over a window, after those.
         masked: whether the last columns are 1 where a target, past or known covariate is missing.
-        candidates: names of the forecasters to combine.
+        candidates: names of the forecasters to combine; beside those above AutoETS and AutoTheta of statsforecast,
+            which are fitted to each window: 20 ms to a second each, and not exported.
         gradient_from: number of training windows of one channel, from which a linear layer is trained that adds to the
             combination, at first nothing; with fewer of them nothing is trained by gradient.
     """
@@ -119,9 +122,10 @@ class ForecastCombination(nn.Module):
                 "expected `lookback`, `horizon`, `num_targets` and `season` of at least 1 and an odd `num_quantiles`, "
                 f"received {lookback}, {horizon}, {num_targets}, {season} and {num_quantiles}"
             )
-        if not candidates or (unknown := [name for name in candidates if name not in CANDIDATES]):
+        if not candidates or (unknown := [name for name in candidates if name not in KNOWN]):
             wrong = f", received '{unknown[0]}'" if candidates else ", received none"
-            raise ValueError(f"expected `candidates` among {', '.join(CANDIDATES)}{wrong}")
+            raise ValueError(f"expected `candidates` among {', '.join(KNOWN)}{wrong}")
+        check_installed(candidates)
         num_features = num_targets if num_features is None else num_features
         masks = num_targets + num_known if masked else 0
         num_past, odd = divmod(num_features - num_targets - 2 * num_known - num_static - masks, 2 if masked else 1)
@@ -187,9 +191,10 @@ class ForecastCombination(nn.Module):
         """
         own_train, own_val = self._collect(train, MOST_ROWS), self._collect(val, MOST_ROWS)
         scored, fitted = self._choose_origins(train, val)
-        held_out, before = self._collect(val, MOST_SCORED, scored[1]), own_train
+        most = MOST_FITTED if set(MODELS) & set(self.candidates) else MOST_SCORED
+        held_out, before = self._collect(val, most, scored[1]), own_train
         if scored[0] is not None:
-            last = self._collect(train, MOST_SCORED, scored[0])
+            last = self._collect(train, most, scored[0])
             held_out = _join(last, held_out)
             before = self._collect(train, MOST_ROWS, fitted)
         num_blocks = self._count_blocks(val, scored)
@@ -283,6 +288,8 @@ class ForecastCombination(nn.Module):
             return self.smoothing[space](history)
         if kind == "theta":
             return forecast_theta(history, self.horizon, self.season)
+        if kind in MODELS:
+            return forecast_by_model(kind, history, self.horizon, self.season)
         if kind == "last season":
             return forecast_season(history, self.horizon, self.season)
         simple = {
@@ -369,7 +376,9 @@ class ForecastCombination(nn.Module):
             history = self._enter(inputs, space, False)
             ending = LOG if space == "logs" else ""
             if "smoothing" + ending in self.candidates:
-                self.smoothing[space].choose(History(*(item[:: max(1, len(y) // GRID_WINDOWS)] for item in history)))
+                cast(Smoothing, self.smoothing[space]).choose(
+                    History(*(item[:: max(1, len(y) // GRID_WINDOWS)] for item in history))
+                )
             if "ridge" + ending in self.candidates and len(train[1]) >= FEWEST_WINDOWS:
                 rows = self._rows(*train, space, False)
 
@@ -377,14 +386,14 @@ class ForecastCombination(nn.Module):
                     levels = self._leave(forecast.to(y), inputs, history, space, False)
                     return ((levels - y).abs() / scale).nanmean()
 
-                choice, _ = self.ridge[space].fit(rows, self._rows(inputs, y, space, False), measure)
-                self.ridge[space].solve(rows, choice, is_refit=False)
+                choice, _ = cast(Ridge, self.ridge[space]).fit(rows, self._rows(inputs, y, space, False), measure)
+                cast(Ridge, self.ridge[space]).solve(rows, choice, is_refit=False)
                 choices[space] = choice
         names = [name for name in self.candidates if self._is_possible(name, choices)]
         forecasts = self._forecast(inputs, names, False)
         errors = torch.stack([((forecasts[name] - y).abs() / scale).nanmean((0, 2)) for name in names])
         weights = _weigh(errors, num_blocks, _keep_better(names, errors, num_blocks))
-        state = {"autoregression": autoregression, "choices": choices}
+        state: dict[str, Any] = {"autoregression": autoregression, "choices": choices}
         places = [self.candidates.index(name) for name in names]
         state["weights"], state["errors"] = torch.zeros_like(self.weights), torch.full_like(self.errors, math.nan)
         state["weights"][:, places], state["errors"][places] = weights.T, errors.nanmean(1)
@@ -412,12 +421,14 @@ class ForecastCombination(nn.Module):
                 self._fit_effect(inputs, space, state["autoregression"], is_refit=is_refit)
                 if space in state["choices"]:
                     rows = self._rows(inputs, y, space, is_refit)
-                    self.ridge[space].solve(rows, state["choices"][space], is_refit=is_refit)
+                    cast(Ridge, self.ridge[space]).solve(rows, state["choices"][space], is_refit=is_refit)
 
     def _fit_effect(self, inputs: Inputs, space: str, autoregression: float | None, *, is_refit: bool) -> None:
         values, present = inputs.history
         values = self._transform(values) * present if space == "logs" else values
-        self.known_effect[space].fit(History(values, present), inputs.known, autoregression, is_refit=is_refit)
+        cast(KnownEffect, self.known_effect[space]).fit(
+            History(values, present), inputs.known, autoregression, is_refit=is_refit
+        )
 
     def _rows(self, inputs: Inputs, y: Tensor, space: str, is_refit: bool) -> Rows:
         """Return windows with what follows them, in levels or logarithms, without the known covariates' effect."""

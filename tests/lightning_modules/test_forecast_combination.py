@@ -1,6 +1,7 @@
 """ForecastCombination: its choice, its two solutions, its intervals, and its way through a Trainer."""
 
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -184,6 +185,19 @@ def test_known_covariates_are_in_the_forecast() -> None:
         parts = [split(values)[name] for name in ("train", "val", "test")]
         blind.fit_windows(parts[0], parts[1], LEVELS)
     assert mae(blind, parts[2]) > 1
+
+
+def test_models_of_statsforecast_are_candidates_where_asked_for() -> None:
+    pytest.importorskip("statsforecast")
+    net, windows = fitted(seasonal(num_series=1, length=100), candidates=("last value", "AutoTheta", "AutoETS"))
+    assert mae(net, windows["test"]) < 0.5 * mae(build(candidates=("last value",)), windows["test"])
+    assert net.candidates_table()["candidate"][0] in ("AutoETS", "AutoTheta")
+
+
+def test_without_statsforecast_its_models_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "statsforecast", None)
+    with pytest.raises(ImportError, match=r"AutoETS needs statsforecast: pip install 'lightfit\[statistics\]'"):
+        build(candidates=("AutoETS",))
 
 
 def test_short_series_have_padded_windows() -> None:

@@ -27,7 +27,7 @@ class History(NamedTuple):
         return History(*(item[..., max(self.length - steps, 0) :] for item in self))
 
     @property
-    def count(self) -> Tensor:
+    def num_known(self) -> Tensor:
         """Return the number of known steps, (B, C), at least 1."""
         return self.known.sum(-1).clamp(min=1)
 
@@ -39,7 +39,7 @@ class History(NamedTuple):
     @property
     def mean(self) -> Tensor:
         """Return the mean of the known values, (B, C, 1)."""
-        return (self.values * self.known).sum(-1, keepdim=True) / self.count[..., None]
+        return (self.values * self.known).sum(-1, keepdim=True) / self.num_known[..., None]
 
 
 def measure_scale(history: History, lag: int) -> Tensor:

@@ -31,7 +31,7 @@ def forecast_drift(history: History, horizon: int) -> Tensor:
     position = torch.arange(history.length, device=values.device, dtype=values.dtype)
     first, start = (values * is_first).sum(-1), (position * is_first).sum(-1)
     slope = (history.last[..., 0] - first) / (history.length - 1 - start).clamp(min=1)
-    slope = slope * (history.count > 1)
+    slope = slope * (history.num_known > 1)
     ahead = torch.arange(1, horizon + 1, device=values.device, dtype=values.dtype)
     return history.last + slope[..., None] * ahead
 
@@ -46,5 +46,5 @@ def forecast_median(history: History, horizon: int) -> Tensor:
     values, known = history
     largest = values.abs().amax(-1, keepdim=True) + 1
     ordered = (values * known + largest * (1 - known)).sort(-1).values
-    middle = ((history.count - 1) / 2).long()
+    middle = ((history.num_known - 1) / 2).long()
     return ordered.gather(-1, middle[..., None]).expand(-1, -1, horizon)

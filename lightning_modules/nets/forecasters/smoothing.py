@@ -67,14 +67,14 @@ def smooth(history: History, grid: Tensor, pattern: Tensor | None, horizon: int)
     trend = trend[..., None] * has_trend
     total = torch.zeros_like(level)
     started = known.cumsum(-1).clamp(max=1)
-    for step in range(history.length):
+    steps = zip(*(item[..., None].unbind(2) for item in (values, known, started)), strict=True)
+    for step, (value, present, begun) in enumerate(steps):
         expected = level + damping * trend
         place = (step - history.length) % (len(states) if states else 1)
-        error = values[..., step, None] - expected
+        error = value - expected
         if states is not None:
             error = error - states[place]
-        error = error * known[..., step, None]
-        begun = started[..., step, None]
+        error = error * present
         level = level + begun * (expected - level + alpha * error)
         trend = trend + begun * ((damping - 1) * trend * has_trend + beta * error)
         if states is not None:
@@ -85,7 +85,7 @@ def smooth(history: History, grid: Tensor, pattern: Tensor | None, horizon: int)
     forecasts = level[..., None] + trend[..., None] * sums
     if states is not None:
         forecasts = forecasts + torch.stack([states[step % len(states)] for step in range(horizon)], -1)
-    return Smoothed(forecasts, total / history.count[..., None])
+    return Smoothed(forecasts, total / history.num_known[..., None])
 
 
 def weigh_by_aicc(errors: Tensor, count: Tensor, num_parameters: Tensor) -> Tensor:
@@ -145,7 +145,7 @@ class Smoothing(nn.Module):
             smoothed.append(smooth(history, seasonal, pattern, self.horizon))
             counts.append(seasonal[:, 4] + self.season)
         errors = torch.cat([item.errors for item in smoothed], -1)
-        weights = weigh_by_aicc(errors, history.count, torch.cat(counts))
+        weights = weigh_by_aicc(errors, history.num_known, torch.cat(counts))
         return weights, torch.cat([item.forecasts for item in smoothed], 2)
 
 

@@ -30,7 +30,7 @@ def forecast_theta(history: History, horizon: int, season: int) -> Tensor:
     alphas = values.new_tensor(ALPHAS)
     grid[:, 0] = alphas
     smoothed = smooth(plain, grid, None, horizon)
-    count = plain.count[..., None]
+    count = plain.num_known[..., None]
     likelihood = -count / 2 * smoothed.errors.clamp(min=TINY**2).log()
     weights = (likelihood - likelihood.amax(-1, keepdim=True)).softmax(-1)
     ahead = torch.arange(horizon, device=values.device, dtype=values.dtype)
@@ -44,5 +44,5 @@ def _fit_slope(history: History) -> Tensor:
     """Return the slope of a line through all known values, (B, C)."""
     values, known = history
     place = torch.arange(history.length, device=values.device, dtype=values.dtype).expand_as(values)
-    distance = (place - (place * known).sum(-1, keepdim=True) / history.count[..., None]) * known
+    distance = (place - (place * known).sum(-1, keepdim=True) / history.num_known[..., None]) * known
     return (distance * values).sum(-1) / distance.square().sum(-1).clamp(min=TINY)
