@@ -118,6 +118,15 @@ class SeriesCodec(Codec):
         """Encode last windows of series as a batch (B, L, F) float32."""
         return torch.from_numpy(np.stack([sample.x for sample in samples]))
 
+    def warn(self, samples: Sequence[LastWindow], x: Tensor) -> list[str]:
+        """Return of which windows less than a season is known, in one sentence; an empty string for the others."""
+        known = [min(sample.end, self.lookback) for sample in samples]
+        least = min(self.season, self.lookback)
+        return [
+            f"the forecast is from {own} known steps, fewer than a season of {least}" if own < least else ""
+            for own in known
+        ]
+
     def advance(self, samples: Sequence[LastWindow], forecasts: Tensor) -> list[LastWindow]:
         """Return the windows a horizon later, with forecasts in the place of what is not known yet.
 

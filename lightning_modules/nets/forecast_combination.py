@@ -117,10 +117,14 @@ class ForecastCombination(nn.Module):
         gradient_from: int = 50_000,
     ) -> None:
         super().__init__()
-        if min(lookback, horizon, num_targets, num_quantiles, season) < 1 or num_quantiles % 2 == 0:
+        if num_quantiles < 1 or num_quantiles % 2 == 0:
             raise ValueError(
-                "expected `lookback`, `horizon`, `num_targets` and `season` of at least 1 and an odd `num_quantiles`, "
-                f"received {lookback}, {horizon}, {num_targets}, {season} and {num_quantiles}"
+                f"expected an odd number of quantiles that rise within (0, 1) around 0.5, received {num_quantiles}"
+            )
+        if min(lookback, horizon, num_targets, season) < 1:
+            raise ValueError(
+                "expected `lookback`, `horizon`, `num_targets` and `season` of at least 1, received "
+                f"{lookback}, {horizon}, {num_targets} and {season}"
             )
         if not candidates or (unknown := [name for name in candidates if name not in KNOWN]):
             wrong = f", received '{unknown[0]}'" if candidates else ", received none"

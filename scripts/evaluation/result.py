@@ -12,6 +12,8 @@ from lightfit.callbacks.pictures.plots import Plot
 
 from ..cli.score_format import format_score
 
+CANDIDATES = "forecasters"  # table of the forecasters that a net combines
+
 
 class Evaluation(NamedTuple):
     """Scores of a split, with tables and plots by title."""

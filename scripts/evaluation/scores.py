@@ -37,7 +37,7 @@ from lightfit.lightning_modules.metrics import (
 
 from ..cli.devices import parse_gpus
 from .forecasts import score_forecasts
-from .result import Evaluation
+from .result import CANDIDATES, Evaluation
 
 
 def quiet_trainer(gpus: str, *, callbacks: list[pl.Callback], **arguments: Any) -> pl.Trainer:
@@ -62,6 +62,7 @@ def quiet_trainer(gpus: str, *, callbacks: list[pl.Callback], **arguments: Any) 
 
 
 PLOTTED_IMAGES = 16
+CANDIDATES_SHOWN = 4
 MATRIX_UP_TO = 11  # classes: with more the matrix does not fit into a terminal, and the most confused pairs are listed
 TRUE = "true \\ predicted"  # heading of the column of true classes: a name that no class is likely to have
 
@@ -183,7 +184,7 @@ def evaluate_split(
     evaluation = Evaluation(num_samples, metrics, "", (np.nan, np.nan), {}, {}, tuple(metrics), outputs)
     places = chosen.windows(split)
     if "forecast" in outputs and codec is not None and codec.domain == "series" and places is not None:
-        return score_forecasts(
+        scored = score_forecasts(
             evaluation,
             outputs,
             places,
@@ -192,6 +193,7 @@ def evaluate_split(
             baselines=baselines,
             split=split,
         )
+        return add_candidates(scored, model.net)
     if "prediction" in outputs and isinstance(codec, LabelCodec) and isinstance(codec.target, LabelSets):
         return _score_label_sets(evaluation, outputs, codec.target)
     if "prediction" in outputs and isinstance(codec, LabelCodec) and isinstance(codec.target, Numbers):
@@ -200,6 +202,19 @@ def evaluate_split(
         files = data.find_places(split) if isinstance(data, DataModule) else []
         return _score_classes(evaluation, outputs, codec, batches, files)
     return evaluation
+
+
+def add_candidates(evaluation: Evaluation, net: Any) -> Evaluation:
+    """Add the table of the forecasters that a net combines, with their errors and weights, if it has one."""
+    if not hasattr(net, "candidates_table"):
+        return evaluation
+    table = net.candidates_table()
+    most = table[table["weight"] > 0].sort_values("weight", ascending=False).head(CANDIDATES_SHOWN)
+    shown = ", ".join(f"{name} {weight:.2f}" for name, weight in zip(most["candidate"], most["weight"], strict=True))
+    return evaluation._replace(
+        tables=evaluation.tables | {CANDIDATES: table},
+        remarks=(*evaluation.remarks, f"forecasters by weight, chosen by rolling origins: {shown}"),
+    )
 
 
 def evaluate_refitted(

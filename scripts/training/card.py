@@ -22,7 +22,7 @@ from lightfit.version import VERSION
 from ..cli.arguments import name_flags
 from ..cli.outputs import output_file
 from ..cli.score_format import format_score
-from ..evaluation.result import Evaluation
+from ..evaluation.result import CANDIDATES, Evaluation
 from .lightning_cli import LightFitCLI
 from .report import describe, list_remarks
 
@@ -115,6 +115,11 @@ def _describe_results(evaluations: Mapping[str, Evaluation]) -> Iterator[str]:
             yield f"| {split} | {evaluation.num_samples:,} | {name} | {formatted} |"
     for line in list_remarks(evaluations):
         yield from ("", f"{line}.")
+    combined = next((own.tables[CANDIDATES] for own in evaluations.values() if CANDIDATES in own.tables), None)
+    if combined is not None:
+        yield from ("", "| forecaster | error on rolling origins | weight |", "| --- | --- | --- |")
+        for name, error, weight in combined.itertuples(index=False):
+            yield f"| {name} | {format_score(error)} | {format_score(weight)} |"
 
 
 def _list_limits(data: pl.LightningDataModule) -> Iterator[str]:

@@ -78,12 +78,13 @@ def report(
 
 def list_remarks(evaluations: "Mapping[str, Evaluation]") -> list[str]:
     """Return what the evaluations remark on; warnings only of the first one, which the tables of the run are of."""
-    return [
+    lines = [
         line
         for index, evaluation in enumerate(evaluations.values())
         for line in evaluation.remarks
         if not (index and line.startswith("warning"))
     ]
+    return list(dict.fromkeys(lines))
 
 
 def find_best_epoch(trainer: pl.Trainer, history: pd.DataFrame) -> tuple[int, dict[str, float]]:

@@ -190,8 +190,18 @@ def write_most_wrong(trainer: pl.Trainer, evaluations: "dict[str, Evaluation]") 
 
 
 def write_series(trainer: pl.Trainer, evaluations: "dict[str, Evaluation]") -> None:
-    """Write `series.csv`, the scores of each series in the test split, or else in val, into the run folder."""
+    """Write what evaluations of series tell in tables into the run folder.
+
+    `series.csv` has the scores of each series in the test split, or else in val; `forecasters.csv` the forecasters that
+    the net combines.
+    """
     from lightfit.callbacks.pictures.plots import run_folder, write_csv
+
+    from ..evaluation.result import CANDIDATES
+
+    combined = next((own.tables[CANDIDATES] for own in evaluations.values() if CANDIDATES in own.tables), None)
+    if trainer.logger is not None and combined is not None:
+        write_csv(combined, run_folder(trainer) / f"{CANDIDATES}.csv")
 
     table = next((evaluations[split].series for split in ("test", "val") if split in evaluations), None)
     if trainer.logger is not None and table is not None:

@@ -64,7 +64,7 @@ def test_a_target_may_have_any_name(name: str, fit: Fit, capsys: pytest.CaptureF
 
 def test_a_bad_file_is_a_row(fit: Fit, series: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fit(*SERIES, "--quiet")
-    Path("short.csv").write_text("\n".join(series.read_text().splitlines()[:3]))
+    Path("short.csv").write_text("date,load\n2024-01-01 00:00,high\n2024-01-01 01:00,2\n")
     monkeypatch.setattr("sys.stdin", io.StringIO(series.read_text()))
     assert predict([LAST, "short.csv", "series.csv", "-", "nope.csv", "-o", "out.csv"]) == 2
     assert not Path("out.csv").exists()
@@ -72,7 +72,7 @@ def test_a_bad_file_is_a_row(fit: Fit, series: Path, monkeypatch: pytest.MonkeyP
     assert predict([LAST, "short.csv", "series.csv", "-", "-o", "out.csv", "--batch_size", "1"]) == 1
     table = pd.read_csv("out.csv")
     assert len(table) == 1 + 24 + 24
-    assert "short.csv: expected at least" in table["error"][0]
+    assert "short.csv, row 1: 'high' in the column 'load'" in table["error"][0]
     assert table["error"][1:].isna().all()
     assert table["load"][1:25].tolist() == table["load"][25:].tolist()
 
@@ -82,7 +82,7 @@ def test_a_bad_file_is_a_row(fit: Fit, series: Path, monkeypatch: pytest.MonkeyP
     [
         (["nope.csv"], 2, "no file at 'nope.csv'"),
         (["short.csv"], 1, "short.csv: expected at least 48 rows, the lookback of the training, received 9"),
-        (["daily.csv"], 1, "daily.csv: expected steps of h, as in training, received D"),
+        (["daily.csv"], 1, "Expected steps of h, as in training: resample the table"),
         (["lacks.csv"], 1, "lacks.csv has no column 'load'"),
         (["series.csv", "--column", "load"], 2, "received --column load: leave it out"),
     ],
@@ -149,9 +149,11 @@ def test_a_resumed_run_on_series_equals_an_uninterrupted_one(fit: Fit, series: P
 
 def test_a_constant_column_is_named(fit: Fit) -> None:
     make_series().assign(load=7.0).to_csv("series.csv", index=False)
-    code, _, err = fit(*SERIES)
-    assert code == 1
-    assert "the column 'load' is 7 in all rows of the training split" in err
+    code, out, err = fit(*SERIES)
+    assert code == 0, err
+    assert "warning: the target 'load' has one value alone: there is nothing to forecast" in out
+    assert predict([LAST, "series.csv", "-o", "out.csv"]) == 0
+    assert pd.read_csv("out.csv")["load"].tolist() == pytest.approx([7] * 24, rel=1e-5)
 
 
 @pytest.mark.slow

@@ -33,7 +33,11 @@ TEXT = (
     "--data.batch_size",
     8,
 )
-SERIES = ("--task", "series", "--data.path", "series.csv", "--data.target", "load", "--trainer.callbacks", "null")
+SERIES = (
+    *("--task", "series", "--data.path", "series.csv", "--data.target", "load", "--trainer.callbacks", "null"),
+    *("--model.net", "lightfit.nets.NLinear", "--data.lookback", 48, "--data.scale", "standard"),
+    *("--data.batch_size", 32),
+)
 LAST = "runs/{}/version_{}/checkpoints/last.ckpt"
 
 

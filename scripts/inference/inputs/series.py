@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lightfit.datamodules import SeriesCodec
-from lightfit.datamodules.series.frame import Frame, check_file, frame_of_rows, read_frame
+from lightfit.datamodules.series.frame import Frame, check_file, frame_of_rows, frame_of_text, read_frame
 from lightfit.datamodules.series.last_windows import LastWindow, NewRows
 from lightfit.datamodules.tables.content import open_bytes
 from lightfit.datamodules.tables.options import TableOptions
@@ -61,8 +61,8 @@ class SeriesInputs(Inputs):
         for item in arguments:
             try:
                 if item == "-":
-                    frame, place = read_frame(open_bytes("standard input", sys.stdin.buffer.read()), self.options), item
                     place = "standard input"
+                    frame = frame_of_text(sys.stdin.read(), place, self.options)
                 else:
                     frame, place = read_frame(Path(item), self.options), item
                 yield from self.codec.last_windows(frame.table, place, self.new)
