@@ -76,7 +76,7 @@ def _statsmodels(
     name: str, dataset: str, columns: list[str], freq: str, season: int, begin: str
 ) -> Callable[[], Table]:
     def read() -> Table:
-        import statsmodels.api as sm  # type: ignore[import-untyped]
+        import statsmodels.api as sm
 
         frame = getattr(sm.datasets, dataset).load_pandas().data[columns]
         return Table(name, (_columns(frame),), freq, season, begin, source="statsmodels")
@@ -86,7 +86,7 @@ def _statsmodels(
 
 def elnino() -> Table:
     """Read monthly temperatures of the sea, 1950 to 2010: in statsmodels a column a month."""
-    import statsmodels.api as sm  # type: ignore[import-untyped]
+    import statsmodels.api as sm
 
     frame = sm.datasets.elnino.load_pandas().data.drop(columns="YEAR")
     values = frame.to_numpy(np.float64).reshape(-1, 1)
@@ -95,7 +95,7 @@ def elnino() -> Table:
 
 def elec_equip() -> Table:
     """Read the monthly index of electrical equipment's turnover in the euro area, 1995 to 2011."""
-    from statsmodels.datasets import elec_equip as dataset  # type: ignore[import-untyped]
+    from statsmodels.datasets import elec_equip as dataset
 
     frame = dataset.load_pandas().data
     return Table("electrical equipment", (_columns(frame),), "MS", 12, "1995-01-01", source="statsmodels")
@@ -103,7 +103,7 @@ def elec_equip() -> Table:
 
 def co2() -> Table:
     """Read weekly carbon dioxide of the air, 1958 to 2001; missing weeks are interpolated."""
-    import statsmodels.api as sm  # type: ignore[import-untyped]
+    import statsmodels.api as sm
 
     frame = sm.datasets.co2.load_pandas().data
     return Table("co2", (_columns(frame),), "W-SAT", 52, "1958-03-29", source="statsmodels")

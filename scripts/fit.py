@@ -3,6 +3,7 @@
 import argparse
 import sys
 from difflib import get_close_matches
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,7 +53,7 @@ def show_help(options: argparse.Namespace) -> None:
 
 def find_initial(args: list[str]) -> str | None:
     """Return the configuration of the run whose checkpoint `--init_from` names; None without one."""
-    for word, after in zip(args, [*args[1:], ""], strict=True):
+    for word, after in zip_longest(args, args[1:], fillvalue=""):
         flag, _, value = word.partition("=")
         if flag == "--init_from":
             config = Path(value or after).absolute().parent.parent / "config.yaml"

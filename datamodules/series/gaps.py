@@ -71,14 +71,14 @@ def check_doubled(panel: Panel, zone: str | None, place: str, rows: Int | None =
 def _may_be_clock(times: Times) -> bool:
     """Return whether all stamps are in the hours of a Sunday in which clocks go back: in October or November."""
     index = pd.DatetimeIndex(times)
-    return bool((index.month.isin((10, 11)) & (index.dayofweek == 6) & (index.hour <= 3)).all())
+    return bool((index.month.isin((10, 11)) & (index.day_of_week == 6) & (index.hour <= 3)).all())
 
 
 def _may_be_spring(times: Times) -> bool:
     """Return whether all stamps are in the hours of a Sunday in March that clocks skip as they go forward."""
     index = pd.DatetimeIndex(times)
     is_hour = (index.hour >= 1) & (index.hour <= 3)
-    return bool(((index.month == 3) & (index.day >= 8) & (index.dayofweek == 6) & is_hour).all())
+    return bool(((index.month == 3) & (index.day >= 8) & (index.day_of_week == 6) & is_hour).all())
 
 
 def merge_doubled(panel: Panel, how: str) -> Panel:

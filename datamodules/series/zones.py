@@ -133,7 +133,8 @@ def to_utc(
     if _OFFSET.fullmatch(zone):
         return index.tz_localize(zone).tz_convert(None).to_numpy("datetime64[ns]")
     # as shifted by a day, no time is skipped: the offsets before and after a change
-    known = index.tz_localize(zone, ambiguous="NaT", nonexistent="NaT").tz_convert(None).to_numpy("datetime64[ns]")
+    sure = index.tz_localize(zone, ambiguous="NaT", nonexistent="NaT").tz_convert(None)
+    known = sure.to_numpy("datetime64[ns]").copy()  # as pandas 3 returns what it holds, read-only
     odd = np.flatnonzero(np.isnat(known))
     if not len(odd):
         return known

@@ -311,6 +311,21 @@ class ForecastCombination(nn.Module):
         assert isinstance(total, Tensor)
         return total
 
+    def explain_no_graph(self) -> str:
+        """Return why the net cannot be written as a graph of operations, in one sentence; empty if it can.
+
+        The recursions of smoothing and theta run over the steps of a window: unrolled, they are thousands of operations
+        that a tracer takes many minutes for.
+        """
+        loops = [name for name in self._active if name.startswith(("smoothing", "theta", "AutoETS", "AutoTheta"))]
+        if not loops:
+            return ""
+        kept = [name for name in self.candidates if name not in loops]
+        return (
+            f"it combines {', '.join(loops)}, whose recursions over the window are no graph of operations: serve the "
+            f"checkpoint, or train with `candidates` {kept}"
+        )
+
     def _find_active(self) -> None:
         """List the candidates that have a weight: others are not computed."""
         if self.weights.is_meta:

@@ -178,13 +178,15 @@ def find_statistical(names: Sequence[str]) -> Mapping[str, Any]:
     Raises:
         UsageError: a name is not one of them, or statsforecast is not installed.
     """
+    if not names:
+        return {}
     if strange := [name for name in names if name not in STATISTICAL]:
         raise UsageError(f"expected --baselines of {', '.join(STATISTICAL)}, received '{strange[0]}'")
     try:
         models = importlib.import_module("statsforecast.models")
     except ImportError as error:
         raise UsageError(
-            "--baselines needs statsforecast: pip install statsforecast, or leave --baselines out"
+            "--baselines needs statsforecast: pip install 'lightfit[statistics]', or leave --baselines out"
         ) from error
     return {name: getattr(models, name) for name in names}
 

@@ -17,6 +17,7 @@ from torch.export import Dim, ExportedProgram
 from lightfit.errors import MissingPackageError
 from lightfit.lightning_modules import LightModel
 
+from ..cli.arguments import name_flags
 from ..inference.trained import Trained
 
 KEY = "lightfit"  # key of the metadata in each format
@@ -41,6 +42,9 @@ def trace(model: LightModel, x: Tensor) -> ExportedProgram:
     Raises:
         ValueError: the net cannot be exported; the message names the operation.
     """
+    explain = getattr(model.net, "explain_no_graph", None)
+    if explain is not None and (reason := explain()):
+        raise ValueError(f"{type(model.net).__name__} cannot be exported: {name_flags(reason)}")
     shapes: dict[int, Any] = {0: Dim.DYNAMIC} | ({1: Dim.AUTO} if x.ndim == 2 else {})
     try:
         with warnings.catch_warnings():

@@ -96,8 +96,8 @@ def test_hours_may_be_missing_each_day() -> None:
 
 def test_weekdays_of_ones_own() -> None:
     days = make("2024", 100, "D")
-    assert find(days[days.dayofweek < 6]).describe() == "B-1111110 (each Mon, Tue, Wed, Thu, Fri, Sat)"
-    calendar = find(days[np.isin(days.dayofweek, (0, 2, 4))])
+    assert find(days[days.day_of_week < 6]).describe() == "B-1111110 (each Mon, Tue, Wed, Thu, Fri, Sat)"
+    calendar = find(days[np.isin(days.day_of_week, (0, 2, 4))])
     assert calendar.season == 3
     assert go_on(calendar, ["2024-03-08"]) == ["2024-03-11", "2024-03-13", "2024-03-15"]
 

@@ -79,8 +79,8 @@ def test_facts_of_many_series() -> None:
     assert "1 missing steps (0.1%) in 1 gaps in 1 of 4 series" in found.facts["gaps"]
     assert found.facts["demand"].endswith("% zeros; 1 intermittent")
     assert found.warnings == [
-        "1 of 4 series are shorter than a window of 72 steps, such as 's1': their look-back is padded; reduce "
-        "`lookback` or `horizon`, or add rows",
+        "1 of 4 series are shorter than a window of 72 steps, such as 's1': add rows, or reduce `lookback` or "
+        "`horizon`",
         "the target 'y' has one value alone in 1 of 4 series, such as 's2': there is nothing to forecast",
     ]
     table = found.tables["series"].set_index("series")

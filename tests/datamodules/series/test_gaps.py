@@ -151,7 +151,7 @@ def test_values_are_filled_as_by_pandas(how: str) -> None:
     for item, (times, values) in zip(filled, series, strict=True):
         known = pd.Series(values, times)
         expected = known.ffill() if how == "forward" else known.interpolate("time")
-        np.testing.assert_array_equal(item.values[:, 0], expected.to_numpy())
+        np.testing.assert_allclose(item.values[:, 0], expected.to_numpy(), rtol=1e-12)
 
 
 def test_values_before_the_first_known_one_are_named() -> None:
