@@ -461,4 +461,6 @@ def rebuild(
         raise CheckpointError(f"expected a checkpoint of {cls.__name__}, received one of {type(module).__name__}")
     if isinstance(module, DataModule):
         module._codec = load_codec(checkpoint, trust)
+        states = [value for value in checkpoint.values() if isinstance(value, dict) and "codec" in value]
+        module._adopted = module._codec if any(state.get("adopted") for state in states) else None
     return module

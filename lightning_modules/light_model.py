@@ -116,6 +116,7 @@ class LightModel(EpochLog):
         metrics: torchmetrics by name.
     """
 
+    is_initialised: bool = False  # whether the weights are those of another run, to be trained further
     quantiles: tuple[float, ...] = ()  # levels along the last dimension of what `predict_step` returns, if it has them
 
     def __init__(self, net: nn.Module | None = None, *, metrics: dict[str, Metric] | None = None) -> None:
@@ -225,16 +226,21 @@ class LightModel(EpochLog):
         metric = self._later_metrics[name]
         return metric if metric.device == first.device else metric.to(first.device)
 
+    @property
+    def starts_from_checkpoint(self) -> bool:
+        """Return whether the run resumes, or starts from the weights of another one (`is_initialised`)."""
+        return self.is_initialised or bool(self.trainer.ckpt_path)
+
     def _at_fit_start(self) -> None:
-        """Load word vectors, if the net has a file of them, unless the run resumes from a checkpoint."""
+        """Load word vectors, if the net has a file of them, unless the run starts from a checkpoint."""
         super()._at_fit_start()
-        if self.net is not None and not self.trainer.ckpt_path:
+        if self.net is not None and not self.starts_from_checkpoint:
             load_word_vectors(self.net, getattr(self.trainer, "datamodule", None))
 
     def _at_train_start(self) -> None:
-        """Show an adaptive net the training data, unless the run resumes from a checkpoint."""
+        """Show an adaptive net the training data, unless the run starts from a checkpoint."""
         super()._at_train_start()
-        if isinstance(self.net, Adaptive) and not self.trainer.ckpt_path:
+        if isinstance(self.net, Adaptive) and not self.starts_from_checkpoint:
             with torch.no_grad(), torch.random.fork_rng(devices=[]):
                 self.net.adapt(self._training_batches())
 

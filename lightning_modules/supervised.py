@@ -155,9 +155,9 @@ class SupervisedModel(LightModel):
                 self.fit_on_val(*(torch.cat([item.cpu() for item in rows]) for rows in zip(*batches, strict=True)))
 
     def _at_fit_start(self) -> None:
-        """Load pretrained weights, unless the run resumes from a checkpoint; the log names them."""
+        """Load pretrained weights, unless the run starts from a checkpoint; the log names them."""
         super()._at_fit_start()
-        if not self.trainer.ckpt_path:
+        if not self.starts_from_checkpoint:
             self._load_weights()
         if self.finetune.head:
             self._prepare_features()

@@ -132,6 +132,12 @@ def open_inputs(inputs: Any, options: argparse.Namespace) -> Any:
             inputs.options = TableOptions(**given)
     except ValueError as error:
         raise UsageError(str(error)) from error
+    if options.horizon is not None and options.horizon > inputs.codec.horizon:
+        print(
+            f"--horizon {options.horizon} is beyond the {inputs.codec.horizon} steps of the training: later ones are "
+            "forecast from forecasts, and their intervals are too narrow",
+            file=sys.stderr,
+        )
     if series:
         inputs.new = inputs.new._replace(**series)
     return inputs

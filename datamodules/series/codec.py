@@ -179,8 +179,10 @@ class SeriesCodec(Codec):
         return x
 
     def metadata(self) -> dict[str, Any]:
-        """Return columns, sizes and scaling: (value - mean) / std, with the columns ordered targets, past, known."""
-        return {"domain": self.domain, **self.to_dict(), "columns": list(self.state.columns)}
+        """Return columns, sizes and scaling: (value - mean) / std of each series, with the columns in that order."""
+        layout = self.state.layout
+        sizes = {"num_known": layout.num_known, "num_static": layout.num_static}
+        return {"domain": self.domain, **self.to_dict(), "columns": list(self.state.columns), **sizes}
 
     def to_dict(self) -> dict[str, Any]:
         """Return columns, steps, scaling and sizes as plain data."""

@@ -209,8 +209,9 @@ class LightFitCLI(LightningCLI):
             path = self.config.ckpt_path
         trained = load_trained(path, trust=packages_of(untrusted_names(self.config_dump)))
 
-        def build(class_type: type[pl.LightningDataModule], *args: Any, **kwargs: Any) -> Any:
-            data = make_instantiator(self, "data")(class_type, *args, **kwargs)
+        def build(class_type: type, *args: Any, applied_instantiation_links: Mapping[str, Any], **kwargs: Any) -> Any:
+            links = {"applied_instantiation_links": applied_instantiation_links}
+            data = make_instantiator(self, "data")(class_type, *args, **links, **kwargs)
             if not isinstance(data, DataModule):
                 raise UsageError(
                     f"--init_from takes over the codec of a checkpoint, and {class_type.__name__} has none: derive it "
@@ -237,6 +238,7 @@ class LightFitCLI(LightningCLI):
                 f"the net of this run, {type(self.model.net).__name__}: {' '.join(lines[-1].split())} Train with the "
                 f"configuration of that run: --task {find_run(initial.path) / 'config.yaml'}"
             ) from error
+        self.model.is_initialised = True
         self._print(f"starting from the weights and the codec of '{initial.path}'")
 
     def _keep_embedding_size(self, checkpoint: Mapping[str, Any]) -> None:

@@ -107,7 +107,7 @@ class Ridge(nn.Module):
             return past
         return past + [torch.cat([index, every[self.lookback :]]) for index in past]
 
-    def fit(self, train: Rows, val: Rows, measure: Callable[[Tensor], Tensor]) -> tuple[Tensor, float]:
+    def fit(self, train: Rows, val: Rows, measure: Callable[[Tensor], Tensor]) -> tuple[tuple[Tensor, bool, Tensor, float], float]:
         """Solve for the training windows, with features, centre and penalty by the error on the validation's.
 
         Args:
