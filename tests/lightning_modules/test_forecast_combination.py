@@ -111,7 +111,7 @@ def test_an_unfitted_net_repeats_the_last_value() -> None:
     ("options", "problem"),
     [
         ({"horizon": 0}, "at least 1"),
-        ({"num_quantiles": 2}, "odd `num_quantiles`"),
+        ({"num_quantiles": 2}, "an odd number of quantiles"),
         ({"candidates": ("arima",)}, "`candidates` among last value, .* received 'arima'"),
         ({"candidates": ()}, "received none"),
         ({"num_known": 2, "num_features": 4}, "`num_features` for 1 targets, 2 columns known ahead"),

@@ -133,7 +133,7 @@ def test_a_checkpoint_rebuilds_net_and_quantiles(fit: Fit, series: Path) -> None
     assert model.net is not None
     assert model.net.num_quantiles == 5
     held = read_checkpoint(LAST)["SeriesDataModule"]["codec"]
-    assert held["state"]["roles"]["targets"] == ("load",)
+    assert held["state"]["roles"]["targets"] == ["load"]
 
 
 @pytest.mark.slow
@@ -160,4 +160,4 @@ def test_a_constant_column_is_named(fit: Fit) -> None:
 def test_feature_maps_of_a_series(fit: Fit, series: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fit(*SERIES, "--model.net", "lightfit.nets.SparseTSF", "--quiet")
     assert features([LAST, "series.csv", "-o", "maps.png"]) == 0
-    assert "conv: (1, 72)" in capsys.readouterr().out
+    assert "conv: (1, 240)" in capsys.readouterr().out
