@@ -53,10 +53,12 @@ def locate(path: str, data_dir: Path) -> Path:
             published.url, data_dir / published.file, sha256=published.sha256, size_bytes=published.size_bytes
         )
     if not path:
-        raise NotFoundError("which series? set `path` to a table (CSV, JSON, Parquet, Excel, ...) with a column of time stamps")
+        raise NotFoundError(
+            "which series? set `path` to a table (CSV, Parquet, Excel, ...) with a column of time stamps"
+        )
     if not Path(path).is_file():
         raise FileNotFoundError(
-            f"no file at '{path}' (looked from '{Path.cwd()}'); set `path` to a table (CSV, JSON, Parquet, Excel, ...), "
+            f"no file at '{path}' (looked from '{Path.cwd()}'); set `path` to a table (CSV, Parquet, Excel, ...), "
             f"or to one of the names {', '.join([SEATTLE_TEMPS, *DOWNLOADS])}"
         )
     return Path(path)

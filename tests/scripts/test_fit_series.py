@@ -139,6 +139,7 @@ def test_a_checkpoint_rebuilds_net_and_quantiles(fit: Fit, series: Path) -> None
 @pytest.mark.slow
 def test_a_resumed_run_on_series_equals_an_uninterrupted_one(fit: Fit, series: Path) -> None:
     whole = ("--trainer.max_epochs", 4, "--model.schedule", "constant", "--trainer.callbacks", "null")
+    whole += ("--model.net", "lightfit.nets.NLinear", "--data.lookback", 48, "--data.batch_size", 32)
     assert fit(*SERIES, *whole)[0] == 0
     assert fit(*SERIES, *whole, "--trainer.max_epochs", 2)[0] == 0
     last = "runs/series/version_1/checkpoints/last.ckpt"

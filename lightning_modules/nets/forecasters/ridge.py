@@ -107,7 +107,9 @@ class Ridge(nn.Module):
             return past
         return past + [torch.cat([index, every[self.lookback :]]) for index in past]
 
-    def fit(self, train: Rows, val: Rows, measure: Callable[[Tensor], Tensor]) -> tuple[tuple[Tensor, bool, Tensor, float], float]:
+    def fit(
+        self, train: Rows, val: Rows, measure: Callable[[Tensor], Tensor]
+    ) -> tuple[tuple[Tensor, bool, Tensor, float], float]:
         """Solve for the training windows, with features, centre and penalty by the error on the validation's.
 
         Args:
@@ -139,7 +141,7 @@ class Ridge(nn.Module):
                         if best is None or error < best[0]:
                             best = error, (centre, own, index, alpha)
         assert best is not None
-        return best[1], best[0]  # type: ignore[return-value]
+        return best[1], best[0]
 
     def solve(self, rows: Rows, choice: tuple[Tensor, bool, Tensor, float], *, is_refit: bool) -> None:
         """Set the weights to the solution of some windows, for a choice that `fit` has returned."""
