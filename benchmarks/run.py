@@ -21,7 +21,7 @@ from benchmarks.figures import ROOT, Figure, line, load, moved, save, where, wri
 
 PEERS = ("torchtext", "keras", "jax", "accelerate", "fastapi", "duckdb", "polars")
 QUESTIONS = (
-    *("loop", "text", "tables", "text_cnn", "images", "features", "series"),
+    *("loop", "text", "tables", "text_cnn", "images", "features", "series", "forecasts"),
     *("commands", "threads", "growth", "serving", "gpu"),
 )
 
