@@ -1,10 +1,14 @@
 """How long does a whole command take? fit.py and predict.py from the shell, beside processes that do less."""
 
+import resource
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+
+import numpy as np
+import pandas as pd
 
 from benchmarks.bare import make_bare
 from benchmarks.figures import ROOT, Figure, figure
@@ -61,6 +65,7 @@ def measure() -> Iterator[Figure]:
         target = "<= 8" if peer == "Python's start" else ""
         yield figure("commands", ours, peer, more, "s more", rounds=5, target=target)
     yield from against_lightning()
+    yield from of_series()
     whole = alternate(
         {
             "imdb": lambda: seconds(lambda: run(*FIT, "--task", "imdb")),
@@ -71,6 +76,69 @@ def measure() -> Iterator[Figure]:
     took = spread([one - other for one, other in zip(whole["imdb"], whole["python"], strict=True)])
     ours = "`fit.py --task imdb`, to the result"
     yield figure("commands", ours, "Python's start", took, "s more", rounds=2, target="<= 60")
+
+
+SERIES_IMPORTS = (  # what a whole run of series imports, pictures and scores included
+    "import torch, pytorch_lightning, pandas, matplotlib.pyplot, torchmetrics; "
+    f"import sys; sys.path[:0] = [{str(ROOT)!r}]; "
+    "import lightfit.scripts.training.run, lightfit.scripts.evaluation.scores, lightfit.callbacks.pictures.backtest"
+)
+AUTO_ETS = """
+import pandas as pd
+from statsforecast import StatsForecast
+from statsforecast.models import AutoETS
+table = pd.read_csv("panel.csv", parse_dates=["ds"])
+StatsForecast([AutoETS(season_length=7)], freq="D", n_jobs=1).forecast(df=table, h=7)
+"""
+
+
+def cpu_seconds(*command: str) -> float:
+    """Return the CPU seconds that a command takes, with those of its children."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    run(*command)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def of_series(rounds: int = 3) -> Iterator[Figure]:
+    """Yield the CPU time of runs of the task series: on 120 rows beside its imports, on a panel beside AutoETS."""
+    rng, days = np.random.default_rng(0), np.arange(1000)
+    season = 10 * np.sin(days / 7 * 2 * np.pi)
+    small = pd.DataFrame(
+        {"ds": pd.date_range("2014", periods=120, freq="MS"), "y": 100 + rng.normal(size=120).cumsum()}
+    )
+    small.to_csv("small.csv", index=False)
+    panel = [
+        pd.DataFrame(
+            {
+                "unique_id": f"series {index}",
+                "ds": pd.date_range("2020", periods=len(days)),
+                "y": 50 + season + rng.normal(size=len(days)).cumsum(),
+            }
+        )
+        for index in range(100)
+    ]
+    pd.concat(panel).to_csv("panel.csv", index=False)
+    times = alternate(
+        {
+            "fit": lambda: cpu_seconds(*FIT, "--task", "series", "--data.path", "small.csv", "--gpus", "0"),
+            "imports": lambda: cpu_seconds(sys.executable, "-c", SERIES_IMPORTS),
+        },
+        rounds=rounds,
+    )
+    ours = "`fit.py --task series` on 120 rows, CPU"
+    yield figure(
+        "commands", ours, "its imports", ratio(times, "fit", "imports"), "x the time", rounds=rounds, target="<= 2"
+    )
+    times = alternate(
+        {
+            "fit": lambda: cpu_seconds(*FIT, "--task", "series", "--data.path", "panel.csv", "--gpus", "0"),
+            "AutoETS": lambda: cpu_seconds(sys.executable, "-c", AUTO_ETS),
+        },
+        rounds=1,
+    )
+    ours, peer = "`fit.py --task series` on 100 series of 1,000 steps, CPU", "statsforecast's AutoETS on the same"
+    yield figure("commands", ours, peer, ratio(times, "fit", "AutoETS"), "x the time", rounds=1, target="<= 1")
 
 
 def against_lightning(rounds: int = 7) -> Iterator[Figure]:
