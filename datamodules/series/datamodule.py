@@ -30,7 +30,7 @@ from .last_windows import check_zone, fill
 from .numbers import read_numbers
 from .panel import Panel
 from .places import WindowPlaces
-from .reading import OnDuplicate, RowOptions, Rows, cut_after_last_target, order_table
+from .reading import OnDuplicate, RowOptions, Rows, cut_after_last_target, order_table, warn_of_rows_ahead
 from .roles import Chosen, Roles, SeriesColumns, adopt_roles, choose_roles
 from .scaler import Scale, ScaleKind
 from .sources import locate
@@ -214,13 +214,22 @@ class SeriesDataModule(DataModule):
             {name: batches[name] for name in SPLITS if name in batches},
             description=describe_series(series, ends, state, calendar, sizes),
             find_places=lambda name: list_windows(self._places[name]),
-            findings=self._find([*frame.found, *rows.found, rows.stamps.found, *chosen.found], steps, state, ends),
+            findings=self._find(
+                chosen.table,
+                [*frame.found, *rows.found, rows.stamps.found, *chosen.found],
+                steps,
+                state,
+                ends,
+            ),
         )
 
-    def _find(self, lines: list[str], steps: Steps, state: SeriesState, ends: list[Ends]) -> Findings:
+    def _find(
+        self, table: pd.DataFrame, lines: list[str], steps: Steps, state: SeriesState, ends: list[Ends]
+    ) -> Findings:
         """Return what was found in the table and in its series.
 
         Args:
+            table: the table.
             lines: what was found out while it was read.
             steps: the series.
             state: columns and sizes.
@@ -239,7 +248,8 @@ class SeriesDataModule(DataModule):
             ends=np.array(ends) + self.diff,
             zone=state.zone,
         )
-        return replace(found, facts={**name_facts(lines), **found.facts})
+        warnings = warn_of_rows_ahead(table, state.roles.past, steps.rows.ahead)
+        return replace(found, facts={**name_facts(lines), **found.facts}, warnings=[*warnings, *found.warnings])
 
     def _ask(self, held: SeriesState | None) -> Asked:
         """Return what is given, or the sizes of the run whose codec is adopted."""

@@ -81,6 +81,7 @@ class Rows(NamedTuple):
         stamps: the time stamps as they were read.
         source: row of the table that each row came from, of several with one time stamp the last, (N,).
         found: what was done, in one line each.
+        ahead: rows of the table after the last known target of their series, which are left out.
     """
 
     panel: Panel
@@ -88,6 +89,7 @@ class Rows(NamedTuple):
     stamps: Stamps
     source: NDArray[np.int64]
     found: list[str]
+    ahead: NDArray[np.int64]
 
 
 def order_table(
@@ -128,7 +130,7 @@ def order_table(
         order = order[np.append(kept[1:], len(order)) - 1]
         panel = merge_doubled(panel, options.on_duplicate)
         found.append(f"{len(doubled):,} rows with a time stamp that occurs before: {_MERGED[options.on_duplicate]}")
-    return Rows(panel, ids, stamps, order, found)
+    return Rows(panel, ids, stamps, order, found, order[:0])
 
 
 _MERGED = {"mean": "their mean is taken", "sum": "they are summed", "last": "the last one is taken"}
@@ -144,7 +146,24 @@ def cut_after_last_target(rows: Rows) -> Rows:
     lengths = np.bincount(panel.codes[kept], minlength=len(panel))
     starts = np.concatenate([[0], lengths.cumsum()])
     cut = Panel(panel.names, starts, panel.times[kept], panel.values[kept])
-    return rows._replace(panel=cut, source=rows.source[kept])
+    return rows._replace(panel=cut, source=rows.source[kept], ahead=rows.source[~kept])
+
+
+def warn_of_rows_ahead(table: pd.DataFrame, past: Sequence[str], ahead: NDArray[np.int64]) -> list[str]:
+    """Warn of covariates that have values after the last known target, but are not named as known ahead.
+
+    Args:
+        table: the table.
+        past: covariates that count as known up to the forecast alone.
+        ahead: rows after the last known target.
+    """
+    given = [name for name in past if len(ahead) and table[name].iloc[ahead].notna().any()]
+    if not given:
+        return []
+    return [
+        f"{len(ahead):,} rows after the last known target hold values of {clip_list(given)}: if they are known ahead, "
+        "such as promotions, name them in `columns.known`, or they are not used for the steps to forecast"
+    ]
 
 
 def list_series(names: Sequence[str]) -> str:

@@ -148,6 +148,14 @@ def test_holidays_are_known_ahead() -> None:
     assert window.x[:, 2].tolist() == [0] * 7  # type: ignore[union-attr]  # none in the week ahead
 
 
+def test_covariates_with_a_future_are_suggested() -> None:
+    table = shops(60, "x").drop(columns="shop").assign(promo=lambda own: own.index % 2 == 0)
+    table.assign(load=lambda own: own["load"].where(own.index < 53)).to_csv("a.csv", index=False)
+    (warning,) = opened("a.csv").loaded.findings.warnings
+    assert "7 rows after the last known target hold values of promo: if they are known ahead" in warning
+    assert not opened("a.csv", columns=SeriesColumns(known=("promo",))).loaded.findings.warnings
+
+
 def test_gaps_are_errors_by_default() -> None:
     make_series(60).drop(index=[5]).to_csv("a.csv", index=False)
     with pytest.raises(DataError, match="1 of 60 steps of h are missing, the first 2024-01-01 05:00:00. Set `fill` to"):
