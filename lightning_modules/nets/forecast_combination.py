@@ -22,6 +22,7 @@ LOGS = ("drift", "smoothing", "theta", "ridge")  # what is forecast on logarithm
 LOG = " of logarithms"
 CANDIDATES = (*LEVELS, *(name + LOG for name in LOGS))
 KNOWN = (*CANDIDATES, *MODELS)
+NOT_SCORED = -1.0  # in place of an error; a checkpoint holds no NaN
 FEWEST_ORIGINS = 8  # of each series, by which candidates are weighed: the last training windows are added to fewer
 FEWEST_WINDOWS = 4  # training windows, from which ridge is a candidate
 MOST_SCORED, MOST_FITTED = 2000, 200  # series of one channel, by which candidates are weighed; with statsforecast's
@@ -96,7 +97,7 @@ class ForecastCombination(nn.Module):
     """
 
     weights: Tensor  # of the candidates, (C, number of candidates)
-    errors: Tensor  # of the candidates on the rolling origins, relative to the mean step of the windows
+    errors: Tensor  # of the candidates on the rolling origins, relative to the mean step of the windows; -1: not scored
     is_large: Tensor  # whether a gradient may improve on the combination
     positive: Tensor  # 1 for targets that are positive in training, (C,)
     least: Tensor  # value below which logarithms are not taken, (C,)
@@ -159,7 +160,7 @@ class ForecastCombination(nn.Module):
         weights[:, 0] = 1
         self.register_buffer("weights", weights)
         self.register_buffer("is_large", torch.tensor(False))
-        self.register_buffer("errors", torch.full((len(candidates),), math.nan))
+        self.register_buffer("errors", torch.full((len(candidates),), NOT_SCORED))
         self.register_buffer("positive", torch.zeros(num_targets))
         self.register_buffer("least", torch.full((num_targets,), TINY))
         self.is_refit = True  # whether forecasts are by the solutions of training and validation windows
@@ -226,7 +227,7 @@ class ForecastCombination(nn.Module):
         table = pd.DataFrame(
             {
                 "candidate": self.candidates,
-                "error": self.errors.cpu().numpy(),
+                "error": self.errors.where(self.errors >= 0, math.nan).cpu().numpy(),
                 "weight": self.weights.mean(0).cpu().numpy(),
             }
         )
@@ -414,7 +415,7 @@ class ForecastCombination(nn.Module):
         weights = _weigh(errors, num_blocks, _keep_better(names, errors, num_blocks))
         state: dict[str, Any] = {"autoregression": autoregression, "choices": choices}
         places = [self.candidates.index(name) for name in names]
-        state["weights"], state["errors"] = torch.zeros_like(self.weights), torch.full_like(self.errors, math.nan)
+        state["weights"], state["errors"] = torch.zeros_like(self.weights), torch.full_like(self.errors, NOT_SCORED)
         state["weights"][:, places], state["errors"][places] = weights.T, errors.nanmean(1)
         state["grids"] = {name: value.clone() for name, value in self.smoothing.state_dict().items()}
         state["forecast"] = sum(weights[place][:, None] * forecasts[name] for place, name in enumerate(names))

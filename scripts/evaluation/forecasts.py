@@ -208,8 +208,7 @@ def _tabulate(
         by_target = by_target.head(1)
     by_step = net.tabulate(net.by_step.sum(1), {"step": steps, "target": [ALL] * horizon})
     if num_targets > 1:
-        for table in (compared, by_step):
-            _blank(table)
+        compared, by_step = (_drop_units(table) for table in (compared, by_step))
         for name in IN_UNITS:
             if name in by_target:
                 by_target.loc[num_targets, name] = np.nan
@@ -222,11 +221,10 @@ def _tabulate(
     return tables
 
 
-def _blank(table: pd.DataFrame) -> None:
-    """Drop the columns that mean nothing over targets of different units."""
-    table.drop(columns=[name for name in IN_UNITS if name in table and name != "wape"], inplace=True)
-    if "forecast" not in table and "wape" in table:
-        table.drop(columns="wape", inplace=True)
+def _drop_units(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table without the columns that mean nothing over targets of different units."""
+    kept = {"wape"} if "forecast" in table else set()
+    return table.drop(columns=[name for name in IN_UNITS if name in table and name not in kept])
 
 
 def tabulate_series(
