@@ -41,7 +41,10 @@ LINES = {
         "3",
     ),
     "images": ("--data.root", "images", "--data.num_workers", "0", "--model.net", "lightfit.nets.ImageCNN"),
-    "series": ("--data.path", "series.csv", "--data.target", "load", "--data.lookback", "24"),
+    "series": (
+        *("--data.path", "series.csv", "--data.target", "load", "--data.lookback", "24"),
+        *("--model.net", "lightfit.nets.NLinear"),  # trained by gradients
+    ),
 }
 
 

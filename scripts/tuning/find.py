@@ -36,8 +36,13 @@ def find_lr(cli: LightFitCLI) -> None:
     Source: Smith 2017, "Cyclical Learning Rates for Training Neural Networks", section 3.3.
 
     Raises:
-        UsageError: the loss does not fall at any learning rate.
+        UsageError: the net is solved in closed form, or the loss does not fall at any learning rate.
     """
+    if hasattr(cli.model.net, "fit_windows"):
+        raise UsageError(
+            f"--find_lr is for nets that are trained by gradients, and {type(cli.model.net).__name__} is solved in "
+            "closed form: leave it out, or name another net, such as --model.net lightfit.nets.NLinear"
+        )
     from lightfit.callbacks.pictures.plots import run_folder, write_csv, write_png  # here, as it brings matplotlib
 
     folder = run_folder(cli.trainer)

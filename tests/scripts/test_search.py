@@ -44,9 +44,11 @@ TEXT = (
 
 @pytest.mark.slow
 def test_find_lr(fit: Fit, series: Path) -> None:
-    code, out, err = fit(
-        "--task", "series", "--data.path", "series.csv", "--data.target", "load", "--find_lr", "--quiet"
-    )
+    line = ("--task", "series", "--data.path", "series.csv", "--data.target", "load", "--find_lr", "--quiet")
+    code, _, err = fit(*line)
+    assert code == 2
+    assert "ForecastCombination is solved in closed form: leave it out, or name another net" in err
+    code, out, err = fit(*line, "--model.net", "lightfit.nets.NLinear", "--data.lookback", 48, "--data.batch_size", 32)
     assert code == 0, err
     rate = float(re.search(r"falls fastest at a learning rate of (\S+),", out)[1])  # type: ignore[index]
     assert 1e-5 < rate < 1
