@@ -1,7 +1,7 @@
 """The codec of series: the last window of each series, and forecasts in the columns and units of the table."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -196,7 +196,3 @@ class SeriesCodec(Codec):
             CheckpointError: the windows exceed `MOST_CELLS` values.
         """
         return cls(state=SeriesState.from_dict(state), fill=state["fill"], diff=int(state["diff"]))
-
-    def with_fill(self, fill: str) -> Self:
-        """Return the codec with another handling of missing values."""
-        return replace(self, fill=fill)

@@ -14,7 +14,6 @@ from lightfit.errors import DataError, UsageError, clip
 
 Ambiguous = Literal["error", "earlier", "later", "infer"]
 Nonexistent = Literal["error", "forward", "backward"]
-MINUTE = 60 * 10**9  # in nanoseconds
 _DAY = np.timedelta64(1, "D")
 _OFFSET = re.compile(r"([+-])(\d{2}):?(\d{2})")
 _SAMPLE = 400  # stamps on which zones are compared, before the exact comparison
@@ -239,11 +238,6 @@ def _offsets(utc: NDArray[np.datetime64], zone: str) -> NDArray[np.int64]:
 
 def _show(time: np.datetime64) -> str:
     return str(pd.Timestamp(time))
-
-
-def describe_zone(zone: str | None) -> str:
-    """Describe a zone, for the line of what was found."""
-    return "no time zone" if zone is None else f"time zone {zone}"
 
 
 def name_dtype_zone(column: "pd.Series[pd.Timestamp]") -> str | None:

@@ -1,5 +1,7 @@
 """What nets that forecast each channel by itself have in common."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -61,10 +63,7 @@ class ChannelNet(nn.Module):
         Raises:
             ValueError: the windows have another length.
         """
-        if x.shape[1] != self.lookback:
-            raise ValueError(
-                f"{type(self).__name__} takes windows of {self.lookback} steps, received a batch {tuple(x.shape)}"
-            )
+        check_lookback(self, x)
         past = x[..., : self.num_targets].transpose(1, 2)  # (B, C, L)
         if self.instance_norm:
             mean = past.mean(2, keepdim=True)
@@ -77,6 +76,18 @@ class ChannelNet(nn.Module):
             y = y * std[..., None] + mean[..., None]
         y = y.transpose(1, 2)
         return y[..., 0] if self.num_quantiles == 1 else y
+
+
+def check_lookback(net: Any, x: Tensor) -> None:
+    """Check that windows have the length that a net was built for, its attribute `lookback`.
+
+    Raises:
+        ValueError: they have another one.
+    """
+    if x.shape[1] != net.lookback:
+        raise ValueError(
+            f"{type(net).__name__} takes windows of {net.lookback} steps, received a batch {tuple(x.shape)}"
+        )
 
 
 class CovariateEffect(nn.Module):

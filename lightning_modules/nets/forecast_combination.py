@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from .channel_net import check_lookback
 from .forecasters.history import TINY, History
 from .forecasters.known import AUTOREGRESSIONS, KnownEffect
 from .forecasters.naive import forecast_drift, forecast_last, forecast_mean, forecast_median, forecast_season
@@ -173,10 +174,7 @@ class ForecastCombination(nn.Module):
         Raises:
             ValueError: the windows have another length.
         """
-        if x.shape[1] != self.lookback:
-            raise ValueError(
-                f"{type(self).__name__} takes windows of {self.lookback} steps, received a batch {tuple(x.shape)}"
-            )
+        check_lookback(self, x)
         inputs = self._split(x)
         forecast = self._combine(self._forecast(inputs, self._active, self.is_refit), self._active)
         if self._learns:

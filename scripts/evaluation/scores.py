@@ -184,15 +184,7 @@ def evaluate_split(
     evaluation = Evaluation(num_samples, metrics, "", (np.nan, np.nan), {}, {}, tuple(metrics), outputs)
     places = chosen.windows(split)
     if "forecast" in outputs and codec is not None and codec.domain == "series" and places is not None:
-        scored = score_forecasts(
-            evaluation,
-            outputs,
-            places,
-            target_names=codec.target_names,
-            quantiles=getattr(model, "quantiles", ()),
-            baselines=baselines,
-            split=split,
-        )
+        scored = _score_series(evaluation, model, codec, places, baselines, split)
         return add_candidates(scored, model.net)
     if "prediction" in outputs and isinstance(codec, LabelCodec) and isinstance(codec.target, LabelSets):
         return _score_label_sets(evaluation, outputs, codec.target)
@@ -239,9 +231,21 @@ def evaluate_refitted(
     codec: Any = data.codec
     places = SplitData(data, split, rows=rows).windows(split)
     assert places is not None
+    evaluation = Evaluation(len(rows), {}, "", (np.nan, np.nan), {}, {}, (), outputs)
+    return _score_series(evaluation, model, codec, places, baselines, split)
+
+
+def _score_series(
+    evaluation: Evaluation,
+    model: LightModel,
+    codec: Any,
+    places: Any,
+    baselines: Mapping[str, NDArray[np.float64]],
+    split: str,
+) -> Evaluation:
     return score_forecasts(
-        Evaluation(len(rows), {}, "", (np.nan, np.nan), {}, {}, (), outputs),
-        outputs,
+        evaluation,
+        evaluation.outputs,
         places,
         target_names=codec.target_names,
         quantiles=getattr(model, "quantiles", ()),
