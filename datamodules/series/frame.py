@@ -19,7 +19,7 @@ from ..tables.delimited import sample_lines
 from ..tables.encoding import find_encoding
 from ..tables.json_rows import find_json, open_json
 from ..tables.options import AS_FOUND, TableOptions
-from ..tables.reader import COLUMNAR, JSON, WORKBOOKS, check_readable
+from ..tables.reader import JSON, check_readable, check_suffix
 from ..tables.sheets import OLE, open_sheet
 from ..tables.table import Row, Table
 from .cell_types import is_text, type_cells, type_texts
@@ -62,10 +62,7 @@ def read_frame(file: Path | Content, options: TableOptions = AS_FOUND) -> Frame:
         return _read_columnar(content)
     if start.startswith((ZIP, OLE)):
         return _read_sheet(content, options)
-    if content.suffix in (*COLUMNAR, *WORKBOOKS) and start:
-        raise DataError(
-            f"'{content.name}' is not the {content.suffix} file that its name says: write or download it again"
-        )
+    check_suffix(content, start)
     encoding = find_encoding(content, options.encoding)
     if encoding.damaged or encoding.has_nul:
         what = "holds NUL bytes" if encoding.has_nul else f"is not {encoding.label} at some places"

@@ -69,10 +69,7 @@ def open_table(
         return open_columnar(content)
     if start.startswith((ZIP, OLE)):
         return open_sheet(content, options, by_position=by_position, asked=asked)
-    if content.suffix in (*COLUMNAR, *WORKBOOKS) and start:
-        raise DataError(
-            f"'{content.name}' is not the {content.suffix} file that its name says: write or download it again"
-        )
+    check_suffix(content, start)
     if content.suffix not in (".csv", ".tsv") and start:
         encoding = find_encoding(content, options.encoding)
         lines = sample_lines(content, encoding)
@@ -94,13 +91,16 @@ def check_readable(content: Content, start: bytes) -> None:
             raise UsageError(f"'{content.name}' is {kind}, which is not read; expected a table or texts: {FORMATS}")
 
 
-def is_delimited(content: Content, start: bytes) -> bool:
-    """Return whether a file that begins with some bytes is delimited text, by its ending and content."""
-    if is_columnar(start, content.suffix) or start.startswith((ZIP, OLE)) or content.suffix in (*COLUMNAR, *WORKBOOKS):
-        return False
-    if content.suffix in (".csv", ".tsv", ".txt"):
-        return True
-    return content.suffix not in JSON and not find_json(sample_lines(content, find_encoding(content)))
+def check_suffix(content: Content, start: bytes) -> None:
+    """Check that a file which is neither a columnar one nor a workbook does not have the ending of one.
+
+    Raises:
+        DataError: it has.
+    """
+    if content.suffix in (*COLUMNAR, *WORKBOOKS) and start:
+        raise DataError(
+            f"'{content.name}' is not the {content.suffix} file that its name says: write or download it again"
+        )
 
 
 def is_table(content: Content, options: TableOptions = AS_FOUND) -> bool:
