@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lightfit.errors import DataError, MissingPackageError, UsageError, clip
+from lightfit.errors import DataError, UsageError, clip
 
+from .holiday_dates import find_holidays
 from .zones import to_utc, to_wall
 
 Int = NDArray[np.int64]
@@ -185,7 +186,7 @@ class Calendar:
         days = to_wall(times, self.zone) if self.local else times
         bare = replace(self, holidays=())
         present = _to_days(days)
-        own = _find_holidays(present, starts, bare._open)
+        own = _find_closed_days(present, starts, bare._open)
         kept = np.setdiff1d(np.array(self.holidays, np.int64), present)
         return replace(self, holidays=tuple(np.union1d(kept, own).tolist()))
 
@@ -290,7 +291,7 @@ def find_calendar(
     """
     starts = np.asarray(starts, np.int64)
     table = _Table(_to_ticks(times), _to_ticks(to_wall(times, zone)), starts, zone)
-    known = () if holidays is None else list_holidays(holidays, times)
+    known = () if holidays is None else _list_holidays(holidays, times)
     wanted = None if freq is None else _parse_freq(freq)
     if wanted is not None and wanted.kind == ROWS:
         return _rows(table)
@@ -465,11 +466,18 @@ def _make_weekdays(table: _Table, open_days: str, known: Sequence[int]) -> Calen
     if len(known):
         found = np.setdiff1d(np.array(known, np.int64), days)
     else:
-        found = _find_holidays(days, table.starts, bare._open)
+        found = _find_closed_days(days, table.starts, bare._open)
     return replace(bare, holidays=tuple(found.tolist()))
 
 
-def _find_holidays(days: Int, starts: Int, open_days: np.busdaycalendar) -> Int:
+def _list_holidays(code: str, times: Times) -> tuple[int, ...]:
+    """Return the holidays of a code as days since 1970, from the first year of the stamps to ten after the last."""
+    years = times.astype("datetime64[Y]").astype(np.int64) + 1970
+    found = find_holidays(code, range(int(years.min()), int(years.max()) + 1 + _YEARS_AHEAD))
+    return tuple(sorted(int(np.datetime64(day, "D").astype(np.int64)) for day in found))
+
+
+def _find_closed_days(days: Int, starts: Int, open_days: np.busdaycalendar) -> Int:
     """Return the open days, between the first and the last, that no series has: holidays, if they are few and short."""
     if not len(days):
         return np.zeros(0, np.int64)
@@ -564,37 +572,6 @@ def _name_months(step: int, phase: int, day: int, rule: str) -> str:
         last = phase + (12 - step if at_end and unit == "Q" else 0)
         name += f"-{_MONTH_NAMES[last]}"
     return name if rule or day in (1, LAST) else f"{name}-{day}"
-
-
-def list_holidays(code: str, times: Times) -> tuple[int, ...]:
-    """Return the holidays of a country (DE), a part of it (US-NY) or an exchange (NYSE), as days since 1970.
-
-    Args:
-        code: the code, as of the package `holidays`.
-        times: stamps; the holidays are those from their first year to ten years after their last.
-
-    Raises:
-        UsageError: the code is not known.
-        ModuleNotFoundError: the package is not installed.
-    """
-    try:
-        import holidays
-    except ImportError as error:
-        raise MissingPackageError("holidays by name need a package: pip install 'lightfit[holidays]'") from error
-    years = times.astype("datetime64[Y]").astype(np.int64) + 1970
-    span = range(int(years.min()), int(years.max()) + 1 + _YEARS_AHEAD)
-    country, _, subdivision = code.strip().upper().partition("-")
-    try:
-        if country in holidays.list_supported_financial():
-            days = holidays.financial_holidays(country, years=span)
-        else:
-            days = holidays.country_holidays(country, subdiv=subdivision or None, years=span)
-    except NotImplementedError as error:
-        raise UsageError(
-            "expected `holidays` as the code of a country (DE), of a part of it (US-NY), or of an exchange (NYSE) of "
-            f"the package holidays; received '{clip(code)}'"
-        ) from error
-    return tuple(sorted(int(np.datetime64(day, "D").astype(np.int64)) for day in days))
 
 
 # ------------------------------------------------------------------------------------------------ by its frequency

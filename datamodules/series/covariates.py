@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from pandas.api.types import is_bool_dtype
 from typing_extensions import Self
 
-from lightfit.errors import DataError, MissingPackageError, clip, clip_list
+from lightfit.errors import DataError, clip, clip_list
 
+from .holiday_dates import find_holidays
 from .numbers import holds_numbers, read_numbers
 
 Kind = Literal["number", "boolean", "category"]
@@ -69,7 +70,8 @@ class Covariates:
         past: covariates that are known up to the forecast.
         known: covariates that are also known for the steps to forecast.
         static: covariates with one value a series.
-        holidays: country, or country and state such as DE-BY, whose holidays are a known covariate; None: no holidays.
+        holidays: code of a country (DE), a part of it (DE-BY) or an exchange (NYSE), whose holidays are a known
+            covariate; None: no holidays.
     """
 
     past: tuple[Covariate, ...] = ()
@@ -89,8 +91,8 @@ class Covariates:
 
         Raises:
             DataError: a cell of a column of numbers is none.
-            ModuleNotFoundError: holidays are asked for, and the package is not installed.
-            ValueError: the country is not known.
+            MissingPackageError: holidays are asked for, and the package is not installed.
+            UsageError: its code is not known.
         """
         if holidays is not None:
             find_holidays(holidays, [2024])
@@ -227,32 +229,6 @@ def as_texts(column: pd.Series) -> pd.Series:
         str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell).strip() for cell in distinct
     ]
     return pd.Series(np.array([*texts, None], object)[codes], index=column.index, dtype=object)
-
-
-def find_holidays(country: str, years: Sequence[int]) -> set[Any]:
-    """Return the dates of the holidays of a country.
-
-    Args:
-        country: ISO code such as DE, or one with a subdivision such as DE-BY or US-CA.
-        years: the years.
-
-    Raises:
-        MissingPackageError: the package is not installed.
-        DataError: the country is not known.
-    """
-    try:
-        import holidays
-    except ImportError as error:
-        raise MissingPackageError(
-            "holidays need the package holidays: pip install 'lightfit[holidays]', or leave `holidays` out"
-        ) from error
-    code, _, subdivision = country.partition("-")
-    try:
-        return set(holidays.country_holidays(code.upper(), subdiv=subdivision.upper() or None, years=list(years)))
-    except NotImplementedError as error:
-        raise DataError(
-            f"expected `holidays` as the code of a country, or with a state, such as DE or DE-BY, received '{country}'"
-        ) from error
 
 
 def _fit_column(column: pd.Series, name: str, place: str) -> Covariate:

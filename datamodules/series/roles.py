@@ -272,17 +272,6 @@ def adopt_roles(frame: Frame | pd.DataFrame, roles: Roles, place: str, *, holds_
     return table.rename(columns={own: name for name, own in found.items()})
 
 
-def check_columns(table: pd.DataFrame, names: Sequence[str], place: str) -> None:
-    """Check that a table has all of the columns, by their exact names.
-
-    Raises:
-        LookupError: a column does not exist; the message names similar ones.
-    """
-    for name in names:
-        if name not in table.columns:
-            _refuse(table, name, place)
-
-
 def find_column(table: pd.DataFrame, name: str, place: str) -> str:
     """Return the name of a column, where case and blanks do not matter if only one differs by them.
 

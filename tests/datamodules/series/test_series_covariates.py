@@ -9,7 +9,7 @@ import pytest
 
 from lightfit.datamodules.series.covariates import MAX_CATEGORIES, Covariates, as_texts, is_boolean
 from lightfit.datamodules.series.roles import Roles
-from lightfit.errors import DataError, MissingPackageError
+from lightfit.errors import DataError, MissingPackageError, UsageError
 
 NAN = float("nan")
 
@@ -84,10 +84,16 @@ def test_holidays_are_known_for_steps_to_come() -> None:
     np.testing.assert_array_equal(Covariates().add_derived(np.zeros((4, 0)), times), np.zeros((4, 0)))
 
 
+def test_holidays_of_an_exchange() -> None:
+    pytest.importorskip("holidays")
+    days = np.array(["2024-03-29", "2024-04-01"], "datetime64[ns]")  # Good Friday; Easter Monday is none
+    assert Covariates(holidays="NYSE").add_derived(np.full((2, 1), np.nan), days).ravel().tolist() == [1, 0]
+
+
 def test_holidays_of_no_country_or_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     table = pd.DataFrame({"a": [1.0]})
     for country in ("Germany", "DE-XX", "XX"):
-        with pytest.raises(DataError, match=f"expected `holidays` as the code of a country, .* received '{country}'"):
+        with pytest.raises(UsageError, match=f"expected `holidays` as the code of a country .* received '{country}'"):
             fit(table, holidays=country)
     monkeypatch.setitem(sys.modules, "holidays", None)
     with pytest.raises(MissingPackageError, match=r"pip install 'lightfit\[holidays\]'"):

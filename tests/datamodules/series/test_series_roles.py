@@ -13,7 +13,6 @@ from lightfit.datamodules.series.roles import (
     Roles,
     SeriesColumns,
     adopt_roles,
-    check_columns,
     choose_roles,
     find_column,
 )
@@ -310,7 +309,7 @@ def test_a_table_of_prediction_is_read_as_in_training() -> None:
     chosen = choose(one(promo=[True, False] * 20), known="promo")
     new = one(promo=[True, False] * 20).rename(columns={"date": "Date", "x": "\ufeffX "})
     adopted = adopt_roles(new, chosen.roles, "b.csv", holds_stamps=holds_stamps)
-    check_columns(adopted, [*chosen.roles.time, *chosen.roles.values], "b.csv")
+    assert {*chosen.roles.time, *chosen.roles.values} <= set(adopted.columns)
     with pytest.raises(NotFoundError, match="b.csv has no column 'promo'; it has: date, x"):
         adopt_roles(one(), chosen.roles, "b.csv", holds_stamps=holds_stamps)
     wide = frame_of_text("shop,2024-01,2024-02,2024-03\nA,1,2,4\nB,4,5,7\n", "w.csv")
