@@ -1,4 +1,4 @@
-"""Figures with their peers: as a line, as a row of README's table, and kept to compare with."""
+"""Figures with their peers: as a line, as a row of the table in docs/benchmarks.md, and kept to compare with."""
 
 import json
 import platform
@@ -13,6 +13,7 @@ from benchmarks.timing import Spread
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results.json"
+PAGE = ROOT / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 PACKAGES = (
     "torch",
@@ -63,7 +64,7 @@ def line(item: Figure) -> str:
 
 
 def table(figures: Iterable[Figure]) -> str:
-    """Format the table of README, in Markdown."""
+    """Format the table of docs/benchmarks.md, in Markdown."""
     rows = ["| file | LightFit | against | median (least to most) | target | rounds |", "| --- " * 6 + "|"]
     for item in figures:
         target = {True: item.target, False: f"{item.target}: **not met**", None: ""}[item.met]
@@ -73,8 +74,8 @@ def table(figures: Iterable[Figure]) -> str:
     return "\n".join(rows).replace("<=", "≤").replace(">=", "≥")
 
 
-def write_readme(figures: Sequence[Figure], remarks: Sequence[str], path: Path = ROOT / "README.md") -> None:
-    """Write the table and the remarks between the marks in README."""
+def write_page(figures: Sequence[Figure], remarks: Sequence[str], path: Path = PAGE) -> None:
+    """Write the table and the remarks between the marks in the page."""
     text = path.read_text(encoding="utf-8")
     block = "\n\n".join([f"{BEGIN}\n{table(figures)}", "\n".join(remarks)]) + f"\n{END}"
     path.write_text(re.sub(f"{BEGIN}.*{END}", lambda _: block, text, flags=re.DOTALL), encoding="utf-8")

@@ -123,7 +123,7 @@ def one(kind: str, times: int) -> dict[str, float]:
 
 
 def measure() -> Iterator[Figure]:
-    """Yield the figures of growth, and draw the picture for README."""
+    """Yield the figures of growth, and draw the picture for docs/benchmarks.md."""
     found: dict[str, list[dict[str, float]]] = {}
     for kind in KINDS:
         ratios = []
@@ -135,7 +135,7 @@ def measure() -> Iterator[Figure]:
         note = f"{large['samples']:,.0f} samples; {memory[1]} MiB of memory, {memory[0]} at 1 x"
         ours, more = f"{kind}: time for each sample at 16 x", spread(ratios)
         yield figure("growth", ours, "at 1 x", more, "x the time", rounds=ROUNDS, target="<= 1.2", note=note)
-    write_png(draw(found).pixels(), ROOT / "benchmarks" / "growth.png")
+    write_png(draw(found).pixels(), ROOT / "docs" / "images" / "growth.png")
 
 
 def in_own_process(kind: str, times: int) -> dict[str, float]:

@@ -1,8 +1,8 @@
 """Measure everything: `python benchmarks/run.py` (20 minutes), `--only loop text`, `--check`.
 
-Prints a line for each figure, saves them in benchmarks/results.json and writes README's table. With `--check` it writes
-nothing, compares with what was saved, and fails where a figure is worse or better by more than both spreads: ratios are
-compared, never seconds.
+Prints a line for each figure, saves them in benchmarks/results.json and writes the table of docs/benchmarks.md. With
+`--check` it writes nothing, compares with what was saved, and fails where a figure is worse or better by more than both
+spreads: ratios are compared, never seconds.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path[:1] = [str(Path(__file__).resolve().parents[1])]
 
-from benchmarks.figures import ROOT, Figure, line, load, moved, save, where, write_readme
+from benchmarks.figures import ROOT, Figure, line, load, moved, save, where, write_page
 
 PEERS = ("torchtext", "keras", "jax", "accelerate", "fastapi", "duckdb", "polars")
 QUESTIONS = (
@@ -66,7 +66,7 @@ def keep(question: str, found: Sequence[Figure | str]) -> None:
     others = [item for item in remarks[1:] if not item.startswith(f"{question}:")]
     remarks = [where(), *others, *(item for item in found if isinstance(item, str))]
     save(figures, remarks)
-    write_readme(figures, remarks)
+    write_page(figures, remarks)
 
 
 def ask(question: str) -> list[Figure | str] | None:

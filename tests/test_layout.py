@@ -19,7 +19,13 @@ TOP_LEVEL = {*FOLDERS, "tests", "tasks", "benchmarks", "docs"} | {
     "pyproject.toml",
     "requirements.lock",
     "README.md",
+    "README.zh-CN.md",
     "CHANGELOG.md",
+    "CITATION.cff",
+    "CONTRIBUTING.md",
+    "LICENSE",
+    "SECURITY.md",
+    "mkdocs.yml",
 }
 COMMANDS = {f"{verb}.py" for verb in VERBS} | {"__init__.py"}
 # Files that import Lightning; no other file of the nets, the data and the ground floor does.

@@ -14,6 +14,8 @@ class PatchTransformer(ChannelNet):
     horizon 96, MSE 0.370 and MAE 0.400 with 512 steps of look-back. The default sizes are those of its appendix for
     small data sets.
 
+    The first arguments are those of `ChannelNet`.
+
     Args:
         patch_len: number of steps in a patch.
         patch_stride: number of steps from patch to patch.
@@ -21,7 +23,6 @@ class PatchTransformer(ChannelNet):
         num_heads: number of attention heads.
         num_layers: number of layers.
         dropout: fraction of the values that is set to 0 in training, in [0, 1).
-        lookback, horizon, num_targets, num_features, num_quantiles, instance_norm: as in `ChannelNet`.
     """
 
     def __init__(

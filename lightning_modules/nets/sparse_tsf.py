@@ -13,9 +13,10 @@ class SparseTSF(ChannelNet):
     Source: Lin et al. 2024, "SparseTSF: Modeling Long-term Time Series Forecasting with 1k Parameters" (ICML, arXiv
     2405.00946), section 3; table 2: ETTh1 at horizon 96, MSE 0.362 with 720 steps of look-back.
 
+    The other arguments are those of `ChannelNet`.
+
     Args:
         season: number of steps in a season.
-        lookback, horizon, num_targets, num_features, num_quantiles, instance_norm: as in `ChannelNet`.
     """
 
     def __init__(

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import figures, run
 from benchmarks.contenders import Contender, run_once
-from benchmarks.figures import Figure, figure, line, load, moved, save, table, write_readme
+from benchmarks.figures import Figure, figure, line, load, moved, save, table, write_page
 from benchmarks.timing import Spread, alternate, difference, ratio, spread
 from lightfit.scripts.cli.presets import TASKS
 
@@ -44,11 +44,11 @@ def test_what_moved_beyond_its_spread_is_named() -> None:
     assert moved([FIGURE._replace(ours="new", low=9.0, high=9.0)], [FIGURE]) == []
 
 
-def test_readme_and_results_are_written(tmp_path: Path) -> None:
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{figures.BEGIN}\nold\n{figures.END}\nafter\n")
-    write_readme([FIGURE], ["2 cores.", "gpu: not run."], readme)
-    text = readme.read_text()
+def test_page_and_results_are_written(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{figures.BEGIN}\nold\n{figures.END}\nafter\n")
+    write_page([FIGURE], ["2 cores.", "gpu: not run."], page)
+    text = page.read_text()
     assert "| q | ours | theirs | 3 (2.5 to 3.5) times faster | ≥ 2 | 5 |" in text
     assert "2 cores.\ngpu: not run." in text
     assert text.startswith("before\n")
@@ -58,12 +58,12 @@ def test_readme_and_results_are_written(tmp_path: Path) -> None:
     assert load(tmp_path / "results.json") == ([FIGURE], ["2 cores."])
 
 
-def test_the_table_of_the_readme_is_the_one_that_was_kept() -> None:
+def test_the_table_of_the_page_is_the_one_that_was_kept() -> None:
     found, remarks = load()
     assert {item.question for item in found} == set(run.QUESTIONS) - {"gpu"}, "run.py wrote all but the GPU's"
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert table(found) in readme
-    assert all(remark in readme for remark in remarks)
+    page = figures.PAGE.read_text(encoding="utf-8")
+    assert table(found) in page
+    assert all(remark in page for remark in remarks)
 
 
 def test_contenders_in_processes_of_their_own(tmp_path: Path) -> None:
