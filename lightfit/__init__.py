@@ -118,7 +118,7 @@ _find, __dir__ = lazy_names(
 
 def __getattr__(name: str) -> Any:
     """Import a public name where it is first used: `import lightfit` alone brings neither torch nor Lightning."""
-    if name in (*ROOMS, "nets", "scripts"):
+    if name in (*ROOMS, "nets", "scripts", "torchtext"):
         return importlib.import_module(f"lightfit.{name}")
     return _find(name)
 
