@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 
 from lightfit.errors import FAILED, SIGNALLED, TYPED, Interrupted, LightFitError
+from lightfit.extras import is_of_extra, missing_package
 
 from .arguments import name_flags
 
@@ -35,6 +36,8 @@ def exit_code(command: Callable[[], None], *, debug: bool) -> int:
     except Exception as error:
         if debug:
             raise
+        if isinstance(error, ModuleNotFoundError) and not isinstance(error, LightFitError) and is_of_extra(error):
+            error = missing_package(str(error.name), what="this command", extra="cli")
         print(f"error: {name_flags(format_error(error))}", file=sys.stderr)
         return find_exit_code(error)
     return 0
