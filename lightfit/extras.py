@@ -13,8 +13,8 @@ TABLES = ("text", "series", "images", "tables")
 # By module: the package that pip installs, and the extras that bring it, the likeliest first.
 PACKAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "IPython": ("ipython", ("cli",)),
-    "PIL": ("pillow", ("images", "pictures")),
-    "captum": ("captum", ("pictures",)),
+    "PIL": ("pillow", ("images", "pictures", "cli")),
+    "captum": ("captum", ("pictures", "cli")),
     "charset_normalizer": ("charset-normalizer", TABLES),
     "cleanlab": ("cleanlab", ("labels",)),
     "fastapi": ("fastapi", ("serve",)),
@@ -22,7 +22,7 @@ PACKAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "holidays": ("holidays", ("holidays",)),
     "jinja2": ("jinja2", ("cli",)),
     "jsonargparse": ("jsonargparse", ("cli",)),
-    "matplotlib": ("matplotlib", ("pictures",)),
+    "matplotlib": ("matplotlib", ("pictures", "cli")),
     "mlflow": ("mlflow-skinny", ("mlflow",)),
     "onnx": ("onnx", ("export",)),
     "onnxruntime": ("onnxruntime", ("export",)),
@@ -33,7 +33,7 @@ PACKAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "pydicom": ("pydicom", ("formats",)),
     "python_calamine": ("python-calamine", TABLES),
     "ray": ("ray", ("ray",)),
-    "scipy": ("scipy", ("pictures",)),
+    "scipy": ("scipy", ("pictures", "cli")),
     "simplejpeg": ("simplejpeg", ("images",)),
     "sklearn": ("scikit-learn", ("cli", "data")),
     "statsforecast": ("statsforecast", ("statistics",)),
@@ -48,6 +48,14 @@ PACKAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "yaml": ("pyyaml", ("cli",)),
     "zstandard": ("zstandard", TABLES),
 }
+
+# The extra that the modules below a folder need.
+FOLDERS = {"images": "images", "text": "text", "torchtext": "text", "series": "series", "pictures": "pictures"}
+
+
+def find_extra(module: str) -> str:
+    """Return the extra that a module of LightFit needs, by its folder; empty for one that needs none."""
+    return next((FOLDERS[folder] for folder in module.split(".") if folder in FOLDERS), "")
 
 
 def how_to_install(extra: str) -> str:

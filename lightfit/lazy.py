@@ -5,9 +5,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from lightfit.extras import importing_extra
-
-FOLDERS = ("images", "text", "series", "pictures")  # whose modules need the packages of the extra of the same name
+from lightfit.extras import find_extra, importing_extra
 
 
 def lazy_names(package: str, names: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
@@ -26,8 +24,7 @@ def lazy_names(package: str, names: Mapping[str, str]) -> tuple[Callable[[str], 
     def get(name: str) -> Any:
         if name not in modules:
             raise AttributeError(f"module '{package}' has no attribute '{name}'")
-        extra = next((folder for folder in modules[name].split(".") if folder in FOLDERS), "")
-        with importing_extra(name, extra=extra):
+        with importing_extra(name, extra=find_extra(modules[name])):
             value = getattr(importlib.import_module(modules[name], package), name)
         setattr(sys.modules[package], name, value)
         return value

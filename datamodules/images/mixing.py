@@ -38,7 +38,8 @@ def mix_images(
     other = x.roll(1, 0)
     cut = torch.full((len(x),), mix == "cutmix") if mix != "both" else draws[:, 1] < 0.5
     cut = cut.to(x.device)
-    inside = _mark_boxes(fraction, draws[:, 2:].to(x.device), *x.shape[2:])
+    centres = (draws[:, 2:] * torch.tensor(x.shape[2:])).float().to(x.device)  # not every device has float64
+    inside = _mark_boxes(fraction, centres, *x.shape[2:])
     # A box may extend beyond the edge, so the kept pixels are counted.
     kept = torch.where(cut, 1 - inside.float().mean((1, 2)), fraction)
     mixed = torch.where(inside[:, None], other, x)
@@ -54,7 +55,7 @@ def _mark_boxes(fraction: Tensor, centres: Tensor, height: int, width: int) -> T
     rows, columns = (torch.arange(size, device=fraction.device) for size in (height, width))
 
     def near(place: Tensor, centre: Tensor, size: int) -> Tensor:
-        return (place - (centre * size).float()[:, None]).abs() < (side * size)[:, None]
+        return (place - centre[:, None]).abs() < (side * size)[:, None]
 
     return near(rows, centres[:, 0], height)[:, :, None] & near(columns, centres[:, 1], width)[:, None, :]
 
