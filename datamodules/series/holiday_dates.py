@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from datetime import date
 
-from lightfit.errors import MissingPackageError, UsageError, clip
+from lightfit.errors import UsageError, clip
+from lightfit.extras import importing_extra
 
 
 def find_holidays(code: str, years: Iterable[int]) -> set[date]:
@@ -17,12 +18,8 @@ def find_holidays(code: str, years: Iterable[int]) -> set[date]:
         UsageError: the code is not known.
         MissingPackageError: the package is not installed.
     """
-    try:
+    with importing_extra("`holidays`", otherwise="leave `holidays` out"):
         import holidays
-    except ImportError as error:
-        raise MissingPackageError(
-            "`holidays` needs a package: pip install 'lightfit[holidays]', or leave `holidays` out"
-        ) from error
     country, _, subdivision = code.strip().upper().partition("-")
     try:
         if country in holidays.list_supported_financial():
