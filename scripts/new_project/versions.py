@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lightfit.errors import LightFitError, MissingPackageError
 
-TEMPLATE = Path(__file__).parent / "template"
+TEMPLATE = Path(__file__).parent / "project-template"
 BUNDLE = ".template.bundle"  # in a project
 # The same commits everywhere, whatever the settings of who runs git: no signatures, hooks or line ends of theirs.
 ENVIRONMENT = {
