@@ -18,6 +18,7 @@ VERBS = {
     "serve": "serve a checkpoint over HTTP",
     "tune": "search for good hyperparameters",
     "features": "draw the feature maps of one sample",
+    "new": "begin a project of your own",
 }
 SCRIPTS = Path(__file__).resolve().parents[1]
 HELP = "usage: lightfit VERB ...\n\n" + "\n".join(f"  {verb:9} {what}" for verb, what in VERBS.items())
