@@ -53,9 +53,10 @@ def make_data() -> None:
     Path("lines.txt").write_text("a great film\nan awful film\n")
     make_images(Path("photos"))
     Path("pictures").mkdir()
+    Path("pets").mkdir()
     for index, path in enumerate(sorted(Path("photos").rglob("*.png"))):
         Image.open(path).save(f"pictures/{path.parent.name}.{index}.jpg")
-        Image.open(path).save(f"pictures/{'cat' if path.parent.name == 'dark' else 'dog'}.{index}.png")
+        Image.open(path).save(f"pets/{'cat' if path.parent.name == 'dark' else 'dog'}.{index}.jpg")
     shutil.copy("pictures/bright.0.jpg", "picture.jpg")
     shutil.copy("pictures/dark.20.jpg", "other.jpg")
     names = sorted(path.name for path in Path("pictures").glob("*.jpg"))
@@ -66,8 +67,8 @@ def make_data() -> None:
     units = 100 + 10 * np.sin(2 * np.pi * days / 7) + 30 * promo + np.random.default_rng(0).normal(0, 1, 400)
     dates = pd.date_range("2024-01-01", periods=400).strftime("%Y-%m-%d")
     sales = pd.DataFrame({"date": dates, "units": units.round(1), "promo": promo})
-    sales.loc[sales.index >= 372, "units"] = np.nan  # known ahead: the promotions of the next four weeks
-    sales.to_csv("sales.csv", index=False)
+    sales[:372].to_csv("sales.csv", index=False)
+    sales.assign(units=sales["units"].where(sales.index < 372)).to_csv("plan.csv", index=False)
     make_waves("waves")
     make_waves("other_waves", num_waves=6, first=100)
     shutil.copy("waves/000.npy", "new.npy")
