@@ -14,6 +14,7 @@ from lightfit.lightning import pl
 from .distributed import broadcast_buffers, gather_from_ranks, get_rank, get_world_size
 from .lightning_internals import QuickHooks
 
+OTHER_STAGES, TRAIN = ("val_", "test_"), "train_"  # before logged names; in training only where torchkeras has it
 PENDING = 64  # scalars that are kept as they are before they are summed: a step then costs no arithmetic
 
 
@@ -152,6 +153,11 @@ class BeforeCallbacks(pl.Callback):
         if isinstance(pl_module, EpochLog):
             pl_module._close_row()
 
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Complete the epoch's metrics, before anything reads them."""
+        if isinstance(pl_module, EpochLog):
+            pl_module._at_train_epoch_end()
+
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Complete the last row."""
         if isinstance(pl_module, EpochLog):
@@ -282,6 +288,12 @@ class EpochLog(QuickHooks):
         """Return a row for each epoch: `epoch, loss, accuracy, val_loss, val_accuracy, ...`; a resumed run appends."""
         return pd.DataFrame(self._rows)
 
+    def get_history(self) -> pd.DataFrame:
+        """Return the history with the columns of torchkeras 3: `epoch, train_loss, train_acc, val_loss, val_acc`."""
+        history = self.history
+        of_training = [name for name in history if name != "epoch" and not name.startswith((*OTHER_STAGES, TRAIN))]
+        return history.rename(columns={name: f"{TRAIN}{name}" for name in of_training})
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save the history where callbacks save nothing: in a checkpoint of the weights alone."""
         if "history" not in checkpoint:
@@ -297,8 +309,10 @@ class EpochLog(QuickHooks):
     def _at_train_start(self) -> None:
         """Restore the means of the epoch within which a checkpoint was saved, where a run resumes from one."""
         resumed, self._resumed_epoch = self._resumed_epoch, None
-        if resumed is None or not self.trainer.ckpt_path:
-            return
+        if resumed is not None and self.trainer.ckpt_path:
+            self._restore_epoch(resumed)
+
+    def _restore_epoch(self, resumed: Mapping[str, Any]) -> None:
         self._val_row = dict(resumed["val_row"])
         # Before the means are logged: the trainer would read them now, and not again.
         self.trainer.callback_metrics.update({name: torch.tensor(value) for name, value in self._val_row.items()})
@@ -308,7 +322,10 @@ class EpochLog(QuickHooks):
             self._mean(name).restore(states, get_rank(), get_world_size())
 
     def _at_train_epoch_start(self) -> None:
-        self._logged = {name for name in self._logged if name.startswith(("val_", "test_"))}
+        self._logged = {name for name in self._logged if name.startswith(OTHER_STAGES)}
+
+    def _at_train_epoch_end(self) -> None:
+        """Complete what is logged of an epoch."""
 
     def _at_validation_epoch_start(self) -> None:
         broadcast_buffers(self)  # one model on all ranks
@@ -330,7 +347,7 @@ class EpochLog(QuickHooks):
 
     def _fill_row(self) -> None:
         metrics = _floats(self.trainer.callback_metrics)
-        train = {name: value for name, value in metrics.items() if not name.startswith(("val_", "test_"))}
+        train = {name: value for name, value in metrics.items() if not name.startswith(OTHER_STAGES)}
         self._rows[-1] = {"epoch": self._rows[-1]["epoch"], **train, **self._val_row}
 
     def _close_row(self) -> None:
@@ -340,7 +357,7 @@ class EpochLog(QuickHooks):
 
     def _train_means(self) -> dict[str, SampleMean]:
         means = {decode_key(key[len(MEAN) :]): cast(SampleMean, mean) for key, mean in self.means.items()}
-        return {name: mean for name, mean in means.items() if not name.startswith(("val_", "test_"))}
+        return {name: mean for name, mean in means.items() if not name.startswith(OTHER_STAGES)}
 
     def _save_log(self, checkpoint: dict[str, Any]) -> None:
         """Put the history, an epoch that is not finished, and the version of LightFit into a checkpoint."""
