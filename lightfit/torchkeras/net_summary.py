@@ -40,8 +40,9 @@ def summary(
 ) -> str:
     """Print the layers of a net with the shapes of their outputs and their parameters, and return what was printed.
 
-    Sizes are those of one sample, at 4 bytes a number. The net is run once, in evaluation mode, without gradients and without touching the random state. A parameter is
-    counted once, in whatever module it lies and however often that is called.
+    The net is run once, in evaluation mode, without gradients and without touching the random state. Sizes are those of
+    one sample, at 4 bytes a number. A parameter is counted once, in whatever module it lies and however often that is
+    called.
 
     Args:
         model: the net.
@@ -75,7 +76,7 @@ def _make_inputs(model: nn.Module, data: Any, several: Any, shape: Any, dtype: A
     if several is not None:
         return list(several)
     if shape is None:
-        raise UsageError("expected an input as `input_data`, or the shape of a sample as `input_shape`; received neither")
+        raise UsageError("expected an input as `input_data`, or a sample's shape as `input_shape`; received neither")
     shapes = [shape] if all(isinstance(size, int) for size in shape) else list(shape)
     device = next((item.device for item in [*model.parameters(), *model.buffers()]), torch.device("cpu"))
     # Two samples, as batch norm has no variance of one; zeros are valid ids of an embedding.

@@ -56,7 +56,9 @@ def count_classes(preds: Tensor, target: Tensor, num_classes: int | None = None)
     return counts[:num_classes, :num_classes]
 
 
-def one_hot(preds: Tensor, target: Tensor, num_classes: int, threshold: float, multilabel: bool) -> tuple[Tensor, Tensor]:
+def one_hot(
+    preds: Tensor, target: Tensor, num_classes: int, threshold: float, multilabel: bool
+) -> tuple[Tensor, Tensor]:
     """Return predictions and targets by class, (K, M) int64 of 0 and 1; of one class: whether it is positive.
 
     Raises:

@@ -85,9 +85,7 @@ def precision_recall(
     )
 
 
-def precision(
-    preds: Tensor, target: Tensor, num_classes: int | None = None, class_reduction: str = "micro"
-) -> Tensor:
+def precision(preds: Tensor, target: Tensor, num_classes: int | None = None, class_reduction: str = "micro") -> Tensor:
     """Compute the precision, as `precision_recall` does."""
     return precision_recall(preds, target, num_classes, class_reduction).precision
 
