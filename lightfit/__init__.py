@@ -124,7 +124,7 @@ _find, __dir__ = lazy_names(
 
 def __getattr__(name: str) -> Any:
     """Import a public name where it is first used: `import lightfit` alone brings neither torch nor Lightning."""
-    if name in (*ROOMS, "nets", "scripts", "torchkeras"):
+    if name in (*ROOMS, "nets", "scripts", "torchkeras", "torchtext"):
         return importlib.import_module(f"lightfit.{name}")
     return _find(name)
 

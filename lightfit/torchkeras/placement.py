@@ -92,8 +92,8 @@ def _choose(arguments: dict[str, Any], accelerator: str, devices: Any, name: str
 def _parse_tpu_cores(value: Any) -> Any:
     if not pl.accelerators.XLAAccelerator.is_available():
         raise UsageError(
-            f"`tpu_cores` {value} asks for a TPU, and there is none, or torch_xla is not installed: use `gpus`, or leave "
-            "`tpu_cores` out to use what is available"
+            f"`tpu_cores` {value} asks for a TPU, and there is none, or torch_xla is not installed: use `gpus`, or "
+            "leave `tpu_cores` out to use what is available"
         )
     if isinstance(value, str) and value != "auto":
         ids = [int(item) for item in value.split(",") if item.strip()]

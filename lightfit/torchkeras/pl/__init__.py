@@ -12,9 +12,9 @@ from lightfit.lightning import import_submodule
 if TYPE_CHECKING:
     from pytorch_lightning import *  # noqa: F403
 
-    from lightfit.torchkeras.trainer import Trainer
+    from lightfit.torchkeras.trainer import Trainer as Trainer
 
-    from . import metrics
+    from . import metrics as metrics
 
 _find, __dir__ = lazy_names(__name__, {"..trainer": "Trainer"})
 RENAMED = {"profiler": "profilers"}  # modules, since 1.9
