@@ -148,10 +148,6 @@ def _reload_dataloaders_every_epoch(value: bool) -> Today:
     return Today({"reload_dataloaders_every_n_epochs": 1}, "`reload_dataloaders_every_n_epochs=1`")
 
 
-def _distributed_backend(value: str | None) -> Today:
-    return Today({"accelerator": value}, "`strategy`") if value is not None else Today()
-
-
 def _amp_backend(value: str | None) -> Today:
     if value not in (None, "native"):
         raise UsageError(f"`amp_backend` has left Lightning's Trainer, received {value!r}: {NO_APEX}")
@@ -188,7 +184,6 @@ TRANSLATED: dict[str, Callable[[Any], Today]] = {
     "accumulate_grad_batches": _accumulate_grad_batches,
     "amp_backend": _amp_backend,
     "checkpoint_callback": _checkpoint_callback,
-    "distributed_backend": _distributed_backend,
     "log_gpu_memory": _log_gpu_memory,
     "max_steps": _max_steps,
     "precision": _precision,

@@ -57,10 +57,11 @@ def summary(
     Raises:
         UsageError: neither an input nor its shape is given.
     """
-    if isinstance(input_data, (tuple, list, torch.Size)) and not any(isinstance(item, Tensor) for item in input_data):
-        input_data, input_shape = None, input_data
-        if input_data_args is not None:  # torchkeras 2.x had the dtype in this place
-            input_data_args, input_dtype = None, input_data_args
+    if isinstance(input_data, (tuple, list)) and not any(isinstance(item, Tensor) for item in input_data):
+        # The order of torchkeras 2.x: shape, dtype, size of the batch.
+        input_dtype = input_dtype if input_data_args is None else input_data_args
+        batch_size = batch_size if input_shape is None else input_shape
+        input_data, input_data_args, input_shape = None, None, input_data
     inputs = _make_inputs(model, input_data, input_data_args, input_shape, input_dtype)
     layers = list[Layer]()
     with _in_evaluation(model), _recording(model, layers, batch_size):

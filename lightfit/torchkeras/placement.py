@@ -11,7 +11,8 @@ from lightfit.lightning import import_submodule, pl
 
 from .spelling import say_once
 
-DEVICES = ("gpus", "tpu_cores", "num_processes", "auto_select_gpus")  # which today's Trainer does not take
+# What today's Trainer does not take.
+DEVICES = ("gpus", "tpu_cores", "num_processes", "auto_select_gpus", "distributed_backend")
 PROCESS_A_GPU = "`strategy='ddp'`, which trains in one process a GPU"
 OLD_STRATEGIES = ("ddp", "ddp_spawn", "ddp_cpu", "deepspeed")  # names that `accelerator` took before 1.5
 LOST_STRATEGIES = {
@@ -50,18 +51,22 @@ def place(arguments: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, A
         UsageError: two of them contradict each other, a strategy is no longer there, or a device is not.
     """
     arguments = dict(arguments)
-    for name in ("accelerator", "strategy"):
-        _check_strategy(name, arguments.get(name))
+    for name in ("distributed_backend", "accelerator", "strategy"):
+        _check_strategy(name, given.get(name))
+    old_name = "accelerator" if given.get("distributed_backend") is None else "distributed_backend"
+    if old_name == "distributed_backend":
+        check_unset(arguments, "accelerator", old_name)
+        arguments["accelerator"] = given[old_name]
     accelerator = arguments.get("accelerator")
     if isinstance(accelerator, str) and accelerator in OLD_STRATEGIES:
         strategy = "ddp_spawn" if accelerator == "ddp_cpu" else accelerator
-        say_once(f"accelerator='{accelerator}'", f"`strategy='{strategy}'`")
+        say_once(f"{old_name}='{accelerator}'", f"`strategy='{strategy}'`")
         del arguments["accelerator"]
-        check_unset(arguments, "strategy", "accelerator")
+        check_unset(arguments, "strategy", old_name)
         arguments["strategy"] = strategy
         if accelerator == "ddp_cpu":
             arguments["accelerator"] = "cpu"
-    asked = {name: given[name] for name in ("gpus", "tpu_cores") if given.get(name) not in (None, False)}
+    asked = {name: given[name] for name in ("gpus", "tpu_cores") if given.get(name) is not None}
     if asked.get("gpus") == 0 and "tpu_cores" in asked:
         del asked["gpus"]  # the CPU, on the host of the TPU
     places = [*asked, *(["devices"] if arguments.get("devices") is not None else [])]
@@ -75,7 +80,9 @@ def place(arguments: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, A
             devices = import_submodule("accelerators").find_usable_cuda_devices(devices)
         _choose(arguments, where, devices, "gpus")
     num_processes = given.get("num_processes")
-    if num_processes not in (None, 1) and arguments.get("accelerator") in (None, "cpu"):
+    if num_processes not in (None, 1, arguments.get("devices")):
+        if arguments.get("accelerator") not in (None, "cpu"):
+            raise UsageError("`num_processes` is of the CPU, and other devices are asked for: leave it out")
         say_once(f"num_processes={num_processes}", f"`accelerator='cpu', devices={num_processes}`")
         arguments |= {"accelerator": "cpu", "devices": num_processes}
     return arguments
@@ -103,6 +110,4 @@ def _parse_tpu_cores(value: Any) -> Any:
 
 def _check_strategy(name: str, value: Any) -> None:
     if isinstance(value, str) and value in LOST_STRATEGIES:
-        raise UsageError(
-            f"the strategy '{value}' has left Lightning, received as `{name}`: use {LOST_STRATEGIES[value]}"
-        )
+        raise UsageError(f"`{name}` '{value}' has left Lightning: use {LOST_STRATEGIES[value]}")

@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 import torch
 import torchmetrics.functional as tm
 from torch import Tensor
-from torchmetrics.functional import (
-    bleu_score,
+from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
+from torchmetrics.functional.regression import (
     explained_variance,
     mean_absolute_error,
     mean_squared_error,
     mean_squared_log_error,
 )
+from torchmetrics.functional.text import bleu_score
 from torchmetrics.utilities.compute import auc as compute_area
 
 from .counts import count_classes, divide_by_class, one_hot, to_labels
@@ -236,12 +237,12 @@ def precision_recall_curve(preds: Tensor, target: Tensor) -> Any:
 def psnr(preds: Tensor, target: Tensor, data_range: float | None = None, base: float = 10.0) -> Tensor:
     """Compute the peak signal-to-noise ratio, in dB; the range is that of the target unless it is given."""
     span = float(target.max() - target.min()) if data_range is None else data_range
-    return tm.peak_signal_noise_ratio(preds, target, data_range=span, base=base)
+    return peak_signal_noise_ratio(preds, target, data_range=span, base=base)
 
 
 def ssim(preds: Tensor, target: Tensor, data_range: float | None = None) -> Tensor:
     """Compute the mean structural similarity of images (B, C, H, W)."""
-    similarity = tm.structural_similarity_index_measure(preds, target, data_range=data_range)
+    similarity = structural_similarity_index_measure(preds, target, data_range=data_range)
     assert isinstance(similarity, Tensor)
     return similarity
 
