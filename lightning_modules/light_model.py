@@ -16,12 +16,13 @@ from lightfit.checkpoint import is_plain, read_checkpoint
 from lightfit.errors import CheckpointError
 from lightfit.trust import only_trusted, own_module
 
+from .batch_size import count_samples
 from .distributed import gather_batches, get_world_size, weigh_batch
-from .epoch_log import count_samples
 from .metric_log import MetricLog
 from .nets.word_vectors import load_word_vectors
 from .optimizers import combine
 from .rebuild import OLD_NAMES, allow_old_names, rebuild
+from .step_outputs import UNLOGGED, ScalarReader, read_outputs
 
 LR = 0.01  # of torchkeras 3 where no optimizer is given
 
@@ -54,9 +55,11 @@ class LightModel(MetricLog):
         lr_scheduler: its schedule, or a function of the optimizer that returns one; a step for each epoch.
         metrics: torchmetrics by name.
         train_metrics: whether training has these metrics too.
+        nets: others by name, or all of them, as in `LightModel(encoder=..., decoder=...)`: `self.encoder`.
 
     Raises:
-        TypeError: `metrics` or `metrics_dict` has something else than torchmetrics, or both are given.
+        TypeError: `metrics` or `metrics_dict` has something else than torchmetrics, or both are given; an argument is
+            unknown, and no net.
     """
 
     is_initialised: bool = False  # whether the weights are those of another run, to be trained further
@@ -72,6 +75,7 @@ class LightModel(MetricLog):
         lr_scheduler: Any = None,
         metrics: Mapping[str, Metric] | None = None,
         train_metrics: bool = False,
+        **nets: nn.Module,
     ) -> None:
         if metrics_dict and metrics:
             raise TypeError("expected `metrics` or `metrics_dict`, received both: `metrics_dict` is of training too")
@@ -87,10 +91,13 @@ class LightModel(MetricLog):
             self.save_hyperparameters(ignore=names)  # here, as it reads the arguments of the function that calls it
             self.hparams.update(renamed)
         self.net = net
+        for name, part in nets.items():
+            self._add_net(name, part)
         # Only what is given: a subclass may have methods or attributes of these names.
         if loss_fn is not None:
             self.loss_fn = loss_fn
         self._given_optimizer, self._given_scheduler = optimizer, lr_scheduler
+        self._scalars = ScalarReader()
         self._batch_before: Any = None  # of this rank, where there are several
 
     def _list_unsaved_hparams(self) -> list[str]:
@@ -99,10 +106,21 @@ class LightModel(MetricLog):
         old = [name for name, new in OLD_NAMES.items() if name in hparams and new in taken]
         return old + [n for n in hparams if not is_plain(hparams[n]) or not (n in taken or n.startswith("_"))]
 
+    def _add_net(self, name: str, net: nn.Module) -> None:
+        if not isinstance(net, nn.Module):
+            raise TypeError(
+                f"{type(self).__name__} takes no argument `{name}`: expected the ones that help({type(self).__name__}) "
+                f"lists, or an nn.Module to be kept as self.{name}; received {type(net).__name__}"
+            )
+        if hasattr(self, name):
+            raise TypeError(f"a net cannot be named `{name}`, as {type(self).__name__} has an attribute of this name")
+        self.add_module(name, net)
+
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Call the net."""
         if self.net is None:
-            raise TypeError(f"{type(self).__name__} has no net: build it as {type(self).__name__}(net)")
+            name = type(self).__name__
+            raise TypeError(f"{name} has no net: build it as {name}(net), or define forward where it has several")
         return self.net(*args, **kwargs)
 
     def shared_step(self, batch: Any) -> Mapping[str, Any]:
@@ -138,12 +156,15 @@ class LightModel(MetricLog):
         self._of_batch.clear()
         if get_world_size() == 1:
             return self._step(batch, "")
-        num_samples = count_samples(batch)
+        num_samples = self.batch_size_of(batch)
         weight = weigh_batch(num_samples, self.device)
         if num_samples:
             self._batch_before = batch
-        outputs = self._step(batch, "") if num_samples else dict(self.shared_step(self._batch_before))
+        outputs = self._step(batch, "") if num_samples else self._repeat_step()
         return outputs | {"loss": outputs["loss"] * weight}
+
+    def _repeat_step(self) -> dict[str, Any]:
+        return read_outputs(self.shared_step(self._batch_before), type(self).__name__, training=True)
 
     def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Any]:
         """Run `shared_step`, and log its scalars with `val_` before their names; a second loader's end in `_1`."""
@@ -153,23 +174,35 @@ class LightModel(MetricLog):
         """Run `shared_step`, and log its scalars with `test_` before their names; a second loader's end in `_1`."""
         return self._step(batch, "test_", dataloader_idx)
 
-    def _step(self, batch: Any, prefix: str, dataloader_idx: int = 0) -> dict[str, Any]:
-        outputs = dict(self.shared_step(batch))
-        if "loss" not in outputs:
-            raise KeyError(
-                f"{type(self).__name__}.shared_step must return a dict with the key 'loss', received {sorted(outputs)}"
-            )
-        suffix = f"_{dataloader_idx}" if dataloader_idx else ""
-        num_samples = count_samples(batch)
+    def predict_step(self, batch: Any, batch_idx: int = 0, dataloader_idx: int = 0) -> Any:
+        """Call the net with a batch, or with the inputs of `(x, y)`: the first item of a tuple or list."""
+        return self(batch[0] if isinstance(batch, (tuple, list)) else batch)
+
+    def batch_size_of(self, batch: Any) -> int:
+        """Return the number of samples in a batch, by which means are weighted; override it for what it can't know."""
+        return count_samples(batch)
+
+    def _step(self, batch: Any, prefix: str, loader: int = 0) -> dict[str, Any]:
+        outputs = read_outputs(self.shared_step(batch), type(self).__name__, training=not prefix)
+        num_samples = self.batch_size_of(batch)
         for name, value in outputs.items():
-            if isinstance(value, (int, float)) or (isinstance(value, Tensor) and value.ndim == 0):
-                value = value if isinstance(value, Tensor) else torch.as_tensor(value, device=self.device)
-                mean = self._mean(f"{prefix}{name}{suffix}")
-                mean.add(value, num_samples)
-                if not prefix:
-                    self._of_batch.append(mean)
-        self._update_metrics(outputs, prefix, suffix)
+            if isinstance(value, Tensor) and not value.ndim and name not in UNLOGGED:
+                self._add(prefix, name, loader, value, num_samples)
+            else:
+                for entry, scalar in self._scalars.read(
+                    name, value, num_samples, device=self.device, name_entries=self._name_classes
+                ):
+                    self._add(prefix, entry, loader, scalar, num_samples)
+        self._update_metrics(outputs, prefix, loader)
         return outputs
+
+    def _add(self, prefix: str, name: str, loader: int, value: Tensor, num_samples: int) -> None:
+        mean = self._open_means.get((prefix, name, loader))
+        if mean is None:
+            mean = self._open_mean(prefix, name, loader)
+        mean.add(value, num_samples)
+        if not prefix:
+            self._of_batch.append(mean)
 
     @property
     def starts_from_checkpoint(self) -> bool:
@@ -179,8 +212,22 @@ class LightModel(MetricLog):
     def _at_fit_start(self) -> None:
         """Load word vectors, if the net has a file of them, unless the run starts from a checkpoint."""
         super()._at_fit_start()
+        self._check_optimization()
         if self.net is not None and not self.starts_from_checkpoint:
             load_word_vectors(self.net, getattr(self.trainer, "datamodule", None))
+
+    def _check_optimization(self) -> None:
+        """Check that somebody makes the steps: Lightning does not with `automatic_optimization = False`.
+
+        Raises:
+            TypeError: nobody does.
+        """
+        if not self.automatic_optimization and not own_module(cast(Any, type(self).training_step)):
+            raise TypeError(
+                f"{type(self).__name__} has automatic_optimization = False and no training_step of its own, so nothing "
+                "would be learned: expected training_step(batch, batch_idx) that calls super().training_step for the "
+                "loss, then self.manual_backward(loss) and the steps of self.optimizers()"
+            )
 
     def _at_train_start(self) -> None:
         """Show an adaptive net the training data, unless the run starts from a checkpoint."""
@@ -202,7 +249,7 @@ class LightModel(MetricLog):
         Args:
             path: the checkpoint's file.
             net: the net, for a model that was built in Python around a custom net: such a net is code, which a
-                checkpoint does not hold.
+                checkpoint does not hold. Several nets are given by their names.
             trust: your own packages whose classes the checkpoint may name, beside that of this class.
             arguments: others of the class, such as `loss_fn` and `metrics_dict` for a further test; those that are
                 plain data are in the checkpoint.
@@ -252,6 +299,4 @@ class LightModel(MetricLog):
             return model
         taken = set(inspect.signature(super().load_from_checkpoint).parameters)
         own = {name: value for name, value in kwargs.items() if name not in taken and name != "net"}
-        return cls.from_checkpoint(
-            {**checkpoint, "hyper_parameters": {**hparams, **own}}, net=kwargs.get("net"), trust=trust
-        )
+        return cls.from_checkpoint(checkpoint, net=kwargs.get("net"), trust=trust, **own)

@@ -9,6 +9,8 @@ from torchmetrics import Metric
 from .distributed import gather_from_ranks, get_rank, get_world_size
 from .epoch_log import EpochLog, encode_key
 from .lightning_internals import set_update_count
+from .metric_entries import dump_entries, list_entries, restore_entries
+from .step_outputs import UNLOGGED, name_classes
 
 STAGES = {"": "train", "val_": "val", "test_": "test"}  # by the prefix of what a stage logs
 
@@ -40,36 +42,54 @@ class MetricLog(EpochLog):
         self._metric_names = list(metrics)
         # By logged name. No modules of the model, as its checkpoint must not depend on the number of loaders.
         self._later_metrics: dict[str, Metric] = {}
-        self._waiting_outputs: Mapping[str, Any] | None = None  # of the last training batch, which may be forgotten
+        self._entries: dict[tuple[str, str, int], list[tuple[str, Metric]]] = {}  # by prefix, name and loader
+        self._waiting_outputs: tuple[Any, Any] | None = None  # of the last training batch, which may be forgotten
 
-    def _update_metrics(self, outputs: Mapping[str, Any], prefix: str, suffix: str) -> None:
+    def _update_metrics(self, outputs: Mapping[str, Any], prefix: str, loader: int) -> None:
         """Update the metrics of a stage, if it has any, with what a step returned."""
         names = self._metric_names if prefix else self._train_metric_names
         if not names:
             return
-        if missing := {"preds", "target"} - set(outputs):
+        if missing := set(UNLOGGED) - set(outputs):
             raise KeyError(
                 f"{type(self).__name__} has torchmetrics, so shared_step must also return 'preds' and 'target'; "
                 f"missing: {sorted(missing)}"
             )
+        suffix = f"_{loader}" if loader else ""
+        preds, target = (_detach(outputs[name]) for name in UNLOGGED)
         for name in names:
-            key, logged = encode_key(f"{STAGES[prefix]}_{name}"), f"{prefix}{name}{suffix}"
-            metric = cast(Metric, self.stage_metrics[key])
-            if suffix:
-                metric = self._metric_of_loader(logged, metric)
+            metric = cast(Metric, self.stage_metrics[encode_key(f"{STAGES[prefix]}_{name}")])
+            if loader:
+                metric = self._metric_of_loader(f"{prefix}{name}{suffix}", metric)
+            self._log_metric(metric, prefix, name, loader, preds, target)
             if prefix:
-                metric.update(outputs["preds"], outputs["target"])
-            self._log_once(logged, metric, f"stage_metrics.{key}")
+                metric.update(preds, target)
         if not prefix:
             self._update_train_metrics()
-            self._waiting_outputs = {name: _detach(outputs[name]) for name in ("preds", "target")}
+            self._waiting_outputs = (preds, target)
+
+    def _log_metric(self, metric: Metric, prefix: str, name: str, loader: int, preds: Any, target: Any) -> None:
+        """Have Lightning read a metric at the end of the epoch, by its entries where it computes several values."""
+        source = (prefix, name, loader)
+        if source not in self._entries:
+            self._entries[source] = list_entries(metric, preds, target, self._name_classes)
+        attribute = f"stage_metrics.{encode_key(f'{STAGES[prefix]}_{name}')}"
+        for entry, value in self._entries[source]:
+            logged = f"{prefix}{name}{entry}_{loader}" if loader else f"{prefix}{name}{entry}"
+            self._claim(logged, name, loader, "metric")
+            self._log_once(logged, value, attribute)
+
+    def _name_classes(self, length: int) -> list[str]:
+        """Name the entries of a vector by the classes of the data, where these are as many."""
+        codec = getattr(getattr(self.trainer, "datamodule", None), "codec", None)
+        return name_classes(length, getattr(codec, "class_names", ()))
 
     def _update_train_metrics(self) -> None:
         """Update the metrics of training with the batch before, which is not forgotten any more."""
-        outputs, self._waiting_outputs = self._waiting_outputs, None
-        if outputs is not None:
+        waiting, self._waiting_outputs = self._waiting_outputs, None
+        if waiting is not None:
             for metric in self._train_metrics().values():
-                metric.update(outputs["preds"], outputs["target"])
+                metric.update(*waiting)
 
     def _train_metrics(self) -> dict[str, Metric]:
         keys = {name: encode_key(f"train_{name}") for name in self._train_metric_names}
@@ -101,7 +121,10 @@ class MetricLog(EpochLog):
         super()._save_log(checkpoint)
         if "epoch_so_far" in checkpoint and self._train_metric_names:
             self._update_train_metrics()
-            dumped = {name: _dump(metric) for name, metric in self._train_metrics().items()}
+            dumped = {
+                name: {**_dump(metric), "entries": dump_entries(self._entries.get(("", name, 0), []))}
+                for name, metric in self._train_metrics().items()
+            }
             checkpoint["epoch_so_far"]["metrics"] = gather_from_ranks(dumped)
 
     def _restore_epoch(self, resumed: Mapping[str, Any]) -> None:
@@ -109,7 +132,10 @@ class MetricLog(EpochLog):
         for name, metric in self._train_metrics().items():
             states = [of_rank[name] for of_rank in resumed.get("metrics", []) if name in of_rank]
             _restore(metric, states)
-            self._log_once(name, metric, f"stage_metrics.{encode_key(f'train_{name}')}")
+            if states:
+                self._entries["", name, 0] = restore_entries(metric, states[0]["entries"])
+            for entry, value in self._entries.get(("", name, 0), [("", metric)]):
+                self._log_once(f"{name}{entry}", value, f"stage_metrics.{encode_key(f'train_{name}')}")
 
 
 def _detach(value: Any) -> Any:

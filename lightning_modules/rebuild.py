@@ -12,6 +12,7 @@ from lightfit.errors import CheckpointError
 from lightfit.trust import build, check_trusted, only_trusted, own_module
 
 Model = TypeVar("Model", bound=nn.Module)
+NO_NETS = ("loss_fn", "means", "stage_metrics")  # modules of a model beside its nets
 OLD_NAMES = {"warm_up": "warmup"}  # of arguments, to their present names
 
 
@@ -36,7 +37,7 @@ def rebuild(
 
     Args:
         cls: the class that is expected, or a parent of it.
-        saved: the checkpoint's hyper-parameters.
+        saved: the checkpoint's hyper-parameters, and the arguments that are no plain data, such as several nets.
         state: the checkpoint's weights: nothing that is far larger than these is built.
         net: the net, where the checkpoint does not describe how to build it.
         trust: packages whose classes may be built, beside the known ones and that of `cls`.
@@ -51,9 +52,14 @@ def rebuild(
         with allow_old_names():
             return cls(net, **arguments)
     if "_class_path" not in saved:
+        if any(isinstance(value, nn.Module) for name, value in arguments.items() if name not in NO_NETS):
+            return cls(**arguments)
+        nets = list(dict.fromkeys(key.partition(".")[0] for key in state if "." in key))
+        nets = [name for name in nets if name not in NO_NETS] or ["net"]
         raise CheckpointError(
             f"the checkpoint does not describe how its net was built, since the model was made in Python as "
-            f"{cls.__name__}(net): expected {cls.__name__}.load(path, net=the_net)"
+            f"{cls.__name__}({', '.join(name if name == 'net' else f'{name}=...' for name in nets)}): expected "
+            f"{cls.__name__}.load(path, {', '.join(f'{name}=the_{name}' for name in nets)})"
         )
     trust = (*trust, *own_module(cls))
     check_trusted(saved, trust)
