@@ -89,9 +89,9 @@ class KerasModel(nn.Module):
     ) -> pd.DataFrame:
         """Train the net; at the end it has the weights of its best epoch, which are in `ckpt_path`.
 
-        Gradients are clipped to a norm of 1, as in torchkeras. A fit that is stopped by a signal, or killed, leaves its
-        state in the folder `<ckpt_path>.resume`, from which the same call with `resume` goes on as if nothing had
-        happened. Weights that were loaded, or trained by an earlier fit, are scored first, as epoch 0.
+        Gradients are clipped to a norm of 1, as in torchkeras. A fit that is stopped by a signal, or killed, leaves the
+        state of its last epoch in the folder `<ckpt_path>.resume`, from which the same call with `resume` trains as if
+        it had not been stopped. Weights that were loaded, or trained by an earlier fit, are scored first, as epoch 0.
 
         Args:
             train_data: batches `(x, y)`: a DataLoader, or anything that yields them; an attribute `size` limits their
@@ -109,7 +109,7 @@ class KerasModel(nn.Module):
             mixed_precision: no, fp16 or bf16.
             cpu: train on the CPU, whatever devices there are.
             gradient_accumulation_steps: number of batches for a step.
-            resume: go on with the fit that was stopped, if there is one.
+            resume: resume the fit that was stopped, if there is one.
             **trainer: arguments of `Trainer`, such as `gpus` and `logger`.
 
         Returns:
@@ -148,7 +148,7 @@ class KerasModel(nn.Module):
                     *_stop_early(monitor, mode, patience, best.best),
                     *_show(plot, quiet, monitor, mode, Path(ckpt_path)),
                     ExactResume(),
-                    BestAndLast(dirpath=folder, save_top_k=0, save_last=True),
+                    LastEpoch(folder, saves_steps=hasattr(train_data, "load_state_dict")),
                     StopOnSignal(),
                 ],
                 **self._place,
@@ -157,8 +157,10 @@ class KerasModel(nn.Module):
         )
         try:
             run.fit(model, train_data, val_data, ckpt_path=last)
-        except TrainingStopped:
-            log.warning("the same call of `fit` with `resume=True` goes on from there")
+        except TrainingStopped as stopped:
+            if not stopped.path:
+                raise TrainingStopped(stopped.signal_number) from None
+            log.warning("the same call of `fit` with `resume=True` resumes it")
             raise
         history = _name_columns(model.history, first_row)
         self.history = history.to_dict("list")
@@ -257,6 +259,24 @@ class KerasModel(nn.Module):
             limit_predict_batches=getattr(data, "size", None),
             **self._place,
         )
+
+
+class LastEpoch(BestAndLast):
+    """Keeps the state of the last epoch's end: within an epoch an ordinary loader cannot resume.
+
+    Args:
+        folder: where `last.ckpt` lies.
+        saves_steps: whether the loader can, so that a run that is stopped within an epoch loses nothing.
+    """
+
+    def __init__(self, folder: Path, *, saves_steps: bool) -> None:
+        super().__init__(dirpath=folder, save_top_k=0, save_last=True)
+        self.saves_steps = saves_steps
+
+    def save_last_now(self, trainer: pl.Trainer, *, within_epoch: bool = True) -> None:
+        """Write last.ckpt, but within an epoch only where a run can resume there."""
+        if self.saves_steps or not within_epoch:
+            super().save_last_now(trainer, within_epoch=within_epoch)
 
 
 class LearningRateLog(OneLightning, pl.Callback):
