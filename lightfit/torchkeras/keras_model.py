@@ -4,6 +4,7 @@ import logging
 import math
 import shutil
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.utils.data import DataLoader
 
 from lightfit.callbacks import BestAndLast, EarlyStopping, EpochLines, ExactResume, NotebookProgress, StopOnSignal
 from lightfit.errors import NonFiniteError, TrainingStopped, UsageError
@@ -156,7 +158,9 @@ class KerasModel(nn.Module):
             }
         )
         try:
-            run.fit(model, train_data, val_data, ckpt_path=last)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "You defined a `validation_step` but have no `val_dataloader`")
+                run.fit(model, _as_loader(train_data), _as_loader(val_data), ckpt_path=last)
         except TrainingStopped as stopped:
             if not stopped.path:
                 raise TrainingStopped(stopped.signal_number) from None
@@ -173,7 +177,8 @@ class KerasModel(nn.Module):
 
     def evaluate(self, val_data: Any, quiet: bool = False) -> dict[str, float]:
         """Return the loss and the metrics over all samples, as `val_loss`, `val_acc`, ...; where `fit` has trained."""
-        scores = self._quiet_trainer(val_data, bar=not quiet).validate(self._build(), val_data, verbose=False)
+        run = self._quiet_trainer(val_data, bar=not quiet)
+        scores = run.validate(self._build(), _as_loader(val_data), verbose=False)
         return {name: float(value) for name, value in scores[0].items()}
 
     def predict(self, data: Any) -> Any:
@@ -187,7 +192,7 @@ class KerasModel(nn.Module):
         """
         if isinstance(data, Tensor):
             raise UsageError("expected `data` as a loader of batches, received a tensor: call the model on it")
-        outputs = self._quiet_trainer(data, bar=False).predict(self._build(), data)
+        outputs = self._quiet_trainer(data, bar=False).predict(self._build(), _as_loader(data))
         return torch.cat(outputs) if all(isinstance(item, Tensor) for item in outputs) else outputs
 
     def save_ckpt(self, ckpt_path: str | Path | None = None) -> None:
@@ -287,6 +292,11 @@ class LearningRateLog(OneLightning, pl.Callback):
         pl_module.log("lr", trainer.optimizers[0].param_groups[0]["lr"])
 
 
+def _as_loader(data: Any) -> Any:
+    """Return a loader of batches; Lightning takes a list for one of loaders."""
+    return DataLoader(data, batch_size=None) if isinstance(data, (list, tuple)) else data
+
+
 def _logged_name(column: str) -> str:
     """Return the name under which a column of the history is logged."""
     return column.removeprefix("train_")
@@ -313,6 +323,7 @@ def _stop_early(monitor: str, mode: str, patience: int | None, best: float | Non
 
 def _show(plot: bool, quiet: bool | None, monitor: str, mode: str, path: Path) -> list[Any]:
     if plot and not quiet and _is_notebook():
+        path.parent.mkdir(parents=True, exist_ok=True)
         return [NotebookProgress(monitor, mode=mode, path=str(path.with_name("history.png")))]
     return [EpochLines(quiet=bool(quiet))]
 

@@ -57,9 +57,9 @@ def test_results_are_those_of_torchkeras() -> None:
 
 def test_history_and_best_weights() -> None:
     model = build(lr=0.5)
-    history = fit(model, epochs=6)
+    history = fit(model, epochs=3)
     assert list(history) == COLUMNS
-    assert history["epoch"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert history["epoch"].tolist() == [1, 2, 3]
     pd.testing.assert_frame_equal(pd.DataFrame(model.history), history)
     state = torch.load("net.pt", weights_only=True)
     assert set(state) == set(model.net.state_dict())
@@ -107,16 +107,15 @@ def test_a_second_fit_begins_with_what_there_is() -> None:
     assert second.loc[0, "val_loss"] == pytest.approx(first["val_loss"].min(), rel=1e-6)
     assert second.loc[0, "lr"] == 0
     before = {name: value.clone() for name, value in model.net.state_dict().items()}
-    for group in model.optimizer.param_groups:
-        group["lr"] = 100.0  # no epoch is better
-    fit(model, lr_scheduler=None) if False else fit(model)
+    wrong = [(x, 1 - y) for x, y in data(40, 0)]  # no epoch is better
+    model.fit(wrong, data(20, 1), epochs=2, cpu=True, quiet=True, logger=False)
     assert all(torch.equal(value, before[name]) for name, value in model.net.state_dict().items())
 
 
-@pytest.mark.parametrize(("patience", "epochs"), [(2, 3), (None, 5)])
+@pytest.mark.parametrize(("patience", "epochs"), [(1, 2), (None, 3)])
 def test_early_stopping(patience: int | None, epochs: int) -> None:
     model = build(lr=0.0)
-    assert len(fit(model, 5, patience=patience)) == epochs
+    assert len(fit(model, 3, patience=patience)) == epochs
 
 
 def test_monitor_of_training() -> None:
@@ -143,12 +142,12 @@ def test_a_stopped_fit_resumes_exactly(caplog: pytest.LogCaptureFixture) -> None
         model = build(dropout=0.5, lr=0.5)
         pl.seed_everything(1, verbose=False)
         given: dict[str, Any] = {"plot": False, "cpu": True, "quiet": True, "logger": False, "patience": None}
-        history = model.fit(data(40, 0, shuffle=True), data(20, 1), epochs=4, **{**given, **changes})
+        history = model.fit(data(40, 0, shuffle=True), data(20, 1), epochs=3, **{**given, **changes})
         return history, model.net.state_dict()
 
     whole, weights = run(ckpt_path="whole.pt")
     with pytest.raises(TrainingStopped, match="training was stopped by SIGTERM, and is saved in '.*last.ckpt'"):
-        run(ckpt_path="net.pt", callbacks=[Stop(2)])
+        run(ckpt_path="net.pt", callbacks=[Stop(1)])
     assert Path("net.pt").is_file()
     assert "the same call of `fit` with `resume=True` resumes it" in caplog.text
     resumed, again = run(ckpt_path="net.pt", resume=True)
@@ -222,18 +221,18 @@ def test_steps_of_the_users_own() -> None:
     class Other(KerasModel):
         StepRunner = object
 
-    with pytest.raises(
-        UsageError, match="no StepRunner or EpochRunner to replace: for another step, write `shared_step"
-    ):
+    with pytest.raises(UsageError, match="no StepRunner or EpochRunner to replace: for another step, write `shared"):
         fit(build(Other))
 
 
-def test_a_loss_that_is_never_finite() -> None:
-    model = build()
-    model.loss_fn = lambda preds, target: preds.sum() * float("nan")
+def test_a_score_that_is_never_finite() -> None:
+    def loss_fn(preds: Tensor, target: Tensor) -> Tensor:
+        loss = nn.functional.binary_cross_entropy_with_logits(preds, target)
+        return loss if preds.requires_grad else loss * float("nan")
+
     Path("net.pt").write_bytes(b"of before")
     with pytest.raises(NonFiniteError, match="`monitor` val_loss was finite in no epoch, so no weights were kept"):
-        fit(model)
+        fit(KerasModel(nn.Linear(2, 1), loss_fn=loss_fn))
     assert Path("net.pt").read_bytes() == b"of before"
 
 
@@ -253,6 +252,7 @@ def test_metrics_of_torchkeras() -> None:
     assert history["val_acc"][0] == pytest.approx(float(((logits > 0) == target).float().mean()))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # torchkeras' own
 def test_live_plot_in_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[Any] = []
