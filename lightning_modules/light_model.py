@@ -18,6 +18,7 @@ from lightfit.trust import only_trusted, own_module
 
 from .batch_size import count_samples
 from .distributed import gather_batches, get_world_size, weigh_batch
+from .living import copy_net, remember
 from .metric_log import MetricLog
 from .nets.word_vectors import load_word_vectors
 from .optimizers import combine
@@ -99,6 +100,7 @@ class LightModel(MetricLog):
         self._given_optimizer, self._given_scheduler = optimizer, lr_scheduler
         self._scalars = ScalarReader()
         self._batch_before: Any = None  # of this rank, where there are several
+        remember(self)
 
     def _list_unsaved_hparams(self) -> list[str]:
         """List the arguments that are not plain data, old names, and those of parents that this class does not take."""
@@ -287,14 +289,24 @@ class LightModel(MetricLog):
     def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, trust: Collection[str] = (), **kwargs: Any) -> Self:
         """Load a model as Lightning does, but build no more than `load` would of what the file names.
 
+        Where no net is given and the checkpoint describes none, as of a model that was made in Python, the net is
+        copied from a model of this process that has such weights.
+
         Raises:
             ValueError: as `load`.
         """
         checkpoint = read_checkpoint(checkpoint_path)
         hparams = checkpoint.get("hyper_parameters", {})
         if not {"_class_path", "_instantiator"} & set(hparams):  # made in Python: nothing is named
+            given = {"weights_only": True, **kwargs}
             with only_trusted((*trust, *own_module(cls))), allow_old_names():
-                model = super().load_from_checkpoint(checkpoint_path, *args, **{"weights_only": True, **kwargs})
+                try:
+                    model = super().load_from_checkpoint(checkpoint_path, *args, **given)
+                except RuntimeError:  # the weights do not fit
+                    if "net" in given or "net" not in inspect.signature(cls).parameters:
+                        raise
+                    given["net"] = copy_net(cls, checkpoint["state_dict"])
+                    model = super().load_from_checkpoint(checkpoint_path, *args, **given)
             model._load_log(checkpoint)
             return model
         taken = set(inspect.signature(super().load_from_checkpoint).parameters)
