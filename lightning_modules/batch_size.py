@@ -12,10 +12,10 @@ from torch.nn.utils.rnn import PackedSequence
 def count_samples(batch: Any) -> int:
     """Count the samples in a batch.
 
-    These are, in this order: `num_graphs` of a batch of graphs; the sequences of a PackedSequence; the dicts of a list
-    of dicts with the same keys; the images of a list of them that lies beside their targets, as in detection; the first
-    dimension of the first tensor or array. Dicts, dataclasses, lists, tuples and objects with attributes may lie in
-    each other.
+    These are, in this order: `num_graphs` of a batch of graphs, or `batch_size` of one of torchtext; the sequences of a
+    PackedSequence; the dicts of a list of dicts with the same keys; the images of a list of them that lies beside their
+    targets, as in detection; the first dimension of the first tensor or array. Dicts, dataclasses, lists, tuples and
+    objects with attributes may lie in each other.
 
     Raises:
         ValueError: the batch holds nothing of that.
@@ -36,8 +36,9 @@ def _count(item: Any) -> int | None:
         return int(item.shape[0]) if item.ndim else None
     if isinstance(item, PackedSequence):
         return int(item.batch_sizes[0])  # of the first step, which every sequence has; it lies on the CPU
-    if isinstance(getattr(item, "num_graphs", None), int):
-        return int(item.num_graphs)
+    for name in ("num_graphs", "batch_size"):
+        if isinstance(getattr(item, name, None), int):
+            return int(getattr(item, name))
     if _is_list_of_samples(item):
         return len(item)
     fields = _list_fields(item)

@@ -86,7 +86,8 @@ class Vocab:
         min_freq = max(min_freq, 1)
         found = [(-freq, word) for word, freq in counter.items() if freq >= min_freq and word not in not_words]
         words = [word for _, word in sorted(found)][:max_size]
-        self._set_words([*specials, *words] if specials_first else [*words, *specials])
+        has_unk = self.UNK in specials
+        self._set_words([*specials, *words] if specials_first else [*words, *specials], has_unk)
         self.vectors: Tensor | None = None
         if vectors is not None:
             self.load_vectors(vectors, unk_init=unk_init, cache=vectors_cache)
@@ -95,9 +96,9 @@ class Vocab:
                 "`unk_init` and `vectors_cache` have no effect without `vectors`: set it, or leave them out"
             )
 
-    def _set_words(self, words: list[Any]) -> None:
+    def _set_words(self, words: list[Any], has_unk: bool) -> None:
         self.itos = words
-        self.unk_index = words.index(self.UNK) if self.UNK in words else None
+        self.unk_index = words.index(self.UNK) if has_unk else None
         self.stoi = WordIds(words, self.unk_index)
 
     def __getitem__(self, token: Any) -> int | None:
@@ -207,7 +208,7 @@ class SubwordVocab(Vocab):
         self.segment = revtok.SubwordSegmenter(counter, max_size)
         # Single characters first, so that any word can be written; then by decreasing value.
         pieces = sorted(self.segment.vocab.items(), key=lambda item: (len(item[0]) != 1, -item[1], item[0]))
-        self._set_words([*specials, *(piece for piece, _ in pieces[:max_size])])
+        self._set_words([*specials, *(piece for piece, _ in pieces[:max_size])], self.UNK in specials)
         self.vectors = None
         if vectors is not None:
             self.load_vectors(vectors, unk_init=unk_init)

@@ -70,7 +70,7 @@ class Iterator:
         self.random_shuffler = RandomShuffler()
         self.iterations = 0
         self._iterations_this_epoch = 0
-        self._random_state_this_epoch: tuple[Any, ...] | None = None
+        self._random_state_this_epoch = self.random_shuffler.random_state
         self._restored = False
 
     @classmethod
@@ -108,8 +108,7 @@ class Iterator:
         """Start an epoch, or the rest of one after `load_state_dict`."""
         if self._restored:
             self._restored = False
-            if self._random_state_this_epoch is not None:
-                self.random_shuffler.random_state = self._random_state_this_epoch
+            self.random_shuffler.random_state = self._random_state_this_epoch
         else:
             self._iterations_this_epoch = 0
             if not self.repeat:
@@ -166,7 +165,7 @@ class Iterator:
         """Continue where `state_dict` was called: the next epoch is the rest of that one."""
         self.iterations = state_dict["iterations"]
         self._iterations_this_epoch = state_dict["iterations_this_epoch"]
-        self._random_state_this_epoch = state_dict["random_state_this_epoch"]
+        self._random_state_this_epoch = state_dict["random_state_this_epoch"] or self.random_shuffler.random_state
         self._restored = True
 
 
