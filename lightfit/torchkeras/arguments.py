@@ -1,6 +1,6 @@
 """Arguments of the Trainers of Lightning 1.1 to 1.9, as those of today's."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from lightfit.callbacks import FiniteLoss
@@ -85,11 +85,16 @@ def translate(given: Mapping[str, Any]) -> dict[str, Any]:
 def _add(arguments: dict[str, Any], new: Mapping[str, Any], old_name: str) -> None:
     for name, value in new.items():
         if name == "callbacks":
-            held = arguments.get("callbacks") or []
-            arguments["callbacks"] = [*(held if isinstance(held, list) else [held]), *value]
+            add_callbacks(arguments, value)
         else:
             check_unset(arguments, name, old_name)
             arguments[name] = value
+
+
+def add_callbacks(arguments: dict[str, Any], callbacks: Sequence[pl.Callback]) -> None:
+    """Add callbacks to a Trainer's arguments, whose `callbacks` may be a list, one, or None."""
+    held = arguments.get("callbacks") or []
+    arguments["callbacks"] = [*(held if isinstance(held, list) else [held]), *callbacks]
 
 
 def _shorten(value: Any) -> str:

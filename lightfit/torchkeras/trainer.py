@@ -7,7 +7,8 @@ from typing import Any
 from lightfit.errors import UsageError
 from lightfit.lightning import OneLightning, import_submodule, pl
 
-from .arguments import translate
+from .arguments import add_callbacks, translate
+from .epoch_prints import EpochPrints
 from .placement import check_unset
 from .spelling import say_once
 
@@ -15,7 +16,8 @@ from .spelling import say_once
 class Trainer(OneLightning, pl.Trainer):
     """Lightning's Trainer with `gpus`, and with the spellings of Lightning 1.1 to 1.9.
 
-    Each old spelling is logged once with today's; what has no counterpart today is refused.
+    For a LightModel it prints torchkeras' lines of each epoch, unless `enable_progress_bar` is False. Each old spelling
+    is logged once with today's; what has no counterpart today is refused.
 
     Args:
         gpus: 0 for the CPU; N for that many GPUs; -1 for all GPUs; `[0, 1]` or `"0,1"` for those ids; None or `auto`
@@ -43,7 +45,10 @@ class Trainer(OneLightning, pl.Trainer):
         auto_scale_batch_size: bool | str = False,
         **arguments: Any,
     ) -> None:
-        super().__init__(**translate({"gpus": gpus, "tpu_cores": tpu_cores, **arguments}))
+        today = translate({"gpus": gpus, "tpu_cores": tpu_cores, **arguments})
+        if arguments.get("enable_progress_bar") is not False:
+            add_callbacks(today, [EpochPrints()])
+        super().__init__(**today)
         self._resume_from = resume_from_checkpoint
         self._auto_lr_find = auto_lr_find
         self._auto_scale_batch_size = auto_scale_batch_size
