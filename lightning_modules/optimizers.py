@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, StepLR
+from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, ReduceLROnPlateau, StepLR
 
 WARMUP, START, END = 0.23, 0.2, 0.07  # of one_cycle: fraction of the steps that rise, and the rates at both ends
 
@@ -140,3 +140,32 @@ def make_schedule(name: str, optimizer: Optimizer, num_steps: int) -> LRSchedule
         return END + (1 - END) * max(num_steps - step, 0) / max(num_steps - top, 1)
 
     return LambdaLR(optimizer, scale)
+
+
+def combine(optimizer: Optimizer | Callable[..., Optimizer], scheduler: Any, module: Any) -> Any:
+    """Combine an optimizer with its schedule; return what `configure_optimizers` returns.
+
+    Args:
+        optimizer: an optimizer of the module's parameters, or a function that builds one of them.
+        scheduler: a schedule, a function of the optimizer that builds one, Lightning's dict of one, or None.
+        module: the LightningModule, whose trainer knows whether there is a validation.
+
+    Raises:
+        ValueError: the optimizer has none of the module's parameters.
+    """
+    built = optimizer if isinstance(optimizer, Optimizer) else optimizer(module.parameters())
+    own = {id(parameter) for parameter in module.parameters()}
+    if not any(id(parameter) in own for group in built.param_groups for parameter in group["params"]):
+        raise ValueError(
+            f"{type(built).__name__} has none of the parameters of {type(module).__name__}, so nothing would be "
+            "learned: expected one of the parameters of the net that the model wraps, "
+            f"such as torch.optim.{type(built).__name__}(net.parameters())"
+        )
+    if scheduler is None:
+        return built
+    if callable(scheduler):
+        scheduler = scheduler(built)
+    config = dict(scheduler) if isinstance(scheduler, dict) else {"scheduler": scheduler}
+    if isinstance(config["scheduler"], ReduceLROnPlateau):
+        config.setdefault("monitor", "val_loss" if module.trainer.enable_validation else "loss")
+    return {"optimizer": built, "lr_scheduler": config}
