@@ -11,6 +11,7 @@ from torchmetrics import Metric
 
 from lightfit.checkpoint import WRITTEN_BY
 from lightfit.lightning import pl
+from lightfit.platforms import find_sum_dtype
 
 from .distributed import broadcast_buffers, gather_from_ranks, get_rank, get_world_size
 from .lightning_internals import QuickHooks
@@ -33,7 +34,7 @@ class SampleMean(Metric):
 
     def __init__(self) -> None:
         super().__init__(compute_with_cache=False)  # more may be pending than when it was read last
-        dtype = torch.float32 if torch.backends.mps.is_available() else torch.float64
+        dtype = find_sum_dtype()
         self.add_state("total", torch.zeros((), dtype=dtype), dist_reduce_fx="sum")
         self.add_state("num_samples", torch.zeros((), dtype=dtype), dist_reduce_fx="sum")
         self._pending: list[Tensor] = []
