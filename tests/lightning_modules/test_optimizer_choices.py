@@ -221,7 +221,8 @@ def test_by_the_command_line(fit: Callable[..., tuple[int, str, str]], reviews: 
     checkpoint = read_checkpoint(last)
     assert checkpoint["optimizer_states"][0]["param_groups"][0]["eps"] == 1e-6
     assert checkpoint["lr_schedulers"][0]["patience"] == 0
-    assert LightModel.load(last).hparams["optimizer"]["class_path"] == "torch.optim.Adagrad"
+    assert checkpoint["hyper_parameters"]["optimizer"]["class_path"] == "torch.optim.Adagrad"
+    assert len(LightModel.load(last).history) == 1
     code, _, err = fit(*line, 2, "--resume", "runs/text/version_0")
     assert code == 0, err
     assert len(LightModel.load(last).history) == 2
