@@ -45,6 +45,11 @@ class MetricLog(EpochLog):
         self._entries: dict[tuple[str, str, int], list[tuple[str, Metric]]] = {}  # by prefix, name and loader
         self._waiting_outputs: tuple[Any, Any] | None = None  # of the last training batch, which may be forgotten
 
+    @property
+    def measures(self) -> bool:
+        """Return whether a step is measured by more than its loss: in evaluation, and in training with its metrics."""
+        return not self.training or bool(self._train_metric_names)
+
     def _update_metrics(self, outputs: Mapping[str, Any], prefix: str, loader: int) -> None:
         """Update the metrics of a stage, if it has any, with what a step returned."""
         names = self._metric_names if prefix else self._train_metric_names

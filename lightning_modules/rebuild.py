@@ -49,11 +49,12 @@ def rebuild(
     arguments = {name: value for name, value in saved.items() if not name.startswith("_")}
     if net is not None:
         arguments.pop("net", None)  # how to build the one that was trained, where it was trained by a command
-        with allow_old_names():
+        with only_trusted((*trust, *own_module(cls))), allow_old_names():
             return cls(net, **arguments)
     if "_class_path" not in saved:
         if any(isinstance(value, nn.Module) for name, value in arguments.items() if name not in NO_NETS):
-            return cls(**arguments)
+            with only_trusted((*trust, *own_module(cls))), allow_old_names():
+                return cls(**arguments)
         nets = list(dict.fromkeys(key.partition(".")[0] for key in state if "." in key))
         nets = [name for name in nets if name not in NO_NETS] or ["net"]
         raise CheckpointError(

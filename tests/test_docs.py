@@ -22,6 +22,11 @@ from pages import ROOT, Reader, environment, find_blocks, find_commands, find_fl
 from PIL import Image
 from test_custom_data import make_waves
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 import lightfit
 from lightfit import callbacks, datamodules
 from lightfit.lightning_modules import nets
@@ -207,6 +212,12 @@ def test_reference_has_every_public_name(public: Any) -> None:
     assert {
         name for name in names if not re.search(rf"^::: lightfit\.(?:[\w.]+\.)?{name}$", shown, re.MULTILINE)
     } == set()
+
+
+def test_the_page_on_installing_has_every_extra() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    rows = [line.split("|")[1] for line in read_page("docs/install.md").splitlines() if line.startswith("| `")]
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == {*extras, "new"}
 
 
 @pytest.mark.parametrize(("page", "other"), TRANSLATED)
