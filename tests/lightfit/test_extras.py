@@ -284,6 +284,12 @@ def test_all_is_what_the_tests_and_the_first_command_take() -> None:
     assert not base & {"torchvision", "scipy", "matplotlib", "scikit-learn", "tensorboard", "pyarrow"}
 
 
+def test_the_lock_file_has_all() -> None:
+    locked = re.findall(r"^([\w.-]+)==", (ROOT / "requirements.lock").read_text(encoding="utf-8"), re.MULTILINE)
+    needed = {canonicalize_name(requirement.name) for requirement in (*own_requirements(""), *own_requirements("all"))}
+    assert needed <= set(map(canonicalize_name, locked))
+
+
 def test_a_missing_package_names_its_extra(monkeypatch: Any) -> None:
     monkeypatch.setitem(sys.modules, "PIL", None)
     for extra, shown in (("images", "images"), ("pictures", "pictures"), ("", "images")):

@@ -146,7 +146,7 @@ class Field(RawField):
             x = [token for token in x if token not in self.stop_words]
         return super().preprocess(x)
 
-    def process(self, batch: Iterable[Any], device: Any = None) -> Any:  # type: ignore[override]
+    def process(self, batch: Iterable[Any], device: Any = None) -> Any:
         """Return the tensor of a batch, or with `include_lengths` that and the lengths."""
         return self.numericalize(self.pad(batch), device=device)
 

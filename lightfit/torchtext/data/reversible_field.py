@@ -62,6 +62,7 @@ class SubwordField(ReversibleField):
     """
 
     vocab_cls = SubwordVocab
+    vocab: SubwordVocab
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"unk_token": "\ufffd", **kwargs, "tokenize": "subword"})
