@@ -225,7 +225,7 @@ def imdb(tmp_path_factory: pytest.TempPathFactory) -> Path:
     order = np.random.default_rng(0).permutation(len(reviews))
     folder = tmp_path_factory.mktemp("imdb")
     for name, rows in (("train", order[:20_000]), ("test", order[20_000:])):
-        lines = ("\t".join((reviews[row][0], re.sub(r'[\t"]', " ", reviews[row][1]))) for row in rows)
+        lines = ("\t".join((reviews[row][0], reviews[row][1].replace('"', ""))) for row in rows)
         (folder / f"{name}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return folder
 
@@ -685,10 +685,10 @@ def test_blocks_29_to_31_on_the_real_reviews(imdb: Path, capsys: pytest.CaptureF
     train_iter, valid_iter = make_iterators(train, valid)
     pl.seed_everything(1234)
     model = Model(TextNet())
-    trainer = pl.Trainer(max_epochs=4, gpus=0, logger=False, checkpoint_callback=False)
+    trainer = pl.Trainer(max_epochs=2, gpus=0, logger=False, checkpoint_callback=False)
     trainer.fit(model, Batches(train_iter), Batches(valid_iter))
-    assert model.history["val_accuracy"].iloc[3] == pytest.approx(0.6972, abs=0.08)
-    assert model.history["loss"].iloc[3] == pytest.approx(0.5252, abs=0.08)
+    assert model.history["val_accuracy"].iloc[1] == pytest.approx(0.6332, abs=0.08)
+    assert model.history["loss"].iloc[1] == pytest.approx(0.6553, abs=0.08)
 
 
 # Block 32: feature maps.

@@ -268,9 +268,11 @@ class Tuned(pl.LightningModule):
 def test_tune() -> None:
     model = Tuned()
     trainer = build(max_epochs=1, auto_lr_find=True, enable_checkpointing=True)
-    assert model.lr == trainer.tune(model)["lr_find"].suggestion() != 1e-3
+    found = trainer.tune(model)["lr_find"]
+    assert model.lr == found.suggestion() != 1e-3
     trainer = build(max_epochs=1, auto_scale_batch_size=True, enable_checkpointing=True)
-    assert model.batch_size == trainer.tune(model)["scale_batch_size"] > 2
+    found = trainer.tune(model)["scale_batch_size"]
+    assert model.batch_size == found > 2
 
 
 def test_tune_with_nothing_to_look_for() -> None:
