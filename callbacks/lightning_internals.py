@@ -146,3 +146,35 @@ def scales_gradients(optimizer: Any) -> bool:
     `_step_supports_amp_scaling` fused optimizers in float16 fail after a step with infinite gradients.
     """
     return bool(getattr(optimizer, "_step_supports_amp_scaling", False))
+
+
+def list_logged_sums(trainer: pl.Trainer) -> list[tuple[Any, Any]]:
+    """Return what a module has logged by `self.log` so far in the training epoch: each value with its sums.
+
+    Purpose: to take a batch out of the means that was skipped as its loss is NaN: with it, the mean of the whole epoch
+    is. `_TrainingEpochLoop._results` holds the sums, and nothing public does. They are replaced at every step, never
+    changed, so that this costs no copy. Without it FiniteLoss fails at the first step of a run that skips.
+    """
+    values: dict[str, Any] = trainer.fit_loop.epoch_loop._results
+    return [
+        (value, (value.value, getattr(value, "cumulated_batch_size", None), value.has_reset))
+        for value in values.values()
+        if value.is_tensor and value.meta.on_epoch
+    ]
+
+
+def restore_logged_sums(trainer: pl.Trainer, sums: list[tuple[Any, Any]]) -> None:
+    """Restore what `list_logged_sums` returned, and forget what was logged since for the first time.
+
+    Purpose: as there. Without the names of `_ResultMetric` a run that skips a batch fails.
+    """
+    before = {id(value): held for value, held in sums}
+    for value, _ in list_logged_sums(trainer):
+        summed, num_samples, was_reset = before.get(id(value), (None, None, True))
+        value._computed = None
+        if was_reset:
+            value.reset()
+        else:
+            value.value = summed
+            if num_samples is not None:
+                value.cumulated_batch_size = num_samples

@@ -1,16 +1,17 @@
 """Checkpoints within an epoch."""
 
 import time
-from typing import Any
 
 from lightfit.lightning import OneLightning, pl
 
-from .best_and_last import find_best_and_last
 from .loop_state import can_resume_from
+from .save_last import SavesLast
 
 
-class CheckpointEvery(OneLightning, pl.callbacks.Checkpoint):
-    """Writes last.ckpt every so many steps, or every so many seconds; after a `BestAndLast` in the trainer's list.
+class CheckpointEvery(OneLightning, SavesLast):
+    """Writes last.ckpt every so many steps, or every so many seconds.
+
+    Where it lies, and beside which other checkpoint callbacks: as `StopOnSignal`.
 
     Args:
         steps: number of steps between two checkpoints; 0: none by steps.
@@ -29,15 +30,13 @@ class CheckpointEvery(OneLightning, pl.callbacks.Checkpoint):
         """Start to count."""
         self._saved_at, self._saved_step = time.monotonic(), trainer.global_step
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def after_train_batch(self, trainer: pl.Trainer) -> None:
         """Save where it is time, or after the next step from which a run can resume."""
         due = bool(self.steps) and trainer.global_step // self.steps > self._saved_step // self.steps
         if self.seconds:
             due = due or time.monotonic() - self._saved_at >= self.seconds
             # Each rank has a clock of its own, and they save together.
             due = trainer.strategy.reduce_boolean_decision(due, all=False)
-        if due and can_resume_from(trainer) and (checkpoint := find_best_and_last(trainer)) is not None:
-            checkpoint.save_last_now(trainer)
+        if due and can_resume_from(trainer) and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            self.save_last(trainer)
             self._saved_at, self._saved_step = time.monotonic(), trainer.global_step

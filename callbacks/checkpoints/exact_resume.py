@@ -119,8 +119,8 @@ def _explain_inexact(trainer: pl.Trainer) -> str:
     return (
         f"cannot resume exactly within epoch {trainer.current_epoch}, after {done} of its batches: the DataLoader "
         "begins the epoch anew, so that some samples are seen twice in it and others not at all. Resume from a "
-        "checkpoint of an epoch's end, or train with a loader that has `state_dict` and `load_state_dict`: those of LightFit's "
-        "DataModules, or torchdata's StatefulDataLoader"
+        "checkpoint of an epoch's end, or train with a loader that has `state_dict` and `load_state_dict`: those of "
+        "LightFit's DataModules, or torchdata's StatefulDataLoader"
     )
 
 

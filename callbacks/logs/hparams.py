@@ -2,7 +2,10 @@
 
 from lightfit.lightning import OneLightning, pl
 
+from ..pictures.guard import watch
 
+
+@watch
 class FinalMetric(OneLightning, pl.Callback):
     """Logs the hyper-parameters with the best value of the checkpoint's metric when training ends.
 

@@ -9,21 +9,25 @@ from typing import Any
 from lightfit.extras import importing_extra
 from lightfit.lightning import OneLightning, pl
 
+from ..pictures.guard import watch
+
 REFRESH_S = 0.5  # the line below the curves is written this often, whatever the number of steps
 
 
+@watch
 class NotebookProgress(OneLightning, pl.callbacks.ProgressBar):
     """torchkeras' VLog in place of Lightning's progress bar: a curve of the monitored metric that grows by the epoch.
 
-    In a notebook the picture and a bar stand in the cell's output; elsewhere the picture is written to `path`.
+    In a notebook the picture and a bar stand in the cell's output; elsewhere the picture is written to `path`. Where
+    nothing can be drawn, a warning says so once, and the training continues.
 
     Args:
         monitor: name of the metric to show beside its value in training, such as `val_loss`.
         mode: min or max, what the best value is.
-        path: where the picture is written, too.
+        path: where the picture is written, too; None for `progress.png` in the run folder.
     """
 
-    def __init__(self, monitor: str = "val_loss", *, mode: str = "min", path: str = "history.png") -> None:
+    def __init__(self, monitor: str = "val_loss", *, mode: str = "min", path: str | None = None) -> None:
         super().__init__()
         if mode not in ("min", "max"):
             raise ValueError(f"expected mode min or max, received '{mode}'")
@@ -51,13 +55,18 @@ class NotebookProgress(OneLightning, pl.callbacks.ProgressBar):
         if not self._enabled:
             return
         if not trainer.max_epochs or trainer.max_epochs < 1:
-            raise ValueError("NotebookProgress needs `max_epochs`, the width of its picture: pass it to the Trainer")
+            raise ValueError("it needs `max_epochs`, the width of its picture: pass it to the Trainer")
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             # On import torchkeras prints which of its optional packages are missing, and uses what torch deprecates.
             warnings.simplefilter("ignore")
             with importing_extra("NotebookProgress"):
                 from torchkeras.vlog import VLog
-        self._log = VLog(trainer.max_epochs, self.monitor, self.mode, save_path=self.path)
+        path = self.path
+        if path is None:
+            from ..pictures.plots import make_run_folder
+
+            path = str(make_run_folder(trainer) / "progress.png")
+        self._log = VLog(trainer.max_epochs, self.monitor, self.mode, save_path=path)
         self._log.log_start()
 
     def on_train_batch_end(
@@ -78,9 +87,15 @@ class NotebookProgress(OneLightning, pl.callbacks.ProgressBar):
         if self._log is None:
             return
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        named = {name if name.startswith("val_") else f"train_{name}": value for name, value in metrics.items()}
+        named = {
+            name if name.startswith(("val", "train")) or name == self.monitor else f"train_{name}": value
+            for name, value in metrics.items()
+        }
         if self.monitor not in named:
-            raise KeyError(f"no metric '{self.monitor}' is logged; there is: {', '.join(sorted(named))}")
+            raise ValueError(
+                f"no metric '{self.monitor}' is logged, as `monitor` names it; there is: "
+                f"{', '.join(sorted(named)) or 'none'}"
+            )
         self._log.log_epoch(named)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

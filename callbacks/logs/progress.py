@@ -9,9 +9,12 @@ from tqdm import tqdm
 
 from lightfit.lightning import OneLightning, pl
 
+from ..pictures.guard import watch
+
 REFRESH_S = 0.2  # the bar and the loss in it are read this often, whatever the number of steps
 
 
+@watch
 class EpochLines(OneLightning, pl.callbacks.ProgressBar):
     """A bar for each epoch, then torchkeras' line of `=` with the time, the epoch, and both dicts of metrics.
 

@@ -4,9 +4,13 @@ from collections.abc import Callable
 
 from lightfit.lightning import OneLightning, pl
 
+from ..pictures.guard import warn_once
+
 
 class ReportMetric(OneLightning, pl.Callback):
     """Hands a metric to a function after each validation of a fit; an exception of the function ends the run.
+
+    A metric that is not logged is warned of once.
 
     Args:
         monitor: name of the metric, such as `val_loss`.
@@ -18,14 +22,12 @@ class ReportMetric(OneLightning, pl.Callback):
         self.report = report
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Report the value.
-
-        Raises:
-            KeyError: no such metric is logged.
-        """
+        """Report the value."""
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
         if self.monitor not in trainer.callback_metrics:
-            held = ", ".join(sorted(trainer.callback_metrics))
-            raise KeyError(f"no metric '{self.monitor}' is logged; there is: {held}")
+            held = ", ".join(sorted(trainer.callback_metrics)) or "none"
+            reason = f"no metric '{self.monitor}' is logged, as `monitor` names it; there is: {held}"
+            warn_once(trainer, type(self).__name__, f"reports nothing: {reason}")
+            return
         self.report(float(trainer.callback_metrics[self.monitor]), trainer.current_epoch)

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from lightfit.lightning import OneLightning, pl
 
 from .forecast_plot import get_forecast, get_point
-from .guard import gather, split_batch, tell_stopped, watch, why_stopped
+from .guard import describe_batch, gather, split_batch, tell_stopped, watch, why_stopped
 from .names import shorten
-from .plots import Plot, publish, run_folder, write_csv
+from .plots import Plot, make_run_folder, publish, write_csv
 from .protocols import Windows, find_rows, find_windows, target_names, unscaled
 
 ALL = "all"  # in place of a target or a step
@@ -257,7 +257,7 @@ class Backtest(OneLightning, pl.Callback):
         """Add a batch."""
         point, y = get_point(get_forecast(outputs)), split_batch(batch)[1]
         if y is None:
-            raise ValueError("expected batches (x, y), received no y")
+            raise ValueError(f"expected batches (x, y) of tensors, received {describe_batch(batch)}")
         rows = find_rows(trainer, self._seen, len(y))
         self._seen += len(y)
         windows = self._sums.windows
@@ -288,7 +288,6 @@ class Backtest(OneLightning, pl.Callback):
         sums = total.tables[NET].sums
         assert sums is not None
         names = target_names(trainer, sums.shape[2])
-        path = run_folder(trainer) / "backtest.csv"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_csv(total.tables[NET].table(names), path)
+        if not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            write_csv(total.tables[NET].table(names), make_run_folder(trainer) / "backtest.csv")
         publish(trainer, total.plot(names), "backtest", step=trainer.current_epoch)

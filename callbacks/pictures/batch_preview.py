@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from lightfit.lightning import OneLightning, pl
@@ -36,8 +37,10 @@ class BatchPreview(OneLightning, pl.Callback):
     def on_validation_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
-        """Show the first validation batch."""
-        if not trainer.sanity_checking:
+        """Show the first validation batch; in the sanity check look whether it can be shown."""
+        if trainer.sanity_checking:
+            _check_images(batch, "val")
+        else:
             self._show(trainer, batch, "val")
 
     def on_test_batch_start(
@@ -50,24 +53,37 @@ class BatchPreview(OneLightning, pl.Callback):
         if split in self._shown:
             return
         self._shown.add(split)
-        x, y = split_batch(batch)
-        if x.ndim != 4:
-            raise ValueError(f"it shows images, (B, C, H, W), and received {tuple(x.shape)} in {split}")
+        x, y = _check_images(batch, split)
         images = pictures(trainer, x[: self.num_images])
         titles = [""] * len(images) if y is None else _titles(trainer, y[: self.num_images])
         figure = image_grid(images, titles)
         publish(trainer, figure, f"preview_{split}", step=trainer.current_epoch)
 
 
+def _check_images(batch: Any, split: str) -> tuple[Tensor, Tensor | None]:
+    x, y = split_batch(batch)
+    if x.ndim != 4:
+        raise ValueError(f"it shows images, (B, C, H, W), and received {tuple(x.shape)} in {split}")
+    return x, y
+
+
 def _titles(trainer: pl.Trainer, y: Tensor) -> list[str]:
-    """Name the classes of labels (B,), or the two largest of soft labels (B, num_classes); sets and numbers as text."""
+    """Name the classes of labels (B,), or the two largest of soft labels (B, num_classes); sets and numbers as text.
+
+    Nothing is written above images whose targets are images, or other than a row for each.
+    """
     codec = find_codec(trainer)
     if isinstance(codec, DescribesTargets) and (titles := codec.describe_targets(y)):
         return titles
-    if y.ndim < 2 or y.shape[1] == 1:
-        labels = y.reshape(-1).long().tolist()
+    if y.ndim == 1 or (y.ndim == 2 and y.shape[1] == 1):
+        numbers = y.reshape(-1).tolist()
+        if any(not float(number).is_integer() or number < 0 for number in numbers):  # no labels
+            return [f"{number:.4g}" for number in numbers]
+        labels = [int(number) for number in numbers]
         names = class_names(trainer, max(labels) + 1)
         return [names[label] for label in labels]
+    if y.ndim != 2 or not y.is_floating_point() or not torch.allclose(y.sum(1), torch.ones_like(y[:, 0]), atol=1e-3):
+        return [""] * len(y)
     names = class_names(trainer, y.shape[1])
     weights, classes = y.topk(2, 1)
     pairs = zip(weights.tolist(), classes.tolist(), strict=True)

@@ -14,7 +14,7 @@ from torch import Tensor
 from lightfit.extras import importing_extra
 from lightfit.lightning import OneLightning, pl
 
-from .guard import gather, stop, tell_stopped, watch, why_stopped
+from .guard import check_validates, gather, stop, tell_stopped, watch, why_stopped
 from .most_wrong import FILE, Wrong, describe_wrong, find_wrong, join_wrong, name_place, tabulate_wrong
 from .names import measure_width, shorten, wrap
 from .plots import (
@@ -23,8 +23,8 @@ from .plots import (
     check_every,
     image_grid,
     is_epoch_due,
+    make_run_folder,
     publish,
-    run_folder,
     write_csv,
 )
 from .protocols import class_names, find_places, pictures
@@ -54,8 +54,28 @@ def get_scores(outputs: Any) -> tuple[Tensor, Tensor]:
             "expected validation_step to return a dict with 'preds', probabilities (B, num_classes) or (B,), and "
             f"'target', labels (B,), as a Classifier's does; received {held}"
         )
-    preds = outputs["preds"].detach().float()
-    return (preds if preds.ndim == 2 else torch.stack([1 - preds, preds], 1)), outputs["target"].reshape(-1).long()
+    preds, target = outputs["preds"], outputs["target"]
+    if not isinstance(preds, Tensor) or not isinstance(target, Tensor):
+        raise ValueError(
+            f"expected 'preds' and 'target' as tensors, received {type(preds).__name__} and {type(target).__name__}"
+        )
+    if not preds.is_floating_point():
+        raise ValueError(
+            f"expected 'preds' as probabilities, (B, num_classes) or (B,), received {preds.dtype}: return what the net "
+            "computes before `argmax`"
+        )
+    preds, target = preds.detach().float(), target.detach()
+    if preds.ndim not in (1, 2) or target.numel() != len(preds):
+        raise ValueError(
+            "expected 'preds', (B, num_classes) or (B,), and 'target', labels (B,), received "
+            f"{tuple(preds.shape)} and {tuple(target.shape)}"
+        )
+    if preds.ndim == 2 and preds.shape[1] == 1:
+        preds = preds[:, 0]
+    # As torchmetrics: what is not within [0, 1] are logits. Without looking at the values, for which a GPU would wait.
+    are_logits = ((preds < 0) | (preds > 1)).any()
+    preds = torch.where(are_logits, preds.softmax(1) if preds.ndim == 2 else preds.sigmoid(), preds)
+    return (preds if preds.ndim == 2 else torch.stack([1 - preds, preds], 1)), target.reshape(-1).long()
 
 
 def find_confused_pairs(counts: NDArray[np.int64], names: Sequence[str], num_pairs: int = MOST_PAIRS) -> pd.DataFrame:
@@ -223,6 +243,10 @@ class ConfusionMatrix(OneLightning, pl.Callback):
         self._wrong: list[Wrong] = []
         self._worst: list[Any] = []  # what `Wrong` has of each, and the image
 
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Check that there will be samples to count."""
+        check_validates(trainer)
+
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Clear the counts."""
         self._clear()
@@ -237,10 +261,15 @@ class ConfusionMatrix(OneLightning, pl.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Count a batch; there is nothing to confuse where the labels are sets or numbers."""
-        if not is_epoch_due(trainer, self.every_n_epochs) or not has_classes(outputs):
+        due = trainer.sanity_checking or is_epoch_due(trainer, self.every_n_epochs)
+        if not due or not has_classes(outputs):
             return
         preds, target = get_scores(outputs)
         num_classes = preds.shape[1]
+        if trainer.sanity_checking:
+            return
+        if len(target) and int(target.min()) < 0:
+            raise ValueError(f"expected labels from 0, received {int(target.min())}")
         counts = (target * num_classes + preds.argmax(1)).bincount(minlength=num_classes**2)
         if len(counts) > num_classes**2:
             raise ValueError(
@@ -277,9 +306,9 @@ class ConfusionMatrix(OneLightning, pl.Callback):
         names = class_names(trainer, len(counts))
         publish(trainer, plot_confusion_matrix(counts, names), "confusion_matrix", step=trainer.current_epoch)
         places = find_places(trainer, "val")
-        write_csv(
-            tabulate_wrong(join_wrong([wrong for _, wrong, _ in found]), names, places), run_folder(trainer) / FILE
-        )
+        if not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            table = tabulate_wrong(join_wrong([wrong for _, wrong, _ in found]), names, places)
+            write_csv(table, make_run_folder(trainer) / FILE)
         worst = sorted((item for _, _, items in found for item in items), key=lambda item: -item[3])[: self.num_images]
         if worst:
             titles = [describe_wrong(names[true], names[label], sure) for _, true, label, sure, _, _ in worst]

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from lightfit.lightning import OneLightning, pl
 
-from .guard import watch
+from .guard import check_validates, find_images, watch
 from .layers import Recorder, choose_layers
 from .plots import Plot, check_every, get_net, is_epoch_due, publish
 from .protocols import NamesPositions, find_codec, pictures
@@ -92,11 +92,12 @@ class FeatureMaps(OneLightning, pl.Callback):
         self._recorder: Recorder | None = None
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Check that there are layers to show.
+        """Check that there are layers to show, and that they will run.
 
         Raises:
             ValueError: there are none.
         """
+        check_validates(trainer)
         if not choose_layers(get_net(pl_module), self.layers):
             name = type(get_net(pl_module)).__name__
             raise ValueError(f"{name} has no convolution to show: name `layers`, or leave FeatureMaps out")
@@ -105,7 +106,8 @@ class FeatureMaps(OneLightning, pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
         """Start to record, at the first batch."""
-        if batch_idx == dataloader_idx == 0 and is_epoch_due(trainer, self.every_n_epochs):
+        due = trainer.sanity_checking or is_epoch_due(trainer, self.every_n_epochs)
+        if batch_idx == dataloader_idx == 0 and due:
             self._recorder = Recorder(get_net(pl_module), self.layers)
 
     def on_validation_batch_end(
@@ -121,12 +123,19 @@ class FeatureMaps(OneLightning, pl.Callback):
         if self._recorder is None:
             return
         maps = self._close().outputs
+        if not any(output.ndim in (3, 4) for output in maps.values()):
+            raise ValueError(
+                "expected a layer with maps, (B, channels, H, W) or (B, channels, T), that `validation_step` runs; "
+                f"received {', '.join(f'{name} {tuple(output.shape)}' for name, output in maps.items()) or 'none'}"
+            )
+        if trainer.sanity_checking:
+            return
         x = batch[0] if isinstance(batch, (tuple, list)) else batch
-        data = find_codec(trainer)
+        images, data = find_images(batch), find_codec(trainer)
         figure = plot_feature_maps(
             maps,
             num_maps=self.num_maps,
-            image=pictures(trainer, x[:1])[0] if x.ndim == 4 and x.shape[1] in (1, 3) else None,
+            image=None if images is None else pictures(trainer, images[:1])[0],
             ticks=data.ticks(x[0]) if isinstance(data, NamesPositions) else None,
         )
         publish(trainer, figure, "feature_maps", step=trainer.current_epoch)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lightfit.lightning import OneLightning, pl
 
-from .guard import split_batch, watch
+from .guard import check_validates, describe_batch, split_batch, watch
 from .names import shorten
 from .plots import Plot, check_every, is_epoch_due, publish
 from .protocols import Windows, find_rows, find_windows, target_names, unscaled
@@ -147,6 +147,10 @@ class ForecastPlot(OneLightning, pl.Callback):
         self._errors: list[Tensor] = []
         self._kept: list[_Kept] = []
 
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Check that there will be windows to show."""
+        check_validates(trainer)
+
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Clear the windows."""
         self._errors, self._kept = [], []
@@ -161,12 +165,19 @@ class ForecastPlot(OneLightning, pl.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Keep the worst, the median and the best window of a batch."""
-        if not is_epoch_due(trainer, self.every_n_epochs):
+        if not trainer.sanity_checking and not is_epoch_due(trainer, self.every_n_epochs):
             return
+        forecast = get_forecast(outputs)
         x, y = split_batch(batch)
         if y is None:
-            raise ValueError("expected batches (x, y), received no y")
-        forecast = get_forecast(outputs)
+            raise ValueError(f"expected batches (x, y) of tensors, received {describe_batch(batch)}")
+        if x.ndim != 3 or forecast.shape[:-1] != y.shape or x.shape[2] < y.shape[2]:
+            raise ValueError(
+                "expected x (B, L, F), y (B, P, C) of the first C features, and 'forecast' (B, P, C) or (B, P, C, Q); "
+                f"received x {tuple(x.shape)}, y {tuple(y.shape)}, forecast {tuple(forecast.shape[:-1])}"
+            )
+        if trainer.sanity_checking:
+            return
         errors = (get_point(forecast) - y).abs().nanmean((1, 2))
         rows = find_rows(trainer, sum(map(len, self._errors)), len(y))
         self._errors.append(errors)

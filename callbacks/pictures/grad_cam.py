@@ -12,7 +12,7 @@ from lightfit.extras import importing_extra
 from lightfit.lightning import OneLightning, pl
 
 from .confusion import get_scores, has_classes
-from .guard import split_batch, watch
+from .guard import check_validates, split_batch, watch
 from .layers import arrange_maps, choose_layers, find_blocks, is_transformer
 from .most_wrong import describe_wrong, find_wrong
 from .plots import Plot, check_every, get_net, image_grid, is_epoch_due, publish
@@ -175,11 +175,12 @@ class GradCAM(OneLightning, pl.Callback):
         self._wrong: list[tuple[Tensor, int, int, float]] = []  # image, class, class it was taken for, how surely
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Check that there is a layer.
+        """Check that there is a layer, and that there will be images.
 
         Raises:
-            ValueError: there is none.
+            ValueError: there are none.
         """
+        check_validates(trainer)
         _layer(get_net(pl_module), self.layer)
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -196,10 +197,17 @@ class GradCAM(OneLightning, pl.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Keep the images that are wrong with the most confidence; none where the labels are sets or numbers."""
-        if not is_epoch_due(trainer, self.every_n_epochs) or not has_classes(outputs):
+        due = trainer.sanity_checking or is_epoch_due(trainer, self.every_n_epochs)
+        if not due or not has_classes(outputs):
             return
-        wrong = find_wrong(*get_scores(outputs)).take(slice(self.num_images))
-        images = split_batch(batch)[0][wrong.row]
+        preds, target = get_scores(outputs)
+        x = split_batch(batch)[0]
+        if x.ndim != 4 or len(x) != len(target):
+            raise ValueError(f"expected images, (B, C, H, W), one for each label, received {tuple(x.shape)}")
+        if trainer.sanity_checking:
+            return
+        wrong = find_wrong(preds, target).take(slice(self.num_images))
+        images = x[wrong.row]
         labels = zip(wrong.true.tolist(), wrong.predicted.tolist(), wrong.probability.tolist(), strict=True)
         self._wrong.extend((image, *own) for image, own in zip(images, labels, strict=True))
         self._wrong = sorted(self._wrong, key=lambda item: -item[3])[: self.num_images]

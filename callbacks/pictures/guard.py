@@ -2,14 +2,14 @@
 
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary, ref
 
 import torch
 
-from lightfit.lightning import pl
+from lightfit.lightning import import_submodule, pl
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +81,32 @@ def warn_once(trainer: pl.Trainer, name: str, message: str) -> None:
         log.warning("%s %s", name, message)
 
 
+def say_once(trainer: pl.Trainer, message: str) -> None:
+    """Say something at most once in a run, on the first rank, as Lightning says which devices it uses.
+
+    Args:
+        trainer: the run's.
+        message: the sentence.
+    """
+    said = _warned.setdefault(trainer, set())
+    if message not in said and trainer.is_global_zero:
+        said.add(message)
+        import_submodule("utilities.rank_zero").rank_zero_info(message)
+
+
+def check_validates(trainer: pl.Trainer) -> None:
+    """Check that a run validates, for callbacks that draw what they see there.
+
+    Raises:
+        ValueError: it does not.
+    """
+    if not trainer.enable_validation:
+        raise ValueError(
+            "it draws what it sees in validation, and this run has none: expected a `validation_step` and a validation "
+            "loader, with `limit_val_batches` above 0"
+        )
+
+
 def describe_error(error: Exception) -> str:
     """Return the first line of an error, with its class where the line alone would say little."""
     first = next(iter(str(error).strip().splitlines()), "")
@@ -98,8 +124,25 @@ def split_batch(batch: Any) -> tuple[torch.Tensor, torch.Tensor | None]:
     if isinstance(batch, (tuple, list)) and batch and isinstance(batch[0], torch.Tensor):
         y = batch[1] if len(batch) > 1 else None
         return batch[0], y if isinstance(y, torch.Tensor) else None
-    held = sorted(map(str, batch)) if isinstance(batch, dict) else type(batch).__name__
-    raise ValueError(f"expected batches (x, y) of tensors, received {held}")
+    raise ValueError(f"expected batches (x, y) of tensors, received {describe_batch(batch)}")
+
+
+def describe_batch(batch: Any) -> str:
+    """Describe what a batch holds, for messages."""
+    name = type(batch).__name__
+    if isinstance(batch, Mapping):
+        return f"a {name} with {', '.join(repr(str(key)) for key in batch)}"
+    if isinstance(batch, (tuple, list)):
+        return f"a {name} of {', '.join(type(item).__name__ for item in batch) or 'nothing'}"
+    return f"a {name}"
+
+
+def find_images(batch: Any) -> torch.Tensor | None:
+    """Find the first images of a batch, (B, C, H, W) with 1 or 3 channels, whatever holds them; None without any."""
+    if isinstance(batch, torch.Tensor):
+        return batch if batch.ndim == 4 and batch.shape[1] in (1, 3) else None
+    items = batch.values() if isinstance(batch, Mapping) else batch if isinstance(batch, (tuple, list)) else ()
+    return next((found for item in items if (found := find_images(item)) is not None), None)
 
 
 def gather(trainer: pl.Trainer, own: Any) -> list[Any]:

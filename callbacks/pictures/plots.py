@@ -1,6 +1,7 @@
 """Figures and tables of a run: as files in its folder, and pictures in its loggers too."""
 
 import io
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from lightfit.files import whole_file
 from lightfit.lightning import pl
 
 from .fonts import find_fonts, find_missing
-from .guard import describe_error, warn_once
+from .guard import describe_error, say_once, warn_once
 from .names import measure_width, wrap
 
 TITLE_FONT = 8  # points, of what stands above and below a picture
@@ -106,8 +107,9 @@ def publish(trainer: pl.Trainer, figure: Plot, name: str, *, step: int) -> None:
     if not trainer.is_global_zero:
         return
     pixels = figure.pixels()
-    path = run_folder(trainer) / name / f"epoch_{step:03d}.png"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if trainer.fast_dev_run:  # type: ignore[attr-defined]
+        return
+    path = make_run_folder(trainer, name) / f"epoch_{step:03d}.png"
     write_png(pixels, path)
     for logger in trainer.loggers:
         try:
@@ -139,10 +141,35 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
 
 def run_folder(trainer: pl.Trainer) -> Path:
     """Return the folder that a run writes into."""
-    # As trainer.log_dir, which all processes would have to ask for at once.
-    logger = trainer.logger
-    folder = logger.log_dir if isinstance(logger, pl.loggers.TensorBoardLogger | pl.loggers.CSVLogger) else None
-    return Path(folder or (logger and logger.save_dir) or trainer.default_root_dir)
+    # As trainer.log_dir, which all processes would have to ask for at once; of other loggers the folder in which
+    # Lightning's ModelCheckpoint saves, as their `save_dir` is that of all runs, or the working directory.
+    logger: Any = trainer.logger
+    if isinstance(logger, pl.loggers.TensorBoardLogger | pl.loggers.CSVLogger):
+        folder = logger.log_dir
+    elif logger is None or trainer.fast_dev_run:  # type: ignore[attr-defined]
+        folder = trainer.default_root_dir
+    else:
+        version = logger.version if isinstance(logger.version, str) else f"version_{logger.version}"
+        folder = os.path.join(logger.save_dir or trainer.default_root_dir, str(logger.name), version)
+    if "://" in str(folder):
+        raise ValueError(
+            f"it writes to folders of this machine, and the run's is '{folder}': expected a logger with a local "
+            "`save_dir`, or a local `default_root_dir`"
+        )
+    return Path(folder)
+
+
+def make_run_folder(trainer: pl.Trainer, name: str = "") -> Path:
+    """Make the folder that a run writes into, or one below it, and return it; say once where no logger names it."""
+    folder = run_folder(trainer)
+    if trainer.logger is None:
+        say_once(
+            trainer,
+            f"LightFit's callbacks write into '{folder.absolute()}', the trainer's `default_root_dir`, as it has no "
+            "logger",
+        )
+    (folder / name).mkdir(parents=True, exist_ok=True)
+    return folder / name
 
 
 def image_grid(images: Tensor, titles: list[str], *, captions: list[str] | None = None, columns: int = 8) -> Plot:

@@ -10,7 +10,7 @@ from torch.nn.utils import get_total_norm
 from lightfit.errors import NonFiniteGradients, NonFiniteLoss
 from lightfit.lightning import OneLightning, pl
 
-from ..lightning_internals import get_stored_values, scales_gradients
+from ..lightning_internals import get_stored_values, list_logged_sums, restore_logged_sums, scales_gradients
 from .batch_place import Place
 
 
@@ -25,7 +25,9 @@ class Forgetful(Protocol):
 class FiniteLoss(OneLightning, pl.Callback):
     """Ends a run, or skips the step, when the training loss or a gradient is NaN or infinite.
 
-    The weights stay finite. Where the gradients of several batches are summed, all of them are skipped: the sum holds
+    The weights stay finite. For any LightningModule, with manual optimization too: of several optimizers only the step
+    of the one whose loss or gradients they are is skipped. What is logged of a skipped batch does not count in the
+    epoch's means, but in metrics of torchmetrics. Where the gradients of several batches are summed, all of them are skipped: the sum holds
     the one that is not finite. On a GPU a run ends one step later, so that no step waits for the loss, but before
     anything is saved. In float16 with a gradient scaler, infinite gradients are expected: the scaler skips those steps
     itself.
@@ -47,6 +49,23 @@ class FiniteLoss(OneLightning, pl.Callback):
         # On a GPU: their event, the loss or the largest gradient, and where that was.
         self._waiting: tuple[Any, Tensor, Place] | None = None
         self._waiting_gradients: tuple[Any, Tensor, Place] | None = None
+        self._logged: list[tuple[Any, Any]] = []  # sums of what was logged before the batch, where steps are skipped
+        self._skips_batch = False
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Keep what was logged so far, if the batch may be skipped."""
+        self._skips_batch = False
+        if self.on_nan == "skip":
+            self._logged = list_logged_sums(trainer)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Take a skipped batch out of the means that the module logs by `self.log`."""
+        if self._skips_batch:
+            restore_logged_sums(trainer, self._logged)
 
     def on_before_zero_grad(self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Any) -> None:
         """Begin a step: no gradient of an earlier batch is in it."""
@@ -59,7 +78,7 @@ class FiniteLoss(OneLightning, pl.Callback):
             self._check_waiting_loss(trainer)
             self._waiting = *_start_copy(loss), Place.now(trainer)
             return
-        finite = bool(torch.isfinite(loss))
+        finite = bool(torch.isfinite(loss).all())
         if self.on_nan == "skip":
             self._skip_batch(trainer, pl_module, finite)
         elif not finite:
@@ -76,7 +95,7 @@ class FiniteLoss(OneLightning, pl.Callback):
             self.num_skipped += Place.of_step(trainer).num_batches
             # A fused optimizer has the scaler look at them within its step, which then finds that they are not finite.
             if scaler is None or not scales_gradients(optimizer):
-                for parameter in pl_module.parameters():
+                for parameter in _list_parameters(optimizer):
                     parameter.grad = None
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -101,7 +120,7 @@ class FiniteLoss(OneLightning, pl.Callback):
     def _skip_batch(self, trainer: pl.Trainer, pl_module: Any, finite: bool) -> None:
         if trainer.strategy.reduce_boolean_decision(finite):  # the gradients of one rank are in those of all
             return
-        self._skips = True
+        self._skips = self._skips_batch = True
         if isinstance(pl_module, Forgetful):
             pl_module.forget_batch()
         if trainer.is_global_zero:
@@ -136,7 +155,7 @@ class FiniteLoss(OneLightning, pl.Callback):
             event, loss, place = self._waiting
             self._waiting = None
             event.synchronize()
-            if not torch.isfinite(loss):
+            if not torch.isfinite(loss).all():
                 raise NonFiniteLoss(self._explain_loss(trainer, loss, place))
             self._finite = loss
 
@@ -153,9 +172,9 @@ class FiniteLoss(OneLightning, pl.Callback):
         if self._finite is not None:
             scaler = getattr(trainer.precision_plugin, "scaler", None)  # Lightning shows the loss as it scaled it
             scale = 1.0 if scaler is None else scaler.get_scale()
-            last = f"the last finite one was {float(self._finite) / scale:.4g}"
+            last = f"the last finite one was {float(self._finite.float().mean()) / scale:.4g}"
         return (
-            f"the training loss became {float(loss)} at {place.describe(trainer)}; {last}. Look at these samples, "
+            f"the training loss became {float(loss.float().sum())} at {place.describe(trainer)}; {last}. Look at these samples, "
             "try a smaller `lr` or `gradient_clip_val` 1, or skip such batches with `on_nan` skip"
         )
 
@@ -169,10 +188,13 @@ def _explain_gradients(place: str) -> str:
     )
 
 
+def _list_parameters(optimizer: Any) -> list[Any]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
 def _list_gradients(optimizer: Any) -> list[Tensor]:
     """Return the gradients that an optimizer is about to use; of sparse ones the stored values."""
-    parameters = (parameter for group in optimizer.param_groups for parameter in group["params"])
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    gradients = [parameter.grad for parameter in _list_parameters(optimizer) if parameter.grad is not None]
     stored = [
         get_stored_values(gradient) if gradient.layout == torch.sparse_coo else gradient for gradient in gradients
     ]

@@ -15,7 +15,7 @@ class StochasticWeightAverage(OneLightning, pl.callbacks.WeightAveraging):
     learning rate: a constant one serves best.
 
     Args:
-        start: fraction of the epochs after which the mean begins, in [0, 1).
+        start: fraction of the epochs after which the mean begins, in [0, 1); of the steps, in a run by `max_steps` alone.
     """
 
     def __init__(self, start: float = 0.75) -> None:
@@ -33,8 +33,11 @@ class StochasticWeightAverage(OneLightning, pl.callbacks.WeightAveraging):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Add the weights to the mean where an epoch ends."""
-        begins = self.start * (trainer.max_epochs or 1)
-        self._epoch_ends = trainer.is_last_batch and trainer.current_epoch >= begins
+        if (trainer.max_epochs or 0) > 0:
+            begun = trainer.current_epoch >= self.start * trainer.max_epochs  # type: ignore[operator]
+        else:
+            begun = trainer.global_step >= self.start * trainer.max_steps
+        self._epoch_ends = trainer.is_last_batch and begun
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
