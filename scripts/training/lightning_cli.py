@@ -95,6 +95,7 @@ class LightFitCLI(LightningCLI):
     ) -> None:
         self.quiet, self.init, self.extras = quiet, init, extras
         self._taken: dict[str, inspect.Parameter] = {}  # parameters of the net, once its class is known
+        self._model_takes: dict[str, inspect.Parameter] = {}  # and those of the model
         self._data: dict[str, pl.LightningDataModule] = {}  # the data, once a link has read it
         self._names_model = any(re.match(r"--model(\.class_path)?(=|$)", item) for item in args)
         refuse_linked(args)
@@ -145,7 +146,10 @@ class LightFitCLI(LightningCLI):
             )
         for name in MODEL_LINKS:
             parser.link_arguments(
-                "data", f"model.init_args.{name}", partial(find_model_argument, name=name), apply_on="instantiate"
+                "data",
+                f"model.init_args.{name}",
+                partial(find_model_argument, name=name, taken=self._model_takes),
+                apply_on="instantiate",
             )
         parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
         parser.link_arguments(
@@ -299,12 +303,13 @@ class LightFitCLI(LightningCLI):
             self.config.trainer.use_distributed_sampler = False
 
     def _note_parameters(self) -> None:
-        """Store the parameters of the net, and register the flags of all arguments for messages."""
+        """Store the parameters of model and net, and register the flags of all arguments for messages."""
         classes = {"data": self.config.data.class_path, "model": self.config.model.class_path}
         net = self.config.model.get("init_args", Namespace()).get("net")
         if isinstance(net, Namespace):
             classes["net"] = net.class_path
         built = {section: import_name(path) for section, path in classes.items()}
+        self._model_takes.update(list_parameters(built["model"]))
         if "net" in built:
             self._taken.update(list_parameters(built["net"]))
         register_flags({"on_nan": "--on_nan", "resume": "--resume", **find_flags(**built)})
@@ -359,10 +364,28 @@ def find_known(data: pl.LightningDataModule, name: str) -> Any:
     return next((getattr(holder, name) for holder in holders if hasattr(holder, name)), MISSING)
 
 
-def find_model_argument(data: pl.LightningDataModule, *, name: str) -> Any:
-    """Return an argument of the model that the data defines, such as the loss weights; None if it does not."""
+def find_model_argument(data: pl.LightningDataModule, *, name: str, taken: Mapping[str, inspect.Parameter]) -> Any:
+    """Return an argument of the model that the data defines, such as the loss weights; otherwise its default.
+
+    Args:
+        data: the data.
+        name: name of the argument.
+        taken: parameters of the model.
+
+    Raises:
+        UsageError: the model requires the argument, and the data does not define it.
+    """
     known = find_known(data, name)
-    return None if known is MISSING else known
+    if known is not MISSING:
+        return known
+    if name not in taken:
+        return None
+    if taken[name].default is inspect.Parameter.empty:
+        raise UsageError(
+            f"the model requires `{name}`, which {type(data).__name__} does not define: expected an attribute "
+            f"'{name}' of it or of its codec, or another model"
+        )
+    return taken[name].default
 
 
 def find_net_size(

@@ -15,6 +15,7 @@ import yaml
 from conftest import write_csv
 from test_predict import Fit
 
+from lightfit import LightModel, Regressor
 from lightfit.errors import UsageError
 from lightfit.scripts.cli.presets import TASKS
 from lightfit.scripts.new import DOMAINS, LICENCES, main
@@ -295,7 +296,7 @@ def test_a_project_is_installed_and_passes_its_tests_trains_and_predicts(domain:
 
     # A virtual environment that reaches this LightFit and the packages that are installed here.
     run(sys.executable, "-m", "venv", "--without-pip", ".venv")
-    python = str(next((root / ".venv").glob("*/python*")))
+    python = str(root / ".venv" / ("Scripts" if os.name == "nt" else "bin") / "python")
     site = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
     here = [str(ROOT), *(path for path in sys.path if path.endswith(("site-packages", "dist-packages")))]
     Path(site, "here.pth").write_text("\n".join(here) + "\n")
@@ -365,6 +366,8 @@ class Noise(Dataset):
 
 
 class Data(pl.LightningDataModule):
+    num_outputs = 1
+
     def train_dataloader(self):
         return DataLoader(Noise(0), batch_size=10, shuffle=True)
 
@@ -375,7 +378,7 @@ PRESET = """
 model:
   class_path: lightfit.Regressor
   init_args: {net: {class_path: own_net.Net}}
-data: own_data.Data
+data: {class_path: own_data.Data}
 trainer: {max_epochs: 2}
 """
 
@@ -385,7 +388,7 @@ trainer: {max_epochs: 2}
 def test_how_much_there_is_to_write(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
     """A net, and a Dataset, are one file of under 30 lines each; a regression head is one line."""
     assert NET.strip().count("\n") + 1 == 11
-    assert DATASET.strip().count("\n") + 1 == 23
+    assert DATASET.strip().count("\n") + 1 == 25
     assert max(len(NET.splitlines()), len(DATASET.splitlines())) < 30
     Path("own_net.py").write_text(NET)
     Path("own_data.py").write_text(DATASET)
@@ -400,11 +403,30 @@ def test_how_much_there_is_to_write(fit: Fit, monkeypatch: pytest.MonkeyPatch) -
     names = sorted(path.as_posix() for path in Path("images").glob("*/*.png"))
     write_csv(Path("numbers.csv"), [(name, str(index / 7)) for index, name in enumerate(names)], ("path", "value"))
     numbers = ("--data.root", "numbers.csv", "--data.path_column", "path", "--data.label_column", "value")
-    code, _, err = fit(*once, *numbers, "--data.image_dir", ".", "--model.net", "own_net.Net")
+    numbers += ("--data.image_dir", ".", "--data.labels", "numbers")
+    code, _, err = fit(*once, *numbers, "--model.net", "own_net.Net")
     assert (code, err) == (0, "")
     assert "mae" in pd.read_csv("runs/images/version_1/history.csv")
-    # The same for any Dataset: the preset's one line with the class of the model.
+    # The same for any Dataset: the preset's one line with the class of the model, and the data's with the number.
     Path("own.yaml").write_text(PRESET)
     code, _, err = fit("--task", "own.yaml", "--quiet")
     assert (code, err) == (0, "")
     assert "mae" in pd.read_csv("runs/own/version_0/history.csv")
+    last = "runs/own/version_0/checkpoints/last.ckpt"
+    assert isinstance(LightModel.load(last, trust=["own_net"]), Regressor)
+    # Data that do not define the number: the model's default, or an error that says what is missing.
+    Path("less_data.py").write_text(DATASET.replace("    num_outputs = 1\n\n", ""))
+    Path("less_net.py").write_text(
+        "from own_net import Net\n\nclass One(Net):\n    def __init__(self):\n        super().__init__(1)\n"
+    )
+    for name in ("less_net", "less_data"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    Path("own.yaml").write_text(
+        PRESET.replace("own_data.Data", "less_data.Data").replace("own_net.Net", "less_net.One")
+    )
+    code, _, err = fit("--task", "own.yaml", "--quiet")
+    assert (code, err) == (0, "")
+    assert isinstance(LightModel.load(last.replace("_0/", "_1/"), trust=["own_net", "less_net"]), Regressor)
+    code, _, err = fit("--task", "own.yaml", "--quiet", "--model", "lightfit.MultiLabelClassifier")
+    assert code == 2
+    assert "the model requires `num_outputs`, which Data does not define: expected an attribute 'num_outputs'" in err
