@@ -121,9 +121,9 @@ def where() -> str:
 
 
 def _cores() -> int:
-    from lightfit.datamodules.images.store import num_processors
+    from lightfit.platforms import count_processors
 
-    return num_processors()
+    return count_processors()
 
 
 def _value(item: Figure) -> str:

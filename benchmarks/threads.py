@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from benchmarks.figures import Figure, figure
 from benchmarks.timing import alternate, ratio
-from lightfit.datamodules.images.store import num_processors
 from lightfit.lightning_modules.losses import classification_loss
 from lightfit.lightning_modules.nets import FastResNet, TextCNN
+from lightfit.platforms import count_processors
 from lightfit.scripts.training.threads import count_flops
 
 STEPS, ROUNDS = 10, 7
@@ -58,9 +58,9 @@ def measure() -> Iterator[Figure]:
         if place != "alone":
             busy.append(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
         for name, (net, x) in cases().items():
-            contenders = {"one": step_time(net, x, 1), "all": step_time(net, x, num_processors())}
+            contenders = {"one": step_time(net, x, 1), "all": step_time(net, x, count_processors())}
             times = alternate(contenders, rounds=ROUNDS)
-            ours, peer = f"{name}, {place}, {num_processors()} threads", "one thread"
+            ours, peer = f"{name}, {place}, {count_processors()} threads", "one thread"
             note = f"{count_flops(net, x) / 1e9:.2g} GFLOP a step"
             yield figure("threads", ours, peer, ratio(times, "one", "all"), "times as fast", rounds=ROUNDS, note=note)
     for process in busy:

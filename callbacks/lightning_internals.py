@@ -33,6 +33,35 @@ def load_loader_states(trainer: pl.Trainer) -> None:
     trainer.fit_loop._load_combined_loader_states()
 
 
+def list_loaders(trainer: pl.Trainer) -> list[Any]:
+    """Return the training loaders, also those of a CombinedLoader; none before they are set up.
+
+    Purpose: whether they resume within an epoch, and the states of their generators. `Trainer.train_dataloader` returns
+    what the user gave, a loader, or a list or dict of them; `_FitLoop._combined_loader` lists the loaders as the
+    trainer uses them. Without it ExactResume fails when a checkpoint is saved.
+    """
+    combined = trainer.fit_loop._combined_loader
+    return [] if combined is None else list(combined.flattened)
+
+
+def begin_next_epoch(trainer: pl.Trainer) -> None:
+    """Have a run that resumes from an epoch's end begin the next one as in a run that was not interrupted.
+
+    Purpose: a trainer that resumes makes the iterator of the next epoch before any hook in which the random state could
+    be set, and `_TrainingEpochLoop.on_run_start` keeps it where `_Loop._resuming_from_checkpoint` is true; with
+    `max_steps` it also takes the epoch for unfinished (`_Loop._restarting`), and trains a batch more in it. Without it
+    a shuffled DataLoader, or one with workers, draws other random numbers in a resumed run.
+    """
+    fit_loop = trainer.fit_loop
+    epochs, steps = fit_loop.epoch_progress.current, fit_loop.epoch_loop
+    fit_loop._resuming_from_checkpoint = False
+    if fit_loop.restarting:
+        epochs.completed = epochs.processed
+        for loop in (fit_loop, steps, steps.val_loop, steps.automatic_optimization, steps.manual_optimization):
+            loop._restarting = False
+            loop.reset_restart_stage()
+
+
 def leave_validation_open(checkpoint: dict[str, Any]) -> None:
     """Edit the loop's state in a checkpoint so that a run which resumes from it begins with validation.
 

@@ -131,15 +131,20 @@ def divide(
 
 def _join_groups(groups: NDArray[np.int64], owners: Sequence[str]) -> NDArray[np.int64]:
     """Return groups such that neither identical samples nor samples of one owner are in different ones."""
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-
     _, first = np.unique(groups, return_inverse=True)
     _, second = np.unique(np.array(owners), return_inverse=True)
-    first, second = first.reshape(-1), second.reshape(-1) + first.max(initial=-1) + 1
-    size = int(second.max(initial=-1)) + 1
-    _, joined = connected_components(coo_matrix((np.ones(len(first)), (first, second)), (size, size)), directed=False)
-    return joined[first].astype(np.int64)
+    first, second = first.reshape(-1), second.reshape(-1)
+    joined = np.arange(first.max(initial=-1) + 1)  # of each group: the least one that it is known to be joined with
+    while True:
+        least = np.full(second.max(initial=-1) + 1, len(joined))  # of each owner's groups
+        np.minimum.at(least, second, joined[first])
+        closer = joined.copy()
+        np.minimum.at(closer, first, least[second])
+        np.minimum.at(closer, joined[first], least[second])  # that one too, so that long chains take few rounds
+        closer = closer[closer]
+        if np.array_equal(closer, joined):
+            return np.unique(joined[first], return_inverse=True)[1].reshape(-1).astype(np.int64)
+        joined = closer
 
 
 def _find_divided(owners: Sequence[str] | None, rows: Rows) -> dict[tuple[str, str], list[str]]:

@@ -13,10 +13,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
 from lightfit.errors import DataError
+from lightfit.platforms import forks_workers
 
 from .lightning_internals import kill_workers, set_batches_done
 
-START_S = 30.0  # a worker starts within a second, where it starts at all
+START_S = 30.0  # a forked worker starts within a second, where it starts at all
+SPAWN_S = 180.0  # one that starts anew imports torch first, which several at once may take a minute for
 TRIES = 4
 
 
@@ -39,15 +41,16 @@ def start_workers(loader: DataLoader, begin: Callable[[], Iterator[Any]]) -> Ite
     # gets a copy of the dataset. Where the main process is killed (SIGKILL), forked workers end within 5 s; those of a
     # forkserver never do: each of them waits for its end, and it for theirs.
     state = torch.get_rng_state()  # each start draws a number, and a run is the same however many there were
+    patience = START_S if forks_workers() else SPAWN_S
     for _ in range(TRIES):
         begun = multiprocessing.Semaphore(0)
         loader.worker_init_fn = partial(_begin_work, begun)
         iterator: Any = begin()
-        if all(begun.acquire(timeout=START_S) for _ in range(loader.num_workers)):
+        if all(begun.acquire(timeout=patience) for _ in range(loader.num_workers)):
             return iterator
         kill_workers(iterator)
         torch.set_rng_state(state)
-    raise RuntimeError(f"DataLoader worker (pid unknown) did not start within {START_S:.0f} s, {TRIES} times")
+    raise RuntimeError(f"DataLoader worker (pid unknown) did not start within {patience:.0f} s, {TRIES} times")
 
 
 def _begin_work(begun: Any, worker: int) -> None:

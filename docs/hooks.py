@@ -62,7 +62,7 @@ def on_page_markdown(markdown: str, page: Page, files: Files, **_: object) -> st
     link = posixpath.relpath(other, posixpath.dirname(here) or ".")
     languages = f"[English]({link}) | 简体中文" if here.startswith(CHINESE) else f"English | [简体中文]({link})"
     title, _, rest = markdown.lstrip().partition("\n")
-    return f"{title}\n\n{languages}\n{rest}"
+    return f"{title}\n\n{languages}\n{{: data-search-exclude }}\n{rest}"
 
 
 def on_post_page(output: str, page: Page, **_: object) -> str:

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         save_best_weights,
         save_weights,
     )
+    from lightfit.torchkeras import KerasModel, Trainer, pl, summary
 
 __all__ = [
     "BadInput",
@@ -68,6 +69,7 @@ __all__ = [
     "ImageCodec",
     "ImageDataModule",
     "ImageTransforms",
+    "KerasModel",
     "LabelCodec",
     "LabelSets",
     "LightModel",
@@ -84,12 +86,15 @@ __all__ = [
     "TextClassifier",
     "TextCodec",
     "TextDataModule",
+    "Trainer",
     "Vocabulary",
     "__version__",
     "load_pretrained",
     "load_weights",
+    "pl",
     "save_best_weights",
     "save_weights",
+    "summary",
     "use_lightning",
 ]
 
@@ -112,13 +117,14 @@ _find, __dir__ = lazy_names(
             "Classifier FineTuning ImageClassifier LightModel MultiLabelClassifier Regressor SeriesForecaster "
             "SupervisedModel TextClassifier load_pretrained load_weights save_best_weights save_weights"
         ),
+        "lightfit.torchkeras": "KerasModel Trainer pl summary",
     },
 )
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name where it is first used: `import lightfit` alone brings neither torch nor Lightning."""
-    if name in (*ROOMS, "nets", "scripts"):
+    if name in (*ROOMS, "nets", "scripts", "torchkeras", "torchtext"):
         return importlib.import_module(f"lightfit.{name}")
     return _find(name)
 

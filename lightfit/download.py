@@ -20,10 +20,16 @@ BLOCK_BYTES = 2**16
 MOST_EXPANSION = 100  # of an archive; texts take 4 to 10 times less in it
 
 
-def download(url: str, path: Path, *, sha256: str, size_bytes: int) -> Path:
+def download(url: str, path: Path, *, sha256: str | None = None, size_bytes: int | None = None) -> Path:
     """Return the file at `path`, downloaded from `url` if it is missing, under another name until it is complete.
 
     One process downloads it while others that want it too wait.
+
+    Args:
+        url: its address.
+        path: where to put it.
+        sha256: checksum of the file; None: it is not checked.
+        size_bytes: size of the file; None: as the server states it.
 
     Raises:
         ConnectionError: the server cannot be reached or responds with an error; the message names where to put the file
@@ -33,16 +39,18 @@ def download(url: str, path: Path, *, sha256: str, size_bytes: int) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(f".{path.name}.lock")):
         if path.exists():
-            check_sha256(path, sha256)
+            if sha256 is not None:
+                check_sha256(path, sha256)
             return path
         try:
             with whole_file(path) as unfinished:
                 _fetch(url, unfinished, size_bytes)
-                check_sha256(unfinished, sha256)
+                if sha256 is not None:
+                    check_sha256(unfinished, sha256)
         except (urllib.error.URLError, OSError) as error:
             raise DownloadError(
                 f"could not download {url} ({getattr(error, 'reason', error)}). Without a network, put the file at "
-                f"'{path.absolute()}' by hand (sha256 {sha256}) and run the command again"
+                f"'{path.absolute()}' by hand{f' (sha256 {sha256})' if sha256 else ''} and run the command again"
             ) from error
     return path
 
@@ -126,16 +134,17 @@ def _only_files(archive: Path) -> Callable[[tarfile.TarInfo, str], tarfile.TarIn
     return checked
 
 
-def _fetch(url: str, path: Path, size_bytes: int) -> None:
-    with (
-        urllib.request.urlopen(url, timeout=TIMEOUT_S) as response,
-        path.open("wb") as file,
-        tqdm(total=size_bytes, unit="B", unit_scale=True, desc=path.stem) as bar,
-    ):
-        while block := response.read(BLOCK_BYTES):
-            file.write(block)
-            bar.update(len(block))
-            if file.tell() > size_bytes:
-                raise DataError(f"{url} sends more than the {size_bytes} bytes that are expected: it is another file")
-    if (received := path.stat().st_size) < size_bytes:
+def _fetch(url: str, path: Path, size_bytes: int | None) -> None:
+    with urllib.request.urlopen(url, timeout=TIMEOUT_S) as response, path.open("wb") as file:
+        if size_bytes is None and (stated := response.headers.get("Content-Length")) is not None:
+            size_bytes = int(stated)
+        with tqdm(total=size_bytes, unit="B", unit_scale=True, desc=path.stem) as bar:
+            while block := response.read(BLOCK_BYTES):
+                file.write(block)
+                bar.update(len(block))
+                if size_bytes is not None and file.tell() > size_bytes:
+                    raise DataError(
+                        f"{url} sends more than the {size_bytes} bytes that are expected: it is another file"
+                    )
+    if size_bytes is not None and (received := path.stat().st_size) < size_bytes:
         raise ConnectionError(f"the connection ended after {received} of {size_bytes} bytes")

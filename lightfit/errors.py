@@ -101,6 +101,7 @@ class TrainingStopped(LightFitError):  # noqa: N818 - no error: it was asked for
 
     def __init__(self, signal_number: int, *, path: str | None = None) -> None:
         self.signal_number = signal_number
+        self.path = path
         self.exit_code = SIGNALLED + signal_number
         saved = "before it began: nothing was saved" if path is None else f"and is saved in '{path}'"
         super().__init__(f"training was stopped by {signal.Signals(signal_number).name}, {saved}")

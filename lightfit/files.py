@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from lightfit.platforms import replace, sync
+
 
 class Below(NamedTuple):
     """What is below a folder, by names relative to it with `/` as separator, sorted.
@@ -75,12 +77,12 @@ def whole_file(path: Path, *, durable: bool = False, keep_as: Path | None = None
     try:
         yield unfinished
         if durable:
-            _sync(unfinished)
+            sync(unfinished)
         if keep_as is not None and path.exists():
-            os.replace(path, keep_as)
-        os.replace(unfinished, path)
-        if durable and os.name != "nt":  # where a folder cannot be opened
-            _sync(path.parent)
+            replace(path, keep_as)
+        replace(unfinished, path)
+        if durable:
+            sync(path.parent)
     finally:
         unfinished.unlink(missing_ok=True)
 
@@ -101,7 +103,7 @@ def whole_folder(path: Path, *, content: str = "") -> Iterator[Path]:
     try:
         yield unfinished
         shutil.rmtree(path, ignore_errors=True)
-        os.replace(unfinished / content, path)
+        replace(unfinished / content, path)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 
@@ -110,11 +112,3 @@ def remove_unfinished(folder: Path) -> None:
     """Delete what writers left that were killed; only where nothing is being written."""
     for unfinished in folder.glob(".*.part.*"):
         unfinished.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -43,6 +43,8 @@ FAMILIES = (
     Family(
         ("torch.optim", "torch.optim.lr_scheduler"), ("torch.optim.Optimizer", "torch.optim.lr_scheduler.LRScheduler")
     ),
+    # Torch's schedule with the name of what it watches, as LightningCLI has it.
+    Family(("pytorch_lightning.cli", "lightning.pytorch.cli"), ("torch.optim.lr_scheduler.ReduceLROnPlateau",)),
     # Of torchmetrics those that compute with tensors alone: others download models, or load them by a name.
     Family(
         ("torchmetrics",),
@@ -299,6 +301,8 @@ def _value(hint: Any, value: Any) -> Any:
             return partial(target, **_converted(target, arguments))  # a function that makes objects of the class
         return _call(target, arguments)
     if isinstance(value, str):
+        if any(value in typing.get_args(o) for o in options if typing.get_origin(o) is typing.Literal):
+            return value
         if str not in options and any(map(_is_callable, options)):
             return import_name(value)
         chosen = next((o for o in options if isinstance(o, type) and issubclass(o, enum.Enum)), None)

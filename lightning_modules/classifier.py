@@ -1,6 +1,6 @@
 """Classification in any domain: loss, accuracy, and calibrated probabilities."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,7 @@ from .calibration import fit_temperature
 from .finetuning import FineTuning
 from .losses import classification_loss, is_soft
 from .metrics import accuracy, probabilities
+from .optimizers import OptimizerChoice, ScheduleChoice
 from .supervised import SupervisedModel
 
 
@@ -19,10 +20,12 @@ class Classifier(SupervisedModel):
     Args:
         net: the `x` of a batch to logits (B, num_classes), or (B, 1) for two classes.
         lr: learning rate, the highest of the schedule.
-        optimizer: name of a class of torch.optim: Adam, AdamW, SGD, Adagrad, ...
+        optimizer: name of a class of torch.optim, such as Adam, AdamW or SGD; or the path of any class, with its own
+            arguments, such as `betas`.
         weight_decay: L2 penalty (decoupled in AdamW); not with nets of sparse gradients, such as NaiveBayesBag.
         momentum: Nesterov's, for SGD.
-        schedule: constant, cosine (down to 0), or one_cycle (straight up for a quarter of the steps, then down).
+        schedule: constant, cosine (down to 0), one_cycle (straight up for a quarter of the steps, then down); or the
+            path of a class, such as torch.optim.lr_scheduler.StepLR, with its own arguments.
         warmup: fraction of all steps in which the rate rises from 0 before a constant or cosine schedule.
         label_smoothing: fraction of the target that is spread over all classes, in [0, 1).
         loss_weights: weight of an error, by class; the data sets it (`class_weights`).
@@ -30,6 +33,7 @@ class Classifier(SupervisedModel):
             get: with it they have the lowest log loss on the validation split.
         finetune: pretrained weights, and how long to freeze them.
         metrics: torchmetrics by name, for what is no mean of batches: they see probabilities and labels.
+        train_metrics: whether training has these metrics too.
         warm_up: the old name of `warmup`, which still works.
     """
 
@@ -42,16 +46,17 @@ class Classifier(SupervisedModel):
         net: nn.Module,
         *,
         lr: float = 1e-3,
-        optimizer: str = "Adam",
+        optimizer: OptimizerChoice = "Adam",
         weight_decay: float = 0.0,
         momentum: float = 0.0,
-        schedule: Literal["constant", "cosine", "one_cycle"] = "constant",
+        schedule: ScheduleChoice = "constant",
         warmup: float = 0.0,
         label_smoothing: float = 0.0,
         loss_weights: list[float] | None = None,
         calibrate: bool = False,
         finetune: FineTuning = FineTuning(),
         metrics: dict[str, Metric] | None = None,
+        train_metrics: bool = False,
         warm_up: float | None = None,
     ) -> None:
         super().__init__(
@@ -64,6 +69,7 @@ class Classifier(SupervisedModel):
             warmup=warmup,
             finetune=finetune,
             metrics=metrics,
+            train_metrics=train_metrics,
             warm_up=warm_up,
         )
         if not 0 <= label_smoothing < 1:
@@ -76,19 +82,20 @@ class Classifier(SupervisedModel):
             self.register_fitted(temperature=torch.ones(()))
 
     def shared_step(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
-        """Compute `loss` and `accuracy`; in evaluation also the probabilities and labels for the metrics."""
+        """Compute `loss` and `accuracy`; with metrics also the probabilities and labels for them."""
         x, y = batch
         logits = self(x)
         smoothing = self.label_smoothing if self.training else 0.0
         loss = classification_loss(logits, y, label_smoothing=smoothing, class_weights=self.loss_weights)
         scores = {"loss": loss, "accuracy": accuracy(logits, y)}
-        if self.training:
+        if not self.measures:
             return scores
         if not is_soft(y):
             self.keep_for_fit(logits, y.reshape(-1))
         # The temperature is of the epoch before while a new one is to be fitted.
         preds = probabilities(logits) if self.is_fitting_on_val else self.predict_from(logits)
-        return scores | {"preds": preds[:, 1] if logits.shape[1] == 1 else preds, "target": y.reshape(-1).long()}
+        target = y.argmax(1) if is_soft(y) else y.reshape(-1).long()
+        return scores | {"preds": preds[:, 1] if logits.shape[1] == 1 else preds, "target": target}
 
     def predict_from(self, output: Tensor) -> Tensor:
         """Compute probabilities (B, num_classes) float32 of logits."""

@@ -1,6 +1,7 @@
 """What a model logs: means of an epoch over the samples, and the history of all epochs."""
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import pandas as pd
@@ -10,10 +11,14 @@ from torchmetrics import Metric
 
 from lightfit.checkpoint import WRITTEN_BY
 from lightfit.lightning import pl
+from lightfit.platforms import find_sum_dtype
 
 from .distributed import broadcast_buffers, gather_from_ranks, get_rank, get_world_size
 from .lightning_internals import QuickHooks
 
+VAL = ("val_", "val/")  # before the names that validation logs: ours, and those of users with a slash
+OTHER_STAGES = (*VAL, "test_", "test/")
+TRAIN = "train_"  # before those of training, in torchkeras' history alone
 PENDING = 64  # scalars that are kept as they are before they are summed: a step then costs no arithmetic
 
 
@@ -29,7 +34,7 @@ class SampleMean(Metric):
 
     def __init__(self) -> None:
         super().__init__(compute_with_cache=False)  # more may be pending than when it was read last
-        dtype = torch.float32 if torch.backends.mps.is_available() else torch.float64
+        dtype = find_sum_dtype()
         self.add_state("total", torch.zeros((), dtype=dtype), dist_reduce_fx="sum")
         self.add_state("num_samples", torch.zeros((), dtype=dtype), dist_reduce_fx="sum")
         self._pending: list[Tensor] = []
@@ -105,27 +110,7 @@ class SampleMean(Metric):
             self.update(torch.stack(pending), self._pending_samples)
 
 
-def count_samples(batch: Any) -> int:
-    """Count the samples in a batch: the first dimension of the first tensor found in it.
-
-    Raises:
-        ValueError: the batch holds no tensor with a first dimension.
-    """
-    waiting = [batch]
-    while waiting:
-        item = waiting.pop(0)
-        if isinstance(item, Tensor) and item.ndim:
-            return len(item)
-        if isinstance(item, dict):
-            waiting = [*item.values(), *waiting]
-        elif isinstance(item, (list, tuple)):
-            waiting = [*item, *waiting]
-    raise ValueError(
-        f"expected a batch of tensors whose first dimension counts the samples, received {type(batch).__name__} "
-        "without one: return (x, y) from the dataset"
-    )
-
-
+KEEPS_HISTORY = "keeps_history"  # set on hooks
 MEAN = "mean_"  # before the names in `means`: an nn.ModuleDict takes none that is an attribute, such as `items`
 
 
@@ -151,6 +136,11 @@ class BeforeCallbacks(pl.Callback):
         """Complete the row of the epoch before."""
         if isinstance(pl_module, EpochLog):
             pl_module._close_row()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Complete the epoch's metrics, before anything reads them."""
+        if isinstance(pl_module, EpochLog):
+            pl_module._at_train_epoch_end()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Complete the last row."""
@@ -226,6 +216,22 @@ class AfterCallbacks(pl.Callback):
             pl_module._load_log(checkpoint)
 
 
+def _keeping_history(hook: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark a hook as one that saves or loads the history."""
+    setattr(hook, KEEPS_HISTORY, True)
+    return hook
+
+
+def _keep_history(hook: Callable[..., Any], ours: Callable[..., Any]) -> Callable[..., Any]:
+    @_keeping_history
+    @functools.wraps(hook)
+    def wrapped(self: Any, checkpoint: dict[str, Any]) -> None:
+        hook(self, checkpoint)
+        ours(self, checkpoint)
+
+    return wrapped
+
+
 class EpochLog(QuickHooks):
     """A module that logs every scalar as its mean over the samples of an epoch, and keeps a row for each epoch.
 
@@ -237,12 +243,25 @@ class EpochLog(QuickHooks):
         super().__init__()
         self.means = nn.ModuleDict()
         self._logged: set[str] = set()
+        self._open_means: dict[tuple[str, str, int], SampleMean] = {}  # of an epoch, by prefix, name and loader
+        self._sources: dict[str, tuple[Any, ...]] = {}  # of what is logged, by its name
         self._rows: list[dict[str, float]] = []
         self._row_is_open = False  # whether hooks may still log metrics for the last row
         self._val_row: dict[str, float] = {}
         self._resumed_epoch: dict[str, Any] | None = None
         self._of_batch: list[SampleMean] = []  # to which the last training batch was added
         self._is_attached = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Have the history saved and loaded where a subclass overrides the hooks for it without `super()`.
+
+        The callbacks do that in a fit; a checkpoint of the weights alone is saved without them.
+        """
+        super().__init_subclass__(**kwargs)
+        for name in ("on_save_checkpoint", "on_load_checkpoint"):
+            hook = getattr(cls, name)
+            if not hasattr(hook, KEEPS_HISTORY):
+                setattr(cls, name, _keep_history(hook, getattr(EpochLog, name)))
 
     def _attach(self, trainer: Any) -> None:
         """Attach a trainer as Lightning does at the beginning of every fit, validation, test or prediction."""
@@ -264,10 +283,38 @@ class EpochLog(QuickHooks):
         self._log_once(name, mean, f"means.{key}")
         return mean
 
+    def _open_mean(self, prefix: str, name: str, loader: int) -> SampleMean:
+        """Return the mean of a scalar in an epoch of a loader, and have it logged; called once an epoch.
+
+        Raises:
+            ValueError: something else has the name, or it is reserved.
+        """
+        if not prefix and (name == "epoch" or name.startswith(OTHER_STAGES)):
+            raise ValueError(
+                f"shared_step returned a scalar as '{name}', which is the name of "
+                + ("the history's first column" if name == "epoch" else "a scalar of validation or test")
+                + ": expected another one; 'val_' and 'test_' are put before names by LightModel"
+            )
+        logged = f"{prefix}{name}_{loader}" if loader else f"{prefix}{name}"
+        self._claim(logged, name, loader)
+        mean = self._open_means[prefix, name, loader] = self._mean(logged)
+        return mean
+
+    def _claim(self, logged: str, name: str, loader: int, kind: str = "scalar") -> None:
+        """Check that nothing else is logged under a name.
+
+        Raises:
+            ValueError: something else is, such as the scalar `loss_1` beside the `loss` of a second loader.
+        """
+        source = (kind, name, loader)
+        if (other := self._sources.setdefault(logged, source)) != source:
+            both = " and ".join("the {} '{}' of loader {}".format(*each) for each in (other, source))
+            raise ValueError(f"{both} would both be logged as '{logged}': give one of them another name")
+
     def _log_once(self, name: str, metric: Metric, attribute: str) -> None:
         # Lightning keeps the metric and reads it when the epoch ends; to log it again at every step costs a
         # millisecond and changes nothing.
-        if name not in self._logged:
+        if name not in self._logged and not getattr(self.trainer, "barebones", False):  # which warns of each name
             self._logged.add(name)
             self.log(name, metric, on_step=False, on_epoch=True, add_dataloader_idx=False, metric_attribute=attribute)
 
@@ -282,11 +329,19 @@ class EpochLog(QuickHooks):
         """Return a row for each epoch: `epoch, loss, accuracy, val_loss, val_accuracy, ...`; a resumed run appends."""
         return pd.DataFrame(self._rows)
 
+    def get_history(self) -> pd.DataFrame:
+        """Return the history with the columns of torchkeras 3: `epoch, train_loss, train_acc, val_loss, val_acc`."""
+        history = self.history
+        of_training = [name for name in history if name != "epoch" and not name.startswith((*OTHER_STAGES, TRAIN))]
+        return history.rename(columns={name: f"{TRAIN}{name}" for name in of_training})
+
+    @_keeping_history
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save the history where callbacks save nothing: in a checkpoint of the weights alone."""
         if "history" not in checkpoint:
             self._save_log(checkpoint)
 
+    @_keeping_history
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Load the history where callbacks load nothing: without a fit."""
         self._load_log(checkpoint)
@@ -297,8 +352,10 @@ class EpochLog(QuickHooks):
     def _at_train_start(self) -> None:
         """Restore the means of the epoch within which a checkpoint was saved, where a run resumes from one."""
         resumed, self._resumed_epoch = self._resumed_epoch, None
-        if resumed is None or not self.trainer.ckpt_path:
-            return
+        if resumed is not None and self.trainer.ckpt_path:
+            self._restore_epoch(resumed)
+
+    def _restore_epoch(self, resumed: Mapping[str, Any]) -> None:
         self._val_row = dict(resumed["val_row"])
         # Before the means are logged: the trainer would read them now, and not again.
         self.trainer.callback_metrics.update({name: torch.tensor(value) for name, value in self._val_row.items()})
@@ -308,20 +365,29 @@ class EpochLog(QuickHooks):
             self._mean(name).restore(states, get_rank(), get_world_size())
 
     def _at_train_epoch_start(self) -> None:
-        self._logged = {name for name in self._logged if name.startswith(("val_", "test_"))}
+        self._logged = {name for name in self._logged if name.startswith(OTHER_STAGES)}
+        self._close_means("")
+
+    def _at_train_epoch_end(self) -> None:
+        """Complete what is logged of an epoch."""
 
     def _at_validation_epoch_start(self) -> None:
         broadcast_buffers(self)  # one model on all ranks
         self._logged = {name for name in self._logged if not name.startswith("val_")}
+        self._close_means("val_")
 
     def _at_validation_epoch_end(self) -> None:
         """Conclude a validation, or a sanity check."""
 
     def _at_test_epoch_start(self) -> None:
         self._logged = {name for name in self._logged if not name.startswith("test_")}
+        self._close_means("test_")
+
+    def _close_means(self, prefix: str) -> None:
+        self._open_means = {key: mean for key, mean in self._open_means.items() if key[0] != prefix}
 
     def _store_val_metrics(self) -> None:
-        self._val_row = {n: v for n, v in _floats(self.trainer.callback_metrics).items() if n.startswith("val_")}
+        self._val_row = {n: v for n, v in _floats(self.trainer.callback_metrics).items() if n.startswith(VAL)}
 
     def _open_row(self) -> None:
         self._rows.append({"epoch": self.current_epoch})
@@ -330,7 +396,7 @@ class EpochLog(QuickHooks):
 
     def _fill_row(self) -> None:
         metrics = _floats(self.trainer.callback_metrics)
-        train = {name: value for name, value in metrics.items() if not name.startswith(("val_", "test_"))}
+        train = {name: value for name, value in metrics.items() if not name.startswith(OTHER_STAGES)}
         self._rows[-1] = {"epoch": self._rows[-1]["epoch"], **train, **self._val_row}
 
     def _close_row(self) -> None:
@@ -340,7 +406,7 @@ class EpochLog(QuickHooks):
 
     def _train_means(self) -> dict[str, SampleMean]:
         means = {decode_key(key[len(MEAN) :]): cast(SampleMean, mean) for key, mean in self.means.items()}
-        return {name: mean for name, mean in means.items() if not name.startswith(("val_", "test_"))}
+        return {name: mean for name, mean in means.items() if not name.startswith(OTHER_STAGES)}
 
     def _save_log(self, checkpoint: dict[str, Any]) -> None:
         """Put the history, an epoch that is not finished, and the version of LightFit into a checkpoint."""

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from lightfit.platforms import find_sum_dtype
+
 
 class MicroF1(Metric):
     """F1 over all labels of all samples together.
@@ -54,7 +56,7 @@ class R2(Metric):
     def __init__(self, num_outputs: int = 1, *, mean: Sequence[float] | None = None) -> None:
         super().__init__()
         self.mean = list(mean or [0.0] * num_outputs)
-        dtype = torch.float32 if torch.backends.mps.is_available() else torch.float64
+        dtype = find_sum_dtype()
         self.add_state("num_samples", torch.zeros((), dtype=dtype), dist_reduce_fx="sum")
         for name in ("total", "squares", "errors"):
             self.add_state(name, torch.zeros(num_outputs, dtype=dtype), dist_reduce_fx="sum")

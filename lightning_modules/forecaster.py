@@ -13,7 +13,7 @@ from .intervals import compute_conformal_scale, compute_conformity_scores, compu
 from .light_model import LightModel
 from .losses import forecast_loss, quantile_loss, window_mean
 from .metrics import absolute_percentage_error
-from .optimizers import add_schedule, choose_warmup, find_optimizer_class, make_optimizer
+from .optimizers import OptimizerChoice, ScheduleChoice, add_schedule, choose_warmup, find_optimizer, make_optimizer
 
 SCORED_BATCHES = 16  # training batches that are scored, at most, in an epoch without a gradient
 
@@ -50,10 +50,12 @@ class SeriesForecaster(LightModel):
         net: windows (B, L, F) to forecasts (B, P, C), or to quantiles (B, P, C, Q). One that is fitted on windows, such
             as ForecastCombination, is solved for before the first epoch.
         lr: learning rate, the highest of the schedule.
-        optimizer: name of a class of torch.optim: Adam, AdamW, SGD, ...
+        optimizer: name of a class of torch.optim, such as Adam, AdamW or SGD; or the path of any class, with its own
+            arguments, such as `betas`.
         weight_decay: L2 penalty (decoupled in AdamW).
-        schedule: constant, cosine (down to 0), one_cycle (straight up for a quarter of the steps, then down), or
-            halving (to a half after each epoch).
+        schedule: constant, cosine (down to 0), one_cycle (straight up for a quarter of the steps, then down), halving
+            (to a half after each epoch); or the path of a class, such as torch.optim.lr_scheduler.StepLR, with its own
+            arguments.
         warmup: fraction of all steps in which the rate rises from 0 before a constant or cosine schedule.
         loss: mse, mae, huber, mspe (the cookbook's squared percentage), or quantile (the pinball loss, for intervals).
         quantiles: levels of the quantiles, rising, their middle one 0.5; used with the quantile loss.
@@ -62,6 +64,7 @@ class SeriesForecaster(LightModel):
         units: of each target `mean` and `std`, which undo its scaling, and `naive_error`, by which MASE divides; the
             data sets them.
         metrics: torchmetrics by name: they see the forecasts and the truth, as far as it is known.
+        train_metrics: whether training has these metrics too.
         warm_up: the old name of `warmup`, which still works.
     """
 
@@ -74,21 +77,22 @@ class SeriesForecaster(LightModel):
         net: nn.Module,
         *,
         lr: float = 1e-3,
-        optimizer: str = "Adam",
+        optimizer: OptimizerChoice = "Adam",
         weight_decay: float = 0.0,
-        schedule: Literal["constant", "cosine", "one_cycle", "halving"] = "constant",
+        schedule: ScheduleChoice | Literal["halving"] = "constant",
         warmup: float = 0.0,
         loss: Literal["mse", "mae", "huber", "mspe", "quantile"] = "mse",
         quantiles: tuple[float, ...] = (0.1, 0.5, 0.9),
         calibrate: bool = False,
         units: dict[str, list[float]] | None = None,
         metrics: dict[str, Metric] | None = None,
+        train_metrics: bool = False,
         warm_up: float | None = None,
     ) -> None:
-        super().__init__(net, metrics=metrics)
+        super().__init__(net, metrics=metrics, train_metrics=train_metrics)
         check_quantiles(quantiles)
         self.lr = lr
-        self.optimizer = find_optimizer_class(optimizer)
+        self.optimizer = find_optimizer(optimizer)
         self.weight_decay = weight_decay
         self.schedule = schedule
         self.warmup = choose_warmup(warmup, warm_up)
@@ -110,7 +114,7 @@ class SeriesForecaster(LightModel):
         loss = quantile_loss(forecast, y, self.quantiles) if self.quantiles else forecast_loss(forecast, y, self.loss)
         point = forecast[..., len(self.quantiles) // 2] if self.quantiles else forecast
         scores = {"loss": loss, "mae": window_mean((point - y).abs(), y)}
-        if self.training:
+        if not self.measures:
             return scores
         if self._conformity is not None:
             self._conformity.append(compute_conformity_scores(forecast, y))
@@ -224,10 +228,6 @@ class SeriesForecaster(LightModel):
                 f"{type(self.net).__name__} returned forecasts {tuple(forecast.shape)}, expected {expected}: windows, "
                 "steps, targets, and with `loss` quantile the quantiles (the net's argument `num_quantiles`)"
             )
-
-    def predict_step(self, batch: Any, batch_idx: int = 0, dataloader_idx: int = 0) -> Tensor:
-        """Predict scaled forecasts (B, P, C), or quantiles (B, P, C, Q)."""
-        return self(batch[0] if isinstance(batch, (tuple, list)) else batch)
 
     def configure_optimizers(self) -> Any:
         """Build the optimizer over all parameters, with the schedule."""

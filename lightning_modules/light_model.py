@@ -2,23 +2,30 @@
 
 import inspect
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, cast, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
 from torchmetrics import Metric
 from typing_extensions import Self
 
-from lightfit.checkpoint import check_size, is_plain, read_checkpoint
+from lightfit.checkpoint import is_plain, read_checkpoint
 from lightfit.errors import CheckpointError
-from lightfit.trust import build, check_trusted, only_trusted, own_module
+from lightfit.trust import only_trusted, own_module
 
+from .batch_size import count_samples
 from .distributed import gather_batches, get_world_size, weigh_batch
-from .epoch_log import EpochLog, count_samples, decode_key, encode_key
+from .living import copy_net, remember
+from .metric_log import MetricLog
 from .nets.word_vectors import load_word_vectors
+from .optimizers import combine
+from .rebuild import OLD_NAMES, allow_old_names, rebuild
+from .step_outputs import UNLOGGED, ScalarReader, read_outputs
+
+LR = 0.01  # of torchkeras 3 where no optimizer is given
 
 
 @runtime_checkable
@@ -29,81 +36,7 @@ class Adaptive(Protocol):
         """Adapt to every training batch `(x, y)`, on the net's device; called once, and never in a resumed run."""
 
 
-Model = TypeVar("Model", bound=nn.Module)
-OLD_NAMES = {"warm_up": "warmup"}  # of arguments, to their present names
-
-
-@contextmanager
-def _old_names_allowed() -> Iterator[None]:
-    """Suppress the warnings about old names of arguments: they are a checkpoint's, and nobody has typed them."""
-    with warnings.catch_warnings():
-        for name in OLD_NAMES:
-            warnings.filterwarnings("ignore", f"`{name}` is called", FutureWarning)
-        yield
-
-
-def rebuild(
-    cls: type[Model],
-    saved: Mapping[str, Any],
-    state: Mapping[str, Tensor],
-    *,
-    net: nn.Module | None = None,
-    trust: Collection[str] = (),
-) -> Model:
-    """Build the model, untrained, around `net`, or around the net whose class path and arguments LightningCLI saved.
-
-    Args:
-        cls: the class that is expected, or a parent of it.
-        saved: the checkpoint's hyper-parameters.
-        state: the checkpoint's weights: nothing that is far larger than these is built.
-        net: the net, where the checkpoint does not describe how to build it.
-        trust: packages whose classes may be built, beside the known ones and that of `cls`.
-
-    Raises:
-        UntrustedNameError: it names a class or function that is not known and not trusted.
-        CheckpointError: no net is given and the checkpoint describes none, or the model is of another class.
-    """
-    arguments = {name: value for name, value in saved.items() if not name.startswith("_")}
-    if net is not None:
-        arguments.pop("net", None)  # how to build the one that was trained, where it was trained by a command
-        with _old_names_allowed():
-            return cls(net, **arguments)
-    if "_class_path" not in saved:
-        raise CheckpointError(
-            f"the checkpoint does not describe how its net was built, since the model was made in Python as "
-            f"{cls.__name__}(net): expected {cls.__name__}.load(path, net=the_net)"
-        )
-    trust = (*trust, *own_module(cls))
-    check_trusted(saved, trust)
-    path = str(saved["_class_path"])
-
-    def make() -> Any:
-        with only_trusted(trust), _old_names_allowed():
-            return build(path, arguments)
-
-    try:
-        try:
-            check_size(make, state)
-        except CheckpointError:
-            raise
-        except Exception:
-            if not trust:
-                raise
-            # A user's own net may look at values of tensors, which have none on the meta device.
-        model = make()
-    except CheckpointError:
-        raise
-    except Exception as error:  # a class of another project, or of another version, fails in any way
-        raise CheckpointError(
-            f"the checkpoint is of {path}, which cannot be built here: expected a class of this version of LightFit, "
-            f"or one that can be imported. The cause: {' '.join(str(error).split())}"
-        ) from error
-    if not isinstance(model, cls):
-        raise CheckpointError(f"expected a checkpoint of {cls.__name__}, received one of {path}")
-    return model
-
-
-class LightModel(EpochLog):
+class LightModel(MetricLog):
     """Wraps a net; write `shared_step(batch) -> dict` and `configure_optimizers()`, and it trains.
 
     Every scalar that `shared_step` returns is logged once per epoch, as its mean over the samples: `loss` in
@@ -111,16 +44,43 @@ class LightModel(EpochLog):
     mean of batches (F1, AUROC): they see the `"preds"` and `"target"` that `shared_step` returns beside the loss,
     in validation and test, each loader's apart.
 
+    Without a subclass, as in torchkeras 3: `LightModel(net, loss_fn=..., metrics_dict=..., optimizer=...)` trains on
+    batches `(x, y)`.
+
     Args:
         net: the net, called by `forward`.
+        loss_fn: from the net's output and `y` to the loss, for a class without a `shared_step` of its own.
+        metrics_dict: torchmetrics by name, in training too: `metrics` with `train_metrics`.
+        optimizer: an optimizer, or a function of the parameters that returns one, for a class without
+            `configure_optimizers` of its own; by default Adam with torchkeras' rate of 0.01.
+        lr_scheduler: its schedule, or a function of the optimizer that returns one; a step for each epoch.
         metrics: torchmetrics by name.
+        train_metrics: whether training has these metrics too.
+        nets: others by name, or all of them, as in `LightModel(encoder=..., decoder=...)`: `self.encoder`.
+
+    Raises:
+        TypeError: `metrics` or `metrics_dict` has something else than torchmetrics, or both are given; an argument is
+            unknown, and no net.
     """
 
     is_initialised: bool = False  # whether the weights are those of another run, to be trained further
     quantiles: tuple[float, ...] = ()  # levels along the last dimension of what `predict_step` returns, if it has them
 
-    def __init__(self, net: nn.Module | None = None, *, metrics: dict[str, Metric] | None = None) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        net: nn.Module | None = None,
+        *,
+        loss_fn: Callable[..., Tensor] | None = None,
+        metrics_dict: Mapping[str, Metric] | None = None,
+        optimizer: Optimizer | Callable[..., Optimizer] | None = None,
+        lr_scheduler: Any = None,
+        metrics: Mapping[str, Metric] | None = None,
+        train_metrics: bool = False,
+        **nets: nn.Module,
+    ) -> None:
+        if metrics_dict and metrics:
+            raise TypeError("expected `metrics` or `metrics_dict`, received both: `metrics_dict` is of training too")
+        super().__init__(metrics_dict or metrics or {}, train_metrics=train_metrics or bool(metrics_dict))
         with warnings.catch_warnings():
             # Lightning advises ignore=["net"], with which a net given by class path could not be built again.
             warnings.filterwarnings("ignore", message="Attribute .* is an instance of `nn.Module`")
@@ -132,17 +92,15 @@ class LightModel(EpochLog):
             self.save_hyperparameters(ignore=names)  # here, as it reads the arguments of the function that calls it
             self.hparams.update(renamed)
         self.net = net
+        for name, part in nets.items():
+            self._add_net(name, part)
+        # Only what is given: a subclass may have methods or attributes of these names.
+        if loss_fn is not None:
+            self.loss_fn = loss_fn
+        self._given_optimizer, self._given_scheduler = optimizer, lr_scheduler
+        self._scalars = ScalarReader()
         self._batch_before: Any = None  # of this rank, where there are several
-        self.stage_metrics = nn.ModuleDict(
-            {
-                encode_key(f"{stage}_{name}"): metric.clone()
-                for stage in ("val", "test")
-                for name, metric in (metrics or {}).items()
-            }
-        )
-
-        # By logged name. No modules of the model, as its checkpoint must not depend on the number of loaders.
-        self._later_metrics: dict[str, Metric] = {}
+        remember(self)
 
     def _list_unsaved_hparams(self) -> list[str]:
         """List the arguments that are not plain data, old names, and those of parents that this class does not take."""
@@ -150,15 +108,46 @@ class LightModel(EpochLog):
         old = [name for name, new in OLD_NAMES.items() if name in hparams and new in taken]
         return old + [n for n in hparams if not is_plain(hparams[n]) or not (n in taken or n.startswith("_"))]
 
+    def _add_net(self, name: str, net: nn.Module) -> None:
+        if not isinstance(net, nn.Module):
+            raise TypeError(
+                f"{type(self).__name__} takes no argument `{name}`: expected the ones that help({type(self).__name__}) "
+                f"lists, or an nn.Module to be kept as self.{name}; received {type(net).__name__}"
+            )
+        if hasattr(self, name):
+            raise TypeError(f"a net cannot be named `{name}`, as {type(self).__name__} has an attribute of this name")
+        self.add_module(name, net)
+
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Call the net."""
         if self.net is None:
-            raise TypeError(f"{type(self).__name__} has no net: build it as {type(self).__name__}(net)")
+            name = type(self).__name__
+            raise TypeError(f"{name} has no net: build it as {name}(net), or define forward where it has several")
         return self.net(*args, **kwargs)
 
     def shared_step(self, batch: Any) -> Mapping[str, Any]:
-        """Compute a dict of scalars for a batch; `"loss"` is required, and training minimises it."""
-        raise NotImplementedError(f"{type(self).__name__} must define shared_step(batch) and return {{'loss': ...}}")
+        """Compute a dict of scalars for a batch; `"loss"` is required, and training minimises it.
+
+        Here that of `loss_fn` for a batch `(x, y)`, with the predictions and labels for the metrics.
+        """
+        if not hasattr(self, "loss_fn"):
+            name = type(self).__name__
+            raise NotImplementedError(
+                f"{name} must define shared_step(batch) and return {{'loss': ...}}, or be built with a loss: "
+                f"{name}(net, loss_fn=...)"
+            )
+        x, y = batch
+        preds = self(x)
+        return {"loss": self.loss_fn(preds, y), "preds": preds, "target": y}
+
+    def configure_optimizers(self) -> Any:
+        """Return the optimizer and the schedule that the model was built with."""
+        if self._given_optimizer is None and not hasattr(self, "loss_fn"):
+            name = type(self).__name__
+            raise NotImplementedError(
+                f"{name} must define configure_optimizers(), or be built with an optimizer: {name}(net, optimizer=...)"
+            )
+        return combine(self._given_optimizer or Adam(self.parameters(), lr=LR), self._given_scheduler, self)
 
     def training_step(self, batch: Any, batch_idx: int) -> dict[str, Any]:
         """Run `shared_step`, and log its scalars under their own names.
@@ -169,12 +158,15 @@ class LightModel(EpochLog):
         self._of_batch.clear()
         if get_world_size() == 1:
             return self._step(batch, "")
-        num_samples = count_samples(batch)
+        num_samples = self.batch_size_of(batch)
         weight = weigh_batch(num_samples, self.device)
         if num_samples:
             self._batch_before = batch
-        outputs = self._step(batch, "") if num_samples else dict(self.shared_step(self._batch_before))
+        outputs = self._step(batch, "") if num_samples else self._repeat_step()
         return outputs | {"loss": outputs["loss"] * weight}
+
+    def _repeat_step(self) -> dict[str, Any]:
+        return read_outputs(self.shared_step(self._batch_before), type(self).__name__, training=True)
 
     def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Any]:
         """Run `shared_step`, and log its scalars with `val_` before their names; a second loader's end in `_1`."""
@@ -184,47 +176,35 @@ class LightModel(EpochLog):
         """Run `shared_step`, and log its scalars with `test_` before their names; a second loader's end in `_1`."""
         return self._step(batch, "test_", dataloader_idx)
 
-    def _step(self, batch: Any, prefix: str, dataloader_idx: int = 0) -> dict[str, Any]:
-        outputs = dict(self.shared_step(batch))
-        if "loss" not in outputs:
-            raise KeyError(
-                f"{type(self).__name__}.shared_step must return a dict with the key 'loss', received {sorted(outputs)}"
-            )
-        suffix = f"_{dataloader_idx}" if dataloader_idx else ""
-        num_samples = count_samples(batch)
+    def predict_step(self, batch: Any, batch_idx: int = 0, dataloader_idx: int = 0) -> Any:
+        """Call the net with a batch, or with the inputs of `(x, y)`: the first item of a tuple or list."""
+        return self(batch[0] if isinstance(batch, (tuple, list)) else batch)
+
+    def batch_size_of(self, batch: Any) -> int:
+        """Return the number of samples in a batch, by which means are weighted; override it for what it can't know."""
+        return count_samples(batch)
+
+    def _step(self, batch: Any, prefix: str, loader: int = 0) -> dict[str, Any]:
+        outputs = read_outputs(self.shared_step(batch), type(self).__name__, training=not prefix)
+        num_samples = self.batch_size_of(batch)
         for name, value in outputs.items():
-            if isinstance(value, (int, float)) or (isinstance(value, Tensor) and value.ndim == 0):
-                value = value if isinstance(value, Tensor) else torch.as_tensor(value, device=self.device)
-                mean = self._mean(f"{prefix}{name}{suffix}")
-                mean.add(value, num_samples)
-                if not prefix:
-                    self._of_batch.append(mean)
-        if prefix and self.stage_metrics:
-            self._update_metrics(outputs, prefix, suffix)
+            if isinstance(value, Tensor) and not value.ndim and name not in UNLOGGED:
+                self._add(prefix, name, loader, value, num_samples)
+            else:
+                for entry, scalar in self._scalars.read(
+                    name, value, num_samples, device=self.device, name_entries=self._name_classes
+                ):
+                    self._add(prefix, entry, loader, scalar, num_samples)
+        self._update_metrics(outputs, prefix, loader)
         return outputs
 
-    def _update_metrics(self, outputs: Mapping[str, Any], prefix: str, suffix: str) -> None:
-        if missing := {"preds", "target"} - set(outputs):
-            raise KeyError(
-                f"{type(self).__name__} has torchmetrics, so shared_step must also return 'preds' and 'target'; "
-                f"missing: {sorted(missing)}"
-            )
-        for key, module in self.stage_metrics.items():
-            name, metric = decode_key(key), cast(Metric, module)
-            if name.startswith(prefix):
-                name += suffix
-                if suffix:
-                    metric = self._metric_of_loader(name, metric)
-                metric.update(outputs["preds"], outputs["target"])
-                self._log_once(name, metric, f"stage_metrics.{key}")
-
-    def _metric_of_loader(self, name: str, first: Metric) -> Metric:
-        """Return the metric of a loader after the first one, whose metric is `first`; created at its first batch."""
-        if name not in self._later_metrics:
-            self._later_metrics[name] = first.clone()
-            self._later_metrics[name].reset()  # of the first loader's samples
-        metric = self._later_metrics[name]
-        return metric if metric.device == first.device else metric.to(first.device)
+    def _add(self, prefix: str, name: str, loader: int, value: Tensor, num_samples: int) -> None:
+        mean = self._open_means.get((prefix, name, loader))
+        if mean is None:
+            mean = self._open_mean(prefix, name, loader)
+        mean.add(value, num_samples)
+        if not prefix:
+            self._of_batch.append(mean)
 
     @property
     def starts_from_checkpoint(self) -> bool:
@@ -234,8 +214,22 @@ class LightModel(EpochLog):
     def _at_fit_start(self) -> None:
         """Load word vectors, if the net has a file of them, unless the run starts from a checkpoint."""
         super()._at_fit_start()
+        self._check_optimization()
         if self.net is not None and not self.starts_from_checkpoint:
             load_word_vectors(self.net, getattr(self.trainer, "datamodule", None))
+
+    def _check_optimization(self) -> None:
+        """Check that somebody makes the steps: Lightning does not with `automatic_optimization = False`.
+
+        Raises:
+            TypeError: nobody does.
+        """
+        if not self.automatic_optimization and not own_module(cast(Any, type(self).training_step)):
+            raise TypeError(
+                f"{type(self).__name__} has automatic_optimization = False and no training_step of its own, so nothing "
+                "would be learned: expected training_step(batch, batch_idx) that calls super().training_step for the "
+                "loss, then self.manual_backward(loss) and the steps of self.optimizers()"
+            )
 
     def _at_train_start(self) -> None:
         """Show an adaptive net the training data, unless the run starts from a checkpoint."""
@@ -249,28 +243,40 @@ class LightModel(EpochLog):
             yield self.transfer_batch_to_device(batch, self.device, 0)
 
     @classmethod
-    def load(cls, path: str | Path, *, net: nn.Module | None = None, trust: Collection[str] = ()) -> Self:
+    def load(
+        cls, path: str | Path, *, net: nn.Module | None = None, trust: Collection[str] = (), **arguments: Any
+    ) -> Self:
         """Load the model of a checkpoint, of the class that was trained, with its net, on the CPU in evaluation mode.
 
         Args:
             path: the checkpoint's file.
             net: the net, for a model that was built in Python around a custom net: such a net is code, which a
-                checkpoint does not hold.
+                checkpoint does not hold. Several nets are given by their names.
             trust: your own packages whose classes the checkpoint may name, beside that of this class.
+            arguments: others of the class, such as `loss_fn` and `metrics_dict` for a further test; those that are
+                plain data are in the checkpoint.
 
         Raises:
             FileNotFoundError: there is no such file.
             ValueError: the file is no checkpoint, or the checkpoint is of another class or another net.
         """
-        return cls.from_checkpoint(read_checkpoint(path), net=net, trust=trust)
+        return cls.from_checkpoint(read_checkpoint(path), net=net, trust=trust, **arguments)
 
     @classmethod
     def from_checkpoint(
-        cls, checkpoint: Mapping[str, Any], *, net: nn.Module | None = None, trust: Collection[str] = ()
+        cls,
+        checkpoint: Mapping[str, Any],
+        *,
+        net: nn.Module | None = None,
+        trust: Collection[str] = (),
+        **arguments: Any,
     ) -> Self:
         """Load the model of a checkpoint that is already read; as `load`."""
         state = checkpoint["state_dict"]
-        model = rebuild(cls, checkpoint.get("hyper_parameters", {}), state, net=net, trust=trust)
+        hparams = {**checkpoint.get("hyper_parameters", {}), **arguments}
+        model = rebuild(cls, hparams, state, net=net, trust=trust)
+        if not hasattr(model, "loss_fn"):  # predictions need none
+            state = {name: value for name, value in state.items() if not name.startswith("loss_fn.")}
         try:
             model.load_state_dict(state)
         except RuntimeError as error:
@@ -283,18 +289,26 @@ class LightModel(EpochLog):
     def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, trust: Collection[str] = (), **kwargs: Any) -> Self:
         """Load a model as Lightning does, but build no more than `load` would of what the file names.
 
+        Where no net is given and the checkpoint describes none, as of a model that was made in Python, the net is
+        copied from a model of this process that has such weights.
+
         Raises:
             ValueError: as `load`.
         """
         checkpoint = read_checkpoint(checkpoint_path)
         hparams = checkpoint.get("hyper_parameters", {})
         if not {"_class_path", "_instantiator"} & set(hparams):  # made in Python: nothing is named
-            with only_trusted((*trust, *own_module(cls))), _old_names_allowed():
-                model = super().load_from_checkpoint(checkpoint_path, *args, **{"weights_only": True, **kwargs})
+            given = {"weights_only": True, **kwargs}
+            with only_trusted((*trust, *own_module(cls))), allow_old_names():
+                try:
+                    model = super().load_from_checkpoint(checkpoint_path, *args, **given)
+                except RuntimeError:  # the weights do not fit
+                    if "net" in given or "net" not in inspect.signature(cls).parameters:
+                        raise
+                    given["net"] = copy_net(cls, checkpoint["state_dict"])
+                    model = super().load_from_checkpoint(checkpoint_path, *args, **given)
             model._load_log(checkpoint)
             return model
         taken = set(inspect.signature(super().load_from_checkpoint).parameters)
         own = {name: value for name, value in kwargs.items() if name not in taken and name != "net"}
-        return cls.from_checkpoint(
-            {**checkpoint, "hyper_parameters": {**hparams, **own}}, net=kwargs.get("net"), trust=trust
-        )
+        return cls.from_checkpoint(checkpoint, net=kwargs.get("net"), trust=trust, **own)

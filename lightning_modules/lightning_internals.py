@@ -1,10 +1,13 @@
-"""Private names of Lightning that the models use; `tests/test_internals.py` checks that they exist."""
+"""Private names of Lightning and torchmetrics that the models use; `tests/test_internals.py` checks that they exist."""
 
 from typing import Any
+
+from torchmetrics import Metric
 
 from lightfit.lightning import OneLightning, pl
 
 CURRENT_HOOK = "_current_fx_name"
+UPDATE_COUNT = "_update_count"
 
 
 class QuickHooks(OneLightning, pl.LightningModule):
@@ -20,3 +23,12 @@ class QuickHooks(OneLightning, pl.LightningModule):
             object.__setattr__(self, name, value)
         else:
             super().__setattr__(name, value)
+
+
+def set_update_count(metric: Metric, count: int) -> None:
+    """Set how often a metric was updated, once its state is restored.
+
+    Purpose: torchmetrics' `update_count` can only be read. Without it `compute` warns that the metric was not updated,
+    where a run resumes after the last batch of an epoch.
+    """
+    setattr(metric, UPDATE_COUNT, count)

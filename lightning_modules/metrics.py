@@ -8,6 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lightfit.extras import importing_extra
+
 from .losses import is_soft
 
 
@@ -52,8 +54,8 @@ def classification_scores(probabilities: Floats, labels: Labels) -> dict[str, fl
         probabilities: (N, num_classes).
         labels: class of every sample, (N,).
     """
-    from sklearn import metrics  # here, as it takes a second
-
+    with importing_extra("a table of scores"):
+        from sklearn import metrics  # here, as it takes a second
     num_classes, preds = probabilities.shape[1], probabilities.argmax(1)
     one_hot = np.eye(num_classes)[labels]
     own = np.clip(probabilities[np.arange(len(labels)), labels], 1e-12, None)
@@ -87,8 +89,8 @@ def class_table(probabilities: Floats, labels: Labels, names: Sequence[str]) -> 
         labels: class of every sample, (N,).
         names: names of the classes.
     """
-    from sklearn.metrics import precision_recall_fscore_support
-
+    with importing_extra("a table of scores"):
+        from sklearn.metrics import precision_recall_fscore_support
     classes = range(len(names))
     precision, recall, f1, support = precision_recall_fscore_support(
         labels, probabilities.argmax(1), labels=classes, zero_division=np.nan
@@ -167,8 +169,8 @@ def label_set_scores(probabilities: Floats, thresholds: Floats, y: Labels) -> di
         thresholds: that a probability must reach, (K,).
         y: labels of 0 and 1, (N, K).
     """
-    from sklearn.metrics import average_precision_score  # here, as it takes a second
-
+    with importing_extra("a table of scores"):
+        from sklearn.metrics import average_precision_score  # here, as it takes a second
     chosen, present = probabilities >= thresholds, y > 0
     table = label_table(probabilities, thresholds, y, [""] * y.shape[1])
     occurring = np.flatnonzero(present.any(0))

@@ -1,6 +1,6 @@
 """Sets of labels in any domain: each sample has none to all of the labels."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +10,7 @@ from torchmetrics import Metric
 from .calibration import choose_thresholds, fit_temperature
 from .epoch_metrics import MicroF1
 from .finetuning import FineTuning
+from .optimizers import OptimizerChoice, ScheduleChoice
 from .supervised import SupervisedModel
 
 
@@ -24,16 +25,19 @@ class MultiLabelClassifier(SupervisedModel):
         net: the `x` of a batch to logits (B, num_outputs).
         num_outputs: number of labels; the data sets it.
         lr: learning rate, the highest of the schedule.
-        optimizer: name of a class of torch.optim: Adam, AdamW, SGD, Adagrad, ...
+        optimizer: name of a class of torch.optim, such as Adam, AdamW or SGD; or the path of any class, with its own
+            arguments, such as `betas`.
         weight_decay: L2 penalty (decoupled in AdamW); not with nets of sparse gradients, such as NaiveBayesBag.
         momentum: Nesterov's, for SGD.
-        schedule: constant, cosine (down to 0), or one_cycle (straight up for a quarter of the steps, then down).
+        schedule: constant, cosine (down to 0), one_cycle (straight up for a quarter of the steps, then down); or the
+            path of a class, such as torch.optim.lr_scheduler.StepLR, with its own arguments.
         warmup: fraction of all steps in which the rate rises from 0 before a constant or cosine schedule.
         label_smoothing: fraction of the target that is moved to 0.5, in [0, 1).
         loss_weights: weight of each label where a sample has it; the data sets it (`class_weights`).
         calibrate: after each validation of a fit, fit the temperature of the probabilities.
         finetune: pretrained weights, and how long to freeze them.
         metrics: torchmetrics by name, for what is no mean of batches: they see probabilities and labels (B, K).
+        train_metrics: whether training has these metrics too.
         warm_up: the old name of `warmup`, which still works.
     """
 
@@ -48,16 +52,17 @@ class MultiLabelClassifier(SupervisedModel):
         *,
         num_outputs: int,
         lr: float = 1e-3,
-        optimizer: str = "Adam",
+        optimizer: OptimizerChoice = "Adam",
         weight_decay: float = 0.0,
         momentum: float = 0.0,
-        schedule: Literal["constant", "cosine", "one_cycle"] = "constant",
+        schedule: ScheduleChoice = "constant",
         warmup: float = 0.0,
         label_smoothing: float = 0.0,
         loss_weights: list[float] | None = None,
         calibrate: bool = False,
         finetune: FineTuning = FineTuning(),
         metrics: dict[str, Metric] | None = None,
+        train_metrics: bool = False,
         warm_up: float | None = None,
     ) -> None:
         super().__init__(
@@ -70,6 +75,7 @@ class MultiLabelClassifier(SupervisedModel):
             warmup=warmup,
             finetune=finetune,
             metrics={"f1_micro": MicroF1(), **(metrics or {})},
+            train_metrics=train_metrics,
             warm_up=warm_up,
         )
         if not 0 <= label_smoothing < 1:
@@ -88,7 +94,7 @@ class MultiLabelClassifier(SupervisedModel):
         smoothing = self.label_smoothing if self.training else 0.0
         target = y * (1 - smoothing) + smoothing / 2 if smoothing else y
         loss = F.binary_cross_entropy_with_logits(logits, target, pos_weight=self.loss_weights)
-        if self.training:
+        if not self.measures:
             return {"loss": loss}
         self.keep_for_fit(logits, y)
         prediction = self.predict_from(logits)

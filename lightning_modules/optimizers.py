@@ -1,58 +1,107 @@
-"""Optimizers by name."""
+"""Optimizers and schedules, by name, by class path, or built in Python."""
 
 import difflib
 import inspect
 import math
 import warnings
 from collections.abc import Callable, Iterable
-from typing import Any
+from functools import partial
+from typing import Any, Literal, TypeAlias, cast
 
 import torch
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, StepLR
+from torch.optim.lr_scheduler import (
+    CosineAnnealingLR,
+    CyclicLR,
+    LambdaLR,
+    LRScheduler,
+    OneCycleLR,
+    ReduceLROnPlateau,
+    StepLR,
+)
 
+from lightfit.trust import import_name
+
+# As arguments of models. The rate is no argument of the optimizer's class: it is the model's own, `lr`.
+OptimizerChoice: TypeAlias = str | Callable[[Iterable[Any], float], Optimizer]
+BuiltSchedule: TypeAlias = Callable[[Optimizer], LRScheduler]
+ScheduleChoice: TypeAlias = Literal["constant", "cosine", "one_cycle"] | BuiltSchedule
+NAMED = ("constant", "cosine", "one_cycle", "halving")
 WARMUP, START, END = 0.23, 0.2, 0.07  # of one_cycle: fraction of the steps that rise, and the rates at both ends
 
 
-def find_optimizer_class(name: str) -> type[Optimizer]:
-    """Find an optimizer's class in torch.optim by its name.
+def find_optimizer(choice: Any) -> Callable[..., Optimizer]:
+    """Find what builds an optimizer from parameters and a rate.
+
+    Args:
+        choice: name of a class of torch.optim; path of any class; a dict of `class_path` and `init_args`; or the class,
+            or a function of parameters and rate, itself.
 
     Raises:
-        ValueError: torch.optim has no optimizer of that name.
+        ValueError: torch.optim has no optimizer of that name, or the path names none.
+        UntrustedNameError: a checkpoint names it, and may not.
     """
+    if isinstance(choice, dict):
+        arguments = dict(choice.get("init_args", {}))
+        if set(choice) - {"class_path", "init_args"} or "class_path" not in choice or "lr" in arguments:
+            raise ValueError(
+                f"expected `optimizer` with `class_path` and `init_args`, and the rate as `lr`, received {choice}"
+            )
+        return partial(find_optimizer(choice["class_path"]), **arguments)
+    if not isinstance(choice, str):
+        return cast(Callable[..., Optimizer], choice)
+    if "." in choice:
+        found = import_name(choice)
+        if not (isinstance(found, type) and issubclass(found, Optimizer)):
+            raise ValueError(f"expected `optimizer` as a class such as torch.optim.AdamW, received '{choice}'")
+        return found
     known = {n: c for n, c in vars(torch.optim).items() if isinstance(c, type) and issubclass(c, Optimizer)}
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or sorted(known)
-        raise ValueError(f"torch.optim has no optimizer '{name}'; the nearest names: {', '.join(near)}")
-    return known[name]
+    if choice not in known:
+        near = difflib.get_close_matches(choice, known, n=3, cutoff=0.4) or sorted(known)
+        raise ValueError(f"torch.optim has no optimizer '{choice}'; the nearest names: {', '.join(near)}")
+    return known[choice]
 
 
 def make_optimizer(
-    chosen: type[Optimizer], parameters: Iterable[Any], *, lr: float, weight_decay: float = 0.0, momentum: float = 0.0
+    chosen: Callable[..., Optimizer],
+    parameters: Iterable[Any],
+    *,
+    lr: float,
+    weight_decay: float = 0.0,
+    momentum: float = 0.0,
 ) -> Optimizer:
     """Build the optimizer over parameters, or groups of them; its other arguments keep torch's defaults.
 
     Args:
-        chosen: class of the optimizer.
+        chosen: class of the optimizer, with arguments or without, or a function of parameters and rate.
         parameters: parameters, or dicts of `params` and what else holds for them.
         lr: learning rate.
         weight_decay: L2 penalty.
         momentum: Nesterov's momentum.
 
     Raises:
-        ValueError: the class has no such argument, and a value was given.
+        ValueError: the class has no such argument, or has another value of it already.
     """
-    arguments: dict[str, Any] = {"lr": lr}
-    taken = inspect.signature(chosen).parameters
+    # `chosen` may be a partial, of the class itself or of jsonargparse's function that builds it.
+    held = (chosen.func, *chosen.args) if isinstance(chosen, partial) else (chosen,)
+    cls = next((item for item in held if isinstance(item, type)), None)
+    taken = inspect.signature(cls).parameters if cls is not None else {}
+    given = chosen.keywords if isinstance(chosen, partial) else {}
+    arguments: dict[str, Any] = {}
     for name, value in (("weight_decay", weight_decay), ("momentum", momentum)):
-        if value and name not in taken:
-            raise ValueError(f"torch.optim.{chosen.__name__} takes no {name}, received {value}: leave it at 0")
-        if value:
-            arguments[name] = value
+        if not value:
+            continue
+        if name not in taken:
+            title = f"torch.optim.{cls.__name__}" if cls is not None else "the function that builds the optimizer"
+            raise ValueError(f"{title} takes no {name}, received {value}: leave it at 0")
+        if given.get(name, value) not in (value, taken[name].default):
+            raise ValueError(
+                f"expected one `{name}`, received {value}, and {given[name]} as `optimizer.{name}`: leave out one"
+            )
+        arguments[name] = value
     if momentum and "nesterov" in taken:
         arguments["nesterov"] = True
-    build: Any = chosen
-    return build(parameters, **arguments)
+    return chosen(parameters, lr, **arguments)
 
 
 def choose_warmup(warmup: float, warm_up: float | None) -> float:
@@ -69,23 +118,26 @@ def choose_warmup(warmup: float, warm_up: float | None) -> float:
     return warm_up
 
 
-def add_schedule(optimizer: Optimizer, name: str, trainer: Any, *, warmup: float = 0.0) -> Any:
-    """Add a schedule by its name to an optimizer; return what `configure_optimizers` returns.
+def add_schedule(optimizer: Optimizer, schedule: Any, trainer: Any, *, warmup: float = 0.0) -> Any:
+    """Add a schedule to an optimizer; return what `configure_optimizers` returns.
 
     Args:
         optimizer: the optimizer.
-        name: constant; halving, to a half after each epoch (Zhou et al. 2021, "Informer", arXiv 2012.07436, section
-            5.1, and those who followed it); or one of `make_schedule`.
+        schedule: constant; halving, to a half after each epoch (Zhou et al. 2021, "Informer", arXiv 2012.07436,
+            section 5.1, and those who followed it); one of `make_schedule`; or as of `find_schedule`.
         trainer: Lightning's trainer, which knows the number of steps.
         warmup: fraction of all steps in which the rate rises from 0 before a constant or cosine schedule.
 
     Raises:
         ValueError: warmup is not within [0, 1), or the schedule rises by itself, or has no steps to rise in.
     """
-    if not 0 <= warmup < 1 or (warmup and name not in ("constant", "cosine")):
+    if not 0 <= warmup < 1 or (warmup and schedule not in ("constant", "cosine")):
         raise ValueError(
-            f"expected warmup in [0, 1), before the schedule constant or cosine, received {warmup} before {name}"
+            f"expected warmup in [0, 1), before the schedule constant or cosine, received {warmup} before {schedule}"
         )
+    if schedule not in NAMED:
+        return [optimizer], [configure_schedule(find_schedule(schedule), optimizer, trainer)]
+    name = str(schedule)
     if name == "constant" and not warmup:
         return optimizer
     if name == "halving":
@@ -140,3 +192,74 @@ def make_schedule(name: str, optimizer: Optimizer, num_steps: int) -> LRSchedule
         return END + (1 - END) * max(num_steps - step, 0) / max(num_steps - top, 1)
 
     return LambdaLR(optimizer, scale)
+
+
+def find_schedule(choice: Any) -> Callable[[Optimizer], Any]:
+    """Find what builds a schedule from an optimizer.
+
+    Args:
+        choice: path of a class of torch.optim.lr_scheduler, or another; a dict of `class_path` and `init_args`; or the
+            class, or a function of the optimizer, itself.
+
+    Raises:
+        ValueError: the path names no schedule.
+        UntrustedNameError: a checkpoint names it, and may not.
+    """
+    if isinstance(choice, dict):
+        return partial(find_schedule(choice["class_path"]), **choice.get("init_args", {}))
+    if not isinstance(choice, str):
+        return cast(Callable[[Optimizer], Any], choice)
+    found = import_name(choice) if "." in choice else None
+    if not (isinstance(found, type) and issubclass(found, LRScheduler)):
+        raise ValueError(
+            f"expected `schedule` as {', '.join(NAMED)} or a class such as torch.optim.lr_scheduler.StepLR, received "
+            f"'{choice}'"
+        )
+    return found
+
+
+def configure_schedule(schedule: Any, optimizer: Optimizer, trainer: Any) -> dict[str, Any]:
+    """Return Lightning's configuration of a schedule.
+
+    OneCycleLR and CyclicLR make a step for each step of the optimizer, as torch's documentation asks for, others for
+    each epoch. ReduceLROnPlateau watches `val_loss`, or `loss` where nothing is validated; Lightning's, in its `cli`,
+    what its argument `monitor` names.
+
+    Args:
+        schedule: a schedule, a function of the optimizer that builds one, or Lightning's dict of one.
+        optimizer: the optimizer.
+        trainer: Lightning's trainer, which knows whether there is a validation.
+    """
+    built = schedule(optimizer) if callable(schedule) else schedule
+    config = dict(built) if isinstance(built, dict) else {"scheduler": built}
+    scheduler = config["scheduler"]
+    if isinstance(scheduler, (OneCycleLR, CyclicLR)):
+        config.setdefault("interval", "step")
+    if isinstance(scheduler, ReduceLROnPlateau):
+        default = "val_loss" if trainer.enable_validation else "loss"
+        config.setdefault("monitor", getattr(scheduler, "monitor", default))
+    return config
+
+
+def combine(optimizer: Optimizer | Callable[..., Optimizer], schedule: Any, module: Any) -> Any:
+    """Combine an optimizer with its schedule; return what `configure_optimizers` returns.
+
+    Args:
+        optimizer: an optimizer of the module's parameters, or a function that builds one of them.
+        schedule: as of `configure_schedule`, or None.
+        module: the LightningModule.
+
+    Raises:
+        ValueError: the optimizer has none of the module's parameters.
+    """
+    built = optimizer if isinstance(optimizer, Optimizer) else optimizer(module.parameters())
+    own = {id(parameter) for parameter in module.parameters()}
+    if not any(id(parameter) in own for group in built.param_groups for parameter in group["params"]):
+        raise ValueError(
+            f"{type(built).__name__} has none of the parameters of {type(module).__name__}, so nothing would be "
+            "learned: expected one of the parameters of the net that the model wraps, "
+            f"such as torch.optim.{type(built).__name__}(net.parameters())"
+        )
+    if schedule is None:
+        return built
+    return {"optimizer": built, "lr_scheduler": configure_schedule(schedule, built, module.trainer)}

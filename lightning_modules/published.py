@@ -12,7 +12,7 @@ from lightfit.download import check_reachable, check_sha256
 from lightfit.errors import DownloadError, MissingPackageError
 
 from .nets.timm_net import build_timm, import_timm
-from .nets.torchvision_net import find_quirks
+from .nets.torchvision_net import find_quirks, import_models
 from .weights import read_weights
 
 State = dict[str, Tensor]
@@ -108,15 +108,14 @@ def read_of_torchvision(weights: str, name: str, *, known: bool = True) -> State
             f"torchvision has no weights for {name}: expected a file (.ckpt, .pt, .pth, .safetensors), received "
             f"'{weights}'"
         )
-    import torchvision.models  # here: most training begins from no pretrained weights
-
-    members = torchvision.models.get_model_weights(name)
+    models = import_models()
+    members = models.get_model_weights(name)
     if weights not in members.__members__:
         names = ", ".join(members.__members__)
         raise ValueError(f"torchvision has no weights '{weights}' for {name}; it has: {names}")
     chosen = members[weights]
     try:
-        return torchvision.models.get_model(name, weights=chosen, **find_quirks(name)).state_dict()
+        return models.get_model(name, weights=chosen, **find_quirks(name)).state_dict()
     except (OSError, RuntimeError) as error:  # RuntimeError: the download has another checksum
         place = Path(torch.hub.get_dir()) / "checkpoints" / Path(chosen.url).name
         raise DownloadError(

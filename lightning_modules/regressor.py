@@ -10,6 +10,7 @@ from torchmetrics import Metric
 from .epoch_metrics import R2
 from .finetuning import FineTuning
 from .intervals import compute_interval_radius
+from .optimizers import OptimizerChoice, ScheduleChoice
 from .supervised import SupervisedModel
 
 INTERVAL = 0.9  # fraction of the values that the intervals shall cover
@@ -26,15 +27,18 @@ class Regressor(SupervisedModel):
         net: the `x` of a batch to numbers (B, num_outputs).
         num_outputs: how many numbers each sample has; the data sets it.
         lr: learning rate, the highest of the schedule.
-        optimizer: name of a class of torch.optim: Adam, AdamW, SGD, Adagrad, ...
+        optimizer: name of a class of torch.optim, such as Adam, AdamW or SGD; or the path of any class, with its own
+            arguments, such as `betas`.
         weight_decay: L2 penalty (decoupled in AdamW); not with nets of sparse gradients, such as NaiveBayesBag.
         momentum: Nesterov's, for SGD.
-        schedule: constant, cosine (down to 0), or one_cycle (straight up for a quarter of the steps, then down).
+        schedule: constant, cosine (down to 0), one_cycle (straight up for a quarter of the steps, then down); or the
+            path of a class, such as torch.optim.lr_scheduler.StepLR, with its own arguments.
         warmup: fraction of all steps in which the rate rises from 0 before a constant or cosine schedule.
         loss: mse, or huber (quadratic up to one standard deviation, then linear: for outliers).
         units: `mean` and `std` of each number, which undo its scaling; the data sets them.
         finetune: pretrained weights, and how long to freeze them.
         metrics: torchmetrics by name: they see predictions and truth (B, K), in the units of the data.
+        train_metrics: whether training has these metrics too.
         warm_up: the old name of `warmup`, which still works.
     """
 
@@ -48,15 +52,16 @@ class Regressor(SupervisedModel):
         *,
         num_outputs: int = 1,
         lr: float = 1e-3,
-        optimizer: str = "Adam",
+        optimizer: OptimizerChoice = "Adam",
         weight_decay: float = 0.0,
         momentum: float = 0.0,
-        schedule: Literal["constant", "cosine", "one_cycle"] = "constant",
+        schedule: ScheduleChoice = "constant",
         warmup: float = 0.0,
         loss: Literal["mse", "huber"] = "mse",
         units: dict[str, list[float]] | None = None,
         finetune: FineTuning = FineTuning(),
         metrics: dict[str, Metric] | None = None,
+        train_metrics: bool = False,
         warm_up: float | None = None,
     ) -> None:
         super().__init__(
@@ -69,6 +74,7 @@ class Regressor(SupervisedModel):
             warmup=warmup,
             finetune=finetune,
             metrics={"r2": R2(num_outputs, mean=(units or {}).get("mean")), **(metrics or {})},
+            train_metrics=train_metrics,
             warm_up=warm_up,
         )
         if loss not in ("mse", "huber"):
@@ -86,7 +92,7 @@ class Regressor(SupervisedModel):
         loss = F.mse_loss(output, y) if self.loss == "mse" else F.huber_loss(output, y)
         mean, std = self.scales
         scores = {"loss": loss, "mae": ((output - y).abs() * std).mean()}
-        if self.training:
+        if not self.measures:
             return scores
         self.keep_for_fit((output - y).abs().float())
         original = {"preds": output * std + mean, "target": y * std + mean}

@@ -26,7 +26,7 @@ from .finetuning import (
 )
 from .frozen_features import FrozenFeatures
 from .light_model import LightModel
-from .optimizers import add_schedule, choose_warmup, find_optimizer_class, make_optimizer
+from .optimizers import OptimizerChoice, ScheduleChoice, add_schedule, choose_warmup, find_optimizer, make_optimizer
 
 log = logging.getLogger(__name__)
 AUGMENTATION = ("mix", "augment", "shift", "cutout", "train")  # arguments of `transforms`, off by default
@@ -41,13 +41,16 @@ class SupervisedModel(LightModel):
     Args:
         net: the net.
         lr: learning rate, the highest of the schedule.
-        optimizer: name of a class of torch.optim: Adam, AdamW, SGD, Adagrad, ...
+        optimizer: name of a class of torch.optim, such as Adam, AdamW or SGD; or the path of any class, with its own
+            arguments, such as `betas`.
         weight_decay: L2 penalty (decoupled in AdamW).
         momentum: Nesterov's, for SGD.
-        schedule: constant, cosine or one_cycle.
+        schedule: constant, cosine (down to 0), one_cycle (straight up for a quarter of the steps, then down); or the
+            path of a class, such as torch.optim.lr_scheduler.StepLR, with its own arguments.
         warmup: fraction of all steps in which the rate rises from 0 before a constant or cosine schedule.
         finetune: pretrained weights, and how long to freeze them.
         metrics: torchmetrics by name.
+        train_metrics: whether training has these metrics too.
         warm_up: the old name of `warmup`, which still works.
     """
 
@@ -59,18 +62,19 @@ class SupervisedModel(LightModel):
         net: nn.Module,
         *,
         lr: float = 1e-3,
-        optimizer: str = "Adam",
+        optimizer: OptimizerChoice = "Adam",
         weight_decay: float = 0.0,
         momentum: float = 0.0,
-        schedule: str = "constant",
+        schedule: ScheduleChoice = "constant",
         warmup: float = 0.0,
         finetune: FineTuning = FineTuning(),
         metrics: dict[str, Metric] | None = None,
+        train_metrics: bool = False,
         warm_up: float | None = None,
     ) -> None:
-        super().__init__(net, metrics=metrics)
+        super().__init__(net, metrics=metrics, train_metrics=train_metrics)
         self.lr = lr
-        self.optimizer = find_optimizer_class(optimizer)
+        self.optimizer = find_optimizer(optimizer)
         self.weight_decay = weight_decay
         self.momentum = momentum
         self.schedule = schedule

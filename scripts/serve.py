@@ -12,7 +12,8 @@ from pathlib import Path
 if __name__ == "__main__":  # run as a file: custom classes come from the working directory, LightFit's from this clone
     sys.path[:1] = [str(Path.cwd()), str(Path(__file__).resolve().parents[1])]
 
-from lightfit.errors import MissingPackageError, UsageError
+from lightfit.errors import UsageError
+from lightfit.extras import importing_extra
 from lightfit.scripts.cli.command import program
 from lightfit.scripts.cli.exit_codes import exit_code
 from lightfit.scripts.cli.flags import add_trust
@@ -72,12 +73,10 @@ def serve(options: argparse.Namespace) -> None:
         if getattr(options, name) < 1:
             raise UsageError(f"expected --{name} of at least 1, received {getattr(options, name)}")
     with listen(options.host, options.port) as listening:  # before anything heavy is loaded
-        try:
+        with importing_extra("the server"):
             import uvicorn
 
             from lightfit.scripts.serving.app import Limits, make_app
-        except ImportError as error:
-            raise MissingPackageError(f"serving needs {error.name}: pip install 'lightfit[serve]'") from error
         from lightfit.scripts.inference.predictor import Predictor, choose_devices
         from lightfit.scripts.inference.trained import load_trained
 

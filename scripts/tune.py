@@ -7,7 +7,8 @@ from pathlib import Path
 if __name__ == "__main__":  # run as a file: custom classes come from the working directory, LightFit from this clone
     sys.path[:1] = [str(Path.cwd()), str(Path(__file__).resolve().parents[1])]
 
-from lightfit.errors import MissingPackageError, UsageError
+from lightfit.errors import UsageError
+from lightfit.extras import importing_extra
 from lightfit.scripts.cli.command import format_command, program
 from lightfit.scripts.cli.exit_codes import exit_code
 from lightfit.scripts.cli.postponed import postpone
@@ -50,16 +51,11 @@ def tune(options: argparse.Namespace, rest: list[str]) -> None:
     folder = options.output or Path("runs", f"tune_{preset.stem}")
     folder.mkdir(parents=True, exist_ok=True)
     # Imports torch and Lightning, so it comes after the checks.
-    try:
+    with importing_extra(f"--engine {options.engine}"):
         if options.engine == "ray":
             from lightfit.scripts.tuning.ray_search import search_by_ray as search
         else:
             from lightfit.scripts.tuning.optuna_search import search_by_optuna as search
-    except ModuleNotFoundError as error:
-        extra = {"optuna": "tune", "ray": "ray"}.get(str(error.name), "")
-        raise MissingPackageError(
-            f"--engine {options.engine} needs {error.name}: pip install 'lightfit[{extra}]'"
-        ) from error
     from lightfit.scripts.tuning.trials import Search, write_best
 
     settings = Search(preset.stem, preset, tuple(rest), options.gpus, folder)

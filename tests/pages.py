@@ -28,8 +28,10 @@ FENCE = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 # What a reader has to have, and a test has not: packages to install, other machines, a browser.
-OUTSIDE = ("pip", "source", "tensorboard", "copier", "lightfit new", "cd", "mkdocs", "ruff", ".ci/")
+OUTSIDE = ("python3 -m venv", "pip", "source", "tensorboard", "copier", "lightfit new", "cd", "mkdocs", "ruff", ".ci/")
 SERVER_S = 120.0  # until a server answers
+EPOCHS = ("--trainer.max_epochs", "2")  # of a fit that names no number, which would take minutes
+PRINT_ONLY = {"--list", "--help", "--help_all", "--print_config"}
 
 
 class Block(NamedTuple):
@@ -137,13 +139,21 @@ class Reader:
         if "scripts/serve.py" in command:
             self.start_server(words)
         elif re.match(r"python scripts/\w+\.py", command) and "|" not in words:
-            verb = Path(words[1]).stem
-            code = importlib.import_module(f"lightfit.scripts.{verb}").main(words[2:])
-            assert code == 0, f"{command}\n{self.capsys.readouterr().err}"
+            self.run_command(Path(words[1]).stem, words[2:])
         elif re.match(r"python \w+\.py", command):
             runpy.run_path(words[1], run_name="__main__")
         else:
             self.run_in_a_shell(command)
+
+    def run_command(self, verb: str, arguments: list[str]) -> None:
+        """Run a command of LightFit in this process."""
+        if verb == "fit" and EPOCHS[0] not in arguments and not PRINT_ONLY & set(arguments):
+            arguments = [*arguments, *EPOCHS]
+        try:
+            code = importlib.import_module(f"lightfit.scripts.{verb}").main(arguments)
+        except SystemExit as end:  # of --help and --print_config
+            code = end.code
+        assert not code, f"{verb}.py {shlex.join(arguments)}\n{self.capsys.readouterr().err}"
 
     def run_in_a_shell(self, command: str) -> None:
         """Run any other command: pipes, curl, scripts without LightFit."""

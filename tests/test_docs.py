@@ -22,6 +22,11 @@ from pages import ROOT, Reader, environment, find_blocks, find_commands, find_fl
 from PIL import Image
 from test_custom_data import make_waves
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 import lightfit
 from lightfit import callbacks, datamodules
 from lightfit.lightning_modules import nets
@@ -53,9 +58,10 @@ def make_data() -> None:
     Path("lines.txt").write_text("a great film\nan awful film\n")
     make_images(Path("photos"))
     Path("pictures").mkdir()
+    Path("pets").mkdir()
     for index, path in enumerate(sorted(Path("photos").rglob("*.png"))):
         Image.open(path).save(f"pictures/{path.parent.name}.{index}.jpg")
-        Image.open(path).save(f"pictures/{'cat' if path.parent.name == 'dark' else 'dog'}.{index}.png")
+        Image.open(path).save(f"pets/{'cat' if path.parent.name == 'dark' else 'dog'}.{index}.jpg")
     shutil.copy("pictures/bright.0.jpg", "picture.jpg")
     shutil.copy("pictures/dark.20.jpg", "other.jpg")
     names = sorted(path.name for path in Path("pictures").glob("*.jpg"))
@@ -66,8 +72,8 @@ def make_data() -> None:
     units = 100 + 10 * np.sin(2 * np.pi * days / 7) + 30 * promo + np.random.default_rng(0).normal(0, 1, 400)
     dates = pd.date_range("2024-01-01", periods=400).strftime("%Y-%m-%d")
     sales = pd.DataFrame({"date": dates, "units": units.round(1), "promo": promo})
-    sales.loc[sales.index >= 372, "units"] = np.nan  # known ahead: the promotions of the next four weeks
-    sales.to_csv("sales.csv", index=False)
+    sales[:372].to_csv("sales.csv", index=False)
+    sales.assign(units=sales["units"].where(sales.index < 372)).to_csv("plan.csv", index=False)
     make_waves("waves")
     make_waves("other_waves", num_waves=6, first=100)
     shutil.copy("waves/000.npy", "new.npy")
@@ -212,6 +218,12 @@ def test_readme_index_and_tutorials_are_translated() -> None:
     tutorials = {page for page in ENGLISH if page.startswith("docs/tutorials/")}
     assert {"README.md", "docs/index.md", *tutorials} <= {page for page, _ in TRANSLATED}
     assert {other for _, other in TRANSLATED} == set(PAGES) - set(ENGLISH), "a translation without its page"
+
+
+def test_the_page_on_installing_has_every_extra() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    rows = [line.split("|")[1] for line in read_page("docs/install.md").splitlines() if line.startswith("| `")]
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == {*extras, "new"}
 
 
 @pytest.mark.parametrize(("page", "other"), TRANSLATED)

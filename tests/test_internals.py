@@ -103,6 +103,10 @@ class Looking(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         lightning_internals.load_loader_states(trainer)
+        assert [len(item) for item in lightning_internals.list_loaders(trainer)] == [2]
+        trainer.fit_loop.restarting = True
+        lightning_internals.begin_next_epoch(trainer)
+        assert (trainer.fit_loop.is_resuming, trainer.fit_loop.restarting) == (False, False)
 
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
         self.found.append((lightning_internals.check_val_next(trainer), is_validation_next(trainer)))

@@ -28,12 +28,18 @@ TOP_LEVEL = {*FOLDERS, "tests", "tasks", "benchmarks", "docs"} | {
     "mkdocs.yml",
 }
 COMMANDS = {f"{verb}.py" for verb in VERBS} | {"__init__.py"}
+# Folders of the ground floor that lie above the rooms: what people have typed for other libraries, on our own classes.
+ABOVE = ("lightfit/torchkeras", "lightfit/torchtext")
 # Files that import Lightning; no other file of the nets, the data and the ground floor does.
 KNOW_LIGHTNING = {
     "lightfit/lightning.py",
     "lightning_modules/epoch_log.py",
     "lightning_modules/lightning_internals.py",
     "datamodules/base.py",
+    *(
+        f"lightfit/torchkeras/{name}.py"
+        for name in ("arguments", "best_weights", "epoch_prints", "keras_model", "pl/__init__", "placement", "spelling", "trainer")
+    ),
 }
 # What imports by a name that it is given: the one place for what files name, Lightning's choice, and the lazy names.
 IMPORT_BY_NAME = {"lightfit/__init__.py", "lightfit/lazy.py", "lightfit/trust.py", "lightfit/lightning.py"}
@@ -67,6 +73,12 @@ def test_imports_go_down_the_arrows(path: Path) -> None:
     reached = {name.split(".")[1] for name in names if "." in name and name.split(".")[1] in (*ROOMS, "scripts")}
     if name_of(path) in ("lightfit/__init__.py", "lightfit/nets.py"):  # the public names
         return
+    above = {name.replace(".", "/") for name in names if name.replace(".", "/").startswith(ABOVE)}
+    if name_of(path).startswith(ABOVE):
+        assert reached <= set(ROOMS)
+        assert {item.split("/")[1] for item in above} <= {name_of(path).split("/")[1]}
+        return
+    assert not above, "only the public names lead there"
     assert reached <= {"lightfit": set(), "scripts": {*ROOMS, "scripts"}}.get(folder, {folder})
 
 

@@ -7,13 +7,14 @@ from typing import Any
 
 from lightfit.errors import TrainingStopped
 from lightfit.lightning import OneLightning, import_submodule, pl
+from lightfit.platforms import find_kill_signal, list_stop_signals
 
 from ..lightning_internals import find_cluster, leave_validation_open, requeue_job
 from .best_and_last import find_best_and_last
 from .durable import LAST, write_durably
 from .loop_state import can_resume_from, is_validation_next
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = list_stop_signals()
 
 
 class StopOnSignal(OneLightning, pl.callbacks.Checkpoint):
@@ -97,7 +98,7 @@ class StopOnSignal(OneLightning, pl.callbacks.Checkpoint):
             return
         launcher = self._trainer.strategy.launcher if self._trainer is not None else None
         if launcher is not None:
-            launcher.kill(signal.SIGKILL)
+            launcher.kill(find_kill_signal())
         os._exit(128 + signum)
 
     def _is_asked_to_stop(self, trainer: pl.Trainer) -> bool:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from lightfit.extras import importing_extra
 from lightfit.lightning import OneLightning, pl
 
 from ..pictures.guard import describe_error, warn_once
@@ -28,7 +29,8 @@ def plot_metric(history: pd.DataFrame, metric: str) -> "Plot":
     curves = [name for name in (metric, f"val_{metric}") if name in history]
     if not curves:
         raise KeyError(f"the history has no metric '{metric}'; it has: {', '.join(map(str, history.columns))}")
-    from ..pictures.plots import Plot
+    with importing_extra("the plot of a history"):
+        from ..pictures.plots import Plot
 
     figure = Plot(figsize=(6.4, 4.0), layout="constrained")
     _draw(figure.subplots(), history, metric)
@@ -37,7 +39,8 @@ def plot_metric(history: pd.DataFrame, metric: str) -> "Plot":
 
 def plot_history(history: pd.DataFrame) -> "Plot":
     """Plot all metrics, one panel each, over the epochs."""
-    from ..pictures.plots import Plot
+    with importing_extra("the plot of a history"):
+        from ..pictures.plots import Plot
 
     names = [str(name).removeprefix("val_") for name in history.columns if name != "epoch"]
     metrics = list(dict.fromkeys(names))
@@ -97,7 +100,8 @@ class HistoryFiles(OneLightning, pl.Callback):
             raise ValueError("expected a module with a `history`, a DataFrame, as a LightModel has")
         if history.empty:
             return
-        from ..pictures.plots import run_folder, write_csv, write_png
+        with importing_extra("HistoryFiles"):
+            from ..pictures.plots import run_folder, write_csv, write_png
 
         folder = run_folder(trainer)
         folder.mkdir(parents=True, exist_ok=True)

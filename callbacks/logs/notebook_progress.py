@@ -6,6 +6,7 @@ import time
 import warnings
 from typing import Any
 
+from lightfit.extras import importing_extra
 from lightfit.lightning import OneLightning, pl
 
 REFRESH_S = 0.5  # the line below the curves is written this often, whatever the number of steps
@@ -54,7 +55,8 @@ class NotebookProgress(OneLightning, pl.callbacks.ProgressBar):
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             # On import torchkeras prints which of its optional packages are missing, and uses what torch deprecates.
             warnings.simplefilter("ignore")
-            from torchkeras.vlog import VLog
+            with importing_extra("NotebookProgress"):
+                from torchkeras.vlog import VLog
         self._log = VLog(trainer.max_epochs, self.monitor, self.mode, save_path=self.path)
         self._log.log_start()
 

@@ -75,13 +75,7 @@ class EpochLines(OneLightning, pl.callbacks.ProgressBar):
         self._bar.set_postfix_str("", refresh=False)
         self._bar.update(trainer.fit_loop.batch_idx + 1 - self._bar.n)
         self._close()
-        metrics = {name: round(float(value), 4) for name, value in trainer.callback_metrics.items()}
-        val = {name: value for name, value in metrics.items() if name.startswith("val_")}
-        print("=" * 80 + datetime.now().strftime("%Y-%m-%d %H:%M:%S"))
-        print(f"epoch = {trainer.current_epoch}")
-        if val:
-            print(val)
-        print({name: value for name, value in metrics.items() if name not in val}, flush=True)
+        print_epoch(trainer)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Close the bar, so that the next output starts on a new line."""
@@ -91,3 +85,14 @@ class EpochLines(OneLightning, pl.callbacks.ProgressBar):
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+def print_epoch(trainer: pl.Trainer) -> None:
+    """Print torchkeras' lines of an epoch that is done: the time, the epoch, and both dicts of metrics."""
+    metrics = {name: round(float(value), 4) for name, value in trainer.callback_metrics.items()}
+    val = {name: value for name, value in metrics.items() if name.startswith("val_")}
+    print("=" * 80 + datetime.now().strftime("%Y-%m-%d %H:%M:%S"))
+    print(f"epoch = {trainer.current_epoch}")
+    if val:
+        print(val)
+    print({name: value for name, value in metrics.items() if name not in val}, flush=True)

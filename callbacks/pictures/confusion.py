@@ -11,6 +11,7 @@ from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lightfit.extras import importing_extra
 from lightfit.lightning import OneLightning, pl
 
 from .guard import gather, stop, tell_stopped, watch, why_stopped
@@ -90,8 +91,9 @@ def order_classes(errors: NDArray[np.float64]) -> NDArray[np.int64]:
     near = errors + errors.T
     if len(near) < 3 or not near.any():
         return np.arange(len(near))
-    from scipy.cluster.hierarchy import leaves_list, linkage  # here, as few commands draw
-    from scipy.spatial.distance import squareform
+    with importing_extra("the order of classes"):
+        from scipy.cluster.hierarchy import leaves_list, linkage  # here, as few commands draw
+        from scipy.spatial.distance import squareform
 
     distance = 1 - near / near.max()
     np.fill_diagonal(distance, 0)

@@ -8,6 +8,7 @@ import torch
 from matplotlib import colormaps
 from torch import Tensor, nn
 
+from lightfit.extras import importing_extra
 from lightfit.lightning import OneLightning, pl
 
 from .confusion import get_scores, has_classes
@@ -34,7 +35,8 @@ def grad_cam(net: nn.Module, x: Tensor, target: Tensor, *, layer: str | None = N
     Raises:
         ValueError: there is no such layer; the nearest are named.
     """
-    from captum.attr import LayerAttribution  # here, as it takes a second that few runs need
+    with importing_extra("Grad-CAM"):
+        from captum.attr import LayerAttribution  # here, as it takes a second that few runs need
 
     with torch.inference_mode(False), torch.enable_grad(), torch.random.fork_rng(devices=[]):
         own, images, classes = copy.deepcopy(net).eval(), x.detach().clone(), target.clone()
@@ -58,7 +60,8 @@ def grad_cam(net: nn.Module, x: Tensor, target: Tensor, *, layer: str | None = N
 
 def _attribute(net: nn.Module, name: str, images: Tensor, classes: Tensor, *, received: bool) -> Tensor:
     """Compute the maps of a layer, (B, 1, h, w), of either sign; the net is left with hooks."""
-    from captum.attr import LayerGradCam
+    with importing_extra("Grad-CAM"):
+        from captum.attr import LayerGradCam
 
     watched = net.get_submodule(name)
     if received or not isinstance(watched, nn.Conv2d):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from lightfit.errors import UsageError
+from lightfit.platforms import count_processors
 
 from ..base import DATA_DIR, DataModule
 from ..codec import Codec
@@ -36,7 +37,7 @@ from .layouts.options import ImageOptions
 from .pixels.intensity import fit_intensity
 from .pixels.pixel_format import MAX_PIXELS, PixelFormat
 from .sources import PUBLISHED, list_source, load_published, locate, source_path
-from .store import DecodedImages, num_processors
+from .store import DecodedImages
 from .transforms import ImageTransforms, Size, choose_size
 
 MAX_WORKERS = 8
@@ -342,7 +343,7 @@ class ImageDataModule(DataModule):
     def _count_workers(self, stacked: bool) -> int:
         if self.num_workers is not None:
             return self.num_workers
-        return 0 if stacked else min(num_processors(), MAX_WORKERS)
+        return 0 if stacked else min(count_processors(), MAX_WORKERS)
 
     def raw_path(self) -> Path:
         """Return the file or folder of the raw images."""

@@ -12,6 +12,7 @@ from torch import Tensor
 from torchvision import datasets
 
 from lightfit.errors import DataError, NotFoundError, UsageError, clip, clip_list
+from lightfit.extras import importing_extra
 
 from ..splits import SPLITS, stratified_split
 from ..tables.content import ZIP, Content, is_workbook, list_members
@@ -205,8 +206,8 @@ def _load_digits() -> ImageSet:
 
     They come without a split: the test split is a stratified fifth, always the same.
     """
-    from sklearn.datasets import load_digits  # imported here, as it takes a second
-
+    with importing_extra("`root` digits", extra="data"):
+        from sklearn.datasets import load_digits  # imported here, as it takes a second
     bunch = load_digits()
     pixels = torch.from_numpy(np.rint(bunch.images * (255 / 16)).astype(np.uint8))
     _, test = stratified_split(bunch.target, np.arange(len(pixels)), val_fraction=0.2, seed=0)

@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import os
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +17,7 @@ from tqdm import tqdm
 
 from lightfit.cache import Arrays, Grow, GrowingArray, map_array, to_json
 from lightfit.errors import DataError
+from lightfit.platforms import count_processors
 
 from .layouts.listing import Files
 from .pixels.pixel_format import RGB, PixelFormat
@@ -281,11 +281,6 @@ def keep_images(
     return {"kept_sizes": np.array(sizes, np.int64).reshape(-1, 2), "num_bytes": np.array([kept.num_bytes])}
 
 
-def num_processors() -> int:
-    """Return the number of processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _check(files: Files, name: str, form: PixelFormat, side: int) -> Checked:
     try:
         data = files.read(name)
@@ -312,10 +307,10 @@ def _check_in_order(check: Callable[[str], Checked], names: Sequence[str]) -> It
         yield from map(check, rest)
         return
     waiting: deque[Future[Checked]] = deque()
-    with ThreadPoolExecutor(num_processors()) as pool:
+    with ThreadPoolExecutor(count_processors()) as pool:
         for name in rest:
             waiting.append(pool.submit(check, name))
-            if len(waiting) > 2 * num_processors():
+            if len(waiting) > 2 * count_processors():
                 yield waiting.popleft().result()
         for future in waiting:
             yield future.result()

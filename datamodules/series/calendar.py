@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lightfit.errors import DataError, MissingPackageError, UsageError, clip
+from lightfit.errors import DataError, UsageError, clip
+from lightfit.extras import importing_extra
 
 from .zones import to_utc, to_wall
 
@@ -286,7 +287,7 @@ def find_calendar(
     Raises:
         UsageError: `freq` or `holidays` is not known.
         DataError: no series has two rows, or the stamps are irregular; the message names the first odd one.
-        ModuleNotFoundError: `holidays` needs its package.
+        MissingPackageError: `holidays` needs its package.
     """
     starts = np.asarray(starts, np.int64)
     table = _Table(_to_ticks(times), _to_ticks(to_wall(times, zone)), starts, zone)
@@ -575,12 +576,10 @@ def list_holidays(code: str, times: Times) -> tuple[int, ...]:
 
     Raises:
         UsageError: the code is not known.
-        ModuleNotFoundError: the package is not installed.
+        MissingPackageError: the package is not installed.
     """
-    try:
+    with importing_extra("the name of a country or an exchange in `holidays`"):
         import holidays
-    except ImportError as error:
-        raise MissingPackageError("holidays by name need a package: pip install 'lightfit[holidays]'") from error
     years = times.astype("datetime64[Y]").astype(np.int64) + 1970
     span = range(int(years.min()), int(years.max()) + 1 + _YEARS_AHEAD)
     country, _, subdivision = code.strip().upper().partition("-")

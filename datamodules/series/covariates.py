@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from pandas.api.types import is_bool_dtype
 from typing_extensions import Self
 
-from lightfit.errors import DataError, MissingPackageError, clip, clip_list
+from lightfit.errors import DataError, clip, clip_list
+from lightfit.extras import importing_extra
 
 from .numbers import holds_numbers, read_numbers
 
@@ -89,7 +90,7 @@ class Covariates:
 
         Raises:
             DataError: a cell of a column of numbers is none.
-            ModuleNotFoundError: holidays are asked for, and the package is not installed.
+            MissingPackageError: holidays are asked for, and the package is not installed.
             ValueError: the country is not known.
         """
         if holidays is not None:
@@ -240,12 +241,8 @@ def find_holidays(country: str, years: Sequence[int]) -> set[Any]:
         MissingPackageError: the package is not installed.
         DataError: the country is not known.
     """
-    try:
+    with importing_extra("`holidays`", otherwise="leave `holidays` out"):
         import holidays
-    except ImportError as error:
-        raise MissingPackageError(
-            "holidays need the package holidays: pip install 'lightfit[holidays]', or leave `holidays` out"
-        ) from error
     code, _, subdivision = country.partition("-")
     try:
         return set(holidays.country_holidays(code.upper(), subdiv=subdivision.upper() or None, years=list(years)))

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from lightfit.download import check_sha256, download
 from lightfit.errors import MissingPackageError, NotFoundError
+from lightfit.extras import how_to_install
 
 SEATTLE_TEMPS = "seattle-temps"
 SEATTLE_TEMPS_SHA256 = "c220666521ff4bec4ffb6f0d9acfdc5c1056564b1aad6f78d3b06aa0a0c8b085"
@@ -42,7 +43,7 @@ def locate(path: str, data_dir: Path) -> Path:
     Raises:
         LookupError: `path` is empty.
         FileNotFoundError: the file does not exist.
-        ModuleNotFoundError: the package vega-datasets is not installed.
+        MissingPackageError: the package vega-datasets is not installed.
         ConnectionError, DataError: as `download`.
     """
     if path == SEATTLE_TEMPS:
@@ -71,7 +72,7 @@ def _find_seattle_temps() -> Path:
     except PackageNotFoundError:
         found = []
     if not found:
-        raise MissingPackageError("the package vega-datasets is not installed: pip install vega-datasets==0.9.0")
+        raise MissingPackageError(f"the package vega-datasets is not installed: {how_to_install('data')}")
     path = Path(str(found[0].locate()))
     check_sha256(path, SEATTLE_TEMPS_SHA256)
     return path

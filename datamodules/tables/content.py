@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from lightfit.errors import DataError, clip, clip_list
+from lightfit.extras import importing_extra
 
 GZIP, ZIP, ZSTD = b"\x1f\x8b", b"PK\x03\x04", b"\x28\xb5\x2f\xfd"
 COMPRESSIONS = (".gz", ".zip", ".zst")
@@ -106,7 +107,8 @@ def uncompress(content: Content) -> Content:
     if start == ZSTD:
 
         def open_zstd() -> BinaryIO:
-            import zstandard  # imported here, as few files need it
+            with importing_extra(content.name):
+                import zstandard  # imported here, as few files need it
 
             file = content.open()
             return _Closing(zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True), file)

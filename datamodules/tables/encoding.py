@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from lightfit.errors import DataError
+from lightfit.extras import importing_extra
 
 from .content import Content, report_damage
 from .frequent import COMMON_SIGNS, DENSE, LATIN, LEAST, WORDS
@@ -210,8 +211,8 @@ def _choose_by_words(names: list[str], decoded: dict[str, str]) -> list[str]:
 
 def _guess(sample: bytes) -> list[str]:
     """Return candidates among all encodings that charset-normalizer knows, the likeliest first."""
-    from charset_normalizer import from_bytes  # imported here, as few files need it
-
+    with importing_extra("to guess an encoding"):
+        from charset_normalizer import from_bytes  # imported here, as few files need it
     return [match.encoding for match in from_bytes(sample)]
 
 

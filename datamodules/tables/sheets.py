@@ -5,6 +5,7 @@ from itertools import islice
 from typing import Any
 
 from lightfit.errors import DataError, clip, clip_list
+from lightfit.extras import importing_extra
 
 from .content import Content
 from .options import TableOptions
@@ -29,9 +30,9 @@ def open_sheet(
         DataError: the workbook is damaged or encrypted, or has several sheets of which none is chosen.
         LookupError: it has no such sheet.
     """
-    import python_calamine  # imported here, as few files need it
-
     name = content.name
+    with importing_extra(name):
+        import python_calamine  # imported here, as few files need it
     with content.open() as file:
         try:
             book = python_calamine.CalamineWorkbook.from_filelike(file)

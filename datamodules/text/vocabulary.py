@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lightfit.errors import DataError, MissingPackageError
+from lightfit.extras import how_to_install
 
 from .tokenizers import tokenize, tokenize_words
 
@@ -137,12 +138,12 @@ class Vocabulary:
         """Convert to a `torchtext.vocab.Vocab` of release 0.6 with the same words, ids and frequencies.
 
         Raises:
-            ImportError: torchtext 0.6.0 is not installed: `pip install 'lightfit[torchtext]'`.
+            MissingPackageError: torchtext 0.6.0 is not installed.
         """
         try:
             from torchtext.vocab import Vocab
         except (ImportError, OSError) as error:  # later releases fail on loading their own operators
-            raise MissingPackageError("torchtext 0.6.0 is needed: pip install torchtext==0.6.0") from error
+            raise MissingPackageError(f"this needs torchtext 0.6.0: {how_to_install('torchtext')}") from error
         vocab = Vocab(self.freqs, max_size=len(self) - len(SPECIALS), specials=list(SPECIALS))
         vocab.itos = list(self.itos)
         vocab.stoi.clear()

@@ -5,9 +5,10 @@ from importlib.util import find_spec
 from typing import Any
 
 from lightfit.errors import MissingPackageError
+from lightfit.extras import how_to_install
 
 from .library_net import LibraryNet
-from .timm_net import PIP, TimmNet, build_timm, is_of_timm, list_timm
+from .timm_net import TimmNet, build_timm, is_of_timm, list_timm
 from .torchvision_net import TorchvisionNet, build_torchvision, list_torchvision
 
 
@@ -57,7 +58,7 @@ def choose_library(name: str) -> type[LibraryNet]:
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
         raise MissingPackageError(
             f"torchvision has no classifier '{name}'{f' (the nearest is {near[0]})' if near else ''}, and timm, "
-            f"which may have it, is not installed: {PIP}"
+            f"which may have it, is not installed: {how_to_install('pretrained')}"
         )
     if is_of_timm(name):
         return TimmNet

@@ -6,11 +6,9 @@ from typing import Any
 
 from torch import nn
 
-from lightfit.errors import MissingPackageError
+from lightfit.extras import importing_extra
 
 from .library_net import LibraryNet
-
-PIP = "pip install 'lightfit[pretrained]', or in a clone pip install -e '.[pretrained]'"
 
 
 class TimmNet(LibraryNet):
@@ -61,12 +59,8 @@ def import_timm() -> ModuleType:
     Raises:
         MissingPackageError: it is not installed.
     """
-    try:
+    with importing_extra("a net of timm"):
         import timm  # here, as it takes seconds and is an extra
-    except ModuleNotFoundError as error:
-        if error.name != "timm":
-            raise
-        raise MissingPackageError(f"the nets of timm need the package timm, which is not installed: {PIP}") from error
     return timm
 
 

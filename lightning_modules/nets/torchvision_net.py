@@ -1,10 +1,13 @@
 """The classifiers of torchvision, by name."""
 
 import difflib
+from types import ModuleType
 from typing import Any
 
 import torch
 from torch import nn
+
+from lightfit.extras import importing_extra
 
 from .library_net import FILES, LibraryNet
 
@@ -43,11 +46,9 @@ class TorchvisionNet(LibraryNet):
     @classmethod
     def find_preprocessing(cls, name: str, weights: str | None) -> dict[str, Any] | None:
         """Find how images were prepared for weights that torchvision publishes, as `LibraryNet.find_preprocessing`."""
-        import torchvision.models
-
         if weights is None or weights.endswith(FILES) or name not in list_torchvision():
             return None
-        known = torchvision.models.get_model_weights(name)
+        known = import_models().get_model_weights(name)
         if weights not in known.__members__:
             return None
         chosen = known[weights].transforms()
@@ -63,9 +64,19 @@ class TorchvisionNet(LibraryNet):
 
 def list_torchvision() -> list[str]:
     """List the names of torchvision's classifiers."""
-    import torchvision.models  # here: most nets do without
+    models = import_models()
+    return models.list_models(module=models)
 
-    return torchvision.models.list_models(module=torchvision.models)
+
+def import_models() -> ModuleType:
+    """Import torchvision.models.
+
+    Raises:
+        MissingPackageError: torchvision is not installed.
+    """
+    with importing_extra("a net of torchvision"):
+        import torchvision.models  # here: most nets do without
+    return torchvision.models
 
 
 def build_torchvision(name: str, num_classes: int, image_size: tuple[int, int], image_channels: int = 3) -> nn.Module:
@@ -80,8 +91,6 @@ def build_torchvision(name: str, num_classes: int, image_size: tuple[int, int], 
     Raises:
         ValueError: it takes square images only.
     """
-    import torchvision.models
-
     sizes: dict[str, Any] = {}
     if name.startswith("vit_"):
         if image_size[0] != image_size[1]:
@@ -89,7 +98,7 @@ def build_torchvision(name: str, num_classes: int, image_size: tuple[int, int], 
         sizes = {"image_size": image_size[0]}
     elif name.startswith("maxvit"):
         sizes = {"input_size": tuple(image_size)}
-    net = torchvision.models.get_model(name, weights=None, num_classes=num_classes, **sizes, **find_quirks(name))
+    net = import_models().get_model(name, weights=None, num_classes=num_classes, **sizes, **find_quirks(name))
     if image_channels != 3:
         _replace_first(net, image_channels)
     return net

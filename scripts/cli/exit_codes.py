@@ -6,10 +6,10 @@ import sys
 from collections.abc import Callable
 
 from lightfit.errors import FAILED, SIGNALLED, TYPED, Interrupted, LightFitError
+from lightfit.extras import is_of_extra, missing_package
+from lightfit.platforms import SIGPIPE, is_closed_pipe, printing_any_character
 
 from .arguments import name_flags
-
-PIPE = 13  # SIGPIPE, which Windows lacks
 
 
 def exit_code(command: Callable[[], None], *, debug: bool) -> int:
@@ -21,20 +21,27 @@ def exit_code(command: Callable[[], None], *, debug: bool) -> int:
         command: the function to run.
         debug: raise exceptions, with their traceback.
     """
+    with printing_any_character():
+        return _run(command, debug=debug)
+
+
+def _run(command: Callable[[], None], *, debug: bool) -> int:
     try:
         command()
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader of the output has exited, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return SIGNALLED + PIPE
     except KeyboardInterrupt as interrupt:
         code = interrupt.exit_code if isinstance(interrupt, Interrupted) else SIGNALLED + signal.SIGINT
         if code:
             print(str(interrupt) or "interrupted", file=sys.stderr)
         return code
     except Exception as error:
+        if isinstance(error, OSError) and is_closed_pipe(error):  # the reader of the output has exited, as `head` does
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return SIGNALLED + SIGPIPE
         if debug:
             raise
+        if isinstance(error, ModuleNotFoundError) and not isinstance(error, LightFitError) and is_of_extra(error):
+            error = missing_package(str(error.name), what="this command", extra="cli")
         print(f"error: {name_flags(format_error(error))}", file=sys.stderr)
         return find_exit_code(error)
     return 0

@@ -1,7 +1,6 @@
 """Rolling origins: windows spread evenly over a split, a net fitted anew before each, and statistical models."""
 
 import copy
-import importlib
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from lightfit.datamodules import DataModule
 from lightfit.datamodules.samples import Batches
 from lightfit.datamodules.series.places import LAST, WindowPlaces
 from lightfit.errors import UsageError
+from lightfit.extras import importing_extra
 from lightfit.lightning_modules import LightModel
 
 STATISTICAL = ("AutoETS", "AutoTheta", "AutoARIMA", "AutoCES")  # classes of statsforecast.models
@@ -176,18 +176,15 @@ def find_statistical(names: Sequence[str]) -> Mapping[str, Any]:
     """Return classes of statsforecast by name.
 
     Raises:
-        UsageError: a name is not one of them, or statsforecast is not installed.
+        UsageError: a name is not one of them.
+        MissingPackageError: statsforecast is not installed.
     """
     if not names:
         return {}
     if strange := [name for name in names if name not in STATISTICAL]:
         raise UsageError(f"expected --baselines of {', '.join(STATISTICAL)}, received '{strange[0]}'")
-    try:
-        models = importlib.import_module("statsforecast.models")
-    except ImportError as error:
-        raise UsageError(
-            "--baselines needs statsforecast: pip install 'lightfit[statistics]', or leave --baselines out"
-        ) from error
+    with importing_extra("--baselines", otherwise="leave --baselines out"):
+        from statsforecast import models
     return {name: getattr(models, name) for name in names}
 
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from lightfit.errors import MissingPackageError
+from lightfit.extras import importing_extra
 from lightfit.lightning_modules import LightModel
 
 from ..cli.arguments import name_flags
@@ -58,14 +58,12 @@ def write_onnx(trained: Trained, path: Path) -> Runtime:
     """Write an ONNX file, and return its predictions by onnxruntime.
 
     Raises:
-        ImportError: the packages for ONNX are not installed.
+        MissingPackageError: the packages for ONNX are not installed.
         ValueError: the net cannot be exported; the message names the operation.
     """
-    try:
+    with importing_extra("--format onnx"):
         import onnxruntime
         import onnxscript  # noqa: F401  # required by torch's exporter
-    except ImportError as error:
-        raise MissingPackageError(f"--format onnx needs {error.name}: pip install 'lightfit[export]'") from error
     written = to_onnx(trained.model, trained.codec.dummy_batch())
     written.model.metadata_props[KEY] = json.dumps(collect_metadata(trained))
     written.save(str(path))

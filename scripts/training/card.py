@@ -17,6 +17,7 @@ from lightfit.download import sha256_of
 from lightfit.errors import clip_list
 from lightfit.lightning import pl
 from lightfit.lightning_modules import LightModel
+from lightfit.platforms import name_processor
 from lightfit.version import VERSION
 
 from ..cli.arguments import name_flags
@@ -86,15 +87,7 @@ def describe_hardware(trainer: pl.Trainer) -> str:
     """Return a description of the devices of a trainer."""
     if trainer.strategy.root_device.type == "cuda":
         return f"{trainer.world_size} x {torch.cuda.get_device_name(trainer.strategy.root_device)}"
-    return f"{trainer.world_size} process on {os.cpu_count()} cores of {_name_processor()}"
-
-
-def _name_processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+    return f"{trainer.world_size} process on {os.cpu_count()} cores of {name_processor()}"
 
 
 def _describe_results(evaluations: Mapping[str, Evaluation]) -> Iterator[str]:

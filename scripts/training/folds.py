@@ -13,6 +13,7 @@ from lightfit.callbacks.pictures.forecast_plot import get_forecast, get_point
 from lightfit.callbacks.pictures.plots import run_folder, write_csv
 from lightfit.datamodules import Codec, DataModule, LabelCodec, LabelSets, Numbers, SeriesCodec
 from lightfit.errors import UsageError
+from lightfit.extras import how_to_install
 from lightfit.scripts.cli.command import shorten_path
 
 from .label_errors import PACKAGE, find_label_errors
@@ -100,7 +101,7 @@ def report_label_errors(folds: Sequence[Probabilities | None], path: Path) -> No
         known[0].names,
     )
     if table is None:
-        print(f"labels that are probably wrong are found with {PACKAGE}: pip install 'lightfit[labels]'")
+        print(f"labels that are probably wrong are found with {PACKAGE}: {how_to_install('labels')}")
         return
     write_csv(table, path)
     print(f"{len(table):,} labels are probably wrong: {shorten_path(path)}")

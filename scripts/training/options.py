@@ -6,6 +6,7 @@ import re
 from typing import Any, Literal, NamedTuple
 
 from lightfit.errors import UsageError
+from lightfit.extras import missing_package
 
 from ..cli.lightning_internals import list_destinations
 
@@ -121,7 +122,7 @@ def _make_callbacks(options: argparse.Namespace) -> list[dict[str, Any]]:
 def _make_loggers(options: argparse.Namespace, task: str) -> list[dict[str, Any]]:
     for package in LOGGERS:
         if getattr(options, package) and importlib.util.find_spec(package) is None:
-            raise UsageError(f"--{package} needs the package {package}: pip install 'lightfit[{package}]'")
+            raise missing_package(package, what=f"--{package}")
     loggers: list[dict[str, Any]] = []
     if options.wandb:
         loggers.append(_configure("pl.loggers.WandbLogger", project=f"lightfit-{task}", save_dir="runs"))

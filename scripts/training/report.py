@@ -1,6 +1,5 @@
 """The report that is printed at the end of a run, and of a run stopped by a signal."""
 
-import shlex
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ import pandas as pd
 from lightfit.datamodules import DataModule
 from lightfit.lightning import pl
 from lightfit.lightning_modules import LightModel
+from lightfit.platforms import join_command
 from lightfit.trust import is_known, packages_of, untrusted_names
 
 from ..cli.command import format_command, shorten_path
@@ -72,8 +72,8 @@ def report(
     codec = type(data.codec)
     custom = [*untrusted_names(named), f"{codec.__module__}.{codec.__qualname__}", *data.imported_names]
     trust = "".join(f" --trust {name}" for name in packages_of([name for name in custom if not is_known(name)]))
-    for script, words in (("evaluate", ""), ("predict", f" {shlex.quote(choose_example(data))}")):
-        print(f"  {format_command(script)} {shlex.quote(str(path))}{words}{trust}")
+    for script, words in (("evaluate", ""), ("predict", f" {join_command([choose_example(data)])}")):
+        print(f"  {format_command(script)} {join_command([str(path)])}{words}{trust}")
 
 
 def list_remarks(evaluations: "Mapping[str, Evaluation]") -> list[str]:
@@ -156,7 +156,7 @@ def describe_stop(
         return f"{stopped}; nothing was saved yet"
     if not command:  # a run of a search or a cross-validation, which would train it again
         return f"{stopped}; saved in {shorten_path(Path(last))}"
-    words = shlex.join([*_drop_resume_flags(command), "--resume", str(shorten_path(Path(last).parents[1]))])
+    words = join_command([*_drop_resume_flags(command), "--resume", str(shorten_path(Path(last).parents[1]))])
     return f"{stopped}; saved in {shorten_path(Path(last))}. To resume:\n  {format_command('fit')} {words}"
 
 

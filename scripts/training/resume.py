@@ -11,7 +11,7 @@ from lightfit.callbacks.checkpoints.durable import LAST, PREVIOUS
 from lightfit.callbacks.checkpoints.finite_weights import find_broken_weight
 from lightfit.checkpoint import read_checkpoint
 from lightfit.errors import UsageError
-from lightfit.lightning_modules.light_model import OLD_NAMES
+from lightfit.lightning_modules.rebuild import OLD_NAMES
 
 from ..cli.keys import MODEL_LINKS, flatten_keys
 from ..cli.lightning_parser import LightningArgumentParser, SaveConfigCallback

@@ -3,7 +3,6 @@
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,11 +10,10 @@ from typing import Any
 from lightfit.callbacks.lightning_internals import find_cluster
 from lightfit.errors import Interrupted, OutOfMemoryError, TrainingStopped, UsageError
 from lightfit.lightning import import_submodule, pl
+from lightfit.platforms import wait_for_parent
 
 from .lightning_cli import LightFitCLI
 from .report import describe_stop
-
-POLL_S = 1.0
 
 
 def is_child(trainer: pl.Trainer) -> bool:
@@ -32,8 +30,7 @@ def end_with_parent() -> None:
     parent = os.getppid()
 
     def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(POLL_S)
+        wait_for_parent(parent)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

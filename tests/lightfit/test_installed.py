@@ -95,6 +95,67 @@ def test_a_project_with_folders_of_our_names(
     assert python(site, "-c", "import scripts.prepare", first=first).returncode == 0
 
 
+FOLDERS = ("scripts", "callbacks", "datamodules", "tests", "tasks", "lightning_modules", "benchmarks", "docs")
+USES = """
+import importlib
+for folder in {folders}:
+    assert importlib.import_module(f"{{folder}}.own").OURS == folder
+import lightfit
+assert lightfit.__file__.startswith({site!r}) and lightfit.__version__
+for folder in {folders}:
+    assert importlib.import_module(f"{{folder}}.own").OURS == folder, "as before"
+"""
+ORDERS = {  # as isort and ruff order them: by the name of the package, whichever of the two comes first
+    "lightning first": "from lightning.pytorch import Trainer\n\nfrom lightfit import LightModel\n",
+    "lightfit first": "from lightfit import LightModel\nfrom lightning.pytorch import Trainer\n",
+    "within a function": "def load():\n    from lightning.pytorch import Trainer\nfrom lightfit import LightModel\n",
+}
+
+
+def make_project(*, packages: bool, site: Path) -> None:
+    """Make a project with a module `own` in a folder of each of our names, which uses LightFit too."""
+    for folder in FOLDERS:
+        Path(folder).mkdir()
+        Path(folder, "own.py").write_text(f"OURS = {folder!r}\n")
+        if packages:
+            Path(folder, "__init__.py").touch()
+    uses = USES.format(folders=FOLDERS, site=str(site))
+    Path("scripts/train.py").write_text(uses)
+    Path("conftest.py").write_text(
+        "import pytest\nfrom scripts.own import OURS\n@pytest.fixture\ndef ours():\n    return OURS\n"
+    )
+    body = uses.replace("\n", "\n    ")
+    Path("tests/test_own.py").write_text(f"def test_own(ours):\n    assert ours == 'scripts'{body}\n")
+
+
+@pytest.mark.parametrize("packages", [True, False], ids=["with __init__", "without __init__"])
+def test_a_module_of_a_project_runs_beside_lightfit(packages: bool, site: Path) -> None:
+    make_project(packages=packages, site=site)
+    for args in (("-m", "scripts.train"), ("-c", "import scripts.train")):
+        run = python(site, *args)
+        assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("packages", [True, False], ids=["with __init__", "without __init__"])
+@pytest.mark.parametrize("mode", ["prepend", "append", "importlib"])
+def test_the_tests_of_a_project_run_beside_lightfit(mode: str, packages: bool, site: Path) -> None:
+    make_project(packages=packages, site=site)
+    options = ("-q", "-p", "no:cacheprovider", f"--import-mode={mode}", "--rootdir", ".")
+    run = python(site, "-m", "pytest", *options)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "1 passed" in run.stdout
+
+
+@pytest.mark.slow
+def test_the_order_of_imports_is_free(site: Path) -> None:
+    for name, imports in ORDERS.items():
+        Path("train.py").write_text(imports)
+        check = "import lightning.pytorch as pl, train; assert issubclass(train.LightModel, pl.LightningModule)"
+        run = python(site, "-c", check)
+        assert run.returncode == 0, f"{name}: {run.stderr}"
+
+
 @pytest.mark.slow
 def test_one_command_with_verbs(site: Path) -> None:
     command = "import sys; sys.argv[0] = 'lightfit'; from lightfit.scripts.cli.command import main; sys.exit(main())"

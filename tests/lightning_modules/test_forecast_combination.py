@@ -12,6 +12,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from lightfit.errors import MissingPackageError
 from lightfit.lightning_modules import SeriesForecaster
 from lightfit.lightning_modules.forecaster import CollectedWindows
 from lightfit.lightning_modules.nets import ForecastCombination
@@ -196,7 +197,7 @@ def test_models_of_statsforecast_are_candidates_where_asked_for() -> None:
 
 def test_without_statsforecast_its_models_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "statsforecast", None)
-    with pytest.raises(ImportError, match=r"AutoETS needs statsforecast: pip install 'lightfit\[statistics\]'"):
+    with pytest.raises(MissingPackageError, match=r"AutoETS needs statsforecast, .* 'lightfit\[statistics\]'"):
         build(candidates=("AutoETS",))
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.core import hooks
 from test_light_model import loader, trainer
 from torch import Tensor, nn
 from torchmetrics.classification import BinaryF1Score
@@ -22,15 +23,24 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:The dirpath has changed",
     "ignore:You.re resuming from a checkpoint that ended",
     "ignore:Checkpoint dir",
+    "ignore:You have overridden .Overriding.configure_sharded_model. which is deprecated",
     "ignore:Found .* in eval mode at the start of training",
 )
 
 
-def is_hook(name: str) -> bool:
-    return name.startswith("on_") or name in ("setup", "teardown", "configure_callbacks")
+# Not events but the functions that do the work, whose return value is used.
+FUNCTIONS = {"train_dataloader", "val_dataloader", "test_dataloader", "predict_dataloader"}
 
 
-HOOKS = sorted(name for name, _ in inspect.getmembers(pl.LightningModule, callable) if is_hook(name))
+def list_hooks() -> list[str]:
+    """List what today's Lightning calls hooks: the methods of its classes of them."""
+    groups = (hooks.ModelHooks, hooks.DataHooks, hooks.CheckpointHooks)
+    found = {name for group in groups for name in vars(group) if inspect.isfunction(vars(group)[name])}
+    found |= {name for name, _ in inspect.getmembers(pl.LightningModule, callable) if name.startswith("on_")}
+    return sorted({"configure_callbacks", *(name for name in found if name[0] != "_")} - FUNCTIONS)
+
+
+HOOKS = list_hooks()
 
 
 class Net(nn.Module):
@@ -65,7 +75,8 @@ def overriding(cls: type, hook: str) -> type:
 
     def override(self: Any, *args: Any, **kwargs: Any) -> Any:
         called.append(hook)
-        return args[0] if hook.endswith("batch_transfer") else [] if hook == "configure_callbacks" else None
+        batch = hook.endswith(("batch_transfer", "transfer_batch_to_device"))
+        return args[0] if batch else [] if hook == "configure_callbacks" else None
 
     return type("Overriding", (cls,), {hook: override, "called": called})
 
@@ -83,8 +94,9 @@ def fit(cls: type, folder: Path, ckpt_path: Path | None = None, epochs: int = 3)
     metrics = {name: float(value) for name, value in run.callback_metrics.items()}
     (tested,) = run.test(model, loader(40), verbose=False)
     validated = run.validate(model, [loader(50), loader(30, seed=1)], verbose=False)
+    predicted = torch.cat(run.predict(model, loader(40))).tolist()
     saved = {path.name: read_checkpoint(path)["history"] for path in sorted(folder.glob("*.ckpt"))}
-    return model, model.history, metrics, tested, validated, saved, model.state_dict()
+    return model, model.history, metrics, tested, validated, predicted, saved, model.state_dict()
 
 
 def differing(one: tuple[Any, ...], other: tuple[Any, ...]) -> list[int]:
@@ -118,7 +130,33 @@ def test_any_hook_may_be_overridden(
     assert differing(whole, fit(cls, tmp_path / "whole")) == []
     assert differing(resumed, fit(cls, tmp_path / "resumed", tmp_path / "whole" / "step=4.ckpt")) == []
     assert LightModel.history.fget(cls.load(tmp_path / "whole" / "step=6.ckpt", net=Net())).equals(whole[1][:1])  # type: ignore[attr-defined]
-    assert cls.called or hook in ("on_predict_batch_end", "on_save_checkpoint") or "predict" in hook  # type: ignore[attr-defined]
+    assert cls.called  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("by", ["class", "mixin"])
+def test_a_checkpoint_of_the_weights_alone_has_the_history(by: str, tmp_path: Path) -> None:
+    saved: list[dict[str, Any]] = []
+
+    class Mixin:
+        def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+            saved.append(checkpoint)
+
+    class Mixed(Mixin, Model):
+        """Has the hook of the mixin."""
+
+    class Overriding(Model):
+        on_save_checkpoint = Mixin.on_save_checkpoint
+
+    cls = Overriding if by == "class" else Mixed
+    model, run = cls(Net()), trainer(max_epochs=2)
+    run.fit(model, loader(), loader())
+    run.save_checkpoint(tmp_path / "a.ckpt", weights_only=True)
+    assert len(saved) == 1
+    assert cls.load(tmp_path / "a.ckpt", net=Net()).history.equals(model.history)
+    other = trainer()
+    again = cls(Net())
+    other.validate(again, loader(), ckpt_path=tmp_path / "a.ckpt", verbose=False)
+    assert again.history.equals(model.history)
 
 
 def test_metrics_that_users_hooks_log_are_in_the_history() -> None:

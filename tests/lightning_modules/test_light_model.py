@@ -17,7 +17,8 @@ from torchmetrics.classification import BinaryAUROC, BinaryF1Score
 from lightfit.callbacks import BestAndLast, EpochLines, FinalMetric, HistoryFiles
 from lightfit.checkpoint import read_checkpoint
 from lightfit.lightning_modules import ImageClassifier, LightModel, TextClassifier
-from lightfit.lightning_modules.epoch_log import SampleMean, count_samples
+from lightfit.lightning_modules.batch_size import count_samples
+from lightfit.lightning_modules.epoch_log import SampleMean
 from lightfit.lightning_modules.nets import TextCNN
 
 

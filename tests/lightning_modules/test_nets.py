@@ -21,7 +21,7 @@ from lightfit.lightning_modules.nets import (
 from lightfit.lightning_modules.nets.naive_bayes_bag import hash_pairs
 from lightfit.lightning_modules.nets.quick_conv import MatmulConv1d, PairMaxPool1d
 from lightfit.lightning_modules.nets.torchvision_net import TWO_HEADED
-from lightfit.lightning_modules.optimizers import find_optimizer_class, make_optimizer, make_schedule
+from lightfit.lightning_modules.optimizers import find_optimizer, make_optimizer, make_schedule
 
 
 def num_parameters(net: nn.Module) -> int:
@@ -94,13 +94,13 @@ def test_losses_and_probabilities_by_hand() -> None:
 
 def test_optimizers_by_name() -> None:
     parameters = [nn.Parameter(torch.zeros(1))]
-    made = make_optimizer(find_optimizer_class("SGD"), parameters, lr=0.5, weight_decay=0.1)
+    made = make_optimizer(find_optimizer("SGD"), parameters, lr=0.5, weight_decay=0.1)
     assert made.param_groups[0]["lr"] == 0.5
     assert made.param_groups[0]["weight_decay"] == 0.1
     with pytest.raises(ValueError, match="no optimizer 'adam'; the nearest names: .*Adam"):
-        find_optimizer_class("adam")
+        find_optimizer("adam")
     with pytest.raises(ValueError, match="SparseAdam takes no weight_decay, received 0.1"):
-        make_optimizer(find_optimizer_class("SparseAdam"), parameters, lr=0.5, weight_decay=0.1)
+        make_optimizer(find_optimizer("SparseAdam"), parameters, lr=0.5, weight_decay=0.1)
 
 
 def test_smoothing_and_weights_of_the_loss() -> None:

@@ -104,7 +104,7 @@ def test_without_timm(monkeypatch: pytest.MonkeyPatch) -> None:
     assert NamedNet("resnet18", num_classes=2).library == "torchvision"
     with pytest.raises(MissingPackageError, match=r"timm, which may have it, is not installed: pip install"):
         NamedNet(num_classes=2)
-    with pytest.raises(MissingPackageError, match=r"the package timm, which is not installed: pip install"):
+    with pytest.raises(MissingPackageError, match=r"a net of timm needs timm, which is not installed: pip install"):
         TimmNet(num_classes=2)
 
 

@@ -271,5 +271,5 @@ def test_what_goes_wrong(args: list[str], problem: str, reviews: Path, capsys: p
 def test_a_logger_that_is_not_installed(fit: Fit, reviews: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     code, _, err = fit(*TEXT, "--wandb")
-    assert code == 2
-    assert "--wandb needs the package wandb: pip install 'lightfit[wandb]'" in err
+    assert code == 1
+    assert "--wandb needs wandb, which is not installed: pip install 'lightfit[wandb]'" in err

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightfit.errors import DataError, clip
+from lightfit.extras import how_to_install
 
 from .channels import COLOUR, GREY, TRANSPARENT
 from .intensity import DICOM_VALUES
@@ -15,7 +16,7 @@ from .pixel_format import PixelFormat
 
 NUMBERS = "buif"  # kinds of dtypes
 DEFLATED = b"1.2.840.10008.1.2.1.99"  # the transfer syntax
-INSTALL = "pip install 'lightfit[formats]'"
+INSTALL = how_to_install("formats")
 
 
 class Values(NamedTuple):

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lightfit.extras import importing_extra
+
 from .history import History
 
 MODELS = ("AutoETS", "AutoTheta")
@@ -20,16 +22,12 @@ def check_installed(names: tuple[str, ...]) -> None:
     """Check that statsforecast is there, if one of these candidates is of it.
 
     Raises:
-        ImportError: it is not installed.
+        MissingPackageError: it is not installed.
     """
     if asked := [name for name in names if name in MODELS]:
-        try:
+        instead = "leave it out: smoothing and theta are much alike"
+        with importing_extra(f"`candidates`: {', '.join(asked)}", otherwise=instead):
             import statsforecast  # noqa: F401
-        except ImportError as error:
-            raise ImportError(
-                f"`candidates`: {', '.join(asked)} needs statsforecast: pip install 'lightfit[statistics]', or leave "
-                "it out: smoothing and theta are much alike"
-            ) from error
 
 
 def forecast_by_model(name: str, history: History, horizon: int, season: int) -> Tensor:
