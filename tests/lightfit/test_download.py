@@ -50,6 +50,19 @@ def test_more_than_is_expected_is_not_kept(server: tuple[str, Path], tmp_path: P
     assert list((tmp_path / "data").glob("[!.]*")) == []
 
 
+def test_without_a_checksum_the_size_that_the_server_states_is_checked(
+    server: tuple[str, Path], tmp_path: Path
+) -> None:
+    url, folder = server
+    (folder / "a").write_bytes(b"hello")
+    assert download(f"{url}/a", tmp_path / "a").read_bytes() == b"hello"
+    with pytest.raises(
+        ConnectionError, match=r"the connection ended after 9 of 100 bytes.*by hand and run the command"
+    ):
+        download(f"{url}/short", tmp_path / "b")
+    assert not (tmp_path / "b").exists()
+
+
 @pytest.mark.parametrize("name", ["missing", "short"])
 def test_failed_download_names_where_to_put_the_file(name: str, server: tuple[str, Path], tmp_path: Path) -> None:
     with pytest.raises(ConnectionError, match=rf"could not download {server[0]}/{name} .*put the file at .*data/a'"):

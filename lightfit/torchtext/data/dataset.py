@@ -131,17 +131,18 @@ class Dataset(torch.utils.data.Dataset[Example]):
 
         Args:
             root: folder for downloads; the files lie in `root/cls.name`.
-            check: a folder; if it is there, nothing is downloaded. By default `root/cls.name`.
+            check: a folder; if it is there, nothing is downloaded. By default the one that is returned.
         """
         folder = os.path.join(root, cls.name)
-        if not os.path.isdir(folder if check is None else check):
+        extracted = os.path.join(folder, cls.dirname)
+        if not os.path.isdir(extracted if check is None else check):
             for url in cls.urls:
                 address, name = url if isinstance(url, tuple) else (url, os.path.basename(url))
                 file = os.path.join(folder, name)
                 if not os.path.isfile(file):
                     download_from_url(address, file)
                 _extract(file, folder)
-        return os.path.join(folder, cls.dirname)
+        return extracted
 
     def filter_examples(self, field_names: Iterable[str]) -> None:
         """Remove from each example the tokens that are not in the vocabulary.
