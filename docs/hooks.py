@@ -1,9 +1,10 @@
-"""Hooks of mkdocs: the reference reads a copy of the package, and links that lead out of docs/ are kept.
+"""Hooks of mkdocs: the reference reads a copy of the package, links that lead out of docs/ are kept, languages linked.
 
 In a clone the folders of the package lie beside `lightfit/`, and `lightfit/__init__.py` finds them at run time. The
 reference is made without importing anything, so it reads a copy that is arranged as an installation is.
 """
 
+import posixpath
 import re
 import shutil
 import tempfile
@@ -12,10 +13,12 @@ from pathlib import Path
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("lightning_modules", "datamodules", "callbacks", "scripts")
 OUTSIDE = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md", "SECURITY.md": "reporting.md"}
+CHINESE = "zh/"  # the folder of docs/ with the translations, at the same paths
 _copy: tempfile.TemporaryDirectory[str] | None = None
 
 
@@ -47,9 +50,26 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
-def on_page_markdown(markdown: str, **_: object) -> str:
-    """Turn links to the repository's files outside of docs/, which work in a clone, into their names."""
-    return re.sub(r"\[([^\]]*)\]\((?:\.\./)+(?:scripts|benchmarks|tests|tasks|lightfit)/?[^)]*\)", r"`\1`", markdown)
+def on_page_markdown(markdown: str, page: Page, files: Files, **_: object) -> str:
+    """Link a page with its translation, and turn links out of docs/, which work in a clone, into names of files."""
+    markdown = re.sub(
+        r"\[([^\]]*)\]\((?:\.\./)+(?:scripts|benchmarks|tests|tasks|lightfit)/?[^)]*\)", r"`\1`", markdown
+    )
+    here = page.file.src_uri
+    other = here.removeprefix(CHINESE) if here.startswith(CHINESE) else CHINESE + here
+    if files.get_file_from_path(other) is None:
+        return markdown
+    link = posixpath.relpath(other, posixpath.dirname(here) or ".")
+    languages = f"[English]({link}) | 简体中文" if here.startswith(CHINESE) else f"English | [简体中文]({link})"
+    title, _, rest = markdown.lstrip().partition("\n")
+    return f"{title}\n\n{languages}\n{{: data-search-exclude }}\n{rest}"
+
+
+def on_post_page(output: str, page: Page, **_: object) -> str:
+    """Name the language of Chinese pages, by which browsers choose the shapes of characters."""
+    if page.file.src_uri.startswith(CHINESE):
+        output = output.replace('<html lang="en"', '<html lang="zh-CN"', 1)
+    return output
 
 
 def on_post_build(**_: object) -> None:

@@ -214,6 +214,12 @@ def test_reference_has_every_public_name(public: Any) -> None:
     } == set()
 
 
+def test_readme_index_and_tutorials_are_translated() -> None:
+    tutorials = {page for page in ENGLISH if page.startswith("docs/tutorials/")}
+    assert {"README.md", "docs/index.md", *tutorials} <= {page for page, _ in TRANSLATED}
+    assert {other for _, other in TRANSLATED} == set(PAGES) - set(ENGLISH), "a translation without its page"
+
+
 def test_the_page_on_installing_has_every_extra() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     rows = [line.split("|")[1] for line in read_page("docs/install.md").splitlines() if line.startswith("| `")]
@@ -221,10 +227,27 @@ def test_the_page_on_installing_has_every_extra() -> None:
 
 
 @pytest.mark.parametrize(("page", "other"), TRANSLATED)
-def test_translations_have_the_same_commands_and_figures(page: str, other: str) -> None:
-    assert find_commands(other) == find_commands(page)
-    programs = [[block.text for block in find_blocks(each) if block.language == "python"] for each in (page, other)]
-    without_comments = [[re.sub(r"\s*#.*", "", text) for text in texts] for texts in programs]
-    assert without_comments[0] == without_comments[1]
-    figures = [sorted(re.findall(r"\d+\.\d{2,}", read_page(each))) for each in (page, other)]
-    assert figures[0] == figures[1]
+def test_translations_have_the_same_code_names_and_figures(page: str, other: str) -> None:
+    assert read_code(other) == read_code(page)
+    prose, translated = (re.sub(r"```.*?```", "", read_page(each), flags=re.DOTALL) for each in (page, other))
+    names, figures, layout = r"`([^`\n]+)`", r"\d+(?:[.,]\d+)+|\d{2,}", r"(?m)^#+ |^- |^\|"
+    assert set(re.findall(names, translated)) == set(re.findall(names, prose))
+    assert sorted(re.findall(figures, translated)) == sorted(re.findall(figures, prose))
+    assert re.findall(layout, translated) == re.findall(layout, prose)
+
+
+def read_code(page: str) -> list[tuple[str, str | None, str]]:
+    """Return the blocks of a page without comments, which are translated."""
+    return [
+        (block.language, block.title, block.text if block.language == "text" else re.sub(r"\s*#.*", "", block.text))
+        for block in find_blocks(page)
+    ]
+
+
+@pytest.mark.parametrize("page", [other for _, other in TRANSLATED])
+def test_chinese_is_set_with_its_punctuation_and_with_blanks_around_latin_words(page: str) -> None:
+    prose = re.sub(r"```.*?```", "", read_page(page), flags=re.DOTALL)
+    seen = re.sub(r"\]\([^)]*\)", "", prose).replace("[", "").replace("**", "")
+    assert re.findall(r".?[\u4e00-\u9fff][,;:!?.()].?", seen) == []
+    assert re.findall(r"[\u4e00-\u9fff][A-Za-z0-9`]|[A-Za-z0-9`][\u4e00-\u9fff]", seen) == []
+    assert re.findall(r"[\u3000-\u9fff\uff00-\uffef]\n[\u3000-\u9fff]", seen) == [], "a line end is seen as a blank"

@@ -19,7 +19,7 @@ from lightfit.version import VERSION
 README = ROOT / "README.md"
 if not README.is_file():
     pytest.skip("installed, not checked out", allow_module_level=True)
-TEXT = README.read_text(encoding="utf-8")
+READMES = ("README.md", "README.zh-CN.md")
 
 
 def test_first_two_commands_set_everything_up() -> None:
@@ -29,12 +29,16 @@ def test_first_two_commands_set_everything_up() -> None:
     assert all(command.startswith("python3 -m venv .venv && .venv/bin/pip install") for command in (train, test))
 
 
-def test_readme_is_short_and_begins_with_a_picture_of_a_run() -> None:
-    assert len(TEXT.splitlines()) <= 200
-    first_screen = TEXT.splitlines()[:35]
+@pytest.mark.parametrize("readme", READMES)
+def test_readme_is_short_and_begins_with_a_picture_of_a_run(readme: str) -> None:
+    text = (ROOT / readme).read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 200
+    first_screen = text.split("\n## ")[0].splitlines()
+    assert len(first_screen) <= 36
+    assert [name for name in READMES if f"]({name})" in first_screen[2]] == [name for name in READMES if name != readme]
     assert sum(line.startswith("![") for line in first_screen) == 1
     assert sum(line.startswith("python scripts/fit.py --task") for line in first_screen) == 3
-    picture = ROOT / re.findall(r"!\[[^]]*\]\((docs/images/\w+\.png)\)", TEXT)[0]
+    picture = ROOT / re.findall(r"!\[[^]]*\]\((docs/images/\w+\.png)\)", text)[0]
     assert picture.stat().st_size < 200_000
     with Image.open(picture) as image:
         assert image.width > 1000
