@@ -98,6 +98,7 @@ class Reader:
     def __init__(self, trained: Any, capsys: pytest.CaptureFixture[str]) -> None:
         self.trained = trained
         self.capsys = capsys
+        self.names: dict[str, Any] = {"__name__": "program"}
         self.variables: dict[str, str] = {}
         self.server: subprocess.Popen[str] | None = None
         self.port = free_port()
@@ -120,11 +121,11 @@ class Reader:
                         self.type(command)
 
     def run_program(self, program: str) -> None:
-        """Run a program of a page; a model that it trains has a history."""
-        names: dict[str, Any] = {"__name__": "program"}
-        exec(compile(program, "program", "exec"), names)
-        if "model" in names:
-            assert len(names["model"].history) >= 2, program
+        """Run a program of a page, with the names of those before it; a LightModel that it trains has a history."""
+        self.names.pop("model", None)
+        exec(compile(program, "program", "exec"), self.names)
+        if hasattr(self.names.get("model"), "history"):
+            assert len(self.names["model"].history) >= 2, program
 
     def type(self, command: str) -> None:
         """Run a command, in this process where it is one of LightFit's."""
