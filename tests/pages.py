@@ -139,7 +139,7 @@ class Reader:
         words = [word for typed in shlex.split(command) for word in sorted(glob.glob(typed)) or [typed]]
         if "scripts/serve.py" in command:
             self.start_server(words)
-        elif re.match(r"python scripts/\w+\.py", command) and "|" not in words:
+        elif re.match(r"python scripts/\w+\.py", command) and not {"|", "--trainer.devices"} & set(words):
             self.run_command(Path(words[1]).stem, words[2:])
         elif re.match(r"python \w+\.py", command):
             runpy.run_path(words[1], run_name="__main__")
@@ -157,7 +157,7 @@ class Reader:
         assert not code, f"{verb}.py {shlex.join(arguments)}\n{self.capsys.readouterr().err}"
 
     def run_in_a_shell(self, command: str) -> None:
-        """Run any other command: pipes, curl, scripts without LightFit."""
+        """Run any other command: pipes, curl, what starts several processes, scripts without LightFit."""
         command = re.sub(r"\bpython (?=scripts/)", f"{shlex.quote(sys.executable)} {shlex.quote(str(ROOT))}/", command)
         run = subprocess.run(
             ["bash", "-c", f"set -o pipefail; {command}"],
