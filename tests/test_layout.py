@@ -38,7 +38,10 @@ KNOW_LIGHTNING = {
     "datamodules/base.py",
     *(
         f"lightfit/torchkeras/{name}.py"
-        for name in ("arguments", "best_weights", "epoch_prints", "keras_model", "pl/__init__", "placement", "spelling", "trainer")
+        for name in (
+            *("arguments", "best_weights", "epoch_prints", "keras_model", "placement", "spelling", "trainer"),
+            "pl/__init__",
+        )
     ),
 }
 # What imports by a name that it is given: the one place for what files name, Lightning's choice, and the lazy names.

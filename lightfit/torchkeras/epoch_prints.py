@@ -16,4 +16,5 @@ class EpochPrints(OneLightning, pl.Callback):
         callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
         shown = any(isinstance(item, (EpochLines, NotebookProgress)) for item in callbacks)
         if isinstance(pl_module, LightModel) and trainer.is_global_zero and not shown:
+            print()  # below Lightning's bar, whose line is still open
             print_epoch(trainer)
