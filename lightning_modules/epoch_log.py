@@ -314,7 +314,7 @@ class EpochLog(QuickHooks):
     def _log_once(self, name: str, metric: Metric, attribute: str) -> None:
         # Lightning keeps the metric and reads it when the epoch ends; to log it again at every step costs a
         # millisecond and changes nothing.
-        if name not in self._logged and not getattr(self.trainer, "barebones", False):  # which warns of each name
+        if name not in self._logged and not (self._is_attached and self.trainer.barebones):  # which warns of each name
             self._logged.add(name)
             self.log(name, metric, on_step=False, on_epoch=True, add_dataloader_idx=False, metric_attribute=attribute)
 

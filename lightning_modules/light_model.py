@@ -25,6 +25,7 @@ from .optimizers import combine
 from .rebuild import OLD_NAMES, allow_old_names, rebuild
 from .step_outputs import UNLOGGED, ScalarReader, read_outputs
 
+OBJECTS = ("loss_fn", "metrics_dict", "optimizer", "lr_scheduler")  # arguments that are built in Python, or absent
 LR = 0.01  # of torchkeras 3 where no optimizer is given
 
 
@@ -106,7 +107,9 @@ class LightModel(MetricLog):
         """List the arguments that are not plain data, old names, and those of parents that this class does not take."""
         taken, hparams = inspect.signature(type(self)).parameters, cast(dict[str, Any], self.hparams)
         old = [name for name, new in OLD_NAMES.items() if name in hparams and new in taken]
-        return old + [n for n in hparams if not is_plain(hparams[n]) or not (n in taken or n.startswith("_"))]
+        objects = [name for name in OBJECTS if name in hparams and hparams[name] is None]
+        unknown = [n for n in hparams if not is_plain(hparams[n]) or not (n in taken or n.startswith("_"))]
+        return [*old, *objects, *unknown]
 
     def _add_net(self, name: str, net: nn.Module) -> None:
         if not isinstance(net, nn.Module):
@@ -125,10 +128,13 @@ class LightModel(MetricLog):
             raise TypeError(f"{name} has no net: build it as {name}(net), or define forward where it has several")
         return self.net(*args, **kwargs)
 
-    def shared_step(self, batch: Any) -> Mapping[str, Any]:
+    def shared_step(self, batch: Any) -> Any:
         """Compute a dict of scalars for a batch; `"loss"` is required, and training minimises it.
 
-        Here that of `loss_fn` for a batch `(x, y)`, with the predictions and labels for the metrics.
+        Numbers of any kind are logged, and vectors by class where they are of another length than the batch. The loss
+        alone may be returned too.
+
+        Here the dict is that of `loss_fn` for a batch `(x, y)`, with the predictions and labels for the metrics.
         """
         if not hasattr(self, "loss_fn"):
             name = type(self).__name__

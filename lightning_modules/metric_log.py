@@ -86,7 +86,8 @@ class MetricLog(EpochLog):
 
     def _name_classes(self, length: int) -> list[str]:
         """Name the entries of a vector by the classes of the data, where these are as many."""
-        codec = getattr(getattr(self.trainer, "datamodule", None), "codec", None)
+        data = getattr(self.trainer, "datamodule", None) if self._is_attached else None
+        codec = getattr(data, "codec", None)
         return name_classes(length, getattr(codec, "class_names", ()))
 
     def _update_train_metrics(self) -> None:

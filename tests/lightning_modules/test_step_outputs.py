@@ -354,3 +354,11 @@ def test_manual_optimization_needs_a_step() -> None:
 
     with pytest.raises(TypeError, match="Manual has automatic_optimization = False and no training_step of its own"):
         trainer(max_epochs=1).fit(Manual(net()), loader())
+
+
+def test_a_step_without_a_trainer() -> None:
+    model = Returning(lambda batch: {"recall": batch[0].mean(0)})
+    with pytest.warns(UserWarning, match="the `self.trainer` reference is not registered"):
+        outputs = model.training_step(next(iter(loader())), 0)
+    outputs["loss"].backward()
+    assert model.net[0].weight.grad is not None  # type: ignore[index,union-attr]
