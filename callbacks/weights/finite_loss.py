@@ -26,11 +26,11 @@ class FiniteLoss(OneLightning, pl.Callback):
     """Ends a run, or skips the step, when the training loss or a gradient is NaN or infinite.
 
     The weights stay finite. For any LightningModule, with manual optimization too: of several optimizers only the step
-    of the one whose loss or gradients they are is skipped. What is logged of a skipped batch does not count in the
-    epoch's means, but in metrics of torchmetrics. Where the gradients of several batches are summed, all of them are skipped: the sum holds
-    the one that is not finite. On a GPU a run ends one step later, so that no step waits for the loss, but before
-    anything is saved. In float16 with a gradient scaler, infinite gradients are expected: the scaler skips those steps
-    itself.
+    of the one whose loss or gradients they are is skipped. What a module logs by `self.log` of a skipped batch does not
+    count in the epoch's means; metrics of torchmetrics have seen it. Where the gradients of several batches are summed,
+    all of them are skipped: the sum holds the one that is not finite. On a GPU a run ends one step later, so that no
+    step waits for the loss, but before anything is saved. In float16 with a gradient scaler, infinite gradients are
+    expected: the scaler skips those steps itself.
 
     Args:
         on_nan: stop, with an error that names the samples; or skip, with a line.
@@ -174,8 +174,8 @@ class FiniteLoss(OneLightning, pl.Callback):
             scale = 1.0 if scaler is None else scaler.get_scale()
             last = f"the last finite one was {float(self._finite.float().mean()) / scale:.4g}"
         return (
-            f"the training loss became {float(loss.float().sum())} at {place.describe(trainer)}; {last}. Look at these samples, "
-            "try a smaller `lr` or `gradient_clip_val` 1, or skip such batches with `on_nan` skip"
+            f"the training loss became {float(loss.float().sum())} at {place.describe(trainer)}; {last}. Look at these "
+            "samples, try a smaller `lr` or `gradient_clip_val` 1, or skip such batches with `on_nan` skip"
         )
 
 

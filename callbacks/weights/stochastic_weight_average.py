@@ -15,7 +15,8 @@ class StochasticWeightAverage(OneLightning, pl.callbacks.WeightAveraging):
     learning rate: a constant one serves best.
 
     Args:
-        start: fraction of the epochs after which the mean begins, in [0, 1); of the steps, in a run by `max_steps` alone.
+        start: fraction of the epochs after which the mean begins, in [0, 1); in a run by `max_steps`
+            alone, of the steps.
     """
 
     def __init__(self, start: float = 0.75) -> None:
@@ -36,7 +37,7 @@ class StochasticWeightAverage(OneLightning, pl.callbacks.WeightAveraging):
         if (trainer.max_epochs or 0) > 0:
             begun = trainer.current_epoch >= self.start * trainer.max_epochs  # type: ignore[operator]
         else:
-            begun = trainer.global_step >= self.start * trainer.max_steps
+            begun = trainer.global_step > self.start * trainer.max_steps
         self._epoch_ends = trainer.is_last_batch and begun
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 

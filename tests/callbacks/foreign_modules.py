@@ -49,7 +49,12 @@ def load(item: Callable[[int], Any] = lambda index: (X[index], Y[index]), **opti
 
 def conv_net(outputs: int = 3) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Dropout(0.2), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, outputs)
+        nn.Conv2d(3, 4, 3, padding=1),
+        nn.ReLU(),
+        nn.Dropout(0.2),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(4, outputs),
     )
 
 
@@ -292,7 +297,10 @@ class Heads(Module):
         x, (label, number) = batch
         hidden = self.model["trunk"](x)
         one, two = self.model["one"](hidden), self.model["two"](hidden)
-        return cross_entropy(one, label) + mse_loss(two[:, 0], number), {"preds": {"one": one}, "target": {"one": label}}
+        return cross_entropy(one, label) + mse_loss(two[:, 0], number), {
+            "preds": {"one": one},
+            "target": {"one": label},
+        }
 
 
 class Forecaster(Module):
@@ -360,7 +368,9 @@ def graphs(batch: list[Any]) -> Graph:
 KINDS = {
     "slash names": Kind(SlashNames, monitor="val/loss", draws=IMAGES),
     "dict batches": Kind(
-        DictBatches, lambda: load(lambda i: {"image": X[i], "label": Y[i]}), draws=frozenset({"FeatureMaps", "ConfusionMatrix"})
+        DictBatches,
+        lambda: load(lambda i: {"image": X[i], "label": Y[i]}),
+        draws=frozenset({"FeatureMaps", "ConfusionMatrix"}),
     ),
     "tuples of three": Kind(Module, lambda: load(lambda i: (X[i], Y[i], {"index": i}))),
     "segmentation": Kind(Segmentation, lambda: load(lambda i: (X[i], (X[i, 0] > 0).long())), draws=IMAGES),
@@ -371,7 +381,9 @@ KINDS = {
     ),
     "two optimizers": Kind(ManualOptimization),
     "GAN": Kind(Gan, monitor="val_score", draws=IMAGES),
-    "no validation": Kind(NoValidation, val=lambda: None, monitor="loss", draws=frozenset({"BatchPreview"}), tests=False),
+    "no validation": Kind(
+        NoValidation, val=lambda: None, monitor="loss", draws=frozenset({"BatchPreview"}), tests=False
+    ),
     "several validation loaders": Kind(
         Module, val=lambda: [load(), load()], monitor="val_loss/dataloader_idx_1", tests=False
     ),
@@ -390,10 +402,12 @@ KINDS = {
     ),
     "steps without a loss": Kind(SkipsSteps),
     "logs on_step alone": Kind(LogsSteps, monitor="train_loss"),
-    "max_steps": Kind(Module, options=lambda folder: {"max_epochs": -1, "max_steps": 5}),
+    "max_steps": Kind(Module, options=lambda folder: {"max_epochs": -1, "max_steps": 6}),
     "autoencoder": Kind(Autoencoder, lambda: load(lambda i: (X[i], X[i])), draws=IMAGES),
     "forward(**batch)": Kind(
-        ForwardTakesBatch, lambda: load(lambda i: {"pixel_values": X[i], "labels": Y[i]}), draws=frozenset({"FeatureMaps"})
+        ForwardTakesBatch,
+        lambda: load(lambda i: {"pixel_values": X[i], "labels": Y[i]}),
+        draws=frozenset({"FeatureMaps"}),
     ),
     "graphs": Kind(Graphs, lambda: load(lambda i: (X[i, 0, 0, :5], Y[i] % 2), collate_fn=graphs), draws=frozenset()),
     "several heads": Kind(Heads, lambda: load(lambda i: (X[i], (Y[i], X[i, 0, 0, 0]))), draws=IMAGES),

@@ -26,6 +26,11 @@ def savers(kind: str, folder: Path) -> list[pl.Callback]:
         "at an epoch's end": [BestAndLast(**keeping, save_last=True, save_on_train_epoch_end=True)],
         "Lightning's": [pl.callbacks.ModelCheckpoint(**keeping, save_last=True)],
         "Lightning's link": [pl.callbacks.ModelCheckpoint(**keeping, save_last="link")],
+        "several": [
+            pl.callbacks.ModelCheckpoint(**keeping),
+            pl.callbacks.ModelCheckpoint(folder / "steps", every_n_train_steps=2),
+        ],
+        "default": [],
         "none": [],
     }
     return kinds[kind]
@@ -53,8 +58,10 @@ def run(
     model = TextClassifier(TextCNN(data.codec.vocab_size, max_len=10), lr=0.01)
     stop = StopOnSignal()
     quiet: dict[str, Any] = {"enable_progress_bar": False, "enable_model_summary": False, "logger": False}
-    watchers = [Signal(hook, step, stop), ExactResume(), *savers(kind, folder), stop]
+    watchers = [Signal(hook, step, stop), stop, ExactResume(), *savers(kind, folder)]
+    quiet["enable_checkpointing"] = kind != "none"
     trainer = pl.Trainer(max_epochs=3, accelerator="cpu", default_root_dir=folder, callbacks=watchers, **quiet)
+    assert trainer.checkpoint_callbacks or kind == "none"
     try:
         trainer.fit(model, datamodule=data, ckpt_path=ckpt)
     except TrainingStopped as stopped:
@@ -62,7 +69,16 @@ def run(
     return trainer, model, ""
 
 
-KINDS = ["best", "best and last", "best and a link", "at an epoch's end", "Lightning's", "Lightning's link", "none"]
+KINDS = [
+    "best",
+    "best and last",
+    "best and a link",
+    "at an epoch's end",
+    "Lightning's",
+    "Lightning's link",
+    "several",
+    "none",
+]
 MOMENTS = [
     ("on_train_batch_start", 2),  # in the midst of the first epoch
     ("on_train_batch_start", 9),
@@ -96,3 +112,39 @@ def test_before_the_first_step_it_says_that_nothing_was_saved(reviews: Path, tmp
     _, _, said = run(reviews, tmp_path, "none", hook="on_fit_start", step=0)
     assert said == "training was stopped by SIGTERM, before it began: nothing was saved"
     assert not list(tmp_path.glob("*.ckpt"))
+
+
+def test_a_trainer_saves_its_own_checkpoint_beside_it(reviews: Path, tmp_path: Path) -> None:
+    trainer, _, said = run(reviews, tmp_path, "default", hook="on_train_batch_start", step=9)
+    assert said.endswith(f"and is saved in '{tmp_path / 'checkpoints' / 'last.ckpt'}'")
+    assert [type(item) for item in trainer.callbacks if isinstance(item, pl.callbacks.Checkpoint)] == [
+        pl.callbacks.ModelCheckpoint
+    ]
+
+
+def test_signals_are_passed_on_after_a_run_that_failed(reviews: Path, tmp_path: Path) -> None:
+    class Failing(pl.Callback):
+        def on_train_batch_end(self, *args: Any) -> None:
+            raise RuntimeError("power cut")
+
+    before = signal.getsignal(signal.SIGINT)
+    stop = StopOnSignal()
+    data = TextDataModule(str(reviews), max_len=10, batch_size=10)
+    data.setup()
+    model = TextClassifier(TextCNN(data.codec.vocab_size, max_len=10), lr=0.01)
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        logger=False,
+        default_root_dir=tmp_path,
+        callbacks=[stop, Failing()],
+        enable_progress_bar=False,
+    )
+    try:
+        with pytest.raises(RuntimeError, match="power cut"):
+            trainer.fit(model, datamodule=data)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) == before
+    finally:
+        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
