@@ -140,7 +140,7 @@ from lightfit import SeriesDataModule, SeriesForecaster
 from lightfit.nets import NLinear
 data = SeriesDataModule("series.csv", target="load", lookback=48, horizon=12, batch_size=16)
 data.setup()
-train(SeriesForecaster(NLinear(lookback=48, horizon=12, num_features=data.codec.num_features)), data)
+train(SeriesForecaster(NLinear(lookback=48, horizon=12, num_features=data.codec.num_features, num_targets=1)), data)
 """,
 }
 TRAINER = """
