@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lightfit.errors import MissingPackageError, UsageError
+from lightfit.errors import LightFitError, MissingPackageError, UsageError
 from lightfit.version import VERSION
 
 from .names import ProjectNames
@@ -47,7 +47,7 @@ def create_project(folder: Path, names: ProjectNames, *, domain: str, licence: s
         write_bundle(repository, project / BUNDLE)
         answers = {**names._asdict(), "domain": domain, "licence": licence}
         with _inside(project):  # the source is recorded as given: relative to the project, wherever it lies
-            copier.run_copy(BUNDLE, ".", data=answers, defaults=True, overwrite=True, quiet=True)
+            copier.run_copy(BUNDLE, ".", data=answers, vcs_ref=f"v{VERSION}", defaults=True, overwrite=True, quiet=True)
         shutil.copytree(project, folder, dirs_exist_ok=True)
         return sum(path.is_file() for path in project.rglob("*"))
 
@@ -64,13 +64,16 @@ def update_project(folder: Path) -> tuple[str, list[str]]:
         The version before, and the files with conflicts that are left to solve.
 
     Raises:
-        UsageError: the folder is no project of `lightfit new`, is not in git, or has changes that are not committed.
+        UsageError: the folder is no project of `lightfit new`, is not in git, has changes that are not committed, or is
+            of a later LightFit.
         MissingPackageError: Copier or git is not installed.
     """
     for name in (ANSWERS, BUNDLE):
         if not (folder / name).is_file():
             raise UsageError(f"'{folder}' has no {name}: expected the folder of a project that `lightfit new` made")
     copier = _import_copier()
+    import yaml  # here, as `lightfit new --help` imports this file
+
     folder = folder.resolve()
     if not _is_committed(folder):
         raise UsageError(
@@ -80,10 +83,12 @@ def update_project(folder: Path) -> tuple[str, list[str]]:
     top = Path(run_git("rev-parse", "--show-toplevel", cwd=folder, isolated=False).strip()).resolve()
     with tempfile.TemporaryDirectory() as scratch:
         repository, copy = Path(scratch, "template"), Path(scratch, "project")
+        before = str(yaml.safe_load((folder / ANSWERS).read_text(encoding="utf-8"))["_commit"]).removeprefix("v")
+        if before == VERSION:
+            return before, []
         read_bundle(folder / BUNDLE, repository)
-        before = list_versions(repository)[-1]
         if VERSION in list_versions(repository):
-            return VERSION, []
+            raise UsageError(f"'{folder}' is of LightFit {before}, and {VERSION} is installed: install a later one")
         add_version(repository, TEMPLATE, VERSION)
         run_git("clone", "--quiet", top, copy, cwd=top)
         project = copy / folder.relative_to(top)
@@ -91,7 +96,12 @@ def update_project(folder: Path) -> tuple[str, list[str]]:
         write_bundle(repository, project / BUNDLE)
         run_git("commit", "--quiet", "--all", f"--message=LightFit {VERSION}", cwd=copy)
         with _inside(project):
-            copier.run_update(".", defaults=True, overwrite=True, quiet=True, conflict="inline")
+            try:
+                copier.run_update(
+                    ".", vcs_ref=f"v{VERSION}", defaults=True, overwrite=True, quiet=True, conflict="inline"
+                )
+            except copier.errors.UserMessageError as error:  # such as a project of a later LightFit
+                raise UsageError(f"'{folder}' cannot be updated: {error}") from error
         run_git("add", "--all", cwd=copy)
         changes = Path(scratch, "changes.patch")
         run_git("diff", "--cached", "--binary", f"--output={changes}", "origin/HEAD", cwd=copy)
@@ -101,7 +111,7 @@ def update_project(folder: Path) -> tuple[str, list[str]]:
 
 def _import_copier() -> Any:
     try:
-        import copier
+        import copier.errors
     except ModuleNotFoundError as error:
         raise MissingPackageError(f"`lightfit new` needs {error.name}: pip install 'lightfit[new]'") from error
     return copier
@@ -115,13 +125,13 @@ def _is_committed(folder: Path) -> bool:
         )
     except MissingPackageError:
         raise
-    except Exception:
+    except LightFitError:  # no repository
         return False
 
 
 def _find_conflicts(folder: Path) -> list[str]:
-    names = run_git("ls-files", "--cached", "--others", "--exclude-standard", cwd=folder, isolated=False).splitlines()
-    files = [folder / name for name in names if (folder / name).is_file()]
+    names = run_git("ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=folder, isolated=False)
+    files = [folder / name for name in names.split("\0") if (folder / name).is_file()]
     marked = [path for path in files if CONFLICT.encode() in path.read_bytes()]
     return [path.relative_to(folder).as_posix() for path in marked]
 

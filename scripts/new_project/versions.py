@@ -18,6 +18,10 @@ BUNDLE = ".template.bundle"  # in a project
 ENVIRONMENT = {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_CONFIG_NOSYSTEM": "1",
+    # Whoever owns the project, as in a container: the user named it.
+    "GIT_CONFIG_COUNT": "1",
+    "GIT_CONFIG_KEY_0": "safe.directory",
+    "GIT_CONFIG_VALUE_0": "*",
     **{f"GIT_{who}_NAME": "LightFit" for who in ("AUTHOR", "COMMITTER")},
     **{f"GIT_{who}_EMAIL": "lightfit@localhost" for who in ("AUTHOR", "COMMITTER")},
     **{f"GIT_{who}_DATE": "2000-01-01T00:00:00Z" for who in ("AUTHOR", "COMMITTER")},

@@ -72,6 +72,13 @@ def test_the_wheel_adds_one_name(site: Path) -> None:
     assert (site / "lightfit" / "tasks" / "imdb.yaml").is_file()
     assert (site / "lightfit" / "scripts" / "serving" / "page.html").is_file()
     assert (site / "lightfit" / "scripts" / "evaluation" / "report.html").is_file()
+    template = Path("scripts", "new_project", "project-template")
+    here, there = (
+        {path.relative_to(root) for path in (root / template).rglob("*") if path.is_file()}
+        for root in (ROOT, site / "lightfit")
+    )
+    assert here == there
+    assert template / "project" / ".ci" / "run.jinja" in there, "files that begin with a dot, too"
     (entries,) = site.glob("*.dist-info/entry_points.txt")
     assert entries.read_text().split() == ["[console_scripts]", "lightfit", "=", "lightfit.scripts.cli.command:main"]
 

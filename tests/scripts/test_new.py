@@ -244,6 +244,13 @@ def test_a_later_template_comes_and_what_was_changed_stays(
         )
     }
     commit("updated")
+    monkeypatch.setattr(project, "VERSION", "9.0.0")
+    assert main(["--update", str(cats)]) == 2
+    assert "cannot be updated: You are downgrading from 9.1.0 to 9.0.0" in capsys.readouterr().err
+    monkeypatch.setattr(project, "VERSION", VERSION)
+    assert main(["--update", str(cats)]) == 2
+    assert f"is of LightFit 9.1.0, and {VERSION} is installed: install a later one" in capsys.readouterr().err
+    assert git("status", "--porcelain") == ""
 
     # Copier itself reads the bundle: here to choose a licence afterwards.
     copier = [sys.executable, "-m", "copier", "update", "--defaults", "--quiet", "--data", "licence=mit"]
