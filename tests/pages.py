@@ -98,6 +98,7 @@ class Reader:
     def __init__(self, trained: Any, capsys: pytest.CaptureFixture[str]) -> None:
         self.trained = trained
         self.capsys = capsys
+        self.names: dict[str, Any] = {"__name__": "program"}
         self.variables: dict[str, str] = {}
         self.server: subprocess.Popen[str] | None = None
         self.port = free_port()
@@ -120,11 +121,11 @@ class Reader:
                         self.type(command)
 
     def run_program(self, program: str) -> None:
-        """Run a program of a page; a model that it trains has a history."""
-        names: dict[str, Any] = {"__name__": "program"}
-        exec(compile(program, "program", "exec"), names)
-        if "model" in names:
-            assert len(names["model"].history) >= 2, program
+        """Run a program of a page, with the names of those before it; a LightModel that it trains has a history."""
+        self.names.pop("model", None)
+        exec(compile(program, "program", "exec"), self.names)
+        if hasattr(self.names.get("model"), "history"):
+            assert len(self.names["model"].history) >= 2, program
 
     def type(self, command: str) -> None:
         """Run a command, in this process where it is one of LightFit's."""
@@ -138,7 +139,7 @@ class Reader:
         words = [word for typed in shlex.split(command) for word in sorted(glob.glob(typed)) or [typed]]
         if "scripts/serve.py" in command:
             self.start_server(words)
-        elif re.match(r"python scripts/\w+\.py", command) and "|" not in words:
+        elif re.match(r"python scripts/\w+\.py", command) and not {"|", "--trainer.devices"} & set(words):
             self.run_command(Path(words[1]).stem, words[2:])
         elif re.match(r"python \w+\.py", command):
             runpy.run_path(words[1], run_name="__main__")
@@ -156,7 +157,7 @@ class Reader:
         assert not code, f"{verb}.py {shlex.join(arguments)}\n{self.capsys.readouterr().err}"
 
     def run_in_a_shell(self, command: str) -> None:
-        """Run any other command: pipes, curl, scripts without LightFit."""
+        """Run any other command: pipes, curl, what starts several processes, scripts without LightFit."""
         command = re.sub(r"\bpython (?=scripts/)", f"{shlex.quote(sys.executable)} {shlex.quote(str(ROOT))}/", command)
         run = subprocess.run(
             ["bash", "-c", f"set -o pipefail; {command}"],

@@ -74,6 +74,10 @@ def make_data() -> None:
     sales = pd.DataFrame({"date": dates, "units": units.round(1), "promo": promo})
     sales[:372].to_csv("sales.csv", index=False)
     sales.assign(units=sales["units"].where(sales.index < 372)).to_csv("plan.csv", index=False)
+    Path("data").mkdir()
+    for name, count in (("train", 40), ("valid", 12)):
+        rows = (f"{index % 2}\ta {('bad', 'good')[index % 2]} film, number{index}\n" for index in range(count))
+        Path(f"data/{name}.tsv").write_text("".join(rows))
     make_waves("waves")
     make_waves("other_waves", num_waves=6, first=100)
     shutil.copy("waves/000.npy", "new.npy")
