@@ -180,7 +180,7 @@ def add_nearest(evaluation: "Evaluation", trained: "Trained", chosen: "ChosenSpl
 
 def report(evaluation: "Evaluation", trained: "Trained", chosen: "ChosenSplit", folder: Path) -> None:
     """Print the scores and write the output files."""
-    from lightfit.callbacks.pictures.plots import write_csv
+    from lightfit.callbacks.logs.run_folder import write_csv
     from lightfit.scripts.cli.arguments import name_flags
     from lightfit.scripts.cli.score_format import format_score
     from lightfit.scripts.evaluation.forecasts import MOST_ROWS

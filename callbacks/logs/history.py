@@ -10,6 +10,7 @@ from lightfit.extras import importing_extra
 from lightfit.lightning import OneLightning, pl
 
 from ..pictures.guard import describe_error, warn_once
+from .run_folder import make_run_folder, write_csv
 
 if TYPE_CHECKING:
     from ..pictures.plots import Plot  # with matplotlib, which is imported when a curve is drawn
@@ -172,12 +173,12 @@ class HistoryFiles(OneLightning, pl.Callback):
     def _write_files(self, trainer: pl.Trainer, history: pd.DataFrame, *, draw: bool) -> None:
         if history.empty:
             return
-        with importing_extra("HistoryFiles"):
-            from ..pictures.plots import make_run_folder, write_csv, write_png
-
         folder = make_run_folder(trainer)
         write_csv(history, folder / "history.csv")
         if not draw:
             return
+        with importing_extra("`history.png`, unlike `history.csv`,"):
+            from ..pictures.plots import write_png
+
         self._drawn_at = time.monotonic()
         write_png(plot_history(history).pixels(), folder / "history.png")

@@ -10,6 +10,7 @@ from lightfit.extras import importing_extra
 from lightfit.lightning import OneLightning, pl
 
 from ..pictures.guard import watch
+from .run_folder import make_run_folder
 
 REFRESH_S = 0.5  # the line below the curves is written this often, whatever the number of steps
 
@@ -63,8 +64,6 @@ class NotebookProgress(OneLightning, pl.callbacks.ProgressBar):
                 from torchkeras.vlog import VLog
         path = self.path
         if path is None:
-            from ..pictures.plots import make_run_folder
-
             path = str(make_run_folder(trainer) / "progress.png")
         self._log = VLog(trainer.max_epochs, self.monitor, self.mode, save_path=path)
         self._log.log_start()

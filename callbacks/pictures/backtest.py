@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from lightfit.lightning import OneLightning, pl
 
+from ..logs.run_folder import make_run_folder, write_csv
 from .forecast_plot import get_forecast, get_point
 from .guard import describe_batch, gather, split_batch, tell_stopped, watch, why_stopped
 from .names import shorten
-from .plots import Plot, make_run_folder, publish, write_csv
+from .plots import Plot, publish
 from .protocols import Windows, find_rows, find_windows, target_names, unscaled
 
 ALL = "all"  # in place of a target or a step

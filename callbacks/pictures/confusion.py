@@ -14,6 +14,7 @@ from torch import Tensor
 from lightfit.extras import importing_extra
 from lightfit.lightning import OneLightning, pl
 
+from ..logs.run_folder import make_run_folder, write_csv
 from .guard import check_validates, gather, stop, tell_stopped, watch, why_stopped
 from .most_wrong import FILE, Wrong, describe_wrong, find_wrong, join_wrong, name_place, tabulate_wrong
 from .names import measure_width, shorten, wrap
@@ -23,9 +24,7 @@ from .plots import (
     check_every,
     image_grid,
     is_epoch_due,
-    make_run_folder,
     publish,
-    write_csv,
 )
 from .protocols import class_names, find_places, pictures
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from lightfit.callbacks.pictures.plots import run_folder
+from lightfit.callbacks.logs.run_folder import run_folder
 from lightfit.datamodules import DataModule, LabelCodec
 from lightfit.download import sha256_of
 from lightfit.errors import clip_list

@@ -9,8 +9,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from lightfit.callbacks.logs.run_folder import run_folder, write_csv
 from lightfit.callbacks.pictures.forecast_plot import get_forecast, get_point
-from lightfit.callbacks.pictures.plots import run_folder, write_csv
 from lightfit.datamodules import Codec, DataModule, LabelCodec, LabelSets, Numbers, SeriesCodec
 from lightfit.errors import UsageError
 from lightfit.extras import how_to_install

@@ -182,8 +182,8 @@ def _train(task: str, cli: LightFitCLI, watchers: Sequence[pl.Callback]) -> Run:
 
 def write_most_wrong(trainer: pl.Trainer, evaluations: "dict[str, Evaluation]") -> None:
     """Write `most_wrong.csv` of the best checkpoint's validation into the run folder, of a classifier."""
+    from lightfit.callbacks.logs.run_folder import run_folder, write_csv
     from lightfit.callbacks.pictures.most_wrong import FILE
-    from lightfit.callbacks.pictures.plots import run_folder, write_csv
 
     if trainer.logger is not None and "val" in evaluations and evaluations["val"].wrong is not None:
         write_csv(evaluations["val"].wrong, run_folder(trainer) / FILE)
@@ -195,7 +195,7 @@ def write_series(trainer: pl.Trainer, evaluations: "dict[str, Evaluation]") -> N
     `series.csv` has the scores of each series in the test split, or else in val; `forecasters.csv` the forecasters that
     the net combines.
     """
-    from lightfit.callbacks.pictures.plots import run_folder, write_csv
+    from lightfit.callbacks.logs.run_folder import run_folder, write_csv
 
     from ..evaluation.result import CANDIDATES
 

@@ -43,7 +43,8 @@ def find_lr(cli: LightFitCLI) -> None:
             f"--find_lr is for nets that are trained by gradients, and {type(cli.model.net).__name__} is solved in "
             "closed form: leave it out, or name another net, such as --model.net lightfit.nets.NLinear"
         )
-    from lightfit.callbacks.pictures.plots import run_folder, write_csv, write_png  # here, as it brings matplotlib
+    from lightfit.callbacks.logs.run_folder import run_folder, write_csv
+    from lightfit.callbacks.pictures.plots import write_png  # here, as it brings matplotlib
 
     folder = run_folder(cli.trainer)
     with contextlib.redirect_stdout(io.StringIO()):
