@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 from weakref import WeakSet
 
-from torch import Tensor, nn
+from torch import Size, Tensor, nn
 
 from lightfit.errors import CheckpointError
 
@@ -28,8 +28,8 @@ def copy_net(cls: type, state: Mapping[str, Tensor]) -> nn.Module:
         CheckpointError: there is none, or there are several that differ.
     """
     shapes = {key[4:]: value.shape for key, value in state.items() if key.startswith("net.")}
-    nets = [model.net for model in _models if type(model) is cls and isinstance(getattr(model, "net", None), nn.Module)]
-    fitting = [net for net in nets if {key: value.shape for key, value in net.state_dict().items()} == shapes]
+    nets = [getattr(model, "net", None) for model in _models if type(model) is cls]
+    fitting = [net for net in nets if net is not None and _list_shapes(net) == shapes]
     if not fitting or len({repr(net) for net in fitting}) > 1:
         found = "the nets of several models that it would fit differ" if fitting else "no model here has such a net"
         raise CheckpointError(
@@ -37,3 +37,7 @@ def copy_net(cls: type, state: Mapping[str, Tensor]) -> nn.Module:
             f"{cls.__name__}(net), and {found}: expected {cls.__name__}.load_from_checkpoint(path, net=the_net)"
         )
     return copy.deepcopy(fitting[0])
+
+
+def _list_shapes(net: nn.Module) -> dict[str, Size]:
+    return {key: value.shape for key, value in net.state_dict().items()}

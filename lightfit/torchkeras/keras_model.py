@@ -167,7 +167,7 @@ class KerasModel(nn.Module):
             log.warning("the same call of `fit` with `resume=True` resumes it")
             raise
         history = _name_columns(model.history, first_row)
-        self.history = history.to_dict("list")
+        self.history = {str(name): column.tolist() for name, column in history.items()}
         if best.best is None:
             raise NonFiniteError(f"`monitor` {monitor} was finite in no epoch, so no weights were kept")
         self.load_ckpt(ckpt_path)
@@ -192,7 +192,7 @@ class KerasModel(nn.Module):
         """
         if isinstance(data, Tensor):
             raise UsageError("expected `data` as a loader of batches, received a tensor: call the model on it")
-        outputs = self._quiet_trainer(data, bar=False).predict(self._build(), _as_loader(data))
+        outputs: Any = self._quiet_trainer(data, bar=False).predict(self._build(), _as_loader(data))
         return torch.cat(outputs) if all(isinstance(item, Tensor) for item in outputs) else outputs
 
     def save_ckpt(self, ckpt_path: str | Path | None = None) -> None:
@@ -294,7 +294,8 @@ class LearningRateLog(OneLightning, pl.Callback):
 
 def _as_loader(data: Any) -> Any:
     """Return a loader of batches; Lightning takes a list for one of loaders."""
-    return DataLoader(data, batch_size=None) if isinstance(data, (list, tuple)) else data
+    batches: Any = data
+    return DataLoader(batches, batch_size=None) if isinstance(data, (list, tuple)) else data
 
 
 def _logged_name(column: str) -> str:
@@ -304,7 +305,7 @@ def _logged_name(column: str) -> str:
 
 def _name_columns(history: pd.DataFrame, first_row: Mapping[str, Any]) -> pd.DataFrame:
     """Return a LightModel's history as torchkeras 4 has it: epochs from 1, `train_` before the names of training."""
-    own = [name for name in history if name not in ("epoch", "lr") and not name.startswith("val_")]
+    own = [name for name in history if name not in ("epoch", "lr") and not str(name).startswith("val_")]
     named = history.rename(columns={name: f"train_{name}" for name in own})
     named["epoch"] += 1
     return pd.concat([pd.DataFrame([first_row]), named], ignore_index=True)[list(named)] if first_row else named

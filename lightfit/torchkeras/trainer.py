@@ -62,14 +62,14 @@ class Trainer(OneLightning, pl.Trainer):
         val_dataloaders: Any = None,
         datamodule: Any = None,
         ckpt_path: Any = None,
+        weights_only: bool | None = None,
         *,
         train_dataloader: Any = None,
-        **arguments: Any,
     ) -> None:
         """Train, as Lightning's Trainer does; `train_dataloader` is the old name of `train_dataloaders`."""
         loaders = _choose("train_dataloaders", train_dataloaders, "train_dataloader", train_dataloader)
         ckpt_path = self._resume_from if ckpt_path is None else ckpt_path
-        super().fit(model, loaders, val_dataloaders, datamodule, ckpt_path, **arguments)
+        super().fit(model, loaders, val_dataloaders, datamodule, ckpt_path, weights_only)
 
     def validate(
         self,
@@ -78,13 +78,13 @@ class Trainer(OneLightning, pl.Trainer):
         ckpt_path: Any = None,
         verbose: bool = True,
         datamodule: Any = None,
+        weights_only: bool | None = None,
         *,
         val_dataloaders: Any = None,
-        **arguments: Any,
     ) -> Any:
         """Validate, as Lightning's Trainer does; `val_dataloaders` is the old name of `dataloaders`."""
         loaders = _choose("dataloaders", dataloaders, "val_dataloaders", val_dataloaders)
-        return super().validate(model, loaders, ckpt_path, verbose, datamodule, **arguments)
+        return super().validate(model, loaders, ckpt_path, verbose, datamodule, weights_only)
 
     def test(
         self,
@@ -93,13 +93,13 @@ class Trainer(OneLightning, pl.Trainer):
         ckpt_path: Any = None,
         verbose: bool = True,
         datamodule: Any = None,
+        weights_only: bool | None = None,
         *,
         test_dataloaders: Any = None,
-        **arguments: Any,
     ) -> Any:
         """Test, as Lightning's Trainer does; `test_dataloaders` is the old name of `dataloaders`."""
         loaders = _choose("dataloaders", dataloaders, "test_dataloaders", test_dataloaders)
-        return super().test(model, loaders, ckpt_path, verbose, datamodule, **arguments)
+        return super().test(model, loaders, ckpt_path, verbose, datamodule, weights_only)
 
     def tune(
         self,

@@ -196,42 +196,41 @@ def auc(x: Tensor, y: Tensor) -> Tensor:
     return compute_area(x.float(), y.float())
 
 
-def _task(preds: Tensor, target: Tensor) -> dict[str, Any]:
-    if preds.ndim == target.ndim + 1 and preds.shape[1] > 1:
-        return {"task": "multiclass", "num_classes": preds.shape[1]}
-    return {"task": "binary"}
-
-
-def _scores(preds: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    if preds.ndim == target.ndim + 1 and preds.shape[1] == 1:
+def _compute(function: Any, preds: Tensor, target: Tensor) -> Any:
+    """Call a function of torchmetrics with the task that the shapes say."""
+    is_multiclass = preds.ndim == target.ndim + 1 and preds.shape[1] > 1
+    if preds.ndim == target.ndim + 1 and not is_multiclass:
         preds = preds[:, 0]
-    # torchmetrics takes floats beyond [0, 1] for logits and squashes them, in which close ones become equal.
-    return preds if preds.is_floating_point() else preds.double(), target.long()
+    task = {"task": "multiclass", "num_classes": preds.shape[1]} if is_multiclass else {"task": "binary"}
+    # Integers as float64: torchmetrics squashes scores beyond [0, 1], in which close ones become equal.
+    return function(preds if preds.is_floating_point() else preds.double(), target.long(), **task)
 
 
 def auroc(preds: Tensor, target: Tensor) -> Tensor:
     """Compute the area under the ROC curve, of several classes the mean of each against the rest."""
-    return tm.auroc(*_scores(preds, target), **_task(preds, target))
+    return _compute(tm.auroc, preds, target)
 
 
 def multiclass_auroc(preds: Tensor, target: Tensor, num_classes: int | None = None) -> Tensor:
     """Compute the mean area under the ROC curves of probabilities (N, C)."""
-    return tm.auroc(preds, target.long(), task="multiclass", num_classes=num_classes or preds.shape[1])
+    area = tm.auroc(preds, target.long(), task="multiclass", num_classes=num_classes or preds.shape[1])
+    assert area is not None
+    return area
 
 
 def average_precision(preds: Tensor, target: Tensor) -> Tensor:
     """Compute the average precision, of several classes the mean of each against the rest."""
-    return tm.average_precision(*_scores(preds, target), **_task(preds, target))
+    return _compute(tm.average_precision, preds, target)
 
 
 def roc(preds: Tensor, target: Tensor) -> Any:
     """Return false positive rates, true positive rates and thresholds; of several classes, lists of each."""
-    return tm.roc(*_scores(preds, target), **_task(preds, target))
+    return _compute(tm.roc, preds, target)
 
 
 def precision_recall_curve(preds: Tensor, target: Tensor) -> Any:
     """Return precisions, recalls and thresholds; of several classes, lists of each."""
-    return tm.precision_recall_curve(*_scores(preds, target), **_task(preds, target))
+    return _compute(tm.precision_recall_curve, preds, target)
 
 
 def psnr(preds: Tensor, target: Tensor, data_range: float | None = None, base: float = 10.0) -> Tensor:
