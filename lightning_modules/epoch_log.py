@@ -332,7 +332,8 @@ class EpochLog(QuickHooks):
     def get_history(self) -> pd.DataFrame:
         """Return the history with the columns of torchkeras 3: `epoch, train_loss, train_acc, val_loss, val_acc`."""
         history = self.history
-        of_training = [name for name in history if name != "epoch" and not name.startswith((*OTHER_STAGES, TRAIN))]
+        names = [str(name) for name in history]
+        of_training = [name for name in names if name != "epoch" and not name.startswith((*OTHER_STAGES, TRAIN))]
         return history.rename(columns={name: f"{TRAIN}{name}" for name in of_training})
 
     @_keeping_history
