@@ -25,6 +25,9 @@ class DurableCheckpoints(OneLightning, pl.plugins.TorchCheckpointIO):
     The former last.ckpt becomes previous.ckpt, for the case that the disk damages the new one later: torch writes a
     checksum of every record into the file, by which damage is found when it is read. Weights that are NaN or infinite
     are not written.
+
+    No callback, but a plugin of the trainer, which then writes the checkpoints of all callbacks so:
+    `Trainer(plugins=[DurableCheckpoints()])`. A BestAndLast, CheckpointEvery or StopOnSignal brings it along.
     """
 
     # Names of buffers that were NaN or infinite before the training, and may stay so; None: it is not known which.

@@ -133,6 +133,7 @@ def test_signals_are_passed_on_after_a_run_that_failed(reviews: Path, tmp_path: 
     data.setup()
     model = TextClassifier(TextCNN(data.codec.vocab_size, max_len=10), lr=0.01)
     trainer = pl.Trainer(
+        max_epochs=1,
         accelerator="cpu",
         logger=False,
         default_root_dir=tmp_path,
