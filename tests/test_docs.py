@@ -254,4 +254,4 @@ def test_chinese_is_set_with_its_punctuation_and_with_blanks_around_latin_words(
     seen = re.sub(r"\]\([^)]*\)", "", prose).replace("[", "").replace("**", "")
     assert re.findall(r".?[\u4e00-\u9fff][,;:!?.()].?", seen) == []
     assert re.findall(r"[\u4e00-\u9fff][A-Za-z0-9`]|[A-Za-z0-9`][\u4e00-\u9fff]", seen) == []
-    assert re.findall(r"[\u3000-\u9fff\uff00-\uffef]\n[\u3000-\u9fff]", seen) == [], "a line end is seen as a blank"
+    assert re.findall(r"[\u3000-\u9fff\uff00-\uffef]\n[\u3000-\u9fff]", seen) == [], "a line end is shown as a blank"
