@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 FILES = ("evaluation.json", "report.html", "most_wrong.csv", "series.csv", "forecasts.csv")
 SHOWN = (  # columns of the tables of forecasts that fit into a terminal; the files have all
     *("forecast", "step", "target", "series", "windows", "mae", "rmse", "mase", "wape", "coverage", "width"),
-    *("naive_mase", "beaten_by_naive", "values"),
+    *("naive_mase", "beaten_by_naive", "values", "candidate", "error", "weight"),
 )
 
 
