@@ -95,6 +95,7 @@ class LightFitCLI(LightningCLI):
     ) -> None:
         self.quiet, self.init, self.extras = quiet, init, extras
         self._taken: dict[str, inspect.Parameter] = {}  # parameters of the net, once its class is known
+        self._names_net = False  # whether its class is named, so that `_taken` may be empty for one without parameters
         self._model_takes: dict[str, inspect.Parameter] = {}  # and those of the model
         self._data: dict[str, pl.LightningDataModule] = {}  # the data, once a link has read it
         self._names_model = any(re.match(r"--model(\.class_path)?(=|$)", item) for item in args)
@@ -312,6 +313,7 @@ class LightFitCLI(LightningCLI):
         self._model_takes.update(list_parameters(built["model"]))
         if "net" in built:
             self._taken.update(list_parameters(built["net"]))
+            self._names_net = True
         register_flags({"on_nan": "--on_nan", "resume": "--resume", **find_flags(**built)})
 
     def after_instantiate_classes(self) -> None:
@@ -321,7 +323,7 @@ class LightFitCLI(LightningCLI):
         """
         if self._initial is not None and self.checkpoint is None:
             self._take_weights(self._initial)
-        taken = self._taken or inspect.signature(type(self.model.net)).parameters
+        taken = self._taken if self._names_net else inspect.signature(type(self.model.net)).parameters
         for hparams in list_hparams(self.model):
             if "class_path" not in hparams.get("net", {}):  # the model builds its net itself
                 hparams.pop("net", None)

@@ -81,6 +81,9 @@ from torch import nn
 def make(num_classes, width=4):
     layers = [nn.Conv2d(3, width, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, num_classes)]
     return nn.Sequential(*layers)
+
+def fixed():
+    return make(2)
 """
 IMAGES = ("--task", "images", "--data.root", "images", "--data.transforms.size", 16, "--data.num_workers", 0)
 ONCE = (*IMAGES, "--trainer.max_epochs", 1, "--trainer.callbacks", "null", "--quiet")
@@ -99,6 +102,8 @@ def test_a_function_that_builds_a_net(
     )
     assert fit(*ONCE, "--model.net", "mine.make", "--model.net.width", 5)[::2] == (0, "")
     assert fit("--task", "mine.yaml", *ONCE[6:])[::2] == (0, "")
+    assert fit(*ONCE, "--model.net", "mine.fixed")[::2] == (0, "")
+    assert predict(["runs/images/version_1/checkpoints/last.ckpt", "images/dark/03.png", "--trust", "mine"]) == 0
     for run, width in (("images", 5), ("mine", 6)):
         last = f"runs/{run}/version_0/checkpoints/last.ckpt"
         held = read_checkpoint(last)["hyper_parameters"]["net"]
