@@ -17,6 +17,7 @@ PACKAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "captum": ("captum", ("pictures", "cli")),
     "charset_normalizer": ("charset-normalizer", TABLES),
     "cleanlab": ("cleanlab", ("labels",)),
+    "copier": ("copier", ("new",)),
     "fastapi": ("fastapi", ("serve",)),
     "fastapi_offline": ("fastapi-offline", ("serve",)),
     "holidays": ("holidays", ("holidays",)),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lightfit.errors import LightFitError, MissingPackageError, UsageError
+from lightfit.extras import importing_extra
 from lightfit.version import VERSION
 
 from .names import ProjectNames
@@ -110,10 +111,8 @@ def update_project(folder: Path) -> tuple[str, list[str]]:
 
 
 def _import_copier() -> Any:
-    try:
+    with importing_extra("`lightfit new`", extra="new"):
         import copier.errors
-    except ModuleNotFoundError as error:
-        raise MissingPackageError(f"`lightfit new` needs {error.name}: pip install 'lightfit[new]'") from error
     return copier
 
 
