@@ -127,7 +127,8 @@ def test_signals_are_passed_on_after_a_run_that_failed(reviews: Path, tmp_path: 
         def on_train_batch_end(self, *args: Any) -> None:
             raise RuntimeError("power cut")
 
-    before = signal.getsignal(signal.SIGINT)
+    before = signal.default_int_handler
+    signal.signal(signal.SIGINT, before)  # not that of a run of another test
     stop = StopOnSignal()
     data = TextDataModule(str(reviews), max_len=10, batch_size=10)
     data.setup()
