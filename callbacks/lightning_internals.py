@@ -53,7 +53,8 @@ def begin_next_epoch(trainer: pl.Trainer) -> None:
     a shuffled DataLoader, or one with workers, draws other random numbers in a resumed run.
     """
     fit_loop = trainer.fit_loop
-    epochs, steps = fit_loop.epoch_progress.current, fit_loop.epoch_loop
+    epochs: Any = fit_loop.epoch_progress.current
+    steps = fit_loop.epoch_loop
     fit_loop._resuming_from_checkpoint = False
     if fit_loop.restarting:
         epochs.completed = epochs.processed
