@@ -132,7 +132,8 @@ def test_constructors_are_keyword_only_after_the_first(room: object) -> None:
         item = getattr(room, name)
         if isinstance(item, type) and item.__init__ is not object.__init__ and "__init__" in vars(item):
             parameters = list(inspect.signature(item.__init__).parameters.values())[1:]
-            assert all(parameter.kind is parameter.KEYWORD_ONLY for parameter in parameters[1:]), name
+            allowed = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD)
+            assert all(parameter.kind in allowed for parameter in parameters[1:]), name
             variable = [parameter.name for parameter in parameters if parameter.kind is parameter.VAR_KEYWORD]
             assert variable == (["nets"] if name == "LightModel" else []), name
 
