@@ -44,6 +44,7 @@ def score(task: str, predictions: np.ndarray, y: torch.Tensor) -> float:
     return float((predictions.argmax(1) == y.numpy()).mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("task", "metric"), [("text", "accuracy"), ("images", "accuracy"), ("series", "mae")])
 def test_evaluation_onnx_and_http_agree(task: str, metric: str, held: Callable[[str], tuple[str, Trained]]) -> None:
     checkpoint, known = held(task)

@@ -70,6 +70,7 @@ def test_a_loss_that_is_nan_or_infinite_ends_the_run(fit: Fit, reviews: Path) ->
     assert err.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("models")
 def test_batches_with_a_nan_or_infinite_loss_are_skipped(fit: Fit, reviews: Path) -> None:
     line = ("--task", "text", "--data.source", reviews, *SMALL, "--model", "faulty.InfiniteLoss", "--on_nan", "skip")
@@ -91,6 +92,7 @@ def test_out_of_memory_says_what_to_try(fit: Fit, reviews: Path) -> None:
     assert "out of memory with batches of 64 samples. Try --data.batch_size 32" in err
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("models")
 @pytest.mark.parametrize("first", [0, 1])
 def test_batches_are_halved_until_they_fit(

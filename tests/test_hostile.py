@@ -148,6 +148,7 @@ def png_bomb(side: int) -> bytes:
     return damaged[: start + 17] + crc + damaged[start + 21 :]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", [20_000, 60_000, 2**31 - 1])
 def test_image_bombs_are_named_and_not_decoded(side: int, fit: Fit) -> None:
     make_images(Path("images"))
@@ -188,6 +189,7 @@ def test_yaml_that_builds_objects_is_refused(tag: str, fit: Fit, reviews: Path) 
     assert not Path("it-ran").exists()
 
 
+@pytest.mark.slow
 def test_file_names_with_line_ends_and_quotes(fit: Fit, capsys: pytest.CaptureFixture[str]) -> None:
     make_images(Path("images"), names=("bri\nght", "da\"rk, 'and' $(touch it-ran)"))
     for index, image in enumerate(sorted(Path("images").rglob("*.png"))):
@@ -260,6 +262,7 @@ def test_any_interval_is_parsed_or_refused(text: str) -> None:
         assert (steps > 0) != (seconds > 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", fuzzing.DECODERS)
 def test_damaged_files_are_named_or_read(name: str) -> None:
     assert fuzzing.fuzz(name, 300, seed=os.getpid()) == []

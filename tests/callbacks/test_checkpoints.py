@@ -18,6 +18,7 @@ def same(one: object, other: object) -> bool:
     return repr(one) == repr(other)
 
 
+@pytest.mark.slow
 def test_damage_is_found_or_does_not_matter(tmp_path: Path) -> None:
     path = tmp_path / "a.ckpt"
     tensors = {"a": torch.arange(300.0), "b": torch.arange(9)}
@@ -57,6 +58,7 @@ def test_what_cannot_be_written_leaves_all_as_it_was(tmp_path: Path) -> None:
     assert read_checkpoint(tmp_path / "last.ckpt")["epoch"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "missing"])
 def test_a_damaged_last_one_is_replaced_by_the_one_before(damage: str, fit: Fit, reviews: Path) -> None:
     line = ("--task", "text", "--data.source", reviews, *SMALL, "--trainer.max_epochs")
@@ -78,6 +80,7 @@ def test_a_damaged_last_one_is_replaced_by_the_one_before(damage: str, fit: Fit,
     assert histories[0] == histories[1]
 
 
+@pytest.mark.slow
 def test_resume_auto_begins_a_run_where_there_is_none(fit: Fit, reviews: Path) -> None:
     line = ("--task", "text", "--data.source", reviews, *SMALL[:-1], "--resume", "auto", "--trainer.max_epochs")
     code, out, _ = fit(*line, 1)
@@ -88,6 +91,7 @@ def test_resume_auto_begins_a_run_where_there_is_none(fit: Fit, reviews: Path) -
     assert [path.name for path in Path("runs/text").iterdir()] == ["version_0"]
 
 
+@pytest.mark.slow
 def test_resume_with_another_batch_size_is_said(fit: Fit, reviews: Path) -> None:
     line = ("--task", "text", "--data.source", reviews, *SMALL[:-1])
     fit(*line, "--trainer.max_epochs", 1, "--data.batch_size", 16)

@@ -102,6 +102,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any
     return images, run(images, folder / "run")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("place", "count"), CASES)
 def test_resumes_as_if_it_had_never_stopped(
     place: str, count: int, whole: tuple[Path, dict[str, Any]], tmp_path: Path

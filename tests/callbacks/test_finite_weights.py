@@ -177,6 +177,7 @@ def poison(path: Path, value: float) -> None:
     torch.save(checkpoint, path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [NAN, INF])
 def test_no_run_resumes_from_weights_that_are_not_finite(value: float, fit: Fit, reviews: Path) -> None:
     line = (

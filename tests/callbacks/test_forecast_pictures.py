@@ -43,6 +43,7 @@ def data(series: Path) -> SeriesDataModule:
     return SeriesDataModule(str(series), lookback=48, horizon=4, split=(0.6, 0.2, 0.2), batch_size=16)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quantile", [False, True])
 def test_pictures_and_table_in_the_run_folder(quantile: bool, data: SeriesDataModule) -> None:
     run(data, [ForecastPlot(), Backtest(), FeatureMaps()], quantile=quantile)
@@ -63,6 +64,7 @@ def test_pictures_and_table_in_the_run_folder(quantile: bool, data: SeriesDataMo
     assert table["values"].iloc[-1] == len(data.test_data or ()) * 4 * 2
 
 
+@pytest.mark.slow
 def test_losses_are_the_same_with_and_without(data: SeriesDataModule) -> None:
     with_them = run(data, [ForecastPlot(), Backtest(), FeatureMaps()]).history
     pd.testing.assert_frame_equal(run(data, []).history, with_them, check_exact=True)

@@ -86,6 +86,7 @@ def test_everything_is_drawn_into_the_run_folder_and_tensorboard(images: Path) -
         np.testing.assert_array_equal(np.asarray(logged), np.asarray(written))
 
 
+@pytest.mark.slow
 def test_losses_are_bit_identical_with_and_without(images: Path) -> None:
     def net() -> nn.Module:
         layers = [nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Dropout2d(0.5), nn.AdaptiveAvgPool2d(1)]
@@ -122,6 +123,7 @@ def grey_loader() -> DataLoader:
     return DataLoader(TensorDataset(torch.randn(12, 1, 8, 8), torch.arange(12) % 3), batch_size=4)
 
 
+@pytest.mark.slow
 def test_any_lightning_module() -> None:
     train(Plain(), grey_loader(), grey_loader(), callbacks=all_four(), epochs=1)
     names = {path.parent.name for path in Path("runs").rglob("*.png")}
@@ -461,6 +463,7 @@ def test_confused_classes_stand_together() -> None:
     assert order == "".join(label.get_text() for label in axes.get_xticklabels())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_classes", [100, 200, 1000])
 def test_many_classes_name_the_most_confused_pairs_and_take_a_second(num_classes: int) -> None:
     rng = np.random.default_rng(0)
@@ -484,6 +487,7 @@ def test_many_classes_name_the_most_confused_pairs_and_take_a_second(num_classes
     assert figure.axes[1].images[0].get_array().max() == pytest.approx(50 / counts[3].sum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_classes", [2, 20, 40])
 def test_labels_and_titles_are_whole_and_apart(num_classes: int) -> None:
     """No label of a matrix with long names lies on another, and none is cut off at the edge."""
@@ -536,6 +540,7 @@ def test_arguments_that_are_refused(make: Callable[[], object], problem: str) ->
         make()
 
 
+@pytest.mark.slow
 def test_features_from_a_checkpoint(images: Path, fit: Callable[..., Any], capsys: pytest.CaptureFixture[str]) -> None:
     assert fit("--task", "images", "--data.root", "images", "--trainer.max_epochs", 1, "--data.num_workers", 0)[0] == 0
     last = "runs/images/version_0/checkpoints/last.ckpt"

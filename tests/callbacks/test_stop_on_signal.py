@@ -89,6 +89,7 @@ MOMENTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("hook", "step"), MOMENTS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_newest_checkpoint_is_of_the_step_that_was_the_last(

@@ -64,6 +64,7 @@ def test_imdb_imports_neither_torchvision_nor_scipy() -> None:
     assert not set(HEAVY) & set(modules)
 
 
+@pytest.mark.slow
 def test_text_imports_neither_torchvision_nor_scipy() -> None:
     write_csv(Path("reviews.csv"), make_reviews(40))
     modules = first_step("--task", "text", "--data.source", "reviews.csv", "--gpus", "0")
@@ -71,6 +72,7 @@ def test_text_imports_neither_torchvision_nor_scipy() -> None:
     assert not set(HEAVY) & set(modules)
 
 
+@pytest.mark.slow
 def test_public_names_come_by_themselves() -> None:
     program = """
 import sys
@@ -192,6 +194,7 @@ def test_another_release_that_needs_more_for_an_answer(tmp_path: Path, monkeypat
     del sys.modules["of_another_release"]
 
 
+@pytest.mark.slow
 def test_checkpoints_name_metrics_that_are_postponed() -> None:
     program = """
 from lightfit.trust import is_known

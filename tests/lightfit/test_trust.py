@@ -271,6 +271,7 @@ def test_hyper_parameters_without_end_are_refused() -> None:
 TINY_VIT = {"image_size": 32, "patch_size": 4, "num_heads": 1, "hidden_dim": 1, "mlp_dim": 1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("net", "arguments"),
     [
@@ -303,6 +304,7 @@ def test_metrics_take_no_memory_either(trained: Trained) -> None:
         LightModel.from_checkpoint(checkpoint)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "change"),
     [
@@ -321,6 +323,7 @@ def test_sizes_of_data_take_no_memory(task: str, change: dict[str, Any], trained
             load(checkpoint)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["resnet18", "vit_b_16", "swin_t", "convnext_tiny", "googlenet", "maxvit_t", "mobilenet_v3_small"]
 )

@@ -212,6 +212,7 @@ def test_sets_of_labels(tmp_path: Path) -> None:
     assert weighted.shared_step((x, y))["loss"].item() == pytest.approx(float((by_hand + unweighted) / 2), rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["mse", "huber"])
 def test_numbers(loss: Any) -> None:
     torch.manual_seed(0)

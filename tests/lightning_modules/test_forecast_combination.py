@@ -172,6 +172,7 @@ def test_what_follows_training_is_in_the_second_solution_alone() -> None:
     assert (net(x) - other(x)).abs().max() > 0.05
 
 
+@pytest.mark.slow
 def test_known_covariates_are_in_the_forecast() -> None:
     rng = np.random.default_rng(0)
     promotion = torch.tensor(rng.random((1, 400, 1)) < 0.2).float()

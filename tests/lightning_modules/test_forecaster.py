@@ -190,6 +190,7 @@ def test_it_trains_and_loads(series: Path) -> None:
     assert float(scores_of(again, x, y)["mase"]) == pytest.approx(float(scores_of(model, x, y)["mase"]))
 
 
+@pytest.mark.slow
 def test_a_covariate_that_tells_the_future_is_used() -> None:
     table = make_series(400)
     table["next"] = table["wind"]  # known ahead, and what wind will be

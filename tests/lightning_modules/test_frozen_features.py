@@ -201,12 +201,14 @@ def resume(model: Callable[[], ImageClassifier], place: dict[str, int], **option
     assert [key for key in weights if not torch.equal(weights[key], same[key])] == []
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The dirpath has changed")
 @pytest.mark.parametrize("place", [{"step": 2}, {"step": 4}, {"epoch": 0}, {"step": 6}, {"epoch": 1}])
 def test_a_run_that_is_stopped_resumes_as_if_it_was_not(place: dict[str, int]) -> None:
     resume(lambda: ImageClassifier(Small(), lr=0.01, finetune=FineTuning(head="linear_then_full")), place)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The dirpath has changed")
 @pytest.mark.parametrize("options", [{}, {"limit_train_batches": 3}, {"check_val_every_n_epoch": 2}])
 def test_a_run_of_the_head_alone_resumes(options: dict[str, Any]) -> None:
@@ -219,6 +221,7 @@ def test_the_head_is_fitted_in_an_epoch_without_validation(weights: str) -> None
     assert model.history["loss"][0] < 0.3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["linear", "linear_then_full"])
 @pytest.mark.parametrize(("column", "kind"), [("labels", MultiLabelClassifier), ("price,stars", Regressor)])
 def test_sets_of_labels_and_numbers(column: str, kind: Any, head: Any) -> None:
@@ -320,6 +323,7 @@ def test_two_processes_are_one_run(tuning: tuple[str, str]) -> None:
     pd.testing.assert_frame_equal(one, two, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_command(fit: Fit, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line: tuple[Any, ...] = ("--task", "images", "--data.root", "images", "--data.num_workers", 0)
     line += ("--model.net", "TorchvisionNet", "--data.transforms.size", 32, "--data.batch_size", 8)

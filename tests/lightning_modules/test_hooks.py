@@ -121,6 +121,7 @@ def untouched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tuple[Any
     return folder, whole, resumed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hook", HOOKS)
 def test_any_hook_may_be_overridden(
     hook: str, untouched: tuple[Path, tuple[Any, ...], tuple[Any, ...]], tmp_path: Path

@@ -400,6 +400,7 @@ class CountReads(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
+@pytest.mark.slow
 def test_no_step_waits_for_a_number(tmp_path: Path) -> None:
     reads = []
     for steps in (20, 80):
@@ -432,6 +433,7 @@ def test_the_old_name_of_warmup_still_works(tmp_path: Path) -> None:
     assert TextClassifier.load_from_checkpoint(tmp_path / "old.ckpt", net=model.net).warmup == 0.3
 
 
+@pytest.mark.slow
 def test_a_flag_of_the_old_name_still_works(fit: Callable[..., tuple[int, str, str]], reviews: Path) -> None:
     line = (
         "--task",

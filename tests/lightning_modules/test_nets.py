@@ -225,6 +225,7 @@ def test_fast_res_net_refuses() -> None:
         FastResNet(num_classes=2, image_size=(1, 9))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet18", "googlenet", "vit_b_16", "mobilenet_v3_small"])
 def test_nets_of_torchvision(name: str) -> None:
     net = TorchvisionNet(name, num_classes=5, image_size=(64, 64)).eval()

@@ -117,6 +117,7 @@ def test_counters_of_old_files_may_be_missing() -> None:
     assert load_pretrained(net(), renamed(state(), "1.num_batches_tracked", None)).left == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["resnet18", "mobilenet_v3_small", "squeezenet1_1", "vgg11", "densenet121", "vit_b_16"]
 )

@@ -57,6 +57,7 @@ def test_a_forecast_follows_its_window_in_place_and_size(number: int) -> None:
     torch.testing.assert_close(net(7 * x + 5), 7 * net(x) + 5, atol=1e-3, rtol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(4))
 def test_covariates_have_no_effect_before_training_and_then_have(number: int) -> None:
     torch.manual_seed(0)

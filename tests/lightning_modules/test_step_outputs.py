@@ -207,6 +207,7 @@ def test_a_name_that_is_that_of_a_second_loader() -> None:
         trainer().validate(model, [loader(), loader()], verbose=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", ["shared_step", "self.log"])
 def test_names_with_slashes_as_users_give_them(by: str, tmp_path: Path) -> None:
     """Lightning allows them: the history, checkpoints and their names work."""

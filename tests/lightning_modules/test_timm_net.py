@@ -62,6 +62,7 @@ def test_names_that_are_none(cls: type, name: str, problem: str) -> None:
         cls(name, num_classes=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet18", "vit_b_32", "densenet121"])
 @pytest.mark.parametrize("channels", [1, 4])
 def test_channels_of_torchvisions_nets(name: str, channels: int) -> None:
@@ -88,6 +89,7 @@ def test_weights_of_colour_images_in_a_net_of_other_channels(channels: int) -> N
     torch.testing.assert_close(net.eval()(grey.expand(-1, channels, -1, -1)), expected)
 
 
+@pytest.mark.slow
 def test_every_net_of_torchvision_begins_with_a_convolution_of_colours() -> None:
     for name in list_torchvision():
         if name.startswith("regnet"):  # computes its widths, which meta tensors cannot
@@ -181,6 +183,7 @@ def test_weights_that_timm_publishes(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert torch.equal(net.model.state_dict()[key], published_net.state_dict()[key])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"])
 def test_a_checkpoint_builds_it_without_weights(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[bool] = []

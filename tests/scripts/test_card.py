@@ -61,6 +61,7 @@ def test_card_and_report_carry_what_was_found_in_the_data(
     assert written["warnings"][0].startswith(warning)
 
 
+@pytest.mark.slow
 def test_card_of_series_has_both_splits(fit: Fit, series: Path) -> None:
     fit("--task", "series", "--data.path", "series.csv", "--data.target", "load", "--trainer.max_epochs", 1, "--quiet")
     card = Path("runs/series/version_0/card.md").read_text()

@@ -30,6 +30,7 @@ def scores(path: str) -> dict[str, Any]:
     return {row["metric"]: row["value"] for row in written["metrics"]} | {"num_samples": written["num_samples"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "headline"), [("text", "accuracy"), ("images", "accuracy"), ("series", "mae_original")]
 )
@@ -75,6 +76,7 @@ def test_other_texts(trained: Callable[[str], str], capsys: pytest.CaptureFixtur
     assert scores("out/evaluation.json")["accuracy"] == right.mean()
 
 
+@pytest.mark.slow
 def test_classes_called_true_and_false(fit: Callable[..., Any], capsys: pytest.CaptureFixture[str]) -> None:
     rows = [(text, {"pos": "true", "neg": "false"}[label]) for text, label in make_reviews()]
     write_csv(Path("reviews.csv"), rows)

@@ -134,6 +134,7 @@ def test_statistical_models_stand_beside() -> None:
     np.testing.assert_allclose(forecast[..., 0], places.forecast_naive(rows)["last value"])
 
 
+@pytest.mark.slow
 def test_scores_by_series_in_the_units_of_the_table() -> None:
     data = load_panel(num_series=40, name="上海市浦东新区门店" * 6)
     model = SeriesForecaster(LastSeason())
@@ -166,6 +167,7 @@ def test_losing_to_the_naive_forecast_is_a_warning() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_percentages_near_zero_give_way_to_wape(fit: Callable[..., Any]) -> None:
     counts = np.random.default_rng(0).poisson(0.5, 120)
     pd.DataFrame({"date": pd.date_range("2024-01-01", periods=120), "sold": counts}).to_csv("a.csv", index=False)
@@ -234,6 +236,7 @@ def test_a_net_that_is_trained_by_gradients_is_not_fitted_anew() -> None:
         check_refit(model)
 
 
+@pytest.mark.slow
 def test_the_preset_is_fitted_anew(trained: Callable[[str], str], capsys: pytest.CaptureFixture[str]) -> None:
     checkpoint = trained("series")
     before = Path(checkpoint).read_bytes()

@@ -34,6 +34,7 @@ Trained = Callable[[str], str]
 SCRIPTS = TASKS.parent / "scripts"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["text", "images", "series"])
 @pytest.mark.parametrize("file_format", ["onnx", "pt2", "safetensors"])
 def test_formats(task: str, file_format: str, trained: Trained, capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,6 +72,7 @@ INPUTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["text", "images", "series"])
 def test_examples_agree_with_predict(task: str, trained: Trained) -> None:
     checkpoint = trained(task)
@@ -98,6 +100,7 @@ def save_odd_images() -> list[str]:
     return ["plain.png", "exif6.png", "g8.png", "g16.png"]
 
 
+@pytest.mark.slow
 def test_the_example_of_images_turns_by_exif_and_takes_16_bits(
     trained: Trained, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -253,6 +256,7 @@ def test_any_batch_size_and_length(trained: Trained) -> None:
         assert y.shape == (shape[0], 2)
 
 
+@pytest.mark.slow
 def test_without_the_data(trained: Trained, capsys: pytest.CaptureFixture[str]) -> None:
     checkpoint = trained("text")
     Path("reviews.csv").unlink()

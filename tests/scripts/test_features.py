@@ -83,6 +83,7 @@ def test_test_time_augmentation(trained: Trained, capsys: pytest.CaptureFixture[
     assert "--tta is for images, and this checkpoint reads text" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_nearest_training_images(trained: Trained, capsys: pytest.CaptureFixture[str]) -> None:
     """They are in the report where there are wrong images and a training split, and are refused elsewhere."""
     known = torch.tensor([[1.0, 0], [0, 1], [3, 3]])

@@ -31,6 +31,7 @@ def val_loss(version: int) -> list[float]:
     return pd.read_csv(f"runs/text/version_{version}/history.csv")["val_loss"].tolist()
 
 
+@pytest.mark.slow
 def test_run_folder_and_report(fit: Fit, reviews: Path) -> None:
     code, out, _ = fit("--task", "text", "--data.source", reviews, *SMALL)
     assert code == 0
@@ -63,6 +64,7 @@ def test_tensorboard_of_a_run(fit: Fit, reviews: Path) -> None:
     assert "_hparams_/session_start_info" in events.summary_metadata
 
 
+@pytest.mark.slow
 def test_the_same_again_from_the_runs_own_config(fit: Fit, reviews: Path) -> None:
     fit("--task", "text", "--data.source", reviews, "--seed_everything", "7", *SMALL)
     code, _, _ = fit("--config", "runs/text/version_0/config.yaml")
@@ -87,6 +89,7 @@ def test_a_resumed_run_continues_in_its_folder(fit: Fit, reviews: Path) -> None:
     assert config["trainer"]["max_epochs"] == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changed", "problem"),
     [
@@ -146,6 +149,7 @@ TEXT = ("--task", "text")
 REVIEWS = (*TEXT, "--data.source", "reviews.csv")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("args", "problem"),
     [

@@ -34,6 +34,7 @@ def test_the_data_is_described_before_training(fit: Fit, images: Path) -> None:
     assert re.search(r"predict.py runs/images/version_0/checkpoints/best\S+ images/\w+/\d+.png", out)
 
 
+@pytest.mark.slow
 def test_printing_does_not_change_results(fit: Fit, images: Path) -> None:
     for quiet in ([], ["--quiet"]):
         assert fit(*IMAGES, *quiet)[0] == 0
@@ -41,6 +42,7 @@ def test_printing_does_not_change_results(fit: Fit, images: Path) -> None:
     pd.testing.assert_frame_equal(*histories, check_exact=True)
 
 
+@pytest.mark.slow
 def test_the_test_split_is_tested_with_the_best_checkpoint(fit: Fit) -> None:
     code, out, _ = fit(*DIGITS)
     assert code == 0
@@ -48,6 +50,7 @@ def test_the_test_split_is_tested_with_the_best_checkpoint(fit: Fit) -> None:
     assert "test_loss" not in pd.read_csv("runs/digits/version_0/history.csv")
 
 
+@pytest.mark.slow
 def test_skipped_images_are_listed_at_the_end(fit: Fit, images: Path) -> None:
     Path("images/dark/a.jpg").write_bytes(b"")
     code, out, err = fit(*IMAGES)
@@ -58,6 +61,7 @@ def test_skipped_images_are_listed_at_the_end(fit: Fit, images: Path) -> None:
     assert "1 images skipped:\n  dark/a.jpg: the file is empty (0 bytes)\n" in out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("args", "code", "problem"),
     [
@@ -87,6 +91,7 @@ def test_errors(args: list[str], code: int, problem: str, fit: Fit, images: Path
     assert re.search(problem, err), err
 
 
+@pytest.mark.slow
 def test_train_from_scratch_if_the_checkpoint_is_missing(fit: Fit) -> None:
     code, out, _ = fit(*DIGITS, "--ckpt_path", "last.ckpt", "--init", "auto")
     assert code == 0
@@ -115,6 +120,7 @@ def test_start_from_pretrained_weights(fit: Fit, images: Path) -> None:
     assert "these are weights for another net" in err or "unexpected key" in err or "lack the key" in err
 
 
+@pytest.mark.slow
 def test_checkpoints_load_around_a_custom_net(fit: Fit, images: Path) -> None:
     fit(*IMAGES, "--model.finetune.freeze_epochs", 1)
     last = "runs/images/version_0/checkpoints/last.ckpt"
@@ -146,6 +152,7 @@ def test_checkpoints_of_python_hold_plain_data_alone(images: Path) -> None:
     assert held["datamodule_hyper_parameters"]["root"] == "images"
 
 
+@pytest.mark.slow
 def test_weights_of_classes_reach_the_loss_and_the_checkpoint(fit: Fit, images: Path) -> None:
     assert fit(*IMAGES, "--data.class_weights", '{"dark": 3}')[0] == 0
     checkpoint = read_checkpoint("runs/images/version_0/checkpoints/last.ckpt")
@@ -157,6 +164,7 @@ def test_weights_of_classes_reach_the_loss_and_the_checkpoint(fit: Fit, images: 
     assert "resuming from epoch 2" in out
 
 
+@pytest.mark.slow
 def test_a_resumed_run_on_images_equals_an_uninterrupted_one(fit: Fit, images: Path) -> None:
     whole = ("--data.transforms.cutout", 4, "--trainer.max_epochs", 4, "--model.schedule", "constant")
     assert fit(*IMAGES, *whole)[0] == 0
@@ -179,6 +187,7 @@ def test_bfloat16_only_where_the_device_has_it(
     assert yaml.safe_load(Path("runs/digits/version_0/config.yaml").read_text())["trainer"]["precision"] == precision
 
 
+@pytest.mark.slow
 def test_averaged_weights_are_tested_as_they_are_kept(fit: Fit) -> None:
     averaging = "pytorch_lightning.callbacks.EMAWeightAveraging"
     args = ("--trainer.callbacks+", averaging, "--trainer.callbacks.decay", 0.9)

@@ -32,6 +32,7 @@ def test_a_file_and_a_column_are_enough(fit: Fit, series: Path) -> None:
     assert Path("runs/series/version_0/backtest.csv").is_file()
 
 
+@pytest.mark.slow
 def test_predict_forecasts_from_the_end_of_the_file(fit: Fit, series: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fit(*SERIES, "--trainer.max_epochs", 15, "--model.lr", 0.02, "--trainer.callbacks", "null", "--quiet")
     assert predict([LAST, "series.csv", "-o", "out.csv"]) == 0
@@ -62,6 +63,7 @@ def test_a_target_may_have_any_name(name: str, fit: Fit, capsys: pytest.CaptureF
     assert pd.read_csv("out.csv")[name].between(0, 30).all()
 
 
+@pytest.mark.slow
 def test_a_bad_file_is_a_row(fit: Fit, series: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fit(*SERIES, "--quiet")
     Path("short.csv").write_text("date,load\n2024-01-01 00:00,high\n2024-01-01 01:00,2\n")
@@ -98,6 +100,7 @@ def test_errors_of_predict(
     assert problem in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("args", "code", "problem"),
     [
@@ -148,6 +151,7 @@ def test_a_resumed_run_on_series_equals_an_uninterrupted_one(fit: Fit, series: P
     pd.testing.assert_frame_equal(*histories, check_exact=True)
 
 
+@pytest.mark.slow
 def test_a_constant_column_is_named(fit: Fit) -> None:
     make_series().assign(load=7.0).to_csv("series.csv", index=False)
     code, out, err = fit(*SERIES)

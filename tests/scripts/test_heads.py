@@ -134,6 +134,7 @@ def example(task: str, inputs: list[str]) -> list[str]:
     return run.stdout.splitlines()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("data")
 @pytest.mark.parametrize("columns", ["labels", "price,stars"])
 @pytest.mark.parametrize("task", ["text", "images"])
@@ -213,6 +214,7 @@ def check_scores(path: str, task: str, columns: str, scores: dict[str, Any]) -> 
     assert scores["coverage"] == pytest.approx(np.mean(inside), abs=1.01 / len(rows))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("data")
 @pytest.mark.parametrize("columns", ["labels", "stars"])
 def test_folds_have_predictions_of_every_sample(columns: str, fit: Fit) -> None:
@@ -226,6 +228,7 @@ def test_folds_have_predictions_of_every_sample(columns: str, fit: Fit) -> None:
     assert not table[expected[-1]].astype(str).eq("").any()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("data")
 def test_pictures_of_classes_step_aside(fit: Fit) -> None:
     code, _, err = fit(*IMAGES, "--data.columns", "stars", "--trainer.max_epochs", 1)

@@ -19,6 +19,7 @@ NEWS = [(f"a fine splendid film, number{index}", "pos") for index in range(20)]
 NEWS += [(f"a dreadful tedious film, number{index}", "neg") for index in range(20, 40)]
 
 
+@pytest.mark.slow
 def test_texts_keep_vocabulary_and_classes(
     fit: Fit, trained: Callable[[str], str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -50,6 +51,7 @@ def test_images_keep_classes_and_size(fit: Fit, trained: Callable[[str], str]) -
     assert codecs[0].to_dict() == codecs[1].to_dict()
 
 
+@pytest.mark.slow
 def test_series_keep_their_scale(fit: Fit) -> None:
     table = make_series(300)
     table.head(200).to_csv("old.csv", index=False)

@@ -45,6 +45,7 @@ def history(task: str, version: int = 0) -> pd.DataFrame:
     return pd.read_csv(f"runs/{task}/version_{version}/history.csv")
 
 
+@pytest.mark.slow
 def test_early_stopping_ends_what_no_longer_helps(fit: Fit, series: Path) -> None:
     args = (*SERIES, "--trainer.max_epochs", 30, "--model.lr", 1.0, "--quiet")  # far too fast
     assert fit(*args, "--early_stopping", 2)[0] == 0
@@ -65,6 +66,7 @@ def test_early_stopping_on_the_checkpoints_metric(fit: Fit, reviews: Path) -> No
     assert len(accuracies) == accuracies.idxmax() + 2 < 20
 
 
+@pytest.mark.slow
 def test_ema_is_validated_and_saved(fit: Fit, series: Path) -> None:
     for extra in ((), ("--ema", 0.9)):
         assert fit(*SERIES, "--trainer.max_epochs", 3, "--quiet", *extra)[0] == 0
@@ -151,6 +153,7 @@ def test_warmup_by_hand() -> None:
         add_schedule(optimizer, "cosine", None, warmup=1.0)
 
 
+@pytest.mark.slow
 def test_warmup_changes_the_first_epoch(fit: Fit, reviews: Path) -> None:
     for extra in ((), ("--model.warmup", 0.5, "--model.schedule", "cosine")):
         assert fit(*TEXT, "--quiet", *extra)[0] == 0

@@ -50,6 +50,7 @@ def custom(reviews: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "mine", raising=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["Builds", "MayTake"])
 @pytest.mark.usefixtures("custom")
 def test_a_model_that_builds_its_net(
@@ -89,6 +90,7 @@ IMAGES = ("--task", "images", "--data.root", "images", "--data.transforms.size",
 ONCE = (*IMAGES, "--trainer.max_epochs", 1, "--trainer.callbacks", "null", "--quiet")
 
 
+@pytest.mark.slow
 def test_a_function_that_builds_a_net(
     fit: Fit, images: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

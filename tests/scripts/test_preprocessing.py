@@ -37,6 +37,7 @@ def read_codec() -> ImageCodec:
     return codec
 
 
+@pytest.mark.slow
 def test_a_checkpoint_prepares_images_as_the_weights_were_trained(fit: Fit, line: tuple[Any, ...]) -> None:
     expected = TimmNet.find_preprocessing(NET, "weights.safetensors")
     assert expected is not None
@@ -53,6 +54,7 @@ def test_a_checkpoint_prepares_images_as_the_weights_were_trained(fit: Fit, line
     assert torch.equal(codec.encode(paths), data.val_data[torch.arange(len(paths))][0]), "predict sees what val saw"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resize", ["pad", "squish"])
 def test_what_the_user_sets_stays(resize: str, fit: Fit, line: tuple[Any, ...]) -> None:
     own = ("--data.transforms.resize", resize, "--data.transforms.size", 32)
@@ -69,6 +71,7 @@ def test_a_preset_that_pads_keeps_the_whole_image(fit: Fit, line: tuple[Any, ...
     assert (read_codec().resize, read_codec().interpolation) == ("pad", "bicubic")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("had_the_field", [True, False])
 def test_a_run_that_adopted_nothing_resumes_as_it_began(
     had_the_field: bool, fit: Fit, line: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
@@ -92,6 +95,7 @@ def test_a_run_that_adopted_nothing_resumes_as_it_began(
     assert read_codec() == began
 
 
+@pytest.mark.slow
 def test_another_value_is_still_refused(fit: Fit, line: tuple[Any, ...]) -> None:
     line += ("--data.transforms.size", 32)
     assert fit(*line, "--trainer.max_epochs", 1)[0] == 0

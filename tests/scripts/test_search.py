@@ -224,6 +224,7 @@ def watch_accuracy(preset: Path) -> None:
     preset.write_text(yaml.safe_dump(held))
 
 
+@pytest.mark.slow
 def test_the_first_trial_is_reported_with_the_sign_of_its_mode(
     preset: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -80,6 +80,7 @@ def test_kept_decoded_or_not_gives_the_same(images: Path) -> None:
     assert not list(Path("data/cache").glob("*.part"))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*use of fork")
 @pytest.mark.parametrize(
     "transforms", [SMALL, ImageTransforms(size=16, train=[v2.RandomCrop(16), v2.ColorJitter(0.5)])]

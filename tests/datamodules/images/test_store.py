@@ -63,6 +63,7 @@ def data(root: Path, **options: Any) -> ImageDataModule:
     return module
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resize", ["crop", "pad", "squish"])
 @pytest.mark.parametrize(
     ("height", "width", "kind", "orientation"),

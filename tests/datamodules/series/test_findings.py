@@ -159,6 +159,7 @@ def test_a_leak_is_a_warning_that_names_the_argument() -> None:
     )
 
 
+@pytest.mark.slow
 def test_page_of_long_and_chinese_names(tmp_path: Path) -> None:
     names = [f"上海市浦东新区第{index}号门店 / Filiale Düsseldorf <b>" for index in range(320)]
     rng = np.random.default_rng(0)

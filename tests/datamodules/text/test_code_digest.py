@@ -54,6 +54,7 @@ def new_process(folder: Path) -> Iterator[None]:
         sys.modules.pop(name.removesuffix(".py").removesuffix("/__init__").replace("/", "."), None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", USED)
 def test_a_tokenizer_is_another_when_a_module_it_imports_changes(module: str, tmp_path: Path) -> None:
     def digest(folder: Path) -> str:

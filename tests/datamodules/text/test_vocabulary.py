@@ -41,6 +41,7 @@ def cookbook(texts: list[str]) -> tuple[Any, list[Any]]:
     return field, examples
 
 
+@pytest.mark.slow
 def test_same_vocabulary_as_torchtext(texts: list[str], cookbook: tuple[Any, list[Any]]) -> None:
     field, examples = cookbook
     tokens = [tokenize(text) for text in texts]
