@@ -59,7 +59,7 @@ class ImageCodec(LabelCodec):
         """Return the number of channels of the net's input."""
         return self.form.channels
 
-    def encode(self, samples: Sequence[Path | Tensor | Prepared]) -> Tensor:
+    def encode(self, samples: Sequence[str | Path | Tensor | Prepared]) -> Tensor:
         """Encode image files, decoded images (C, H, W) uint8, or prepared ones as pixels (B, C, h, w) float32.
 
         Raises:
@@ -88,7 +88,7 @@ class ImageCodec(LabelCodec):
         scale = max(self.image_size[0] / height, self.image_size[1] / width) * self.border
         return math.ceil(height * scale) * math.ceil(width * scale)
 
-    def _load(self, sample: Path | Tensor | Prepared) -> Tensor:
+    def _load(self, sample: str | Path | Tensor | Prepared) -> Tensor:
         if isinstance(sample, Prepared):
             return sample.pixels
         if isinstance(sample, Tensor):
@@ -97,10 +97,14 @@ class ImageCodec(LabelCodec):
                     f"expected images of {self.image_channels} channels (C, H, W), received {tuple(sample.shape)}"
                 )
             return self._fit(sample)
-        if not sample.is_file():
+        if not isinstance(sample, (str, Path)):
+            raise DataError(
+                f"expected an image as a path, or as a tensor (C, H, W) uint8, received {type(sample).__name__}"
+            )
+        if not Path(sample).is_file():
             raise FileNotFoundError(f"no file at '{sample}' (looked from '{Path.cwd()}')")
         try:
-            return self.prepare(sample.read_bytes()).pixels
+            return self.prepare(Path(sample).read_bytes()).pixels
         except DataError as error:
             raise DataError(f"{sample}: {error}") from error
 

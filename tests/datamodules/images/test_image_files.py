@@ -84,7 +84,9 @@ def test_no_images(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="a.jpg: not an image"):
         codec.encode([tmp_path / "a.jpg"])
     with pytest.raises(FileNotFoundError, match="no file at 'nope.jpg'"):
-        codec.encode([Path("nope.jpg")])
+        codec.encode(["nope.jpg"])
+    with pytest.raises(DataError, match=r"expected an image as a path, or as a tensor .* uint8, received Image"):
+        codec.encode([Image.new("L", (8, 8))])
 
 
 @pytest.mark.parametrize("side", [10_000, 20_000])

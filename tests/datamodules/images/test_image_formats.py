@@ -299,8 +299,9 @@ def test_a_codec_of_any_channels(channels: int, tmp_path: Path) -> None:
     assert codec.dummy_batch().shape == (2, channels, 8, 10)
     values = RNG.integers(0, 256, (8, 10, channels), dtype=np.uint8)
     (tmp_path / "a").write_bytes(as_npy(values))
-    x = codec.encode([tmp_path / "a", torch.from_numpy(values).permute(2, 0, 1), codec.prepare(as_npy(values))])
-    np.testing.assert_allclose(x.permute(0, 2, 3, 1).numpy(), np.stack([values / 255 * 4 - 2] * 3), atol=1e-5)
+    path, pixels = tmp_path / "a", torch.from_numpy(values).permute(2, 0, 1)
+    x = codec.encode([path, str(path), pixels, codec.prepare(as_npy(values))])
+    np.testing.assert_allclose(x.permute(0, 2, 3, 1).numpy(), np.stack([values / 255 * 4 - 2] * 4), atol=1e-5)
     np.testing.assert_allclose(codec.denormalise(x)[0].permute(1, 2, 0), values / 255, atol=1e-5)
     with pytest.raises(DataError, match=rf"expected images of {channels} channels \(C, H, W\), received \(2, 8, 10\)"):
         codec.encode([torch.zeros(2, 8, 10, dtype=torch.uint8)])
