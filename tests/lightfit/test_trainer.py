@@ -251,6 +251,8 @@ class Tuned(pl.LightningModule):
     def __init__(self) -> None:
         super().__init__()
         self.net, self.lr, self.batch_size = nn.Linear(2, 1), 1e-3, 2
+        for parameter in self.parameters():  # far from the solution, so that there is a rate to be found
+            nn.init.zeros_(parameter)
 
     def training_step(self, batch: Any, batch_idx: int) -> Any:
         return nn.functional.mse_loss(self.net(batch[0]), batch[1])
