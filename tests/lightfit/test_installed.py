@@ -16,7 +16,7 @@ ROOT = TASKS.parent
 if not (ROOT / "pyproject.toml").is_file():
     pytest.skip("installed, not checked out", allow_module_level=True)
 BUILD = "import sys; from setuptools import build_meta; print(build_meta.build_wheel(sys.argv[1]))"
-OF_THE_CLONE = {".git", ".venv", "runs", "data", "build", "site"}  # at its top, and no part of the package
+OF_THE_CLONE = {".git", ".venv", "runs", "data", "build"}  # at its top, and no part of the package
 PROGRAM = """
 import callbacks.early, scripts.prepare, tasks.todo, datamodules.own, lightning_modules.net
 assert callbacks.early.OURS == scripts.prepare.OURS == tasks.todo.OURS == "the project's"
