@@ -60,12 +60,11 @@ class MetricLog(EpochLog):
                 f"{type(self).__name__} has torchmetrics, so shared_step must also return 'preds' and 'target'; "
                 f"missing: {sorted(missing)}"
             )
-        suffix = f"_{loader}" if loader else ""
         preds, target = (_detach(outputs[name]) for name in UNLOGGED)
         for name in names:
-            metric = cast(Metric, self.stage_metrics[encode_key(f"{STAGES[prefix]}_{name}")])
+            metric = cast(Metric, self.stage_metrics[_make_key(prefix, name)])
             if loader:
-                metric = self._metric_of_loader(f"{prefix}{name}{suffix}", metric)
+                metric = self._metric_of_loader(f"{prefix}{name}_{loader}", metric)
             self._log_metric(metric, prefix, name, loader, preds, target)
             if prefix:
                 metric.update(preds, target)
@@ -78,7 +77,7 @@ class MetricLog(EpochLog):
         source = (prefix, name, loader)
         if source not in self._entries:
             self._entries[source] = list_entries(metric, preds, target, self._name_classes)
-        attribute = f"stage_metrics.{encode_key(f'{STAGES[prefix]}_{name}')}"
+        attribute = f"stage_metrics.{_make_key(prefix, name)}"
         for entry, value in self._entries[source]:
             logged = f"{prefix}{name}{entry}_{loader}" if loader else f"{prefix}{name}{entry}"
             self._claim(logged, name, loader, "metric")
@@ -98,8 +97,7 @@ class MetricLog(EpochLog):
                 metric.update(*waiting)
 
     def _train_metrics(self) -> dict[str, Metric]:
-        keys = {name: encode_key(f"train_{name}") for name in self._train_metric_names}
-        return {name: cast(Metric, self.stage_metrics[key]) for name, key in keys.items()}
+        return {name: cast(Metric, self.stage_metrics[_make_key("", name)]) for name in self._train_metric_names}
 
     def _metric_of_loader(self, name: str, first: Metric) -> Metric:
         """Return the metric of a loader after the first one, whose metric is `first`; created at its first batch."""
@@ -141,7 +139,12 @@ class MetricLog(EpochLog):
             if states:
                 self._entries["", name, 0] = restore_entries(metric, states[0]["entries"])
             for entry, value in self._entries.get(("", name, 0), [("", metric)]):
-                self._log_once(f"{name}{entry}", value, f"stage_metrics.{encode_key(f'train_{name}')}")
+                self._log_once(f"{name}{entry}", value, f"stage_metrics.{_make_key('', name)}")
+
+
+def _make_key(prefix: str, name: str) -> str:
+    """Return the key of a metric in `stage_metrics`, by the prefix of what its stage logs."""
+    return encode_key(f"{STAGES[prefix]}_{name}")
 
 
 def _detach(value: Any) -> Any:
@@ -152,13 +155,17 @@ def _detach(value: Any) -> Any:
     return [_detach(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
+def _move(state: Mapping[str, Any], device: Any) -> dict[str, Any]:
+    """Return the state of a metric, tensors and lists of them, on another device."""
+    return {
+        name: [item.to(device) for item in value] if isinstance(value, list) else value.to(device)
+        for name, value in state.items()
+    }
+
+
 def _dump(metric: Metric) -> dict[str, Any]:
     """Return the state of a metric on the CPU, and how often it was updated."""
-    state = {
-        name: [item.cpu() for item in value] if isinstance(value, list) else value.cpu()
-        for name, value in metric.metric_state.items()
-    }
-    return {"state": state, "num_updates": metric.update_count}
+    return {"state": _move(metric.metric_state, "cpu"), "num_updates": metric.update_count}
 
 
 def _restore(metric: Metric, dumped: Sequence[Mapping[str, Any]]) -> None:
@@ -169,10 +176,7 @@ def _restore(metric: Metric, dumped: Sequence[Mapping[str, Any]]) -> None:
         return
     metric.reset()
     for index, of_rank in enumerate(dumped):
-        state = {
-            name: [item.to(metric.device) for item in value] if isinstance(value, list) else value.to(metric.device)
-            for name, value in of_rank["state"].items()
-        }
+        state = _move(of_rank["state"], metric.device)
         if index == 0:
             for name, value in state.items():
                 setattr(metric, name, value)

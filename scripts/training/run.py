@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
+from lightfit.callbacks.logs.run_folder import run_folder, write_csv
 from lightfit.checkpoint import read_checkpoint
 from lightfit.datamodules import DataModule
 from lightfit.lightning import pl
@@ -182,7 +183,6 @@ def _train(task: str, cli: LightFitCLI, watchers: Sequence[pl.Callback]) -> Run:
 
 def write_most_wrong(trainer: pl.Trainer, evaluations: "dict[str, Evaluation]") -> None:
     """Write `most_wrong.csv` of the best checkpoint's validation into the run folder, of a classifier."""
-    from lightfit.callbacks.logs.run_folder import run_folder, write_csv
     from lightfit.callbacks.pictures.most_wrong import FILE
 
     if trainer.logger is not None and "val" in evaluations and evaluations["val"].wrong is not None:
@@ -195,8 +195,6 @@ def write_series(trainer: pl.Trainer, evaluations: "dict[str, Evaluation]") -> N
     `series.csv` has the scores of each series in the test split, or else in val; `forecasters.csv` the forecasters that
     the net combines.
     """
-    from lightfit.callbacks.logs.run_folder import run_folder, write_csv
-
     from ..evaluation.result import CANDIDATES
 
     combined = next((own.tables[CANDIDATES] for own in evaluations.values() if CANDIDATES in own.tables), None)
