@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from test_predict import Fit
+from torch import nn
 
 from lightfit.checkpoint import read_checkpoint
 from lightfit.lightning_modules import LightModel
@@ -127,3 +128,12 @@ def test_functions_of_torchvision_load_without_weights(fit: Fit, images: Path) -
         checkpoint = read_checkpoint(last)
         checkpoint["hyper_parameters"]["net"]["init_args"]["weights"] = "DEFAULT"  # would be downloaded
         assert LightModel.from_checkpoint(checkpoint).net is not None
+
+
+def test_a_class_that_cannot_be_imported_is_not_told_of(fit: Fit, capsys: pytest.CaptureFixture[str]) -> None:
+    left_over = type("LeftOver", (nn.Module,), {"__module__": "a_package.not_installed"})
+    with pytest.raises(SystemExit, match="0"):
+        fit("--task", "temperature", "--model.net", "DLinear", "--print_config")
+    out, err = capsys.readouterr()
+    assert "DLinear" in out, left_over
+    assert err == ""
