@@ -12,7 +12,7 @@ HARMLESS = (
     "Sparse invariant checks are implicitly disabled",  # torch.optim.Adagrad builds valid sparse tensors
     "Experiment logs directory .* exists",  # the run folder is created before
     "\\s*Unable to serialize instance",  # a default of a function that builds a net; left out of checkpoints
-    "\\s*Hit failing import",  # of a class of another package (torchkeras' tabm), while a short name is looked up
+    "\\s*Hit failing import",  # jsonargparse lists all subclasses in the process, also torchkeras' TabM
     "`isinstance\\(treespec, LeafSpec\\)`",  # Lightning on a newer torch
 )
 
