@@ -48,6 +48,26 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     return 1 / scale if improved else 1.0
 
 
+def choose_candidate(candidates: Tensor, labels: Tensor, *, calibrate: bool) -> int:
+    """Choose the candidate whose probabilities have the lowest log loss, each with a temperature of its own.
+
+    The first one, where there are under `MIN_SAMPLES` samples.
+
+    Args:
+        candidates: scores of the validation split by each candidate, (N, K, num_classes).
+        labels: class indices, (N,).
+        calibrate: whether the temperature is fitted; else it is 1.
+    """
+    if len(candidates) < MIN_SAMPLES:
+        return 0
+    labels = labels.detach().cpu().reshape(-1).long()
+    losses = []
+    for scores in candidates.detach().cpu().double().unbind(1):
+        temperature = fit_temperature(scores, labels) if calibrate else 1.0
+        losses.append(float(F.cross_entropy(scores / temperature, labels)))
+    return losses.index(min(losses))
+
+
 def choose_thresholds(probabilities: Tensor, y: Tensor) -> Tensor:
     """Choose for each label the threshold with the highest F1, (K,) float32; 0.5 with under `MIN_POSITIVES` samples.
 

@@ -32,6 +32,25 @@ def classification_loss(
     return losses.mean() if class_weights is None else (losses * class_weights[labels]).mean()
 
 
+def one_vs_rest_loss(
+    logits: Tensor, y: Tensor, *, label_smoothing: float = 0.0, class_weights: Tensor | None = None
+) -> Tensor:
+    """Compute the binary cross-entropy of each class against all others, summed over classes, mean over the batch, ().
+
+    Args:
+        logits: (B, num_classes).
+        y: labels (B,) int64; or soft labels (B, num_classes).
+        label_smoothing: fraction of the target that is spread over all classes, in [0, 1).
+        class_weights: what a sample of each class counts, (num_classes,).
+    """
+    target = y.to(logits.dtype) if is_soft(y) else F.one_hot(y.reshape(-1).long(), logits.shape[1]).to(logits.dtype)
+    weights = None if class_weights is None else target @ class_weights
+    if label_smoothing:
+        target = target * (1 - label_smoothing) + label_smoothing / logits.shape[1]
+    losses = F.binary_cross_entropy_with_logits(logits, target, reduction="none").sum(1)
+    return losses.mean() if weights is None else (losses * weights).mean()
+
+
 def is_soft(y: Tensor) -> bool:
     """Return whether labels are soft, (B, num_classes), as those of mixed samples."""
     return y.ndim == 2 and y.shape[1] > 1

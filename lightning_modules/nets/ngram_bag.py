@@ -1,12 +1,15 @@
 """A linear model over the n-grams of a text, scaled by naive Bayes."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 PAD = 1
+# Numbers of texts that a weight is shrunk by: one of them is chosen on the validation split.
+SHRINKAGES = (0.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 
 
 class NgramBag(nn.Module):
@@ -17,6 +20,10 @@ class NgramBag(nn.Module):
     ratio for each class, with half the memory. For labels or numbers it is the deviation of their mean, where the
     n-gram is present, from that of all texts. The sum over a text is divided by the root of its length, in units of the
     mean length in training, so that long texts are no surer than short ones.
+
+    With more than two classes most n-grams are in few texts of each, and their weights follow noise. Outside of
+    training they are multiplied by n / (n + shrinkage), where n is the number of training texts that hold the n-gram;
+    the shrinkage is chosen on the validation split (`Classifier`).
     Source: Wang and Manning 2012, "Baselines and Bigrams", section 2.3 (NBSVM) and table 2 (91.22 % on the official
     IMDB test set with bigrams), here with a logistic loss and learned weights from the start.
 
@@ -31,6 +38,8 @@ class NgramBag(nn.Module):
     takes_ngrams = True  # the order of the ids of a text has no meaning
     scale: Tensor
     mean_length: Tensor  # number of n-grams of a training text, ()
+    counts: Tensor  # number of training texts that hold each n-gram, (vocab_size,); only where shrinkage is chosen
+    shrinkage: Tensor  # number of texts, (); likewise
 
     def __init__(
         self,
@@ -48,20 +57,44 @@ class NgramBag(nn.Module):
         num_logits = num_outputs or (num_classes if num_classes > 2 else 1)
         self.register_buffer("scale", torch.zeros(vocab_size))
         self.register_buffer("mean_length", torch.ones(()))
+        self.chooses_on_val = num_outputs is None and num_logits > 1
+        if self.chooses_on_val:
+            self.register_buffer("counts", torch.zeros(vocab_size))
+            self.register_buffer("shrinkage", torch.zeros(()))
+            self.register_load_state_dict_pre_hook(_add_counts)
         self.weight = nn.Embedding(vocab_size, num_logits, sparse=True)
         self.bias = nn.Parameter(torch.zeros(num_logits))
         nn.init.zeros_(self.weight.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ids of distinct n-grams (B, T) int64 to logits (B, num_classes), or (B, 1) for two classes."""
-        share = (self.mean_length / (x != PAD).sum(1, keepdim=True).clamp(min=1)).sqrt()
+        share = self._share(x)
         if not self.training:
-            return (self.weight(x) * self.scale[x][:, :, None]).sum(1) * share + self.bias
+            scale = self.shrunk_scale() if self.chooses_on_val else self.scale
+            return (self.weight(x) * scale[x][:, :, None]).sum(1) * share + self.bias
         row, _, used, index = flatten_texts(x)
         # Each weight is looked up once a batch: its gradient is then a row of a sparse tensor, already added up.
         weights = self.weight(used) * self.scale[used][:, None]
         sums = weights.new_zeros(len(x), weights.shape[1])
         return sums.index_add(0, row, weights.index_select(0, index)) * share + self.bias
+
+    def _share(self, x: Tensor) -> Tensor:
+        return (self.mean_length / (x != PAD).sum(1, keepdim=True).clamp(min=1)).sqrt()
+
+    def shrunk_scale(self, shrinkage: Tensor | None = None) -> Tensor:
+        """Return what the weights are multiplied by outside of training, (vocab_size,)."""
+        known = self.counts.clamp(min=1)
+        return self.scale * known / (known + (self.shrinkage if shrinkage is None else shrinkage))
+
+    def candidate_logits(self, x: Tensor) -> Tensor:
+        """Compute the logits with each shrinkage that may be chosen, (B, number of them, num_classes)."""
+        scales = torch.stack([self.shrunk_scale(self.scale.new_tensor(shrinkage)) for shrinkage in SHRINKAGES])
+        sums = scales[:, x].permute(1, 0, 2) @ self.weight(x)  # (B, K, T) by (B, T, num_classes)
+        return sums * self._share(x)[:, :, None] + self.bias
+
+    def choose_candidate(self, index: int) -> None:
+        """Use one of the shrinkages of `candidate_logits` from now on."""
+        self.shrinkage.fill_(SHRINKAGES[index])
 
     def adapt(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Count the texts of every class, label or number that hold an n-gram, and set the scale; padding has 0."""
@@ -85,6 +118,8 @@ class NgramBag(nn.Module):
             scale = ((sums - total[:, None] * mean) / (total + self.smoothing)[:, None]).abs().amax(1)
         self.mean_length.copy_((total.sum() / max(num_texts, 1)).clamp(min=1))
         self.scale.copy_(scale.pow(self.power).masked_fill(total == 0, 0.0))
+        if self.chooses_on_val:
+            self.counts.copy_(total)
 
     def _spread(self, y: Tensor, num_columns: int) -> Tensor:
         """Return classes (B,) or (B, 1) as columns of 0 and 1, (B, K); labels and numbers as they are."""
@@ -107,6 +142,12 @@ def flatten_texts(x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     ids = x[row, column]
     used, index = torch.unique(ids, return_inverse=True)
     return row, ids, used, index
+
+
+def _add_counts(net: NgramBag, state: dict[str, Any], prefix: str, *args: Any) -> None:
+    """Add what checkpoints do not hold that were written before shrinkage was chosen."""
+    state.setdefault(f"{prefix}counts", torch.zeros_like(state[f"{prefix}scale"]))
+    state.setdefault(f"{prefix}shrinkage", torch.zeros(()))
 
 
 def _log_frequency(counts: Tensor) -> Tensor:

@@ -7,7 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lightfit.lightning_modules import TextClassifier
+from lightfit.lightning_modules.calibration import fit_temperature
 from lightfit.lightning_modules.nets import NgramBag
+from lightfit.lightning_modules.nets.ngram_bag import SHRINKAGES
 
 X = torch.tensor([[2, 3, 1], [2, 4, 1], [3, 4, 5], [4, 1, 1]])
 
@@ -84,3 +87,51 @@ def test_gradients_are_sparse_and_right() -> None:
     dense = gradient(net.eval()(X)).to_dense()
     dense[1] = 0  # of padding, whose scale is 0 after `adapt`
     torch.testing.assert_close(sparse.to_dense(), dense)
+
+
+def test_shrinkage_is_chosen_among_candidates() -> None:
+    net = NgramBag(6, num_classes=3)
+    net.adapt([(X, torch.tensor([0, 1, 2, 2]))])
+    torch.nn.init.normal_(net.weight.weight)
+    net.eval()
+    candidates = net.candidate_logits(X)
+    assert candidates.shape == (4, len(SHRINKAGES), 3)
+    torch.testing.assert_close(candidates[:, 0], net(X))
+    net.choose_candidate(2)
+    torch.testing.assert_close(candidates[:, 2], net(X))
+    assert net.shrunk_scale()[3] == pytest.approx(net.scale[3] * 2 / (2 + SHRINKAGES[2]))
+    net.train()
+    torch.testing.assert_close(candidates[:, 0], net(X), msg="training is without it")
+
+
+def test_weights_of_before_it_was_chosen_load() -> None:
+    state = {name: value for name, value in NgramBag(6, num_classes=3).state_dict().items() if "eight" in name}
+    state |= {"scale": torch.ones(6), "mean_length": torch.ones(()), "bias": torch.zeros(3)}
+    net = NgramBag(6, num_classes=3)
+    net.load_state_dict(state)
+    torch.testing.assert_close(net.shrunk_scale(), torch.ones(6))
+    assert set(NgramBag(6).state_dict()) == {"weight.weight", "bias", "scale", "mean_length"}, "two classes choose none"
+
+
+@pytest.mark.parametrize("calibrate", [True, False])
+def test_shrinkage_is_that_of_the_lowest_log_loss(calibrate: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    net = NgramBag(40, num_classes=3)
+    x = torch.cat([torch.arange(3).repeat(20)[:, None] + 2, torch.randint(5, 40, (60, 6), generator=generator)], 1)
+    y = torch.arange(3).repeat(20)
+    net.adapt([(x, y)])
+    with torch.no_grad():  # the first three words tell the classes apart, in 20 texts each; all others are noise
+        net.weight.weight.copy_(4 * torch.randn(40, 3, generator=generator))
+        net.weight.weight[2:5] = 5 * torch.eye(3)
+    model = TextClassifier(net, multi_class="one_vs_rest", calibrate=calibrate)
+    candidates = net.eval().candidate_logits(x)
+    model.fit_on_val(candidates, y)
+    losses = []
+    for logits in candidates.unbind(1):
+        scores = F.logsigmoid(logits)
+        temperature = fit_temperature(scores, y) if calibrate else 1.0
+        losses.append(F.cross_entropy(scores / temperature, y).item())
+    chosen = SHRINKAGES.index(net.shrinkage.item())
+    assert chosen == losses.index(min(losses)) > 0
+    model.fit_on_val(candidates[:20], y[:20])
+    assert net.shrinkage == 0, "20 samples are too few to choose by"
