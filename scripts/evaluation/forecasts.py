@@ -206,8 +206,14 @@ def _find_baselines(
 
 
 def _tabulate_windows(order: Rows, totals: _Errors, places: WindowPlaces) -> pd.DataFrame:
-    """Tabulate the worst windows: the series if there are several, the stamp before the forecast, and the errors."""
-    worst = order[: int((totals.known > 0).sum())][::-1][:WORST_WINDOWS]
+    """Tabulate the worst windows: the series if there are several, the stamp before the forecast, and the errors.
+
+    Of several series the worst window of each, as its neighbours have most of its steps too.
+    """
+    worst = order[: int((totals.known > 0).sum())][::-1]
+    if len(places.names) > 1:
+        worst = worst[np.sort(np.unique(places.series[worst], return_index=True)[1])]
+    worst = worst[:WORST_WINDOWS]
     columns: dict[str, Any] = {}
     if len(places.names) > 1:
         columns["series"] = [places.names[index] for index in places.series[worst].tolist()]

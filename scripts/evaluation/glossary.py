@@ -72,6 +72,8 @@ GLOSSARY: dict[str, Term] = {
         f"{IN_UNITS}; beside mae_original, in standard deviations of the training data",
     ),
     "mae_original": Term("mean absolute error: by how much an answer is off on average", LOWER, IN_UNITS),
+    "mse": Term("mean squared error", LOWER, "0 or more, in squared standard deviations of the training data"),
+    "mse_original": Term("mean squared error", LOWER, "0 or more, in the squared units of the target"),
     "rmse": Term("root of the mean squared error, in which large errors count more", LOWER, IN_UNITS),
     "r2": Term(
         "fraction of the variance that is explained: 1 is perfect, 0 no better than the mean",

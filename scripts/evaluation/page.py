@@ -151,16 +151,26 @@ def _show_wrong(evaluation: Evaluation, samples: Sequence[Shown]) -> Part | None
     if any(texts):
         first = first.assign(text=[*texts, *[""] * (len(first) - len(texts))])
         first = first[["text", *(name for name in first if name != "text")]]
-        first.columns = [*first.columns]
     note = f"The first {len(first)} of {len(wrong):,}, the most wrong first" if len(wrong) > len(first) else ""
     part = _part("The worst samples", note=f"{note}; more are in most_wrong.csv." if note else "")
     part["table"] = make_table(first, "the worst samples", terms=TERMS, texts=("text",))
     for sample, (_, row) in zip(samples, first.iterrows(), strict=False):
         if sample.picture is not None:
-            lines = [f"{name}: {_format(value)}" for name, value in row.items() if name not in ("file", "wrong_labels")]
-            caption = [str(row["file"]), *lines[:4]]
-            part["pictures"].append(embed_picture(sample.picture) | {"alt": "; ".join(caption), "lines": caption})
+            part["pictures"].append(_caption(row) | embed_picture(sample.picture))
     return part
+
+
+def _caption(row: "pd.Series[Any]") -> dict[str, Any]:
+    """Return what is said of a thumbnail: what it was predicted as, what it is, and its file; the table has more."""
+    told = {str(name): value for name, value in row.items() if name not in ("file", "probability_of_true")}
+    predicted, true = told.get("predicted"), told.get("true")
+    if isinstance(predicted, str):
+        sure = f" {100 * told['probability']:.0f} %" if "probability" in told else ""
+        lines = [f"{shorten(predicted, NAME_WIDTH) or 'no label'}{sure}", f"true: {shorten(str(true), NAME_WIDTH)}"]
+    else:
+        lines = [f"{name}: {_format(value)}" for name, value in told.items()][:3]
+    file = str(row["file"])
+    return {"lines": lines, "file": file, "alt": "; ".join(filter(None, [*lines, file]))}
 
 
 def _format(value: Any) -> str:
@@ -280,15 +290,19 @@ def tabulate_metrics(evaluation: Evaluation) -> pd.DataFrame:
 def as_plain(evaluation: Evaluation) -> dict[str, Any]:
     """Return scores and tables as plain data, rounded to six digits, the precision of float32; None if undefined.
 
-    Further digits would depend on the batching of the samples, and so on the number of devices.
+    Further digits would depend on the batching of the samples, and so on the number of devices. The confusion matrix of
+    more classes than fit on a page is left out, as its names a million times over would be most of the file: it is in
+    a table of its own.
     """
+    large = len(evaluation.tables.get(MATRIX, ())) > LABELS_UP_TO
+    tables = {name: table for name, table in evaluation.tables.items() if not (large and name == MATRIX)}
     baselines = pd.DataFrame([(own.name, own.score) for own in evaluation.baselines], columns=["name", "score"])
     return {
         "num_samples": evaluation.num_samples,
         "headline": evaluation.headline or None,
         "metrics": _to_records(tabulate_metrics(evaluation)),
         "baselines": _to_records(baselines),
-        "tables": {name: _to_records(table) for name, table in evaluation.tables.items()},
+        "tables": {name: _to_records(table) for name, table in tables.items()},
     }
 
 

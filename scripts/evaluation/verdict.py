@@ -28,9 +28,10 @@ def judge(evaluation: Evaluation) -> list[Sentence]:
     if evaluation.headline == "accuracy" and best.score >= DOMINATES and "balanced_accuracy" in evaluation.metrics:
         balanced = format_score(evaluation.metrics["balanced_accuracy"])
         text = (
-            f"One class has {best.score:.0%} of the samples, so that accuracy says little: the balanced accuracy, in "
+            f"One class has {100 * best.score:.0f} % of the samples, so that accuracy says little: the balanced "
+            f"accuracy, in which all classes count the same, is {balanced}."
         )
-        sentences.append(Sentence("notice", f"{text}which all classes count the same, is {balanced}."))
+        sentences.append(Sentence("notice", text))
     return sentences
 
 
@@ -73,7 +74,8 @@ def _state(evaluation: Evaluation, best: Baseline, own: float, gain: float) -> s
     if not is_error(metric):
         title = "accuracy" if metric == "accuracy" else f"{metric}"
         return f"{name} gives {theirs}; this model has {'an' if title[0] in 'aeiou' else 'a'} {title} of {ours}."
-    change = f": {abs(gain) / best.score:.0%} {'less' if gain >= 0 else 'more'}" if best.score else ""
+    percent = 100 * abs(gain) / best.score if best.score else 0
+    change = f": {percent:.0f} % {'less' if gain >= 0 else 'more'}" if percent >= 0.5 else ""
     if metric in ERRORS:
         units = f", {evaluation.units}" if evaluation.units else ", in the mean over all numbers"
         return f"{name} errs by {theirs} on average, this model by {ours}{units}{change}."

@@ -68,8 +68,8 @@ def make_table(
     for index, name in enumerate(map(str, shown.columns)):
         values = shown.iloc[:, index]
         numeric = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
-        wide = name in texts or (not numeric and max(map(len, formatted[index]), default=0) > LONG_TEXT)
-        kind = "number" if numeric else "text" if wide and index > 0 else ""
+        is_long = index > 0 and max(map(len, formatted[index]), default=0) > LONG_TEXT
+        kind = "number" if numeric else "text" if name in texts or is_long else ""
         columns.append({"name": name, "kind": kind, "term": terms.get(name, "")})
     rest = f"The first {len(shown):,} of {len(table):,} rows" + (f"; all are in {file}." if file else ".")
     return {

@@ -5,7 +5,7 @@ Works without a server. Without this script the tables are whole, in the order i
 */
 "use strict";
 (() => {
-  const FILTERED_FROM = 12; // rows
+  const FILTERED_FROM = 25; // rows
   const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
 
   const valueOf = cell => (cell ? cell.dataset.value ?? cell.textContent.trim() : "");
