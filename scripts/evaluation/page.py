@@ -134,7 +134,7 @@ def _part(title: str, *, table: Part | None = None, plot: Callable[[], Any] | No
         "title": title,
         "note": note,
         "table": table,
-        "plot": embed_plot(plot) if plot is not None else None,
+        "plot": embed_plot(plot()) if plot is not None else None,
         "pictures": [],
     }
 

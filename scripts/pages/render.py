@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ def make_table(
     terms: Mapping[str, str] = {},
     file: str = "",
     texts: Collection[str] = (),
-    most_rows: int = MOST_ROWS,
+    has_bars: bool = False,
 ) -> dict[str, Any]:
     """Return a table for the macro `table`: columns with their definitions, and rows of formatted cells.
 
@@ -60,9 +60,9 @@ def make_table(
         terms: definitions by name of a column, or by name of a row in the first column.
         file: name of the file that has all rows, where the table has more than the page shows.
         texts: names of columns with texts of several lines, which get room.
-        most_rows: the most rows on the page.
+        has_bars: whether each number has a bar, as long as it is a fraction of the largest of all.
     """
-    shown = table.head(most_rows)
+    shown = table.head(MOST_ROWS)
     formatted = [[_format_cell(value) for value in shown.iloc[:, index]] for index in range(shown.shape[1])]
     columns = []
     for index, name in enumerate(map(str, shown.columns)):
@@ -78,7 +78,15 @@ def make_table(
         "rows": list(zip(*formatted, strict=True)),
         "terms": terms,
         "rest": rest if len(table) > len(shown) else "",
+        "bars": _measure(shown) if has_bars else [],
     }
+
+
+def _measure(table: pd.DataFrame) -> list[list[float]]:
+    """Return the lengths of the bars of a table, in percent; 0 in its first column."""
+    counts = table.iloc[:, 1:].to_numpy(np.float64)
+    percent = 100 * counts / max(counts.max(initial=0.0), 1e-12)
+    return [[0.0, *(round(length, 1) for length in own)] for own in percent.tolist()]
 
 
 def _format_cell(value: Any) -> str:
@@ -92,9 +100,9 @@ def _format_cell(value: Any) -> str:
     return text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}…"
 
 
-def embed_plot(draw: Callable[[], Any]) -> str:
-    """Draw a plot, and return it as a URL that holds it."""
-    return f"data:image/png;base64,{base64.b64encode(draw()._repr_png_()).decode()}"
+def embed_plot(plot: Any) -> str:
+    """Return a plot as a URL that holds it."""
+    return f"data:image/png;base64,{base64.b64encode(plot._repr_png_()).decode()}"
 
 
 def embed_picture(picture: NDArray[np.uint8]) -> dict[str, Any]:
