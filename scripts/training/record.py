@@ -114,7 +114,7 @@ def find_settings(cli: "LightFitCLI") -> dict[str, Any]:
         # A net or model that is named stands under its class path.
         for name in (key, f"{key}.class_path"):
             if isinstance(value := values.get(name), (bool, int, float, str)):
-                settings[key] = value.rpartition(".")[2] if name.endswith("class_path") else value
+                settings[key] = str(value).rpartition(".")[2] if name.endswith("class_path") else value
     return settings
 
 
