@@ -141,8 +141,44 @@ def bootstrap_interval(
         block: number of samples in a block.
         seed: seed of the draw.
     """
-    if len(values) < 2 * block:
+    return _interval(_resample(values, weights, block, seed))
+
+
+def bootstrap_difference(
+    values: Floats,
+    others: Floats,
+    *,
+    weights: Floats | None = None,
+    other_weights: Floats | None = None,
+    block: int = 1,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Compute the 95 % interval of the difference of two means over the same samples, the first less the second.
+
+    Both means are of the same resamples, so what samples have in common for both, such as being hard, cancels out.
+
+    Args:
+        values: whose mean is the first, (N,).
+        others: whose mean is the second, (N,).
+        weights: of the first, as of `bootstrap_interval`.
+        other_weights: of the second, likewise.
+        block: number of samples in a block.
+        seed: seed of the draw.
+    """
+    return _interval(_resample(values, weights, block, seed) - _resample(others, other_weights, block, seed))
+
+
+def _interval(means: Floats) -> tuple[float, float]:
+    if not len(means):
         return float("nan"), float("nan")
+    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+def _resample(values: Floats, weights: Floats | None, block: int, seed: int) -> Floats:
+    """Return the means of resamples, which depend on the seed and the number of samples; none for under two blocks."""
+    if len(values) < 2 * block:
+        return np.empty(0)
     sums = np.concatenate([[0.0], np.cumsum(values)])
     weight_sums = None if weights is None else np.concatenate([[0.0], np.cumsum(weights)])
     starts_possible, num_blocks = len(values) - block + 1, -(-len(values) // block)
@@ -154,8 +190,7 @@ def bootstrap_interval(
             num_blocks * block if weight_sums is None else (weight_sums[starts + block] - weight_sums[starts]).sum()
         )
         means[resample] = (sums[starts + block] - sums[starts]).sum() / (divisor or 1)
-    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
+    return means
 
 
 def label_set_scores(probabilities: Floats, thresholds: Floats, y: Labels) -> dict[str, float]:

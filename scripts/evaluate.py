@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,8 @@ if __name__ == "__main__":  # run as a file: custom classes come from the workin
     sys.path[:1] = [str(Path.cwd()), str(Path(__file__).resolve().parents[1])]
 
 from lightfit.errors import UsageError
-from lightfit.scripts.cli.command import program
+from lightfit.platforms import join_command
+from lightfit.scripts.cli.command import format_command, program
 from lightfit.scripts.cli.exit_codes import exit_code
 from lightfit.scripts.cli.flags import add_trust, add_tta
 from lightfit.scripts.cli.outputs import check_output, output_file
@@ -67,15 +69,17 @@ def main(args: list[str] | None = None) -> int:
     add_trust(parser)
     parser.add_argument("--debug", action="store_true", help="show the traceback of errors")
     options, rest = parser.parse_known_args(args)
-    return exit_code(lambda: evaluate(options, rest), debug=options.debug)
+    command = f"{format_command('evaluate')} {join_command(sys.argv[1:] if args is None else args)}"
+    return exit_code(lambda: evaluate(options, rest, command), debug=options.debug)
 
 
-def evaluate(options: argparse.Namespace, rest: list[str]) -> None:
-    """Evaluate a checkpoint, print the scores, and write them with a page, and the most wrong samples of a classifier.
+def evaluate(options: argparse.Namespace, rest: list[str], command: str) -> None:
+    """Evaluate a checkpoint, print the scores, and write them with a page, and the samples with the largest errors.
 
     Args:
         options: the flags.
         rest: arguments `--data.*`.
+        command: the command line, for the report.
 
     Raises:
         UsageError: the arguments are invalid.
@@ -112,7 +116,7 @@ def evaluate(options: argparse.Namespace, rest: list[str]) -> None:
     if evaluation is not None:
         if options.nearest:
             add_nearest(evaluation, trained, chosen)
-        report(evaluation, trained, chosen, folder)
+        report(evaluation, trained, chosen, folder, command=command, overwrite=options.overwrite)
 
 
 def check_origins(options: argparse.Namespace) -> None:
@@ -178,15 +182,41 @@ def add_nearest(evaluation: "Evaluation", trained: "Trained", chosen: "ChosenSpl
         evaluation.plots["nearest training images"] = lambda: plot
 
 
-def report(evaluation: "Evaluation", trained: "Trained", chosen: "ChosenSplit", folder: Path) -> None:
-    """Print the scores and write the output files."""
+def report(
+    evaluation: "Evaluation",
+    trained: "Trained",
+    chosen: "ChosenSplit",
+    folder: Path,
+    *,
+    command: str,
+    overwrite: bool,
+) -> None:
+    """Print the scores and write the output files.
+
+    Raises:
+        UsageError: a file for a table that is too long for the page exists, and may not be replaced.
+    """
     from lightfit.callbacks.logs.run_folder import write_csv
     from lightfit.scripts.cli.arguments import name_flags
     from lightfit.scripts.cli.score_format import format_score
+    from lightfit.scripts.evaluation.facts import list_facts
     from lightfit.scripts.evaluation.forecasts import MOST_ROWS
-    from lightfit.scripts.evaluation.page import as_plain, render_report, shorten_names, tabulate_metrics
+    from lightfit.scripts.evaluation.page import (
+        WRONG_ROWS,
+        as_plain,
+        list_long,
+        render_report,
+        shorten_names,
+        tabulate_metrics,
+    )
+    from lightfit.scripts.evaluation.verdict import judge
+    from lightfit.scripts.evaluation.worst import show_samples
     from lightfit.version import VERSION
 
+    long = list_long(evaluation)
+    if folder.is_dir():
+        for name in long:
+            check_output(folder / name, overwrite=overwrite)
     what = f"{chosen.title} of {chosen.source}, {evaluation.num_samples:,} samples"
     print(f"{trained.path}\n{what}\n")
     print(tabulate_metrics(evaluation).to_string(index=False, na_rep="", float_format=format_score))
@@ -197,6 +227,8 @@ def report(evaluation: "Evaluation", trained: "Trained", chosen: "ChosenSplit", 
             print(f"\n{name}\n{table.to_string(index=False, na_rep='', float_format=format_score)}")
     if evaluation.headline:
         print(f"\n{evaluation.format_headline()}")
+    for sentence in judge(evaluation):
+        print(sentence.text)
     for line in evaluation.remarks:
         if line.startswith("warning"):  # the others are in the tables
             print(line)
@@ -209,10 +241,15 @@ def report(evaluation: "Evaluation", trained: "Trained", chosen: "ChosenSplit", 
         written |= as_plain(evaluation)
         path.write_text(json.dumps(written, indent=1, ensure_ascii=False, allow_nan=False), encoding="utf-8")
     with output_file(paths[1]) as path:
-        title = f"{type(trained.model.net).__name__} on {chosen.source}"
-        subtitle = f"{what}; checkpoint {trained.path}, by LightFit {trained.version}"
         page = render_report(
-            evaluation, title=title, subtitle=subtitle, configuration=trained.configuration, warnings=warnings
+            evaluation,
+            title=f"{type(trained.model.net).__name__} on {chosen.source}",
+            subtitle=f"{what}, {datetime.now():%Y-%m-%d}",
+            configuration=trained.configuration,
+            warnings=warnings,
+            samples=show_samples(chosen.data, chosen.name, evaluation.wrong_rows[:WRONG_ROWS]),
+            command=command,
+            facts=list_facts(trained, chosen, evaluation.num_samples),
         )
         path.write_text(page, encoding="utf-8")
     written_paths = paths[:2]
@@ -221,6 +258,9 @@ def report(evaluation: "Evaluation", trained: "Trained", chosen: "ChosenSplit", 
         if rows is not None:
             write_csv(rows, path)
             written_paths.append(path)
+    for name, table in long.items():
+        write_csv(table, folder / name)
+        written_paths.append(folder / name)
     paths[4].unlink(missing_ok=True)
     if evaluation.write_forecasts is not None:
         if (num_rows := evaluation.count_forecasts()) > MOST_ROWS:

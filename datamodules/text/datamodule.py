@@ -1,7 +1,8 @@
 """The DataModule of labelled texts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -217,6 +218,27 @@ class TextDataModule(DataModule):
             findings=findings,
             **(self._weigh(division) if "train" in batches else {}),
         )
+
+    def find_texts(self, split: str, rows: Sequence[int]) -> list[str]:
+        """Return texts of a split as they stand in the source, which is read again until all are found.
+
+        Args:
+            split: name of the split.
+            rows: indices of the texts in the split.
+
+        Returns:
+            The texts, in the order of `rows`; an empty text where the source no longer has it.
+        """
+        places = self.loaded.find_places(split)
+        wanted = {places[row] for row in rows}
+        source = read_source(self.source, self.raw_path(), self.text_column, self.label_column, self.table)
+        found: dict[str, str] = {}
+        for text in chain.from_iterable(source.splits.values()):
+            if text.place in wanted:
+                found[text.place] = text.text
+                if len(found) == len(wanted):
+                    break
+        return [found.get(places[row], "") for row in rows]
 
     def _fit(self, corpus: Arrays, train: NDArray[np.int64], target: Target) -> TextCodec:
         return TextCodec.fit(

@@ -17,6 +17,7 @@ VERBS = {
     "export": "write a checkpoint for other runtimes",
     "serve": "serve a checkpoint over HTTP",
     "tune": "search for good hyperparameters",
+    "runs": "list runs, compare them on a page, or delete all but the best",
     "features": "draw the feature maps of one sample",
     "new": "begin a project of your own",
 }

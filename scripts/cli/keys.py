@@ -37,8 +37,12 @@ def list_given(args: list[str]) -> set[str]:
     Raises:
         UsageError: a file is no configuration.
     """
-    flags = {item.split("=")[0].removeprefix("--").replace(".init_args", "") for item in args if item.startswith("--")}
-    return flags.union(*map(flatten_keys, read_configs(args)))
+    return list_typed(args).union(*map(flatten_keys, read_configs(args)))
+
+
+def list_typed(args: list[str]) -> set[str]:
+    """List the dotted keys that a command line itself sets, without `init_args`."""
+    return {item.split("=")[0].removeprefix("--").replace(".init_args", "") for item in args if item.startswith("--")}
 
 
 def read_configs(args: list[str]) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """Scores of forecasts: by step, by series and beside naive forecasts, in the units of the table."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,15 +16,16 @@ from lightfit.callbacks.pictures.forecast_plot import Window, get_forecast, get_
 from lightfit.callbacks.pictures.names import shorten
 from lightfit.callbacks.pictures.plots import Plot
 from lightfit.datamodules.series.places import WindowPlaces
-from lightfit.lightning_modules.metrics import ForecastScores, bootstrap_interval
+from lightfit.lightning_modules.metrics import ForecastScores, bootstrap_difference, bootstrap_interval
 
 from ..cli.score_format import format_score
-from .result import Evaluation
+from .result import Baseline, Evaluation
 
 PLOTTED_TARGETS = 3
 CHUNK = 2**22  # values at once
 MOST_ROWS = 2_000_000  # of the table of forecasts
 NAMES_SHOWN, NAME_WIDTH = 3, 40
+WORST_WINDOWS = 20  # of the table
 NET = "the net"
 IN_UNITS = ("mae", "rmse", "bias", "pinball", "width", "wape")  # means nothing over targets of different units
 
@@ -38,6 +40,10 @@ class _Errors(NamedTuple):
     known: Floats
     scaled: Floats
     scaled_known: Floats
+
+    def choose(self, headline: str) -> tuple[Floats, Floats]:
+        """Return the sums that a headline is the ratio of, (M,) each."""
+        return (self.scaled, self.scaled_known) if headline == "mase" else (self.absolute, self.known)
 
 
 def score_forecasts(
@@ -68,7 +74,7 @@ def score_forecasts(
     evaluation = evaluation._replace(metrics=evaluation.metrics | {"mae": float(scaled.nanmean())})  # in float64
     sizes = horizon, len(places.names), num_targets
     scores = {NET: ForecastScores(*sizes, quantiles=quantiles)}
-    errors = []
+    errors: dict[str, list[list[Floats]]] = {}
     for rows in _chunk(len(places), horizon * num_targets):
         truth, own = places.truth(rows), _in_units(places, rows, forecast)
         others = {name: values[..., None] for name, values in places.forecast_naive(rows).items()}
@@ -81,11 +87,12 @@ def score_forecasts(
             sums = scored.add(
                 values, truth, series=series, naive_error=places.naive_errors[series], naive_square=square
             ).sum(1)
-            if name == NET:
-                errors.append(
-                    [sums[:, scored.TERMS.index(term)] for term in ("absolute", "count", "mase", "mase_count")]
-                )
-    totals = _Errors(*(np.concatenate(parts) for parts in zip(*errors, strict=True)))
+            terms = ("absolute", "count", "mase", "mase_count")
+            errors.setdefault(name, []).append([sums[:, scored.TERMS.index(term)] for term in terms])
+    by_forecast = {
+        name: _Errors(*(np.concatenate(parts) for parts in zip(*own, strict=True))) for name, own in errors.items()
+    }
+    totals = by_forecast[NET]
     order = _order_windows(totals)
 
     def plot_backtest() -> Plot:
@@ -107,6 +114,9 @@ def score_forecasts(
 
     metrics, headline, interval = _choose_metrics(evaluation, scores, totals, places)
     table = tabulate_series(scores, places, target_names)
+    units = f"in the units of '{target_names[0]}'" if headline != "mase" else ""
+    naive = set(places.forecast_naive(np.arange(min(1, len(places)))))
+    baselines_found = _find_baselines(by_forecast, _compare(scores, headline), headline, places, naive)
     beside = ", ".join(
         f"{name} {format_score(value)}" for name, value in _compare(scores, headline).items() if name != NET
     )
@@ -118,13 +128,16 @@ def score_forecasts(
         metrics=metrics,
         headline=headline,
         interval=interval,
-        beside=beside + (f"; in the units of '{target_names[0]}'" if headline != "mase" else ""),
+        beside=beside + (f"; {units}" if units else ""),
         logged=(*logged, "wape") if meaningless and "wape" in metrics else logged,
         meaningless=meaningless,
         tables=_tabulate(scores, target_names, table),
         plots={"forecasts": plot_windows, "by step": plot_backtest},
         series=table,
         remarks=(*_describe(scores, split, target_names), *warn_of_naive(table, scores)),
+        baselines=baselines_found,
+        units=units,
+        windows=_tabulate_windows(order, totals, places),
         write_forecasts=lambda path: write_forecasts(path, forecast, places, target_names, quantiles),
     )
 
@@ -160,13 +173,56 @@ def _choose_metrics(
     if places.num_targets == 1:
         found |= {in_units: own["mae"]}
     metrics = {headline: found[headline]} | evaluation.metrics | found
-    values, counts = (totals.scaled, totals.scaled_known) if headline == "mase" else (totals.absolute, totals.known)
+    values, counts = totals.choose(headline)
     held = counts > 0
-    # Neighbouring windows of a series share values to forecast, so the bootstrap draws blocks of them.
-    longest = int(np.bincount(places.series).max())
-    block = max(min(_overlap(places), longest), 1)
-    interval = bootstrap_interval(values[held], weights=counts[held], block=block)
+    interval = bootstrap_interval(values[held], weights=counts[held], block=_choose_block(places))
     return metrics, headline, interval
+
+
+def _choose_block(places: WindowPlaces) -> int:
+    """Return the number of windows that the bootstrap draws at once: neighbours of a series have values in common."""
+    longest = int(np.bincount(places.series).max())
+    return max(min(_overlap(places), longest), 1)
+
+
+def _find_baselines(
+    errors: Mapping[str, _Errors], compared: Mapping[str, float], headline: str, places: WindowPlaces, naive: set[str]
+) -> tuple[Baseline, ...]:
+    """Return the other forecasts as baselines of the headline."""
+    values, counts = errors[NET].choose(headline)
+    held, block = counts > 0, _choose_block(places)
+
+    def differ(name: str) -> tuple[float, float]:
+        others, other_counts = errors[name].choose(headline)
+        return bootstrap_difference(
+            values[held], others[held], weights=counts[held], other_weights=other_counts[held], block=block
+        )
+
+    return tuple(
+        Baseline(f"the {name} forecast" if name in naive else name, score, partial(differ, name))
+        for name, score in compared.items()
+        if name != NET
+    )
+
+
+def _tabulate_windows(order: Rows, totals: _Errors, places: WindowPlaces) -> pd.DataFrame:
+    """Tabulate the worst windows: the series if there are several, the stamp before the forecast, and the errors.
+
+    Of several series the worst window of each, as its neighbours have most of its steps too.
+    """
+    worst = order[: int((totals.known > 0).sum())][::-1]
+    if len(places.names) > 1:
+        worst = worst[np.sort(np.unique(places.series[worst], return_index=True)[1])]
+    worst = worst[:WORST_WINDOWS]
+    columns: dict[str, Any] = {}
+    if len(places.names) > 1:
+        columns["series"] = [places.names[index] for index in places.series[worst].tolist()]
+    columns["origin"] = [str(stamp) for stamp in _localise(places, places.origins(worst))]
+    if places.num_targets == 1:
+        columns["mae"] = totals.absolute[worst] / totals.known[worst]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        columns["mase"] = totals.scaled[worst] / totals.scaled_known[worst]
+    return pd.DataFrame(columns).dropna(axis=1, how="all")
 
 
 def _overlap(places: WindowPlaces) -> int:

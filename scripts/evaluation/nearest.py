@@ -55,7 +55,7 @@ def check_nearest(evaluation: Evaluation, data: DataModule, split: str) -> None:
     Raises:
         UsageError: the samples are no images with classes, or there is no training split beside the split.
     """
-    if not isinstance(data.codec, ImageCodec) or evaluation.wrong is None:
+    if not isinstance(data.codec, ImageCodec) or data.codec.target.kind != "classes":
         raise UsageError("--nearest is for images with classes: leave it out")
     if split == "train" or "train" not in data.loaded.batches:
         raise UsageError(

@@ -1,7 +1,7 @@
 """Scores, tables and plots of a model on a split, from its predictions for each sample."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,9 @@ from torch.utils.data import DataLoader
 
 from lightfit.callbacks.logs.sample_outputs import SampleOutputs
 from lightfit.callbacks.pictures.confusion import find_confused_pairs, plot_confusion_matrix, plot_reliability
-from lightfit.callbacks.pictures.most_wrong import Wrong, describe_wrong, find_wrong, name_place, tabulate_wrong
-from lightfit.callbacks.pictures.plots import Plot, image_grid
-from lightfit.callbacks.pictures.protocols import Denormalises, as_colours
+from lightfit.callbacks.pictures.most_wrong import ROWS, find_wrong, tabulate_wrong
+from lightfit.callbacks.pictures.names import shorten
+from lightfit.callbacks.pictures.plots import Plot
 from lightfit.callbacks.pictures.targets import plot_precision_recall, plot_predicted_against_true
 from lightfit.datamodules import Codec, DataModule, LabelCodec, LabelSets, Numbers
 from lightfit.datamodules.base import pass_batch
@@ -25,6 +25,7 @@ from lightfit.datamodules.series.places import WindowPlaces
 from lightfit.lightning import OneLightning, pl
 from lightfit.lightning_modules import LightModel
 from lightfit.lightning_modules.metrics import (
+    bootstrap_difference,
     bootstrap_interval,
     calibration_table,
     class_table,
@@ -37,7 +38,8 @@ from lightfit.lightning_modules.metrics import (
 
 from ..cli.devices import parse_gpus
 from .forecasts import score_forecasts
-from .result import CANDIDATES, Evaluation
+from .result import CANDIDATES, Baseline, Evaluation
+from .worst import find_worst_numbers, find_worst_sets
 
 
 def quiet_trainer(gpus: str, *, callbacks: list[pl.Callback], **arguments: Any) -> pl.Trainer:
@@ -61,7 +63,7 @@ def quiet_trainer(gpus: str, *, callbacks: list[pl.Callback], **arguments: Any) 
     )
 
 
-PLOTTED_IMAGES = 16
+NAME_WIDTH = 40  # of a class in the name of a baseline
 CANDIDATES_SHOWN = 4
 MATRIX_UP_TO = 11  # classes: with more the matrix does not fit into a terminal, and the most confused pairs are listed
 TRUE = "true \\ predicted"  # heading of the column of true classes: a name that no class is likely to have
@@ -186,13 +188,13 @@ def evaluate_split(
     if "forecast" in outputs and codec is not None and codec.domain == "series" and places is not None:
         scored = _score_series(evaluation, model, codec, places, baselines, split)
         return add_candidates(scored, model.net)
+    files = data.find_places(split) if isinstance(data, DataModule) else []
     if "prediction" in outputs and isinstance(codec, LabelCodec) and isinstance(codec.target, LabelSets):
-        return _score_label_sets(evaluation, outputs, codec.target)
+        return _score_label_sets(evaluation, outputs, codec.target, files)
     if "prediction" in outputs and isinstance(codec, LabelCodec) and isinstance(codec.target, Numbers):
-        return _score_numbers(evaluation, outputs, codec.target)
+        return _score_numbers(evaluation, outputs, codec.target, files)
     if {"preds", "target"} <= set(outputs) and isinstance(codec, LabelCodec):
-        files = data.find_places(split) if isinstance(data, DataModule) else []
-        return _score_classes(evaluation, outputs, codec, batches, files)
+        return _score_classes(evaluation, outputs, codec.class_names, files)
     return evaluation
 
 
@@ -255,9 +257,8 @@ def _score_series(
 
 
 def _score_classes(
-    evaluation: Evaluation, outputs: dict[str, Tensor], codec: LabelCodec, batches: Batches | None, places: list[str]
+    evaluation: Evaluation, outputs: dict[str, Tensor], names: list[str], places: list[str]
 ) -> Evaluation:
-    names = codec.class_names
     probabilities, labels = outputs["preds"].double().numpy(), outputs["target"].numpy()
     right = (probabilities.argmax(1) == labels).astype(float)
     counts = np.zeros((len(names), len(names)), np.int64)
@@ -265,13 +266,18 @@ def _score_classes(
     calibration = calibration_table(probabilities, labels)
     wrong = find_wrong(outputs["preds"], outputs["target"])
     pairs = {"most confused": find_confused_pairs(counts, names)} if len(names) > MATRIX_UP_TO else {}
-    pictures: dict[str, Callable[[], Plot]] = {}
-    if isinstance(codec, Denormalises) and batches is not None and len(wrong.row):
-        pictures["most wrong"] = lambda: _plot_wrong(wrong, codec, batches, places)
+    most = int(counts.sum(1).argmax())
+    constant = (labels == most).astype(float)
+    baseline = Baseline(
+        f"always answering the most frequent class ('{shorten(names[most], NAME_WIDTH)}')",
+        float(constant.mean()),
+        lambda: bootstrap_difference(right, constant),
+    )
     return evaluation._replace(
         metrics={"accuracy": float(right.mean())} | evaluation.metrics | classification_scores(probabilities, labels),
         headline="accuracy",
         interval=bootstrap_interval(right),
+        baselines=(baseline,),
         tables={
             "classes": class_table(probabilities, labels, names),
             **pairs,
@@ -281,34 +287,50 @@ def _score_classes(
         plots={
             "confusion matrix": lambda: plot_confusion_matrix(torch.from_numpy(counts), names),
             "calibration": lambda: plot_reliability(calibration),
-            **pictures,
         },
         wrong=tabulate_wrong(wrong, names, places),
+        wrong_rows=tuple(wrong.row[:ROWS].tolist()),
     )
 
 
-def _plot_wrong(wrong: Wrong, codec: Any, batches: Batches, places: list[str]) -> Plot:
-    first = wrong.take(slice(PLOTTED_IMAGES))
-    x, _ = batches[first.row]
-    named = [(codec.class_names[true], codec.class_names[label]) for _, true, label, *_ in zip(*first, strict=True)]
-    titles = [describe_wrong(*own, sure) for own, sure in zip(named, first.probability.tolist(), strict=True)]
-    captions = [name_place(row, places) for row in first.row.tolist()] if places else None
-    return image_grid(as_colours(codec, x), titles, captions=captions)
-
-
-def _score_label_sets(evaluation: Evaluation, outputs: dict[str, Tensor], target: LabelSets) -> Evaluation:
+def _score_label_sets(
+    evaluation: Evaluation, outputs: dict[str, Tensor], target: LabelSets, places: list[str]
+) -> Evaluation:
     prediction, y = outputs["prediction"], outputs["y"].round().long().numpy()
     # Compared in float32, as predictions are: a probability may be a threshold to the last digit.
     chosen = (prediction[..., 0] >= prediction[..., 1]).numpy()
     probabilities, thresholds = prediction[..., 0].numpy(), prediction[0, :, 1].numpy()
     table = label_table(probabilities, thresholds, y, target.names)
     hits, sizes = (chosen & (y > 0)).sum(1), chosen.sum(1) + y.sum(1)
+    wrong, rows = find_worst_sets(chosen, y > 0, probabilities, target.names, places)
     return evaluation._replace(
         metrics=evaluation.metrics | label_set_scores(probabilities, thresholds, y),
         headline="f1_micro",
         interval=bootstrap_interval(2.0 * hits, weights=sizes.astype(float)),
+        baselines=(_find_constant_set(2.0 * hits, sizes.astype(float), y > 0, target.names),),
         tables={"labels": table},
         plots={"precision and recall": lambda: _plot_labels(table, probabilities, y)},
+        wrong=wrong,
+        wrong_rows=rows,
+    )
+
+
+def _find_constant_set(
+    hits: NDArray[np.float64], sizes: NDArray[np.float64], present: NDArray[np.bool_], names: list[str]
+) -> Baseline:
+    """Return the best F1 that one set of labels for all samples has; arguments of the model's own F1 by sample."""
+    support = present.sum(0)
+    order = np.argsort(-support, kind="stable")
+    num_chosen = np.arange(1, len(names) + 1)
+    scores = 2 * np.cumsum(support[order]) / np.maximum(len(present) * num_chosen + support.sum(), 1)
+    best = int(scores.argmax()) + 1
+    constant = 2.0 * present[:, order[:best]].sum(1)
+    shown = [f"'{shorten(names[index], NAME_WIDTH)}'" for index in order[:best].tolist()]
+    named = ", ".join(shown[:3]) + (", ..." if best > 3 else "")
+    return Baseline(
+        f"always answering the same {best} most frequent labels ({named})" if best > 1 else f"always answering {named}",
+        float(scores[best - 1]),
+        lambda: bootstrap_difference(hits, constant, weights=sizes, other_weights=best + present.sum(1).astype(float)),
     )
 
 
@@ -324,15 +346,27 @@ def _plot_labels(table: pd.DataFrame, probabilities: NDArray[Any], y: NDArray[np
     return plot_precision_recall(curves, points)
 
 
-def _score_numbers(evaluation: Evaluation, outputs: dict[str, Tensor], target: Numbers) -> Evaluation:
+def _score_numbers(
+    evaluation: Evaluation, outputs: dict[str, Tensor], target: Numbers, places: list[str]
+) -> Evaluation:
     predictions = target.unscale(outputs["prediction"].transpose(1, 2)).transpose(1, 2).numpy()  # (N, K, 3)
     y = target.unscale(outputs["y"]).numpy()
     table = number_table(predictions, y, target.names)
     errors = np.abs(predictions[..., 0] - y).mean(1)
+    constant = np.abs(y - np.median(y, 0)).mean(1)
+    wrong, rows = find_worst_numbers(predictions, y, np.array(target.std), target.names, places)
     return evaluation._replace(
         metrics=evaluation.metrics | number_scores(table),
         headline="mae",
         interval=bootstrap_interval(errors),
+        baselines=(
+            Baseline(
+                "always answering the median", float(constant.mean()), lambda: bootstrap_difference(errors, constant)
+            ),
+        ),
+        units=f"in the units of '{target.names[0]}'" if len(target.names) == 1 else "",
+        wrong=wrong,
+        wrong_rows=rows,
         tables={"numbers": table},
         plots={
             "predicted and true": lambda: plot_predicted_against_true(

@@ -18,7 +18,6 @@ from lightfit.callbacks import (
     CheckpointEvery,
     EpochLines,
     ExactResume,
-    FinalMetric,
     FiniteLoss,
     HistoryFiles,
     StopOnSignal,
@@ -33,7 +32,7 @@ from lightfit.trust import import_name, packages_of, untrusted_names
 from ..cli.arguments import find_flags, register_flags
 from ..cli.devices import has_bfloat16
 from ..cli.help import HELP, USAGE
-from ..cli.keys import MODEL_LINKS, SIZES, list_given, refuse_linked
+from ..cli.keys import MODEL_LINKS, SIZES, list_given, list_typed, refuse_linked
 from ..cli.lightning_internals import dump_config, list_destinations, make_instantiator
 from ..cli.lightning_parser import FunctionParser, LightningArgumentParser, LightningCLI
 from ..cli.parsing import explain, spell_nulls, unwrap
@@ -64,7 +63,7 @@ def build_trainer_defaults(task: str, extras: Extras, *, quiet: bool) -> dict[st
     savers = [CheckpointEvery(steps=every[0], seconds=every[1])] if every else []
     return {
         "callbacks": [
-            *(HistoryFiles(), FinalMetric(), EpochLines(quiet=quiet)),
+            *(HistoryFiles(), EpochLines(quiet=quiet)),
             *(ExactResume(), FiniteLoss(extras.on_nan), *savers, StopOnSignal()),
         ],
         "logger": {
@@ -101,6 +100,7 @@ class LightFitCLI(LightningCLI):
         self._names_model = any(re.match(r"--model(\.class_path)?(=|$)", item) for item in args)
         refuse_linked(args)
         self._given = list_given(args)
+        self.typed_keys = list_typed(args)
         import_named(args)
         allow_functions(args)
         try:

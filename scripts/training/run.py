@@ -2,7 +2,7 @@
 
 import gc
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,6 +21,7 @@ from ..cli.quiet import hush, say, speak
 from .lightning_cli import LightFitCLI, read_data
 from .net_views import log_graph, summarise
 from .options import NOTHING, Extras
+from .record import RunRecord
 from .report import describe, list_findings, report
 from .resume import describe_batch_change
 from .run_folder import claim_run_folder
@@ -165,20 +166,41 @@ def _train(task: str, cli: LightFitCLI, watchers: Sequence[pl.Callback]) -> Run:
             log_graph(trainer, model.net, cli.example)
     if cli.extras.compile:
         model.net.compile()
+    record = RunRecord(cli, task) if trainer.is_global_zero else None
+    if record is not None:
+        record.begin()
     started = time.monotonic()
     with explain_errors(cli):
         trainer.fit(model, datamodule=data, ckpt_path=cli.config.ckpt_path, weights_only=True)
         seconds = time.monotonic() - started
         with end_on_sigterm():
             evaluations = evaluate_best(trainer, model, data)
-    if trainer.is_global_zero:
+    if record is not None:
         from .card import write_card  # here, as with `evaluate_best`: what follows the training brings pictures
 
         report(trainer, model, data, seconds=seconds, evaluations=evaluations)
         write_card(cli, evaluations, task=task, seconds=seconds)
+        record.finish(evaluations, seconds=seconds)
+        log_settings(trainer, {"task": task, **record.held["settings"]}, evaluations)
         write_most_wrong(trainer, evaluations)
         write_series(trainer, evaluations)
     return Run(trainer, model, data, evaluations)
+
+
+def log_settings(trainer: pl.Trainer, settings: dict[str, Any], evaluations: "Mapping[str, Evaluation]") -> None:
+    """Log what the command line set with the scores of the best checkpoint, for TensorBoard's page HPARAMS.
+
+    The headline of the test split comes first, or else that of val.
+    """
+    scores: dict[str, float] = {}
+    for split, own in sorted(evaluations.items()):  # test before val
+        names = [own.headline, *own.logged] if own.headline else list(own.logged)
+        scores |= {f"best_{split}_{name}": own.metrics[name] for name in names if name in own.metrics}
+    for logger in trainer.loggers:
+        if isinstance(logger, pl.loggers.TensorBoardLogger) and scores:
+            logger.log_hyperparams(settings, scores)
+            logger.save()
+            logger.experiment.flush()
 
 
 def write_most_wrong(trainer: pl.Trainer, evaluations: "dict[str, Evaluation]") -> None:

@@ -142,7 +142,7 @@ def test_a_mislabelled_image_is_found_by_fit_and_evaluate(
     assert "evaluation/most_wrong.csv" in capsys.readouterr().out
     pd.testing.assert_frame_equal(pd.read_csv(run / "evaluation/most_wrong.csv"), table)
     page = (run / "evaluation/report.html").read_text()
-    assert "<h2>most wrong</h2>" in page
+    assert "<h3>The worst samples</h3>" in page
     assert "val/bright/mislabelled.png" in page
     assert predict([best, "split/val/bright/mislabelled.png", "-o", "out.csv"]) == 0
     assert pd.read_csv("out.csv")["label"].tolist() == ["dark"]

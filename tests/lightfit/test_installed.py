@@ -80,6 +80,8 @@ def test_the_wheel_adds_one_name(site: Path) -> None:
     assert (site / "lightfit" / "tasks" / "imdb.yaml").is_file()
     assert (site / "lightfit" / "scripts" / "serving" / "page.html").is_file()
     assert (site / "lightfit" / "scripts" / "evaluation" / "report.html").is_file()
+    pages = site / "lightfit" / "scripts" / "pages"
+    assert {path.name for path in pages.iterdir()} >= {"macros.html", "style.css", "tables.js"}
     template = Path("scripts", "new_project", "project-template")
     here, there = (
         {path.relative_to(root) for path in (root / template).rglob("*") if path.is_file()}

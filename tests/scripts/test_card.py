@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 from conftest import make_reviews, write_csv
 
 from lightfit.datamodules.images.sources import source_path
 from lightfit.scripts.evaluate import main as evaluate
-from lightfit.scripts.training.card import hash_files
+from lightfit.scripts.training.card import escape, hash_files
 
 Fit = Callable[..., tuple[int, str, str]]
 
@@ -34,9 +35,19 @@ def test_card_of_texts(fit: Fit, reviews: Path) -> None:
         7,
     )
     card = Path("runs/text/version_0/card.md").read_text()
-    assert card.startswith("# text: NgramBag\n")
+    _, head, text = card.split("---\n", 2)
+    assert text.startswith("\n# text: NgramBag\n")
+    known = yaml.safe_load(head)
+    assert known["library_name"] == "lightfit"
+    assert known["pipeline_tag"] == "text-classification"
+    (result,) = known["model-index"][0]["results"]
+    assert result["dataset"] == {"name": "reviews.csv", "type": "local", "split": "val"}
+    assert f"| val | 16 | accuracy | {result['metrics'][0]['value']:.4f} (95 % interval" in card
+    (best,) = Path("runs/text/version_0/checkpoints").glob("best*.ckpt")
+    assert f"lightfit predict 'checkpoints/{best.name}' 'A text of your choice'" in card
     assert "reviews.csv: 64 train, 16 val texts; classes in train: neg 32, pos 32" in card
-    assert f"sha256 `{hashlib.sha256(reviews.read_bytes()).hexdigest()}` of `reviews.csv`" in card
+    assert "| class | train | val |\n| --- | ---: | ---: |\n| neg | 32 | 8 |\n| pos | 32 | 8 |" in card
+    assert f"sha256 `{hashlib.sha256(reviews.read_bytes()).hexdigest()}` of reviews.csv" in card
     assert re.search(r"3 epochs, \d+ steps, \d+\.\d s; seed 7", card)
     assert re.search(r"\| val \| 16 \| accuracy \| [01]\.\d+ \(95 % interval", card)
     assert re.search(r"torch \d+\.\d+", card)
@@ -56,7 +67,7 @@ def test_card_and_report_carry_what_was_found_in_the_data(
     card = (run / "card.md").read_text()
     assert f"\n## Warnings\n\n- {warning}" in card
     assert evaluate(["--gpus", "0", str(run / "checkpoints/last.ckpt")]) == 0
-    assert f"<li>warning: {warning}" in html.unescape((run / "evaluation/report.html").read_text())
+    assert f">{warning}" in html.unescape((run / "evaluation/report.html").read_text())
     written = json.loads((run / "evaluation/evaluation.json").read_text())
     assert written["warnings"][0].startswith(warning)
 
@@ -76,6 +87,12 @@ def test_a_dry_run_has_no_card(fit: Fit, reviews: Path) -> None:
     code, _, err = fit("--task", "text", "--data.source", "reviews.csv", "--quiet", "--trainer.fast_dev_run", "true")
     assert code == 0, err
     assert not list(Path().rglob("card.md"))
+
+
+def test_names_are_shown_as_they_are() -> None:
+    assert escape("<b>a|b</b>\n# c") == r"\<b\>a\|b\</b\> \# c"
+    assert escape("[x](y) *z* `w`") == r"\[x\](y) \*z\* \`w\`"
+    assert escape("--data.class_weights, 中文, _x_") == r"--data.class_weights, 中文, \_x\_"
 
 
 def test_digest_of_a_folder_changes_with_its_files_and_their_names(tmp_path: Path) -> None:

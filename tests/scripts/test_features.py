@@ -99,7 +99,7 @@ def test_nearest_training_images(trained: Trained, capsys: pytest.CaptureFixture
     Path("other/val/dark_").rename("other/val/bright")
     assert evaluate.main([checkpoint, "--data.root", "other", "--split", "val", "--nearest", "-o", "e"]) == 0
     report = Path("e/report.html").read_text(encoding="utf-8")
-    assert "nearest training images" in report
+    assert "Nearest training images" in report
     capsys.readouterr()
     assert evaluate.main([checkpoint, "--data.root", "other/val", "--nearest", "-o", "f"]) == 2
     assert "no training split beside the one to evaluate on" in capsys.readouterr().err
