@@ -182,7 +182,7 @@ def _train(task: str, cli: LightFitCLI, watchers: Sequence[pl.Callback]) -> Run:
 
 
 def write_most_wrong(trainer: pl.Trainer, evaluations: "dict[str, Evaluation]") -> None:
-    """Write `most_wrong.csv` of the best checkpoint's validation into the run folder, of a classifier."""
+    """Write `most_wrong.csv` of the best checkpoint's validation into the run folder, not of series."""
     from lightfit.callbacks.pictures.most_wrong import FILE
 
     if trainer.logger is not None and "val" in evaluations and evaluations["val"].wrong is not None:
