@@ -180,7 +180,7 @@ def _format(value: Any) -> str:
 def _list_confused(evaluation: Evaluation) -> list[Part]:
     """Return the pairs of classes that are confused most often, and the classes that are found least."""
     parts: list[Part] = []
-    if (matrix := evaluation.tables.get(MATRIX)) is not None and MATRIX in evaluation.plots:
+    if (matrix := evaluation.tables.get(MATRIX)) is not None:
         names = [str(name) for name in matrix.columns[-len(matrix) :]]
         counts = matrix.iloc[:, -len(matrix) :].to_numpy(np.int64)
         pairs = find_confused_pairs(counts, names, WORST_ROWS)

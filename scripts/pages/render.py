@@ -12,11 +12,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
+from lightfit.callbacks.pictures.names import measure_width
+
 from ..cli.score_format import format_score
 
 PAGES = Path(__file__).resolve().parent
 MOST_ROWS = 5000  # of a table on a page; browsers sort and filter that many at once
 LONG_TEXT = 48  # characters from which on a column is wide, and wraps
+SHORT_TEXT = 22  # columns, of Latin letters, up to which it does not wrap: a time stamp fits
 MOST_CHARACTERS = 600  # of a cell; the rest is cut
 SMALL = 96  # pixels up to which a picture is enlarged without blurring it, and kept as PNG
 THUMBNAIL = 320  # pixels of the longer side of an embedded picture
@@ -69,7 +72,8 @@ def make_table(
         values = shown.iloc[:, index]
         numeric = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
         is_long = index > 0 and max(map(len, formatted[index]), default=0) > LONG_TEXT
-        kind = "number" if numeric else "text" if name in texts or is_long else ""
+        is_short = max(map(measure_width, formatted[index]), default=0) <= SHORT_TEXT
+        kind = "number" if numeric else "text" if name in texts or is_long else "short" if is_short else ""
         columns.append({"name": name, "kind": kind, "term": terms.get(name, "")})
     rest = f"The first {len(shown):,} of {len(table):,} rows" + (f"; all are in {file}." if file else ".")
     return {

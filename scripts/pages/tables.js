@@ -62,7 +62,7 @@ Works without a server. Without this script the tables are whole, in the order i
       const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
       let shown = 0;
       for (const row of body.rows) {
-        const text = row.textContent.toLowerCase();
+        const text = [...row.cells].map(cell => cell.textContent).join("\n").toLowerCase();
         row.hidden = !words.every(word => text.includes(word));
         shown += !row.hidden;
       }

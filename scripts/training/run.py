@@ -204,7 +204,7 @@ def log_settings(trainer: pl.Trainer, settings: dict[str, Any], evaluations: "Ma
 
 
 def write_most_wrong(trainer: pl.Trainer, evaluations: "dict[str, Evaluation]") -> None:
-    """Write `most_wrong.csv` of the best checkpoint's validation into the run folder, of a classifier."""
+    """Write `most_wrong.csv` of the best checkpoint's validation into the run folder, not of series."""
     from lightfit.callbacks.pictures.most_wrong import FILE
 
     if trainer.logger is not None and "val" in evaluations and evaluations["val"].wrong is not None:

@@ -150,7 +150,9 @@ def test_all_commands_agree(task: str, columns: str, fit: Fit, capsys: pytest.Ca
     headline = "f1_micro" if columns == "labels" else "mae"
     assert re.search(rf"{headline} \d+\.\d+ \(95 % interval", printed)
     assert re.search(rf"\| val \| \d+ \| {headline} \| \d+\.\d+ \(95 % interval", card)
-    assert page.count("data:image/png;base64,") == 1
+    wrong = pd.read_csv(folder / "evaluation" / "most_wrong.csv")
+    thumbnails = min(len(wrong), 20) if task == "images" else 0
+    assert page.count("data:image/png;base64,") == 1 + thumbnails
     needed = {"f1_micro", "f1_macro", "mAP", "subset_accuracy"}
     assert set(scores) >= (needed if columns == "labels" else {"mae", "rmse", "r2", "coverage", "width"})
 
