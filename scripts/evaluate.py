@@ -112,7 +112,7 @@ def evaluate(options: argparse.Namespace, rest: list[str]) -> None:
     if evaluation is not None:
         if options.nearest:
             add_nearest(evaluation, trained, chosen)
-        report(evaluation, trained, chosen, folder)
+        report(add_deciding_words(evaluation, trained, chosen), trained, chosen, folder)
 
 
 def check_origins(options: argparse.Namespace) -> None:
@@ -161,6 +161,16 @@ def evaluate_origins(options: argparse.Namespace, trained: "Trained", chosen: "C
         return evaluate_refitted(model, data, chosen.name, outputs, rows=rows, baselines=baselines)
     trainer = quiet_trainer(options.gpus, callbacks=[SampleOutputs()])
     return evaluate_split(trainer, model, data, chosen.name, rows=rows, baselines=baselines)
+
+
+def add_deciding_words(evaluation: "Evaluation", trained: "Trained", chosen: "ChosenSplit") -> "Evaluation":
+    """Return an evaluation with the words that decide, where the net is a linear one of texts."""
+    from lightfit.datamodules import DataModule
+    from lightfit.scripts.evaluation.words import add_words
+
+    if trained.codec.domain != "text" or not isinstance(chosen.data, DataModule):
+        return evaluation
+    return add_words(evaluation, trained.model, trained.codec, chosen.data.loaded.batches[chosen.name])
 
 
 def add_nearest(evaluation: "Evaluation", trained: "Trained", chosen: "ChosenSplit") -> None:

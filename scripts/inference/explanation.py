@@ -116,6 +116,14 @@ def explain_samples(
         return _explain(model, codec, samples, x.to(model.device), top, rank)
 
 
+def explain_encoded(model: LightModel, codec: Codec, x: Tensor, top: int = 10) -> list[Explanation]:
+    """Explain the predictions of encoded samples (B, ...) of which the raw ones are not at hand, as `explain_samples`.
+
+    Words are named by the vocabulary, without their places in the text; series, which need their scale, are not taken.
+    """
+    return _explain(model, codec, [None] * len(x), x, top, 1)
+
+
 def check_explanations(trained: Trained) -> None:
     """Check that the predictions of a checkpoint can be explained, before inputs are read.
 
@@ -226,7 +234,7 @@ def _explain_parts(
 ) -> Explanation:
     """Explain a text, or a sample of a custom format, whose positions have names where the codec knows them."""
     values = found.values[row]
-    if hasattr(codec, "locate"):
+    if hasattr(codec, "locate") and sample is not None:
         named = [(part.name, part.spans, part.is_known) for part in codec.locate(sample, x[row].cpu())]
     elif hasattr(codec, "ticks") and x.ndim == 2:
         named = [(name, (), True) for name in codec.ticks(x[row].cpu())]
