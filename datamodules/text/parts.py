@@ -8,7 +8,8 @@ from .vocabulary import UNK
 
 Span = tuple[int, int]
 BLANK = "(blank)"  # name of an empty word, which some tokenizers make of two blanks
-INVISIBLE = re.compile(r"<[^<>]*>|&#?\w+;")  # what tokenizers drop: tags, and entities
+ENTITY = re.compile(r"&#?\w+;")
+INVISIBLE = re.compile(rf"<[^<>]*>|{ENTITY.pattern}")  # what tokenizers drop, or replace by a sign: tags, entities
 
 
 class Part(NamedTuple):
@@ -102,6 +103,7 @@ def find_spans(text: str, words: Sequence[str]) -> list[Span | None]:
             spans.append(None)
             missed += bool(word)
             continue
-        end, missed = start + len(word), 0
+        entity = ENTITY.match(lowered, start)
+        end, missed = entity.end() if entity else start + len(word), 0
         spans.append((start, end))
     return spans

@@ -26,6 +26,7 @@ from .trained import Trained
 
 CELLS = 16  # of a map of an image, at most, along each side
 DIGITS = 6
+ROUNDING = 1e-9  # of a sum in float64
 NEGLIGIBLE = 0.001  # of the strongest weight: parts below it are left out of a line
 EXACT, INTEGRATED = "exact", "integrated gradients"
 
@@ -212,7 +213,10 @@ def _summarise(
             f"the weights miss {_round(missing)} of the output: this net jumps between inputs, so that they are rough"
         )
     output, base = (_round(float(value[row]) * scale + mean) for value in (found.output, found.base))
-    rest = _round(sum(item["weight"] for item in order[top:]) * scale)
+    total = float(found.values[row].sum())
+    unnamed = total - sum(item["weight"] for item in items)
+    unnamed = unnamed if abs(unnamed) > ROUNDING * max(abs(total), 1) else 0.0
+    rest = _round((sum(item["weight"] for item in order[top:]) + unnamed) * scale)
     method = EXACT if found.is_exact else INTEGRATED
     return Explanation(
         of, unit, method, output, base, listed, rest, 0.0 if found.is_exact else _round(missing), warning
