@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lightfit.scripts.inference.trained import Trained
 
 FILES = ("evaluation.json", "report.html", "most_wrong.csv", "series.csv", "forecasts.csv")
+SHOWN_TABLES = 8  # in a terminal, with those of words
 SHOWN = (  # columns of the tables of forecasts that fit into a terminal; the files have all
     *("forecast", "step", "target", "series", "windows", "mae", "rmse", "mase", "wape", "coverage", "width"),
     *("naive_mase", "beaten_by_naive", "values", "candidate", "error", "weight"),
@@ -195,6 +196,7 @@ def report(evaluation: "Evaluation", trained: "Trained", chosen: "ChosenSplit", 
     from lightfit.scripts.cli.score_format import format_score
     from lightfit.scripts.evaluation.forecasts import MOST_ROWS
     from lightfit.scripts.evaluation.page import as_plain, render_report, shorten_names, tabulate_metrics
+    from lightfit.scripts.evaluation.words import WORDS
     from lightfit.version import VERSION
 
     what = f"{chosen.title} of {chosen.source}, {evaluation.num_samples:,} samples"
@@ -203,6 +205,8 @@ def report(evaluation: "Evaluation", trained: "Trained", chosen: "ChosenSplit", 
     for name, table in evaluation.tables.items():
         if evaluation.series is not None:
             table = shorten_names(table[[column for column in table if column in SHOWN]])
+        if name.startswith(WORDS) and len(evaluation.tables) > SHOWN_TABLES:
+            continue  # a table for each class, which are in the report
         if len(table) <= 24 and table.shape[1] <= 12:
             print(f"\n{name}\n{table.to_string(index=False, na_rep='', float_format=format_score)}")
     if evaluation.headline:

@@ -216,7 +216,9 @@ def test_predict_explains_images(trained: Ready, capsys: pytest.CaptureFixture[s
     table = pd.read_csv("e.csv")
     assert [Path(path).name for path in table["picture"]] == ["images_bright_00.png", "images_dark_01.png"]
     codec: Any = load_trained(checkpoint).codec
-    assert {Image.open(path).size for path in table["picture"]} == {codec.image_size[::-1]}
+    for path in table["picture"]:
+        with Image.open(path) as picture:
+            assert picture.size == codec.image_size[::-1]
     assert main([checkpoint, *files, "--explain", "1", "-o", "f.csv", "--explain_dir", "e_explained"]) == 2
     assert "'e_explained' exists, where the pictures of --explain go" in capsys.readouterr().err
 
