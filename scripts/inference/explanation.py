@@ -25,6 +25,7 @@ from .predictor import Predictor, encode_samples
 from .trained import Trained
 
 CELLS = 16  # of a map of an image, at most, along each side
+SHOWN_SIDE = 256  # pixels of a picture in a file, at least about
 DIGITS = 6
 ROUNDING = 1e-9  # of a sum in float64
 NEGLIGIBLE = 0.001  # of the strongest weight: parts below it are left out of a line
@@ -426,8 +427,14 @@ class ExplanationColumns:
         name = name_picture(Path(str(sample)), rank)
         self.folder.mkdir(parents=True, exist_ok=True)
         with output_file(self.folder / name) as path:
-            path.write_bytes(encode_png(explanation.picture))
+            path.write_bytes(encode_png(enlarge(explanation.picture)))
         return str(self.folder / name)
+
+
+def enlarge(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Repeat the pixels of a small picture (H, W, 3), so that its sides are near `SHOWN_SIDE`."""
+    times = max(SHOWN_SIDE // max(pixels.shape[:2]), 1)
+    return pixels.repeat(times, 0).repeat(times, 1)
 
 
 def name_picture(path: Path, rank: int = 1) -> str:

@@ -218,7 +218,7 @@ def test_predict_explains_images(trained: Ready, capsys: pytest.CaptureFixture[s
     codec: Any = load_trained(checkpoint).codec
     for path in table["picture"]:
         with Image.open(path) as picture:
-            assert picture.size == codec.image_size[::-1]
+            assert picture.size == tuple(side * (256 // max(codec.image_size)) for side in codec.image_size[::-1])
     assert main([checkpoint, *files, "--explain", "1", "-o", "f.csv", "--explain_dir", "e_explained"]) == 2
     assert "'e_explained' exists, where the pictures of --explain go" in capsys.readouterr().err
 
