@@ -17,6 +17,7 @@ from lightfit.extras import importing_extra
 
 STEPS = (32, 256)  # of the path from the neutral input; the second where the first left more than the tolerance
 TOLERANCE = 0.05  # of the output's distance from that of the neutral input, or of 1 where that is larger
+ROUNDING = 1e-4  # of the contributions' sizes, or of 1: a linear net's in float32 add up to its output this closely
 SAMPLES_AT_ONCE = 16  # whose paths are in memory together
 ROWS_AT_ONCE = 64  # inputs on these paths in a batch
 PAD = 1  # id of padding, in place of each word, where no neutral input is given
@@ -58,14 +59,15 @@ class Contributions(NamedTuple):
         parts: positions of each part of ids, (B, P, 2) int64, as in `HasParts`; None: each position is a part.
         output: the output that is explained, (B,) float64.
         base: the output without any part: the bias, or that of the neutral input, (B,) float64.
-        is_exact: whether the net is linear, so that the contributions are exact.
+        is_exact: whether the net is linear, so that the contributions are exact, (B,) bool. They may not be where the
+            quantiles of a linear net cross, which a LightModel sorts.
     """
 
     values: Tensor
     parts: Tensor | None
     output: Tensor
     base: Tensor
-    is_exact: bool
+    is_exact: Tensor
 
     @property
     def delta(self) -> Tensor:
@@ -114,9 +116,11 @@ def explain(
     finally:
         for module, mode in modes.items():
             module.training = mode
-    values, parts, output, base = zip(*found, strict=True)
-    own = None if parts[0] is None else torch.cat([item for item in parts if item is not None])
-    return Contributions(torch.cat(values), own, torch.cat(output), torch.cat(base), is_linear(net))
+    parts = [item.parts for item in found if item.parts is not None]
+    values, output, base, is_exact = (
+        torch.cat([getattr(item, name) for item in found]) for name in ("values", "output", "base", "is_exact")
+    )
+    return Contributions(values, torch.cat(parts) if parts else None, output, base, is_exact)
 
 
 def is_linear(net: nn.Module) -> bool:
@@ -181,10 +185,8 @@ def _as_they_are(output: Tensor) -> Tensor:
     return output.flatten(1)
 
 
-def _explain(
-    net: nn.Module, x: Tensor, neutral: Tensor, index: Tensor, *, read: Read
-) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
-    """Return values, parts, output and base of a few samples, as in `Contributions`."""
+def _explain(net: nn.Module, x: Tensor, neutral: Tensor, index: Tensor, *, read: Read) -> Contributions:
+    """Return the contributions of a few samples."""
     linear, parts = is_linear(net), None
     if x.is_floating_point():
 
@@ -204,9 +206,16 @@ def _explain(
         parts = next((module.parts(x).cpu() for module in _unwrap(net) if isinstance(module, HasParts)), None)
     with torch.no_grad():
         output, base = (run(point, x, index).double().cpu() for point in (end, start))
-    values = _multiply(run, start, end, x, index) if linear else _integrate(run, start, end, x, index, output - base)
+    total, is_exact = output - base, torch.zeros(len(x), dtype=torch.bool)
+    values = _multiply(run, start, end, x, index) if linear else torch.zeros_like(end)
+    if linear:
+        sums, size = (item.double().cpu().flatten(1).sum(1) for item in (values, values.abs()))
+        is_exact = (total - sums).abs() <= ROUNDING * size.clamp(min=1)
+    if len(rest := (~is_exact).nonzero()[:, 0]):
+        own = rest.to(x.device)
+        values[own] = _integrate(run, start[own], end[own], x[own], index[own], total[rest])
     values = values.double().cpu()
-    return values if x.is_floating_point() else values.sum(-1), parts, output, base
+    return Contributions(values if x.is_floating_point() else values.sum(-1), parts, output, base, is_exact)
 
 
 def _multiply(run: Callable[..., Tensor], start: Tensor, end: Tensor, x: Tensor, index: Tensor) -> Tensor:

@@ -218,9 +218,9 @@ def _summarise(
     unnamed = total - sum(item["weight"] for item in items)
     unnamed = unnamed if abs(unnamed) > ROUNDING * max(abs(total), 1) else 0.0
     rest = _round((sum(item["weight"] for item in order[top:]) + unnamed) * scale)
-    method = EXACT if found.is_exact else INTEGRATED
+    method = EXACT if found.is_exact[row] else INTEGRATED
     return Explanation(
-        of, unit, method, output, base, listed, rest, 0.0 if found.is_exact else _round(missing), warning
+        of, unit, method, output, base, listed, rest, 0.0 if found.is_exact[row] else _round(missing), warning
     )
 
 
@@ -355,7 +355,7 @@ def _explain_series(
             items.append({"input": shown, "weight": weight, "column": name, "step": step, "time": time})
     target = codec.target_names[index]
     scale, mean = float(sample.std[index]), float(sample.mean[index])
-    unit = target if not codec.diff else f"{target}, differenced {codec.diff} times"
+    unit = f"{'differences of ' * codec.diff}{target}"
     explanation = _summarise(found, row, items, top, of=target, unit=unit, scale=scale, mean=mean)
     used = slice(None) if any(later for _, later in inputs) else slice(lookback)
     shown_weights = [[_round(weight * scale) for weight in line] for line in weights[:, used].tolist()]

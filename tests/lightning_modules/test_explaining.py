@@ -108,7 +108,7 @@ def test_contributions_and_bias_are_the_output_of_a_linear_net(name: str) -> Non
         columns = read(net(x))
     for column in range(columns.shape[1]):
         found = explain(net, x, torch.full((len(x),), column), read=read)
-        assert found.is_exact
+        assert found.is_exact.all()
         torch.testing.assert_close(found.output, columns[:, column].double(), rtol=0, atol=1e-6)
         sums = found.base + found.values.flatten(1).sum(1)
         torch.testing.assert_close(sums, columns[:, column].double(), rtol=1e-5, atol=1e-5)
@@ -130,7 +130,7 @@ def test_integrated_gradients_account_for_the_output(name: str) -> None:
     before = {key: value.clone() for key, value in net.state_dict().items()}
     neutral = x.mean(1, keepdim=True).expand_as(x) if x.ndim == 3 else None
     found = explain(net, x, torch.ones(len(x), dtype=torch.int64), neutral=neutral, read=read)
-    assert not found.is_exact
+    assert not found.is_exact.any()
     assert found.is_complete.all(), found.delta
     assert found.values.shape == x.shape
     assert found.values.any()
@@ -150,6 +150,19 @@ def test_the_mode_of_each_module_stays() -> None:
     assert net.training
     assert net.conv.training
     assert not net.dense.training
+
+
+def test_a_linear_net_behind_something_else_is_not_called_exact() -> None:
+    """Such as behind quantiles that cross, and are sorted."""
+    torch.manual_seed(0)
+    net = NLinear(lookback=4, horizon=1, num_targets=1, num_quantiles=3)
+    for parameter in net.parameters():
+        nn.init.normal_(parameter)
+    x, first = torch.randn(20, 4, 1), torch.zeros(20, dtype=torch.int64)
+    found = explain(net, x, first, read=lambda output: output.sort(-1).values[:, :, 0, 1])
+    assert found.is_exact.any()
+    assert not found.is_exact.all()
+    assert found.is_complete.all()
 
 
 def test_contributions_by_hand() -> None:
@@ -232,7 +245,7 @@ def test_what_cannot_be_explained_says_so(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(sys, "meta_path", [WithoutCaptum, *sys.meta_path])
     with pytest.raises(MissingPackageError, match=r"not linear needs captum.*lightfit\[pictures\]"):
         explain(OTHERS["ImageCNN"](), torch.randn(1, 3, 16, 16), first)
-    assert explain(LINEAR["NgramBag"](), x, first).is_exact  # which needs no captum
+    assert explain(LINEAR["NgramBag"](), x, first).is_exact.all()  # which needs no captum
 
 
 class WithoutCaptum:

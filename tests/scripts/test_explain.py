@@ -14,11 +14,27 @@ import torch
 from PIL import Image
 from torch import nn
 
-from lightfit.datamodules import Classes, ImageCodec, LabelSets, Numbers, Target, TextCodec
+from lightfit.datamodules import (
+    Classes,
+    ImageCodec,
+    LabelSets,
+    Numbers,
+    SeriesColumns,
+    SeriesDataModule,
+    Target,
+    TextCodec,
+)
 from lightfit.datamodules.text.vocabulary import Vocabulary
 from lightfit.errors import UsageError
-from lightfit.lightning_modules import ImageClassifier, LightModel, MultiLabelClassifier, Regressor, TextClassifier
-from lightfit.lightning_modules.nets import ImageCNN, NaiveBayesBag, TextCNN, WordAverage
+from lightfit.lightning_modules import (
+    ImageClassifier,
+    LightModel,
+    MultiLabelClassifier,
+    Regressor,
+    SeriesForecaster,
+    TextClassifier,
+)
+from lightfit.lightning_modules.nets import DLinear, ImageCNN, NaiveBayesBag, TextCNN, WordAverage
 from lightfit.scripts import evaluate, features
 from lightfit.scripts.evaluation.words import MOST_CLASSES, tabulate_words
 from lightfit.scripts.inference.explanation import explain_samples, name_picture, overlay_map
@@ -244,6 +260,46 @@ def test_predict_explains_series(trained: Ready, capsys: pytest.CaptureFixture[s
     assert item.map["times"][-1] == "2024-01-10 23:00:00"  # the last of 240 hours
     strongest = item.items[0]
     assert item.map["times"][item.map["steps"].index(strongest["step"])] == strongest["time"]
+
+
+@pytest.mark.parametrize("options", [{"fill": "mask"}, {"timezone": "Europe/Berlin"}, {"diff": 1}])
+def test_columns_of_every_kind_of_a_series(workplace: Path, options: dict[str, Any]) -> None:
+    """What is known ahead stands at its own time, static columns have none, and masks are no columns."""
+    rows = 36
+    frame = pd.DataFrame({"date": pd.date_range("2024-01-01", periods=rows).astype(str)}).merge(
+        pd.DataFrame({"shop": ["a", "b"], "size": [1.0, 2.0]}), how="cross"
+    )
+    noise = np.random.default_rng(0).normal(size=(len(frame), 2))
+    frame[["sold", "more"]] = np.arange(len(frame))[:, None] % 7 + noise + 20
+    frame["promo"] = np.arange(len(frame)) % 5 == 0
+    frame.loc[frame["date"] > "2024-02-02", ["sold", "more"]] = np.nan
+    frame.to_csv("panel.csv", index=False)
+    columns = SeriesColumns(series_id="shop", known=("promo",), static=("size",))
+    data = SeriesDataModule("panel.csv", target=("sold", "more"), columns=columns, lookback=7, horizon=3, **options)
+    data.setup()
+    codec: Any = data.codec
+    torch.manual_seed(0)
+    net = DLinear(lookback=7, horizon=3, num_targets=2, num_features=codec.num_features)
+    assert net.covariates is not None
+    nn.init.normal_(net.covariates.mix.weight)
+    trained = Trained(Path("x.ckpt"), {}, SeriesForecaster(net).eval(), codec)
+    samples = list(codec.last_windows(frame))
+    for rank, target in enumerate(("sold", "more"), 1):
+        for sample, item in zip(samples, explain_samples(trained, samples, 50, rank=rank), strict=True):
+            with torch.no_grad():
+                forecast = trained.model(codec.encode([sample]))[0, :, rank - 1].mean().item()
+            assert (item.of, item.method) == (target, "exact")
+            assert item.unit == ("differences of " if "diff" in options else "") + target
+            assert item.output == pytest.approx(forecast * sample.std[rank - 1] + sample.mean[rank - 1], rel=1e-4)
+            assert item.map is not None
+            assert item.map["columns"] == ["sold", "more", "promo", "size"]
+            assert item.base + np.sum(item.map["weights"]) == pytest.approx(item.output, rel=1e-4)
+            assert item.map["steps"] == [*range(-7, 0), 1, 2, 3]
+            ahead = [part for part in item.items if part["column"] == "promo" and part["step"] > 0]
+            assert {part["time"][:10] for part in ahead} <= {"2024-02-03", "2024-02-04", "2024-02-05"}
+            assert item.map["times"][6].startswith("2024-02-02 00:00:00")
+            own = [part for part in item.items if part["column"] in ("sold", "more")]
+            assert {part["column"] for part in own} == {target}  # a net of each channel by itself
 
 
 def test_words_that_decide_stand_in_the_report(trained: Ready) -> None:
