@@ -8,6 +8,7 @@ from .vocabulary import UNK
 
 Span = tuple[int, int]
 BLANK = "(blank)"  # name of an empty word, which some tokenizers make of two blanks
+REACH = 2000  # characters behind the word before, in which a word is looked for
 ENTITY = re.compile(r"&#?\w+;")
 INVISIBLE = re.compile(rf"<[^<>]*>|{ENTITY.pattern}")  # what tokenizers drop, or replace by a sign: tags, entities
 
@@ -59,24 +60,33 @@ def locate_ngrams(text: str, words: Sequence[str], names: Sequence[str], longest
             own = [span for span in spans[first : first + order] if span is not None]
             if len(own) == order:
                 places.setdefault(" ".join(words[first : first + order]), []).append((own[0][0], own[-1][1]))
-    return [_locate(text, name, words, spans, places) for name in names]
+    pieces = _find_pieces(words, spans, {name[1:-1] for name in names if _is_piece(name)})
+    parts = []
+    for name in names:
+        if name in places:
+            parts.append(Part(_as_written(text, name, places[name][0]), tuple(places[name])))
+        else:
+            parts.append(Part(name, tuple(pieces.get(name[1:-1], ())) if _is_piece(name) else ()))
+    return parts
 
 
-def _locate(
-    text: str, name: str, words: Sequence[str], spans: Sequence[Span | None], places: dict[str, list[Span]]
-) -> Part:
-    if name in places:
-        return Part(_as_written(text, name, places[name][0]), tuple(places[name]))
-    if not (name.startswith("[") and name.endswith("]") and len(name) > 3):
-        return Part(name)
-    piece, found = name[1:-1], []
+def _is_piece(name: str) -> bool:
+    return len(name) > 3 and name.startswith("[") and name.endswith("]")
+
+
+def _find_pieces(words: Sequence[str], spans: Sequence[Span | None], wanted: set[str]) -> dict[str, list[Span]]:
+    """Return the places of characters in words, by these characters; a blank is the start or the end of a word."""
+    found: dict[str, list[Span]] = {}
     for word, span in zip(words, spans, strict=True):
         if span is None or span[1] - span[0] != len(word):
             continue
-        at = f" {word} ".find(piece)
-        if at >= 0:  # a blank is the start or the end of the word
-            found.append((max(span[0] + at - 1, span[0]), min(span[0] + at - 1 + len(piece), span[1])))
-    return Part(name, tuple(found))
+        spaced = f" {word} "
+        for size in {len(piece) for piece in wanted}:
+            for start in range(len(spaced) - size + 1):
+                if (piece := spaced[start : start + size]) in wanted:
+                    first = span[0] + start - 1
+                    found.setdefault(piece, []).append((max(first, span[0]), min(first + size, span[1])))
+    return found
 
 
 def _as_written(text: str, name: str, span: Span) -> str:
@@ -96,7 +106,7 @@ def find_spans(text: str, words: Sequence[str]) -> list[Span | None]:
     spans: list[Span | None] = []
     end = missed = 0
     for word in words:
-        start = lowered.find(word.lower(), end) if word else -1
+        start = lowered.find(word.lower(), end, end + len(word) + REACH) if word else -1
         between = INVISIBLE.sub("", lowered[end:start]) if start >= 0 else ""
         # A word further on is another one, unless a word before it was not found either.
         if start < 0 or (not missed and any(map(str.isalnum, between))):

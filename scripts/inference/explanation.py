@@ -84,6 +84,10 @@ class Explanation(NamedTuple):
             held["picture"] = f"data:image/png;base64,{base64.b64encode(encode_png(self.picture)).decode()}"
         return held
 
+    def to_pairs(self) -> list[dict[str, Any]]:
+        """Return the strongest parts, each with its `input` and `weight` alone, for a cell of a table."""
+        return [{name: item[name] for name in ("input", "weight")} for item in self.items]
+
     def to_text(self) -> str:
         """Return the strongest parts in a line, such as `not good +1.23; great -0.4`, without negligible ones."""
         least = NEGLIGIBLE * max((abs(item["weight"]) for item in self.items), default=0.0)
@@ -376,7 +380,7 @@ class ExplanationColumns:
         predictor: the model.
         top: number of parts to list.
         ranks: number of classes that are listed and explained.
-        as_text: whether the cells are lines; else lists of dicts.
+        as_text: whether the cells are lines; else lists of `{"input": ..., "weight": ...}`.
         folder: where the pictures of images go; None: nowhere.
     """
 
@@ -396,7 +400,7 @@ class ExplanationColumns:
         for rank in range(1, self.num_explained + 1):
             found = explain_samples(self.predictor, samples, self.top, rank=rank)
             self.warnings += [item.warning for item in found if item.warning]  # of several threads
-            columns[self._name(rank)] = [item.to_text() if self.as_text else item.items for item in found]
+            columns[self._name(rank)] = [item.to_text() if self.as_text else item.to_pairs() for item in found]
             if self.folder is not None:
                 columns["picture" if rank == 1 else f"picture_{rank}"] = [
                     self._write(sample, item, rank) for sample, item in zip(samples, found, strict=True)

@@ -37,8 +37,9 @@ from lightfit.lightning_modules import (
 from lightfit.lightning_modules.nets import DLinear, ImageCNN, NaiveBayesBag, TextCNN, WordAverage
 from lightfit.scripts import evaluate, features
 from lightfit.scripts.evaluation.words import MOST_CLASSES, tabulate_words
-from lightfit.scripts.inference.explanation import explain_samples, name_picture, overlay_map
+from lightfit.scripts.inference.explanation import ExplanationColumns, explain_samples, name_picture, overlay_map
 from lightfit.scripts.inference.predictor import Predictor
+from lightfit.scripts.inference.rows import predict_rows
 from lightfit.scripts.inference.trained import Trained, load_trained
 from lightfit.scripts.predict import main
 
@@ -149,6 +150,16 @@ def test_other_nets_are_explained_by_integrated_gradients_and_pairs_have_names()
         "not xyz (unknown)": [[0, 7]],
         "xyz film (unknown)": [[4, 12]],
     }
+
+
+def test_cells_of_files_that_hold_lists() -> None:
+    trained = make_trained(WordAverage(10, embedding_size=4), Classes(["neg", "pos"]))
+    predictor = Predictor(trained.model, trained.codec, [torch.device("cpu")])
+    add = ExplanationColumns(predictor, top=2, ranks=1, as_text=False)
+    ((table, *_),) = predict_rows(predictor, ["a good xyz film", "bad"], batch_size=5, add=add)
+    cells = json.loads(table.to_json(orient="records"))
+    assert [set(item) for item in cells[0]["explanation"]] == [{"input", "weight"}] * 2
+    assert [item["input"] for item in cells[1]["explanation"]] == ["bad"]
 
 
 def test_maps_of_images() -> None:

@@ -37,6 +37,12 @@ def test_a_changed_word_is_not_found_further_on() -> None:
     assert find("It's <br />fine", tokenize_words) == ["It's", "fine"]
 
 
+def test_a_long_text_of_changed_words_takes_no_time() -> None:
+    """Each word is looked for in a part of the text alone."""
+    text = "\uff41 " * 20_000
+    assert find_spans(text, ["a"] * 20_000) == [None] * 20_000
+
+
 def test_words_by_id() -> None:
     parts = locate_words("a xyz", ["a", "", "xyz"], [3, 4, 0, 1, 1])
     assert [(part.name, part.spans, part.is_known) for part in parts] == [
