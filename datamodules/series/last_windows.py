@@ -47,6 +47,7 @@ class LastWindow:
         name: name of the series.
         ids: its ids.
         times: time stamps of the steps to forecast.
+        past: time stamps of its last rows that the table has, or that were filled in between.
         scaled: scaled columns of its last rows and of those to forecast, as far as they are known, (T, K).
         end: number of rows before the forecast.
         x: the window, (L, F).
@@ -57,6 +58,7 @@ class LastWindow:
     name: str
     ids: tuple[str, ...]
     times: NDArray[np.datetime64]
+    past: NDArray[np.datetime64]
     scaled: NDArray[np.float64]
     end: int
     x: NDArray[np.float32]
@@ -173,7 +175,8 @@ def _cut(
     end = int(with_target[-1]) + 1
     own = Panel([""], np.array([0, end]), times[:end], values[:end])
     check_steps(own, calendar, place, fill=asked.fill != "error", trained=True)
-    past = fill(complete(own, calendar), asked.fill, state.columns, place).values
+    whole = fill(complete(own, calendar), asked.fill, state.columns, place)
+    past = whole.values
     needed = diff + (1 if state.masked else state.lookback)
     if len(past) < needed:
         raise DataError(
@@ -196,6 +199,7 @@ def _cut(
         name=name,
         ids=ids,
         times=ahead[:horizon],
+        past=whole.times[diff:][-num_rows:],
         scaled=scaled,
         end=num_rows,
         x=cut_window(scaled, num_rows, state),

@@ -36,6 +36,7 @@ class NgramBag(nn.Module):
     """
 
     takes_ngrams = True  # the order of the ids of a text has no meaning
+    is_linear = True  # in the weights of the n-grams, so that explanations are exact
     scale: Tensor
     mean_length: Tensor  # number of n-grams of a training text, ()
     counts: Tensor  # number of training texts that hold each n-gram, (vocab_size,); only where shrinkage is chosen
@@ -70,8 +71,7 @@ class NgramBag(nn.Module):
         """Map ids of distinct n-grams (B, T) int64 to logits (B, num_classes), or (B, 1) for two classes."""
         share = self._share(x)
         if not self.training:
-            scale = self.shrunk_scale() if self.chooses_on_val else self.scale
-            return (self.weight(x) * scale[x][:, :, None]).sum(1) * share + self.bias
+            return (self.weight(x) * self.shrunk_scale()[x][:, :, None]).sum(1) * share + self.bias
         row, _, used, index = flatten_texts(x)
         # Each weight is looked up once a batch: its gradient is then a row of a sparse tensor, already added up.
         weights = self.weight(used) * self.scale[used][:, None]
@@ -83,6 +83,8 @@ class NgramBag(nn.Module):
 
     def shrunk_scale(self, shrinkage: Tensor | None = None) -> Tensor:
         """Return what the weights are multiplied by outside of training, (vocab_size,)."""
+        if not self.chooses_on_val:
+            return self.scale
         known = self.counts.clamp(min=1)
         return self.scale * known / (known + (self.shrinkage if shrinkage is None else shrinkage))
 
@@ -95,6 +97,10 @@ class NgramBag(nn.Module):
     def choose_candidate(self, index: int) -> None:
         """Use one of the shrinkages of `candidate_logits` from now on."""
         self.shrinkage.fill_(SHRINKAGES[index])
+
+    def word_weights(self) -> Tensor:
+        """Return what each n-gram adds to the logits of a text of mean length, (vocab_size, num_logits)."""
+        return self.weight.weight.detach() * self.shrunk_scale()[:, None]
 
     def adapt(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Count the texts of every class, label or number that hold an n-gram, and set the scale; padding has 0."""
