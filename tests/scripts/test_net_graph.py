@@ -53,7 +53,7 @@ def raise_(error: BaseException) -> Callable[[], Any]:
     return trouble
 
 
-class Unprintable(Exception):
+class SilentError(Exception):
     def __init__(self) -> None:
         super().__init__("")
 
@@ -78,7 +78,7 @@ def log(net: nn.Module, x: Tensor, capsys: pytest.CaptureFixture[str]) -> str:
         (Tracing(raise_(RuntimeError("no\nmore"))), "no"),
         (Tracing(raise_(KeyError("part"))), "'part'"),
         (Tracing(raise_(torch.jit.TracingCheckError("graphs", "differ"))), "Tracing failed sanity checks!"),
-        (Tracing(raise_(Unprintable())), "Unprintable"),
+        (Tracing(raise_(SilentError())), "SilentError"),
         (Tracing(raise_(NotImplementedError())), "NotImplementedError"),
         (Tracing(lambda: sys.exit(3)), "3"),
         (Tracing(recurse), "maximum recursion depth exceeded"),
