@@ -1,10 +1,12 @@
 """Smaller ONNX files: weights of 16 bits, or of 8, with what that costs in score and saves in size and time."""
 
+import logging
 import statistics
 import tempfile
 import time
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -63,7 +65,7 @@ def shrink(path: Path, kind: Kind) -> bytes:
             f"a net with {found[0]} has no file in float16, as rounding adds up over its steps: choose --quantize int8"
         )
     metadata = [(entry.key, entry.value) for entry in model.metadata_props]
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), _quiet_log():
         warnings.simplefilter("ignore")  # about numbers that are too small for 16 bits, which the score answers for
         try:
             if kind == "float16":
@@ -80,6 +82,16 @@ def shrink(path: Path, kind: Kind) -> bytes:
         model.metadata_props.add(key=key, value=value)
     content: bytes = model.SerializeToString()
     return content
+
+
+@contextmanager
+def _quiet_log() -> Iterator[None]:
+    """Keep off the log what onnxruntime advises for every net: to run its preparation, which changes nothing here."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def predict_all(runtime: Runtime, x: Tensor) -> Tensor:
@@ -159,7 +171,7 @@ def describe(
     rows = [
         ("", "float32", str(kind), ""),
         ("size, MiB", f"{sizes[0] / 2**20:.2f}", f"{sizes[1] / 2**20:.2f}", f"{sizes[1] / sizes[0]:.2f} of it"),
-        (scored.name, f"{scored.before:.4f}", f"{scored.after:.4f}", f"on {where}"),
+        (scored.name, f"{scored.before:.4g}", f"{scored.after:.4g}", f"on {where}"),
         (f"ms for {batch}", f"{times[0]:.2f}", f"{times[1]:.2f}", f"median of {RUNS}, in turn, on this processor"),
     ]
     width = max(len(row[0]) for row in rows)

@@ -11,6 +11,7 @@ from .formats import Runtime, run_onnx, write_onnx, write_pt2, write_safetensors
 from .samples import Chosen
 
 TOLERANCE = 1e-4
+HARDLY = 0.9  # of its size, above which a smaller file is hardly smaller
 WRITERS = {"onnx": write_onnx, "pt2": write_pt2, "safetensors": write_safetensors}
 
 
@@ -72,9 +73,11 @@ def _shrink(trained: Trained, path: Path, before: Runtime, samples: Chosen, kind
     batch = x[:TIMED]
     sizes = path.stat().st_size, len(content)
     lines = list(describe(kind, scored, sizes, time_in_turn(before, after, batch), where=where, batch=len(batch)))
+    if sizes[1] > HARDLY * sizes[0]:
+        lines.append(f"warning: {kind} hardly makes this file smaller: its net has few weights in layers, or none")
     if not scored.drop <= max_drop:
         raise ValueError(
-            f"with weights in {kind}, {scored.name} is {scored.after:.4f} instead of {scored.before:.4f} on {where}, "
+            f"with weights in {kind}, {scored.name} is {scored.after:.4g} instead of {scored.before:.4g} on {where}, "
             f"worse by {scored.drop:.2g}; expected at most --max_drop {max_drop:g}. Nothing was written: leave out "
             f"--{'dtype' if kind == 'float16' else 'quantize'}, or allow a larger --max_drop"
         )
