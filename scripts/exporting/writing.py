@@ -11,6 +11,7 @@ from .formats import Runtime, run_onnx, write_onnx, write_pt2, write_safetensors
 from .samples import Chosen
 
 TOLERANCE = 1e-4
+LONGER = 1.2  # times as long, from which on that is told
 HARDLY = 0.9  # of its size, above which a smaller file is hardly smaller
 WRITERS = {"onnx": write_onnx, "pt2": write_pt2, "safetensors": write_safetensors}
 
@@ -71,8 +72,10 @@ def _shrink(trained: Trained, path: Path, before: Runtime, samples: Chosen, kind
     x, y, where = samples.take_scored()
     scored = score(trained, predict_all(before, x), predict_all(after, x), y)
     batch = x[:TIMED]
-    sizes = path.stat().st_size, len(content)
-    lines = list(describe(kind, scored, sizes, time_in_turn(before, after, batch), where=where, batch=len(batch)))
+    sizes, times = (path.stat().st_size, len(content)), time_in_turn(before, after, batch)
+    lines = list(describe(kind, scored, sizes, times, where=where, batch=len(batch)))
+    if times[1] > LONGER * times[0]:
+        lines.append(f"warning: {kind} takes {times[1] / times[0]:.1f} times as long on this processor")
     if sizes[1] > HARDLY * sizes[0]:
         lines.append(f"warning: {kind} hardly makes this file smaller: its net has few weights in layers, or none")
     if not scored.drop <= max_drop:
