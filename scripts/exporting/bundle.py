@@ -4,7 +4,8 @@ import ast
 import json
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any
@@ -50,10 +51,15 @@ def list_requirements(program: Path) -> list[str]:
             modules |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             modules.add(str(node.module).partition(".")[0])
-    distributions = packages_distributions()
-    names = {distributions[module][0] for module in modules - sys.stdlib_module_names}
+    names = {_find_distributions()[module][0] for module in modules - sys.stdlib_module_names}
     # A local part of a version, such as +cpu, is not on the index.
     return sorted(f"{name}=={version(name).partition('+')[0]}" for name in names)
+
+
+@cache
+def _find_distributions() -> Mapping[str, list[str]]:
+    """Return the installed packages by the modules that they bring; it reads all of them, which takes a second."""
+    return packages_distributions()
 
 
 def fill_folder(folder: Path, program: Path, known: dict[str, Any], checked: Sequence[str]) -> None:

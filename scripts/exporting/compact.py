@@ -108,6 +108,12 @@ def score(trained: Trained, before: Tensor, after: Tensor, y: Tensor | None) -> 
         after: predictions of the second one.
         y: targets, (N, ...); None: the predictions of the first file stand for them.
     """
+    found = _score(trained, before, after, y)
+    lost = (after.isnan() & ~before.isnan()).any()  # as of numbers that are too large for 16 bits
+    return found._replace(drop=float("inf")) if lost else found
+
+
+def _score(trained: Trained, before: Tensor, after: Tensor, y: Tensor | None) -> Scored:
     target = trained.codec.target if isinstance(trained.codec, LabelCodec) else None
     if target is not None and target.kind == "classes":
         truth = before.argmax(1) if y is None else y.flatten().long()
@@ -124,8 +130,9 @@ def score(trained: Trained, before: Tensor, after: Tensor, y: Tensor | None) -> 
     if y is not None and y.numel() != values[0].numel():  # the targets of a codec of another class may be anything
         y = None
     truth = values[0] if y is None else y.reshape(values[0].shape)
-    first, second = (float((found.double() - truth.double()).abs().nanmean()) for found in values)
-    size = first if y is not None else float(truth.double().abs().nanmean())
+    known = ~truth.isnan()
+    first, second = (float((found.double() - truth.double()).abs()[known].mean()) for found in values)
+    size = first if y is not None else float(truth[known].double().abs().mean())
     name = "mae, scaled" if y is not None else "mean change, scaled"
     return Scored(name, first, second, (second - first) / max(size, LEAST_ERROR))
 
