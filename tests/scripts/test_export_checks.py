@@ -335,6 +335,15 @@ def test_the_program_of_texts_does_all_that_the_codec_does(options: dict[str, An
         np.testing.assert_array_equal(prepare([text], known), codec.encode([text]).numpy())
 
 
+@pytest.mark.parametrize("step", ["unescape", "normalize", "remove", "blank"])
+def test_the_odd_texts_find_a_step_that_is_left_out(step: str) -> None:
+    codec = make_codec()
+    program, known = runpy.run_path(str(example.TEXT)), codec.metadata()
+    program["steps"][step] = lambda text, *arguments: text
+    texts = make_odd_texts(codec).values()
+    assert any(program["prepare"]([text], known).tolist() != codec.encode([text]).tolist() for text in texts)
+
+
 ROWS = 90
 TABLE = pd.DataFrame(
     {
