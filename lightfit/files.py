@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,8 +37,8 @@ def list_below(root: Path) -> Below:
         here = waiting.pop() if waiting else links.pop(0)
         place = os.path.join(root, here)
         try:
-            stat = os.stat(place)
-            key = stat.st_dev, stat.st_ino
+            status = os.stat(place)
+            key = status.st_dev, status.st_ino
             if key in visited:
                 again = visited[key] or "the folder around it"
                 left_out.append((here, f"a link to {again}, which is listed already"))
@@ -68,6 +69,9 @@ def list_below(root: Path) -> Below:
 def whole_file(path: Path, *, durable: bool = False, keep_as: Path | None = None) -> Iterator[Path]:
     """Yield a path to write to, which is renamed to `path` when all is written; on an error it is deleted.
 
+    The file gets the permissions of any new file here, by the umask or the folder's own rules, even if what writes it
+    puts a private temporary file in its place, as safetensors does.
+
     Args:
         path: the name that the file gets.
         durable: have the disk confirm that all is written first, so that it outlives a power failure.
@@ -75,7 +79,10 @@ def whole_file(path: Path, *, durable: bool = False, keep_as: Path | None = None
     """
     unfinished = path.with_name(f".{os.getpid()}.part.{path.name}")  # the ending stays: some writers look at it
     try:
+        mode = _find_mode(unfinished)
         yield unfinished
+        if stat.S_IMODE(unfinished.stat().st_mode) != mode:
+            unfinished.chmod(mode)
         if durable:
             sync(unfinished)
         if keep_as is not None and path.exists():
@@ -85,6 +92,15 @@ def whole_file(path: Path, *, durable: bool = False, keep_as: Path | None = None
             sync(path.parent)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _find_mode(path: Path) -> int:
+    """Return the permissions of a new file at a path, from one that is made and deleted: the umask cannot be read
+    without changing it for all threads, and a folder may have rules of its own."""
+    path.touch()
+    mode = stat.S_IMODE(path.stat().st_mode)
+    path.unlink()
+    return mode
 
 
 @contextmanager

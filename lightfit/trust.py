@@ -54,7 +54,7 @@ FAMILIES = (
     Family(MODELS, ("torch.nn.Module",)),
     Family(("torchvision.transforms", "torchvision.transforms.v2"), ("torch.nn.Module",), ("torchvision.transforms",)),
 )
-OWN = ("lightfit",)  # our package: classes of these kinds in the modules below, and the tokenizers
+OWN = ("lightfit",)  # our package: classes of these kinds in the modules below, the tokenizers, and builders of nets
 OWN_MODULES = ("lightfit", "lightfit.nets", "lightfit.lightning_modules", "lightfit.datamodules")
 OWN_KINDS = ("torch.nn.Module", "lightning.pytorch.LightningDataModule", "pytorch_lightning.LightningDataModule")
 TOKENIZERS = tuple(
@@ -64,6 +64,11 @@ TOKENIZERS = tuple(
         (".vocabulary", ("tokenize", "tokenize_words")),
     )
     for name in names
+)
+# Functions that build a net of ours, from numbers alone.
+NET_BUILDERS = tuple(
+    f"lightfit.{place}.sequential_cnn"
+    for place in ("nets", "lightning_modules.nets", "lightning_modules.nets.image_cnn")
 )
 PUBLISHED = {"weights": None, "weights_backbone": None, "pretrained": False}  # arguments that ask for a download
 BUILDERS = ("pytorch_lightning.cli.instantiate_module", "lightning.pytorch.cli.instantiate_module")
@@ -128,7 +133,7 @@ def _known(path: str) -> Any:
             return None
         found = _find(path, importlib.import_module)
         builds = isinstance(found, type) and (_is_a(found, OWN_KINDS) or dataclasses.is_dataclass(found))
-        return found if (path in TOKENIZERS or builds) and _is_below(found.__module__, OWN) else None
+        return found if (path in (*TOKENIZERS, *NET_BUILDERS) or builds) and _is_below(found.__module__, OWN) else None
     for family in FAMILIES:
         for module in family.modules:
             if path.startswith(f"{module}.") and (found := _loaded(path, module)) is not None:

@@ -70,7 +70,7 @@ class PatchTransformer(ChannelNet):
 
     def forecast(self, x: Tensor) -> Tensor:
         """Map (B, C, L) to (B, C, P * Q)."""
-        batch_size = len(x)
+        batch_size = x.shape[0]  # not len(x), which a tracer takes for a constant
         x = x.flatten(0, 1)[:, None]  # (B * C, 1, L)
         x = torch.cat([x, x[..., -1:].expand(-1, -1, self.patch_stride)], 2)  # the last patch repeats its last value
         x = self.encoder(self.embed(x).mT + self.place)  # (B * C, patches, width)

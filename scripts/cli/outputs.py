@@ -40,9 +40,27 @@ def output_file(path: Path) -> Iterator[Path]:
     """
     from lightfit.files import whole_file
 
+    with _naming_full_disk(path), whole_file(path) as temporary:
+        yield temporary
+
+
+@contextmanager
+def output_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder to fill, renamed to `path` at the end; an unfinished folder is removed.
+
+    Raises:
+        OSError: a file could not be written; the message names a full disk.
+    """
+    from lightfit.files import whole_folder
+
+    with _naming_full_disk(path), whole_folder(path) as temporary:
+        yield temporary
+
+
+@contextmanager
+def _naming_full_disk(path: Path) -> Iterator[None]:
     try:
-        with whole_file(path) as temporary:
-            yield temporary
+        yield
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise OSError(

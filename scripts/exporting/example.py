@@ -1,124 +1,164 @@
-"""Comparison of the example program for exported image models with the codec, on odd images."""
+"""The example program for an exported net, and its comparison with the checkpoint on odd inputs."""
 
 import runpy
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
-from lightfit.datamodules import ImageCodec
-from lightfit.errors import DataError
+from lightfit.errors import BadInput, DataError
 
 from ..inference.trained import Trained
+from .agreement import measure_distance
 from .formats import Runtime, collect_metadata
 
-PROGRAM = Path(__file__).resolve().parents[1] / "examples" / "onnx_images.py"
-# Torch and Pillow resize to the nearest of 255 steps, each by arithmetic of its own.
-MOST_STEPS = 3.0
+FOLDER = Path(__file__).resolve().parents[1] / "examples"
+IMAGES, TEXT, SERIES = (FOLDER / f"onnx_{domain}.py" for domain in ("images", "text", "series"))
+Prepare = Callable[..., Any]
 
-Pixels = np.ndarray[Any, np.dtype[Any]]
+
+class Case(NamedTuple):
+    """An odd input.
+
+    Args:
+        name: what it is.
+        ours: encoded by the codec, (B, ...).
+        theirs: prepared by the program, (B, ...).
+        difference: how far they are apart.
+    """
+
+    name: str
+    ours: Tensor
+    theirs: Tensor
+    difference: float
 
 
 class Comparison(NamedTuple):
-    """The largest differences between the example program and the checkpoint.
+    """How a program is compared.
 
     Args:
-        steps: difference of pixels, in steps of 255.
-        worst: the image with this difference.
-        predictions: difference of predictions.
-        names: the images.
+        what: the inputs.
+        prepare_cases: a function that yields the cases, from the checkpoint, the program's `prepare`, its metadata and
+            an empty folder.
+        phrase: how to say a difference.
+        most: the largest difference that is allowed.
     """
 
-    steps: float
-    worst: str
-    predictions: float
-    names: list[str]
+    what: str
+    prepare_cases: Callable[[Trained, Prepare, dict[str, Any], Path], Iterator[Case]]
+    phrase: str
+    most: float
 
 
-def has_example(trained: Trained) -> bool:
-    """Return whether the example program is for a checkpoint: for images that the codec encodes as it is documented."""
-    return isinstance(trained.codec, ImageCodec) and type(trained.codec).encode is ImageCodec.encode
+def find_program(trained: Trained) -> Path | None:
+    """Return the example program for a checkpoint, which prepares samples as its codec encodes them; None without one.
+
+    A codec of another class may encode anything, and so may a tokenizer that is no list of steps; holidays come from a
+    package.
+    """
+    from lightfit.datamodules import ImageCodec, SeriesCodec, TextCodec
+
+    codec = trained.codec
+    if isinstance(codec, ImageCodec) and type(codec).encode is ImageCodec.encode:
+        return IMAGES
+    if isinstance(codec, TextCodec) and type(codec).encode is TextCodec.encode:
+        from lightfit.datamodules.text.tokenizers import STEPS
+
+        return TEXT if codec.tokenizer in STEPS else None
+    if type(codec) is SeriesCodec and codec.state.covariates.holidays is None:
+        return SERIES
+    return None
 
 
-def compare_example(trained: Trained, runtime: Runtime) -> Comparison:
-    """Compare the example program with a checkpoint on images that are made for it.
-
-    The images are upright by EXIF, of 16 bits, of floats, grey, with alpha, in CMYK, long, large, and the like.
+def compare_example(trained: Trained, runtime: Runtime) -> list[str]:
+    """Compare the example program with the checkpoint on inputs that are made for it, and return a line about it.
 
     Args:
         trained: the checkpoint.
         runtime: predictions of the exported file.
+
+    Raises:
+        ValueError: it prepares an input in another way.
     """
-    codec, known = trained.codec, collect_metadata(trained)
-    assert isinstance(codec, ImageCodec)
-    prepare: Callable[[str, dict[str, Any]], Pixels] = runpy.run_path(str(PROGRAM))["prepare"]
-    ours, theirs, names = list[Tensor](), list[Tensor](), list[str]()
+    program = find_program(trained)
+    own = COMPARISONS.get(trained.codec.domain)
+    if program is None or own is None:
+        return []
+    prepare, known = runpy.run_path(str(program))["prepare"], collect_metadata(trained)
     with tempfile.TemporaryDirectory() as folder:
-        for path in make_odd_images(Path(folder), codec):
-            try:
-                ours.append(codec.encode([path]))
-            except DataError:
-                continue  # the format has other channels
-            theirs.append(torch.from_numpy(prepare(str(path), known))[None])
-            names.append(path.name)
-    expected, x = torch.cat(ours), torch.cat(theirs)
-    scale = 255 * torch.tensor(codec.std).view(-1, 1, 1)
-    steps = ((x - expected) * scale).abs().amax((1, 2, 3))
+        cases = list(own.prepare_cases(trained, prepare, known, Path(folder)))
+    if not cases:
+        return []
+    worst, predictions = max(cases, key=lambda case: case.difference), 0.0
     with torch.inference_mode():
-        y = trained.model.predict_step(expected, 0)
-        difference = (runtime(x) - y).abs() / y.abs().clamp(min=1)
-    return Comparison(float(steps.max()), names[int(steps.argmax())], float(difference.nan_to_num().max()), names)
+        for case in cases:
+            if case.ours.shape == case.theirs.shape:
+                expected = trained.model.predict_step(case.ours, 0)
+                predictions = max(predictions, measure_distance(runtime(case.theirs), expected))
+    if not worst.difference <= own.most:
+        raise ValueError(
+            f"the program {program.name} prepares {own.what} in another way than the checkpoint: on '{worst.name}', "
+            f"which was made for the comparison, {own.phrase.format(worst.difference)}, expected at most {own.most:g}; "
+            f"predictions differ by up to {predictions:.2g}. The file was deleted"
+        )
+    names = ", ".join(case.name for case in cases)
+    return [
+        f"{program.name} on {len(cases)} odd {own.what} ({names}): {own.phrase.format(worst.difference)}, predictions "
+        f"by up to {predictions:.2g}"
+    ]
 
 
-def make_odd_images(folder: Path, codec: ImageCodec) -> list[Path]:
-    """Write images of many kinds, and return their paths.
+def prepare_images(trained: Trained, prepare: Prepare, known: dict[str, Any], folder: Path) -> Iterator[Case]:
+    """Yield images: upright by EXIF, of 16 bits, of floats, grey, with alpha, in CMYK, long, large, and the like."""
+    from .odd_images import make_odd_images
 
-    Args:
-        folder: an empty folder.
-        codec: the codec, whose sizes and channels they are made for.
-    """
-    height, width = (max(round(side * factor), 3) for side, factor in zip(codec.image_size, (1.4, 1.9), strict=True))
-    colours, alpha = make_picture(height, width), make_picture(width, height)[..., 0].T
-    grey = colours[..., 0]
-    deep = grey.astype(np.uint16) * 257
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    made: dict[str, tuple[Pixels | Image.Image, dict[str, Any]]] = {
-        "plain.png": (colours, {}),
-        "exif6.png": (colours, {"exif": exif}),
-        "exif6.jpg": (colours, {"exif": exif, "quality": 95, "subsampling": 0}),
-        "16_bits.png": (deep, {}),
-        "12_of_16_bits.png": (deep >> 4, {}),
-        "32_bits.tif": (deep.astype(np.int32) * 3 - 1000, {}),
-        "floats.tif": (grey.astype(np.float32) / 255, {}),
-        "grey.png": (grey, {}),
-        "grey_alpha.png": (Image.merge("LA", [Image.fromarray(grey), Image.fromarray(alpha)]), {}),
-        "alpha.png": (np.dstack([colours, alpha]), {}),
-        "palette.gif": (Image.fromarray(colours).quantize(8, dither=Image.Dither.NONE), {"transparency": 3}),
-        "cmyk.tif": (Image.fromarray(colours).convert("CMYK"), {}),
-        "long.png": (make_picture(height, 3 * width), {}),
-        "small.png": (make_picture(max(codec.image_size[0] // 3, 1), max(codec.image_size[1] // 2, 1)), {}),
-    }
-    if codec.kept_side:
-        made["large.png"] = (make_picture(round(1.3 * codec.kept_side), 2 * codec.kept_side), {})
-    paths = []
-    for name, (content, options) in made.items():
-        paths.append(folder / name)
-        (Image.fromarray(content) if isinstance(content, np.ndarray) else content).save(paths[-1], **options)
-    if codec.image_channels not in (1, 3):
-        several = np.dstack([make_picture(height, width, seed)[..., 0] for seed in range(codec.image_channels)])
-        for name, array in (("channels.npy", several), ("channels_16_bits.npy", several.astype(np.uint16) * 257)):
-            paths.append(folder / name)
-            np.save(paths[-1], array)
-    return paths
+    codec: Any = trained.codec
+    scale = 255 * torch.tensor(codec.std).view(-1, 1, 1)
+    for path in make_odd_images(folder, codec):
+        try:
+            ours = codec.encode([path])
+        except DataError:
+            continue  # the format has other channels
+        theirs = torch.from_numpy(prepare(str(path), known))[None]
+        yield Case(path.name, ours, theirs, float(((theirs - ours) * scale).abs().max()))
 
 
-def make_picture(height: int, width: int, seed: int = 0) -> Pixels:
-    """Make a smooth picture of colours with all values, (H, W, 3) uint8."""
-    coarse = np.random.default_rng(seed).integers(0, 256, (5, 7, 3), dtype=np.uint8)
-    return np.array(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
+def prepare_texts(trained: Trained, prepare: Prepare, known: dict[str, Any], folder: Path) -> Iterator[Case]:
+    """Yield texts: empty, of other scripts, long, and the like."""
+    from .odd_texts import make_odd_texts
+
+    codec: Any = trained.codec
+    for name, text in make_odd_texts(codec).items():
+        ours, theirs = codec.encode([text]), torch.from_numpy(prepare([text], known))
+        same_size = ours.shape == theirs.shape and ours.dtype == theirs.dtype
+        yield Case(name, ours, theirs, float((ours != theirs).sum()) if same_size else float("inf"))
+
+
+def prepare_series(trained: Trained, prepare: Prepare, known: dict[str, Any], folder: Path) -> Iterator[Case]:
+    """Yield the windows of tables: of one series and several, short, with missing values and covariates."""
+    from lightfit.datamodules.series.frame import read_frame
+
+    from .odd_series import make_odd_tables
+
+    codec: Any = trained.codec
+    for path in make_odd_tables(folder, codec):
+        try:
+            found = list(codec.last_windows(read_frame(path).table, path.stem))
+        except (DataError, LookupError):
+            continue  # this model takes no such table
+        if any(isinstance(window, BadInput) for window in found):
+            continue
+        ours = codec.encode(found)
+        theirs = torch.stack([torch.from_numpy(window["x"]) for window in prepare(str(path), known)])
+        yield Case(path.stem, ours, theirs, measure_distance(theirs, ours))
+
+
+# Torch and Pillow resize to the nearest of 255 steps, each by arithmetic of its own; windows are rounded to float32.
+COMPARISONS = {
+    "images": Comparison("images", prepare_images, "pixels differ by up to {:.0f} of 255", 3.0),
+    "text": Comparison("texts", prepare_texts, "{:.0f} ids differ", 0.0),
+    "series": Comparison("tables", prepare_series, "windows differ by up to {:.2g}", 1e-4),
+}

@@ -4,6 +4,7 @@ import contextlib
 import copy
 import io
 import warnings
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -64,12 +65,27 @@ def log_graph(trainer: pl.Trainer, net: nn.Module, x: Tensor) -> None:
     If the net cannot be traced, a line is printed and the training continues.
     """
     for logger in trainer.loggers:
-        if isinstance(logger, pl.loggers.TensorBoardLogger):
-            with warnings.catch_warnings():
-                # The tracer warns that the trace may be wrong for other inputs; this one is only displayed.
-                warnings.simplefilter("ignore")
-                try:
-                    logger.experiment.add_graph(copy.deepcopy(net).eval(), x)
-                except Exception as error:  # the net may run any code
-                    reason = str(error).strip().splitlines() or [""]
-                    say(f"no graph in TensorBoard: {type(net).__name__} cannot be traced ({reason[0]})")
+        if isinstance(logger, pl.loggers.TensorBoardLogger) and (reason := _add_graph(logger.experiment, net, x)):
+            say(f"warning: no graph in TensorBoard: {type(net).__name__} cannot be traced ({reason})")
+
+
+def _add_graph(writer: Any, net: nn.Module, x: Tensor) -> str:
+    """Write a graph, and return why that failed, in a line; empty if it did not."""
+    fused = torch.backends.mha.get_fastpath_enabled()
+    with (
+        warnings.catch_warnings(),  # that the trace may be wrong for other inputs; this one is only displayed
+        torch.random.fork_rng(devices=[]),
+        contextlib.redirect_stdout(io.StringIO()),  # TensorBoard prints errors too
+    ):
+        warnings.simplefilter("ignore")
+        try:
+            # A layer of attention takes its fused operation when it is called, and another way when it is traced: the
+            # tracer compares both, and raises.
+            torch.backends.mha.set_fastpath_enabled(False)
+            writer.add_graph(copy.deepcopy(net).eval(), x.clone())
+        except (Exception, SystemExit) as error:  # the net may run any code
+            text = str(error).strip()
+            return text.splitlines()[0] if text else type(error).__name__
+        finally:
+            torch.backends.mha.set_fastpath_enabled(fused)
+    return ""

@@ -2,11 +2,13 @@
 
 import ast
 import json
+import os
 import re
 import runpy
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import distribution, version
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import pandas as pd
 import pytest
 import torch
 from conftest import make_series
+from packaging.requirements import Requirement
 from PIL import Image
 from safetensors import safe_open
 from torch import Tensor, nn
@@ -26,8 +29,12 @@ from lightfit.datamodules.targets import Classes
 from lightfit.lightning_modules import LightModel
 from lightfit.scripts.cli.presets import TASKS
 from lightfit.scripts.export import main
-from lightfit.scripts.exporting.example import PROGRAM, make_odd_images, make_picture
+from lightfit.scripts.exporting.agreement import Agreement
+from lightfit.scripts.exporting.example import IMAGES
 from lightfit.scripts.exporting.formats import to_onnx, trace
+from lightfit.scripts.exporting.odd_images import make_odd_images, make_picture
+from lightfit.scripts.exporting.odd_texts import make_odd_texts
+from lightfit.scripts.inference.trained import load_trained
 from lightfit.scripts.predict import main as predict
 
 Trained = Callable[[str], str]
@@ -117,7 +124,7 @@ def test_the_example_of_images_turns_by_exif_and_takes_16_bits(
     )
     assert found is not None
     assert {"exif6.jpg", "16_bits.png", "grey.png", "alpha.png", "cmyk.tif"} <= set(found[2].split(", "))
-    onnx_images = runpy.run_path(str(PROGRAM))["main"]
+    onnx_images = runpy.run_path(str(IMAGES))["main"]
     onnx_images("model.onnx", *paths)
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert [line[0] for line in lines] == table["label"].tolist()
@@ -125,10 +132,10 @@ def test_the_example_of_images_turns_by_exif_and_takes_16_bits(
     assert lines[2][:2] == lines[3][:2]
     assert [float(line[1]) for line in lines] == pytest.approx(table["probability"].tolist(), abs=1e-3)
     # A program that forgets a step fails the export.
-    source = PROGRAM.read_text()
+    source = IMAGES.read_text()
     assert "ImageOps.exif_transpose(file)" in source
     Path("other.py").write_text(source.replace("ImageOps.exif_transpose(file)", "file.copy()"))
-    monkeypatch.setattr("lightfit.scripts.exporting.example.PROGRAM", Path("other.py"))
+    monkeypatch.setattr("lightfit.scripts.exporting.example.IMAGES", Path("other.py"))
     assert main([checkpoint, "--format", "onnx", "-o", "again.onnx"]) == 1
     said = capsys.readouterr().err
     assert re.search(
@@ -162,7 +169,7 @@ def test_the_example_of_images_does_all_that_the_codec_does(options: dict[str, A
         **{"border": 1.0, **options},
     )
     known, differences = json.loads(json.dumps(codec.metadata())), {}
-    prepare = runpy.run_path(str(PROGRAM))["prepare"]
+    prepare = runpy.run_path(str(IMAGES))["prepare"]
     for path in make_odd_images(Path(), codec):
         try:
             expected = codec.encode([path])[0].numpy()
@@ -201,7 +208,7 @@ def test_text_example_knows_all_ngrams(fit: Callable[..., tuple[int, str, str]],
 def test_examples_are_short_and_do_not_import_lightfit(task: str) -> None:
     source = (SCRIPTS / "examples" / f"onnx_{task}.py").read_text()
     assert (
-        len([line for line in source.splitlines() if line.strip()]) <= {"text": 72, "images": 105, "series": 48}[task]
+        len([line for line in source.splitlines() if line.strip()]) <= {"text": 78, "images": 105, "series": 130}[task]
     )
     names = {
         (node.names[0].name if isinstance(node, ast.Import) else str(node.module)).split(".")[0]
@@ -304,7 +311,117 @@ def test_what_goes_wrong(trained: Trained, capsys: pytest.CaptureFixture[str], m
     ):
         assert main(args) == code
         assert problem in capsys.readouterr().err
-    monkeypatch.setattr("lightfit.scripts.exporting.formats.measure_difference", lambda *args: 0.5)
+    held = torch.load(checkpoint, weights_only=True)
+    held["hyper_parameters"]["net"] = {"class_path": "their_package.Net", "init_args": {}}
+    torch.save(held, "theirs.ckpt")
+    assert main(["theirs.ckpt", "--format", "onnx", "-o", "theirs.onnx"]) == 1
+    assert re.search(r"their_package.*--trust their_package", capsys.readouterr().err)
+    assert not list(Path().glob("*theirs.onnx"))
+    monkeypatch.setattr("lightfit.scripts.exporting.writing.compare", lambda *args, **more: Agreement(0.5))
     assert main([checkpoint, "--format", "safetensors", "-o", "a.safetensors"]) == 1
     assert "differ from the checkpoint's by up to 0.5" in capsys.readouterr().err
     assert not list(Path().glob("*a.safetensors"))
+
+
+def link_packages(names: list[str], folder: Path) -> None:
+    """Link packages, and what they require, into a folder: all that a program there can import."""
+    waiting, linked = list(names), set[str]()
+    while waiting:
+        name = waiting.pop()
+        if name in linked:
+            continue
+        linked.add(name)
+        found = distribution(name)
+        own = {file.parts[0] for file in found.files or () if file.parts[0] not in ("..", "__pycache__")}
+        for part in own:
+            if not (folder / part).exists():
+                (folder / part).symlink_to(Path(str(found.locate_file(part))))
+        needed = [Requirement(line) for line in found.requires or ()]
+        waiting += [item.name for item in needed if item.marker is None or item.marker.evaluate({"extra": ""})]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["text", "images", "series"])
+def test_a_bundle_runs_as_it_is(task: str, trained: Trained) -> None:
+    checkpoint, inputs = trained(task), INPUTS[task]
+    assert main([checkpoint, "--format", "bundle", "-o", "bundle"]) == 0
+    folder = Path("bundle")
+    program = f"onnx_{task}.py"
+    assert {path.name for path in folder.iterdir()} == {
+        *("model.onnx", program, "requirements.txt", "Dockerfile", "README.md")
+    }
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o666 & ~umask()}
+    named = dict(line.split("==") for line in (folder / "requirements.txt").read_text().splitlines())
+    assert all(version(name) == number for name, number in named.items())
+    readme, docker = (folder / "README.md").read_text(), (folder / "Dockerfile").read_text()
+    (command,) = re.findall(r"^python (.*)$", readme, re.MULTILINE)
+    assert command.split()[:2] == [program, "model.onnx"]
+    assert f'ENTRYPOINT ["python", "{program}", "model.onnx"]' in docker
+    Path("packages").mkdir()
+    link_packages(list(named), Path("packages"))
+    run = subprocess.run(  # -S: nothing else that is installed here
+        [
+            sys.executable,
+            "-S",
+            *command.split()[:2],
+            *(str(Path(name).absolute()) if Path(name).exists() else name for name in inputs),
+        ],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(Path("packages").absolute()), "PATH": ""},
+    )
+    assert run.returncode == 0, run.stderr
+    assert predict([checkpoint, *inputs, "-o", "out.csv"]) == 0
+    table, lines = pd.read_csv("out.csv"), run.stdout.splitlines()
+    if task == "series":
+        assert [float(line.split()[2]) for line in lines] == pytest.approx(table["load"].tolist(), abs=1e-3)
+    else:
+        assert [line.split()[0] for line in lines] == table["label"].tolist()
+    before = (folder / "model.onnx").read_bytes()
+    assert (
+        main([checkpoint, "--format", "bundle", "-o", "bundle", "--quantize", "int8", "--max_drop", "1", "--overwrite"])
+        == 0
+    )
+    assert (folder / "model.onnx").read_bytes() != before
+    assert "int8" in (folder / "README.md").read_text()
+    assert not list(Path().glob("*.part*"))
+
+
+def umask() -> int:
+    now = os.umask(0)
+    os.umask(now)
+    return now
+
+
+@pytest.mark.slow
+def test_the_program_of_texts_predicts_odd_texts_alike(trained: Trained, capsys: pytest.CaptureFixture[str]) -> None:
+    checkpoint = trained("words")
+    assert main([checkpoint, "--format", "onnx", "-o", "model.onnx"]) == 0
+    known = load_trained(checkpoint)
+    texts = [text for name, text in make_odd_texts(known.codec).items() if name != "one half of a pair"]  # type: ignore[arg-type]
+    pd.DataFrame({"text": texts}).to_csv("odd.csv", index=False)
+    with torch.inference_mode():
+        expected = known.model.predict_step(known.codec.encode(texts), 0).amax(1)
+    capsys.readouterr()
+    runpy.run_path(str(SCRIPTS / "examples" / "onnx_text.py"))["main"]("model.onnx", *texts)
+    found = re.findall(r"^(?:pos|neg) ([01]\.\d{6}) ?", capsys.readouterr().out, re.MULTILINE)
+    assert [float(value) for value in found] == pytest.approx(expected.tolist(), abs=1e-5)
+
+
+@pytest.mark.slow
+def test_a_program_of_texts_that_forgets_a_step_fails_the_export(
+    trained: Trained, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = trained("text")
+    source = (SCRIPTS / "examples" / "onnx_text.py").read_text()
+    assert "html.unescape" in source
+    Path("other.py").write_text(source.replace("html.unescape", "str"))
+    monkeypatch.setattr("lightfit.scripts.exporting.example.TEXT", Path("other.py"))
+    capsys.readouterr()
+    assert main([checkpoint, "--format", "onnx", "-o", "model.onnx"]) == 1
+    said = capsys.readouterr().err
+    assert re.search(
+        r"other.py prepares texts in another way than the checkpoint: on 'escaped letters', .* ids differ", said
+    )
+    assert not Path("model.onnx").exists()
