@@ -12,7 +12,6 @@ from lightfit.datamodules import Codec
 from lightfit.errors import BadInput, DataError, UsageError
 from lightfit.lightning_modules.embedding import embed
 
-from ..cli.outputs import output_file
 from .predictor import encode_samples, split_chunks
 from .rows import check_sample, drop_bad
 from .trained import Trained
@@ -71,12 +70,3 @@ def _name(sample: Any, row: int) -> str:
     if isinstance(sample, str):
         return sample if len(sample) <= CHARS_SHOWN else f"{sample[: CHARS_SHOWN - 3]}..."
     return str(sample) if isinstance(sample, Path) else f"row {row + 1}"
-
-
-def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as CSV or Parquet, under its final name only when it is whole."""
-    with output_file(path) as temporary:
-        if path.suffix.lower() == ".parquet":
-            table.to_parquet(temporary, index=False)
-        else:
-            table.to_csv(temporary, index=False)
