@@ -4,6 +4,7 @@ The parts wait in a temporary file until all are there. Only then is it known wh
 types: a column of warnings begins where the first one is, and the whole numbers of a column may end as a text.
 """
 
+import csv
 import json
 import math
 import pickle
@@ -122,7 +123,7 @@ class TableWriter:
         self.large: set[str] = set()  # columns with whole numbers that no float64 holds
         self._num_parts = 0
         # In the folder of the output: a temporary folder may be small, or be memory.
-        folder = path.absolute().parent
+        folder = str(path.absolute().parent)
         self._file = tempfile.SpooledTemporaryFile(MEMORY, prefix=f".{path.name}.", dir=folder)  # noqa: SIM115
 
     def append(self, table: "pd.DataFrame") -> None:
@@ -262,7 +263,10 @@ def write_csv(
             table[name] = _map(column, lambda cell: _escape(_flat(cell)) if escape_formulas else _flat(cell))
     if escape_formulas:
         table.columns = [_escape(name) for name in table.columns]
-    table.to_csv(file, sep="\t" if kind == ".tsv" else ",", index=False, header=header)
+    # The csv module of Python before 3.13 leaves a carriage return without quotes, where readers end the row.
+    returns = any("\r" in cell for name in table for cell in table[name] if isinstance(cell, str))
+    quoting = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
+    table.to_csv(file, sep="\t" if kind == ".tsv" else ",", index=False, header=header, quoting=quoting)
 
 
 def json_lines(table: "pd.DataFrame") -> Iterator[str]:
@@ -342,7 +346,7 @@ def _write_workbook(writer: TableWriter, path: Path) -> None:
         import sys
 
         print(
-            f"{num_cut} cells of '{writer.path}' were cut to {MAX_CHARS:,} characters, the most that .xlsx holds in one: "
+            f"{num_cut} cells of '{writer.path}' were cut to {MAX_CHARS:,} characters, as .xlsx holds no longer ones: "
             "end --output in .csv or .parquet to have them whole",
             file=sys.stderr,
         )
@@ -480,7 +484,7 @@ def _cells(column: "pd.Series") -> list[Any]:
     """Return the cells as values of Python; of float32 by their shortest decimals."""
     import numpy as np
 
-    if column.dtype.kind == "f" and column.dtype.itemsize < 8:
+    if column.dtype in (np.float32, np.float16):
         return [float(str(cell)) for cell in column.to_numpy()]
     if column.dtype.kind == "M":
         return [None if _is_missing(cell) else cell.to_pydatetime(warn=False) for cell in column]

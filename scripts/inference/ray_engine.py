@@ -63,7 +63,9 @@ def predict_rows_on_ray(
     context.execution_options.preserve_order = True
     context.enable_progress_bars = False  # the command shows its own
     logging.getLogger("ray.data").setLevel(logging.WARNING)
-    batches = [ray.put(pd.DataFrame({"inputs": [pickle.dumps(chunk)]})) for chunk in split_chunks(inputs, batch_size)]
+    batches: list[Any] = [
+        ray.put(pd.DataFrame({"inputs": [pickle.dumps(chunk)]})) for chunk in split_chunks(inputs, batch_size)
+    ]
     if not batches:
         return iter(())
     arguments = (str(trained.path.absolute()), trained.trust, tta, top, str(Path.cwd()))
