@@ -265,7 +265,7 @@ def write_csv(
         table.columns = [_escape(name) for name in table.columns]
     # The csv module of Python before 3.13 leaves a carriage return without quotes, where readers end the row.
     returns = any("\r" in cell for name in table for cell in table[name] if isinstance(cell, str))
-    quoting = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
+    quoting: Any = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
     table.to_csv(file, sep="\t" if kind == ".tsv" else ",", index=False, header=header, quoting=quoting)
 
 

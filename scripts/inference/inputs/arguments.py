@@ -97,7 +97,7 @@ def explain_missing(item: str, what: str = "file") -> str:
         what: what is expected there.
     """
     if not item:
-        return f"an argument is empty: expected a {what} (is a variable of the shell empty?)"
+        return f"an argument is empty: expected the name of {_with_article(what)} (is a variable of the shell empty?)"
     if item.startswith("file:"):
         return f"'{clip(item)}' is a URL: write the path, '{unquote(urlsplit(item).path)}'"
     if _URL.fullmatch(item):
@@ -136,6 +136,10 @@ def looks_like_file(item: str, endings: Collection[str] = ENDINGS) -> bool:
     # `and/or` is a text, unless there is a folder `and`.
     folder = os.path.dirname(item)
     return bool(folder) and not _URL.fullmatch(item) and os.path.isdir(folder)
+
+
+def _with_article(what: str) -> str:
+    return f"{'an' if what[0] in 'aeiou' else 'a'} {what}"
 
 
 def _has_pattern(item: str) -> bool:
