@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import IO, Any, Literal
-from urllib.parse import unquote, urlsplit
 
 from lightfit.datamodules.tables.content import is_hidden
 from lightfit.errors import UsageError, clip, clip_list
@@ -99,7 +98,7 @@ def explain_missing(item: str, what: str = "file") -> str:
     if not item:
         return f"an argument is empty: expected the name of {_with_article(what)} (is a variable of the shell empty?)"
     if item.startswith("file:"):
-        return f"'{clip(item)}' is a URL: write the path, '{unquote(urlsplit(item).path)}'"
+        return f"'{clip(item)}' is a URL: write the path, '{_path_of_url(item)}'"
     if _URL.fullmatch(item):
         return f"'{clip(item)}' is a URL, and nothing is downloaded: download it, and write its path"
     if item.startswith("~"):
@@ -136,6 +135,13 @@ def looks_like_file(item: str, endings: Collection[str] = ENDINGS) -> bool:
     # `and/or` is a text, unless there is a folder `and`.
     folder = os.path.dirname(item)
     return bool(folder) and not _URL.fullmatch(item) and os.path.isdir(folder)
+
+
+def _path_of_url(item: str) -> str:
+    path = re.sub("^file:(//[^/]*)?", "", item)
+    return re.sub(
+        "(%[0-9A-Fa-f]{2})+", lambda found: bytes.fromhex(found[0].replace("%", "")).decode("utf-8", "replace"), path
+    )
 
 
 def _with_article(what: str) -> str:
