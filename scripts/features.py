@@ -88,7 +88,7 @@ def draw(options: argparse.Namespace) -> None:
 
 
 def embed(options: argparse.Namespace) -> None:
-    """Write the embedding of each input as a row of a table: `file` or `input`, then `e0`, `e1` and so on.
+    """Write the embedding of each input as a row of a table: `input`, then `e0`, `e1` and so on.
 
     Raises:
         UsageError: the arguments are invalid.
@@ -104,7 +104,7 @@ def embed(options: argparse.Namespace) -> None:
 
     hush()
     trained = load_trained(options.checkpoint, options.trust)
-    inputs = choose_inputs(trained).stream(options.inputs)
+    inputs = choose_inputs(trained).items(options.inputs)
     table = embed_inputs(trained, inputs, batch_size=options.batch_size)
     write_table(table, output)
     problems = table["error"][table["error"] != ""].tolist()

@@ -77,7 +77,7 @@ def test_endings_of_tables_are_endings_of_files() -> None:
         ("https://a.org/b.csv", "is a URL, and nothing is downloaded"),
         ("~/b.csv", f"the shell did not put your home folder for ~: write '{Path.home()}/b.csv'"),
         ("*.tsv", "the pattern '*.tsv' matches nothing here"),
-        ("*.csv", "the pattern '*.csv' matches 1 here, but the shell left it as it is: leave out the quotes"),
+        ("*.csv", "the pattern '*.csv' matches 1 names here, but the shell left it as it is: leave out the quotes"),
         ("dangling", "is a link to what is not there"),
     ],
 )
@@ -131,6 +131,7 @@ def test_files_of_other_kinds_are_never_texts(predict: Predict) -> None:  # noqa
         assert code in (1, 2), name
         assert out == ""
         assert f"'{name}" in err
+        assert "is a Word document, which is not read" in err or name != "f.docx"
 
 
 def test_standard_input_that_is_no_utf_8(predict: Predict, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811

@@ -44,6 +44,7 @@ def test_ray_gives_the_same_rows_in_the_same_order(trained: Callable[[str], str]
     rows = [*make_reviews(), ("", "x"), ("xyzzy", "x"), *make_reviews(50)]
     write_csv(Path("a.csv"), rows)
     environment = os.environ | {"PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0"}
+    environment["RAY_raylet_start_wait_time_s"] = "300"  # on a machine that is busy
     for engine in ("local", "ray"):
         command = [sys.executable, str(ROOT / "scripts/predict.py"), checkpoint, "a.csv", "good", "--gpus", "0"]
         command += ["--keep", "label", "--batch_size", "7", "--engine", engine, "-o", f"{engine}.csv"]

@@ -105,7 +105,7 @@ def explain_missing(item: str, what: str = "file") -> str:
         return f"'{clip(item)}': the shell did not put your home folder for ~: write '{os.path.expanduser(item)}'"
     if _has_pattern(item):
         found = glob.glob(item, recursive=True)
-        which = f"matches {len(found)} here, but the shell left it as it is" if found else "matches nothing here"
+        which = f"matches {len(found)} names here, but the shell left it as it is" if found else "matches nothing here"
         leave = "leave out the quotes, or " if found else ""
         return f"the pattern '{clip(item)}' {which}: {leave}name the files or their folder (looked from '{Path.cwd()}')"
     if _is_link(item):
