@@ -68,7 +68,8 @@ def predict_rows_on_ray(
     ]
     if not batches:
         return iter(())
-    arguments = (str(trained.path.absolute()), trained.trust, tta, top, str(Path.cwd()))
+    device = "cuda" if gpus_each else "cpu"
+    arguments = (str(trained.path.absolute()), trained.trust, tta, top, str(Path.cwd()), device)
     results = ray.data.from_pandas_refs(batches).map_batches(
         _Actor,
         fn_constructor_args=arguments,
@@ -88,23 +89,19 @@ def predict_rows_on_ray(
 class _Actor:
     """A checkpoint on one machine of the cluster, which predicts one batch of inputs after another."""
 
-    def __init__(self, path: str, trust: tuple[str, ...], tta: bool, top: int, here: str) -> None:
+    def __init__(self, path: str, trust: tuple[str, ...], tta: bool, top: int, here: str, device: str) -> None:
         os.chdir(here)  # paths of images, and classes of the user, are relative to it
         trained = load_trained(path, trust)
         if tta:
             add_mirrored_views(trained)
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")  # Ray shows an actor its own GPU alone
-        self._predictor = Predictor(trained.model, trained.codec, [device])
+        # Ray shows an actor its own GPU alone.
+        self._predictor = Predictor(trained.model, trained.codec, [torch.device(device)])
         self._top = top
 
     def __call__(self, batch: pd.DataFrame) -> pd.DataFrame:
-        return pd.DataFrame(
-            {
-                "rows": [
-                    pickle.dumps(tabulate(self._predictor, pickle.loads(held), self._top)) for held in batch["inputs"]
-                ]
-            }
-        )
+        """Return the rows of batches of inputs, both pickled."""
+        rows = [tabulate(self._predictor, pickle.loads(held), self._top) for held in batch["inputs"]]
+        return pd.DataFrame({"rows": list(map(pickle.dumps, rows))})
 
 
 def _unpack(results: Any, failure: type[Exception]) -> Iterator[Rows]:
