@@ -22,6 +22,8 @@ from .predictor import Predictor, split_chunks
 from .rows import Rows, arrange_rows, tabulate
 from .trained import Trained, add_mirrored_views, load_trained
 
+MAX_BLOCKS = 1000  # of the data set; the rows of one wait in memory
+
 
 def predict_rows_on_ray(
     trained: Trained,
@@ -63,17 +65,17 @@ def predict_rows_on_ray(
     context.execution_options.preserve_order = True
     context.enable_progress_bars = False  # the command shows its own
     logging.getLogger("ray.data").setLevel(logging.WARNING)
-    batches: list[Any] = [
-        ray.put(pd.DataFrame({"inputs": [pickle.dumps(chunk)]})) for chunk in split_chunks(inputs, batch_size)
-    ]
+    batches = [ray.put(chunk) for chunk in split_chunks(inputs, batch_size)]
     if not batches:
         return iter(())
     device = "cuda" if gpus_each else "cpu"
-    arguments = (str(trained.path.absolute()), trained.trust, tta, top, str(Path.cwd()), device)
-    results = ray.data.from_pandas_refs(batches).map_batches(
+    arguments = (batches, str(trained.path.absolute()), trained.trust, tta, top, str(Path.cwd()), device)
+    # The data set holds numbers alone: one of the batches themselves would start a task for each, to learn its size.
+    numbers = [{"number": number} for number in range(len(batches))]
+    results = ray.data.from_items(numbers, override_num_blocks=min(len(batches), MAX_BLOCKS)).map_batches(
         _Actor,
         fn_constructor_args=arguments,
-        batch_size=None,  # a block is a batch of inputs
+        batch_size=1,  # which is a batch of inputs
         batch_format="pandas",
         compute=ray.data.ActorPoolStrategy(min_size=1, max_size=num_actors),
         num_cpus=1,
@@ -89,7 +91,9 @@ def predict_rows_on_ray(
 class _Actor:
     """A checkpoint on one machine of the cluster, which predicts one batch of inputs after another."""
 
-    def __init__(self, path: str, trust: tuple[str, ...], tta: bool, top: int, here: str, device: str) -> None:
+    def __init__(
+        self, batches: list[Any], path: str, trust: tuple[str, ...], tta: bool, top: int, here: str, device: str
+    ) -> None:
         os.chdir(here)  # paths of images, and classes of the user, are relative to it
         trained = load_trained(path, trust)
         if tta:
@@ -97,10 +101,13 @@ class _Actor:
         # Ray shows an actor its own GPU alone.
         self._predictor = Predictor(trained.model, trained.codec, [torch.device(device)])
         self._top = top
+        self._batches = batches
 
     def __call__(self, batch: pd.DataFrame) -> pd.DataFrame:
-        """Return the rows of batches of inputs, both pickled."""
-        rows = [tabulate(self._predictor, pickle.loads(held), self._top) for held in batch["inputs"]]
+        """Return the rows of batches of inputs, pickled, by the numbers of the batches."""
+        import ray
+
+        rows = [tabulate(self._predictor, ray.get(self._batches[number]), self._top) for number in batch["number"]]
         return pd.DataFrame({"rows": list(map(pickle.dumps, rows))})
 
 
