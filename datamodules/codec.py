@@ -149,7 +149,8 @@ class LabelCodec(Codec):
 
 def _name_inputs(samples: Sequence[Any]) -> dict[str, list[Any]]:
     if all(isinstance(sample, Path) for sample in samples):
-        return {"file": [str(sample) for sample in samples]}
+        # Names that are not UTF-8 hold surrogates, which pandas does not take.
+        return {"file": [str(sample).encode("utf-8", "backslashreplace").decode() for sample in samples]}
     texts = [sample for sample in samples if isinstance(sample, str)]
     if len(texts) < len(samples):
         return {}  # decoded images have no names

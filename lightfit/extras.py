@@ -46,6 +46,7 @@ PACKAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "torchvision": ("torchvision", ("images",)),
     "uvicorn": ("uvicorn", ("serve",)),
     "wandb": ("wandb", ("wandb",)),
+    "xlsxwriter": ("xlsxwriter", TABLES),
     "yaml": ("pyyaml", ("cli",)),
     "zstandard": ("zstandard", TABLES),
 }

@@ -11,9 +11,9 @@ from lightfit.errors import DataError, UsageError
 from lightfit.scripts.cli.command import format_command, program
 from lightfit.scripts.cli.exit_codes import exit_code
 from lightfit.scripts.cli.flags import add_trust
-from lightfit.scripts.cli.outputs import check_output
 from lightfit.scripts.cli.postponed import postpone
 from lightfit.scripts.cli.quiet import hush
+from lightfit.scripts.cli.write_tables import check_table, write_table
 
 
 def main(args: list[str] | None = None) -> int:
@@ -29,7 +29,10 @@ def main(args: list[str] | None = None) -> int:
         "inputs", nargs="+", help="an image, or a text for a text model; with --embed any inputs, as of predict.py"
     )
     parser.add_argument(
-        "-o", "--output", type=Path, help="output file (default: maps.png, or embeddings.csv; .parquet is smaller)"
+        "-o",
+        "--output",
+        type=Path,
+        help="output file (default: maps.png, or embeddings.csv; any format of predict.py, of which .parquet is small)",
     )
     parser.add_argument("--embed", action="store_true", help="write what the last layer of the net gets, by sample")
     parser.add_argument("--overwrite", action="store_true", help="replace a table that exists")
@@ -88,7 +91,7 @@ def draw(options: argparse.Namespace) -> None:
 
 
 def embed(options: argparse.Namespace) -> None:
-    """Write the embedding of each input as a row of a table: `file` or `input`, then `e0`, `e1` and so on.
+    """Write the embedding of each input as a row of a table: `input`, then `e0`, `e1` and so on.
 
     Raises:
         UsageError: the arguments are invalid.
@@ -97,14 +100,14 @@ def embed(options: argparse.Namespace) -> None:
     if options.batch_size < 1:
         raise UsageError(f"expected --batch_size of at least 1, received {options.batch_size}")
     output = options.output or Path("embeddings.csv")
-    check_output(output, overwrite=options.overwrite, suffixes=(".csv", ".parquet"))
-    from lightfit.scripts.inference.embeddings import embed_inputs, write_table
+    check_table(output, overwrite=options.overwrite)
+    from lightfit.scripts.inference.embeddings import embed_inputs
     from lightfit.scripts.inference.inputs import choose_inputs
     from lightfit.scripts.inference.trained import load_trained
 
     hush()
     trained = load_trained(options.checkpoint, options.trust)
-    inputs = choose_inputs(trained).stream(options.inputs)
+    inputs = choose_inputs(trained).items(options.inputs)
     table = embed_inputs(trained, inputs, batch_size=options.batch_size)
     write_table(table, output)
     problems = table["error"][table["error"] != ""].tolist()

@@ -1,38 +1,42 @@
 """Predict from a checkpoint alone: `python scripts/predict.py CKPT INPUT...`."""
 
 import argparse
-import csv
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 if __name__ == "__main__":  # run as a file: custom classes come from the working directory, LightFit's from this clone
     sys.path[:1] = [str(Path.cwd()), str(Path(__file__).resolve().parents[1])]
 
-from lightfit.errors import DataError, UsageError
+from lightfit.errors import DataError, UsageError, clip
 from lightfit.scripts.cli.arguments import register_flags
 from lightfit.scripts.cli.command import program
 from lightfit.scripts.cli.exit_codes import exit_code
 from lightfit.scripts.cli.flags import add_trust, add_tta
-from lightfit.scripts.cli.outputs import check_output, output_file
 from lightfit.scripts.cli.postponed import postpone
 from lightfit.scripts.cli.quiet import hush
+from lightfit.scripts.cli.write_tables import FORMATS, check_table, find_format, json_lines, table_file, write_csv
 
 LINES = (".txt", ".csv", ".tsv", ".jsonl", ".ndjson")  # suffixes of files with about one input on each line
-NESTED = (".jsonl", ".ndjson", ".parquet")  # suffixes of files whose cells may be lists
+NESTED = (".json", ".jsonl", ".ndjson", ".parquet", ".arrow", ".feather")  # formats whose cells may be lists
 READ_BYTES = 2**20
 DEFAULT_PARTS = 5
 FILLS, DUPLICATES = ("error", "forward", "interpolate", "mask"), ("error", "mean", "sum", "last")
 SERIES_FLAGS = ("horizon", "fill", "on_duplicate")
+STDOUT, STREAMS = Path("-"), ("csv", "tsv", "jsonl")
 TABLE_FLAGS = {"sheet": "sheet", "delimiter": "delimiter", "quote": "quote, or none,", "encoding": "encoding"}
 
 
 def main(args: list[str] | None = None) -> int:
     """Run the command and return its exit code: 1 where an input could not be predicted."""
     parser = argparse.ArgumentParser(
-        program("predict"), description="Predict from a checkpoint alone.", allow_abbrev=False
+        program("predict"),
+        description="Predict from a checkpoint alone. Starting takes some seconds, so for many calls of few inputs run "
+        "a server once (serve.py), which answers in milliseconds; for many inputs, give them to one call.",
+        allow_abbrev=False,
     )
     parser.add_argument("checkpoint", help="a .ckpt file of a run")
     parser.add_argument(
@@ -44,6 +48,12 @@ def main(args: list[str] | None = None) -> int:
     )
     parser.add_argument(
         "--column", help="column of the texts in a table: a name, or a position from 0 without a header"
+    )
+    parser.add_argument(
+        "--keep",
+        metavar="all|NAME,...",
+        help="columns of a table of texts that its rows keep beside the predictions: all, or names with commas between "
+        "them; the input, its file and its row are always there",
     )
     for name, what in TABLE_FLAGS.items():
         parser.add_argument(f"--{name}", help=f"{what} of a table, where it is not found from the file")
@@ -75,11 +85,28 @@ def main(args: list[str] | None = None) -> int:
         type=Path,
         help="folder for a picture of what decided, for each image (default: beside --output, as NAME_explained)",
     )
-    parser.add_argument("-o", "--output", type=Path, help="write a CSV instead of printing a table")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        help=f"write a table instead of printing a part of it: {FORMATS}; or - for standard output",
+    )
+    parser.add_argument("--format", choices=STREAMS, help="format of standard output, with -o - (default: csv)")
+    parser.add_argument(
+        "--escape_formulas",
+        action="store_true",
+        help="put ' before cells of CSV that a spreadsheet would run as formulas (in .xlsx none ever is one)",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
     parser.add_argument("--batch_size", type=int, default=256, help="number of inputs in a batch (default: 256)")
     parser.add_argument(
         "--gpus", default="auto", help="auto (default), 0 for the CPU, a number of GPUs, or ids such as 1,"
+    )
+    parser.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="local (default), or Ray Data on the machines of a cluster (extra ray)",
     )
     add_trust(parser)
     parser.add_argument("--debug", action="store_true", help="show the traceback of errors")
@@ -96,10 +123,11 @@ def predict(options: argparse.Namespace) -> None:
     """
     if options.batch_size < 1:
         raise UsageError(f"expected --batch_size of at least 1, received {options.batch_size}")
-    if options.output is not None:
-        check_output(options.output, overwrite=options.overwrite, suffixes=(".csv",))
+    check_outputs(options)
     if options.explain_dir is not None and options.explain is None:
         raise UsageError("--explain_dir is for the pictures of --explain: add --explain")
+    if options.explain is not None and options.engine == "ray":
+        raise UsageError("--explain works in this process alone: leave --engine ray out")
     # Torch and Lightning are imported after all that needs neither.
     from lightfit.scripts.inference.inputs import choose_inputs
     from lightfit.scripts.inference.predictor import Predictor, choose_devices
@@ -111,16 +139,27 @@ def predict(options: argparse.Namespace) -> None:
     check_top(options.top, trained.codec)
     if options.tta:
         add_mirrored_views(trained)
-    register_flags({"text_column": "--column", **{name: f"--{name}" for name in (*TABLE_FLAGS, *SERIES_FLAGS)}})
+    names = (*TABLE_FLAGS, *SERIES_FLAGS, "keep")
+    register_flags({"text_column": "--column", **{name: f"--{name}" for name in names}})
     column = int(options.column) if (options.column or "").isdecimal() else options.column
-    predictor = Predictor(trained.model, trained.codec, choose_devices(options.gpus))
-    inputs = open_inputs(choose_inputs(trained), options).stream(options.inputs, column)
+    inputs = open_inputs(choose_inputs(trained), options).items(options.inputs, column, options.keep)
     problems: list[str] = []
-    explanations = make_explanations(options, trained, predictor)
-    rows = predict_rows(predictor, inputs, batch_size=options.batch_size, top=options.top, add=explanations)
-    texts = ["input"] if trained.codec.domain == "text" else []  # texts may be long, and the row number identifies them
+    explanations = None
+    how: dict[str, Any] = {
+        "batch_size": options.batch_size,
+        "top": options.top,
+        "always_note": options.output == STDOUT,
+    }
+    if options.engine == "ray":
+        from lightfit.scripts.inference.ray_engine import predict_rows_on_ray
+
+        rows = predict_rows_on_ray(trained, inputs, gpus=options.gpus, tta=options.tta, **how)
+    else:
+        predictor = Predictor(trained.model, trained.codec, choose_devices(options.gpus))
+        explanations = make_explanations(options, trained, predictor)
+        rows = predict_rows(predictor, inputs, add=explanations, **how)
     total = None if trained.codec.domain == "series" else estimate(options.inputs)  # tables hold any number of series
-    num_inputs = write(track_progress(rows, problems, total), options.output, without=texts)
+    num_inputs = write(track_progress(rows, problems, total), options)
     if explanations is not None:
         explanations.report()
     if problems:
@@ -161,7 +200,7 @@ def make_explanations(options: argparse.Namespace, trained: Any, predictor: Any)
         raise UsageError(
             f"--explain_dir is for pictures, and this checkpoint reads {trained.codec.domain}: leave it out"
         )
-    if trained.codec.domain == "images" and folder is None and options.output is not None:
+    if trained.codec.domain == "images" and folder is None and options.output not in (None, STDOUT):
         folder = options.output.with_name(f"{options.output.stem}_explained")
     if folder is not None and folder.exists() and not (folder.is_dir() and options.overwrite):
         raise UsageError(
@@ -172,8 +211,25 @@ def make_explanations(options: argparse.Namespace, trained: Any, predictor: Any)
             f"--explain is of the {trained.codec.horizon} steps of the training, received --horizon {options.horizon}: "
             "leave one of them out"
         )
-    as_text = options.output is None or options.output.suffix.lower() not in NESTED
+    if options.output is None or options.output == STDOUT:
+        as_text = options.format != "jsonl"
+    else:
+        as_text = find_format(options.output).kind not in NESTED
     return ExplanationColumns(predictor, top=options.explain, ranks=options.top, as_text=as_text, folder=folder)
+
+
+def check_outputs(options: argparse.Namespace) -> None:
+    """Check that the output can be written.
+
+    Raises:
+        UsageError: it cannot, or an option would be ignored.
+    """
+    if options.format is not None and options.output != STDOUT:
+        raise UsageError(f"--format {options.format} is for -o -: end --output in .{options.format} instead")
+    if options.output is not None and options.output != STDOUT:
+        check_table(options.output, overwrite=options.overwrite, escape_formulas=options.escape_formulas)
+    elif options.escape_formulas and (options.output is None or options.format == "jsonl"):
+        raise UsageError("--escape_formulas is for CSV and .xlsx: set --output, such as -o predictions.csv")
 
 
 def open_inputs(inputs: Any, options: argparse.Namespace) -> Any:
@@ -214,7 +270,7 @@ def estimate(inputs: list[str]) -> int | None:
     """Estimate the number of inputs, from lines of files and files of folders; None for standard input."""
     total = 0
     for path in map(Path, inputs):
-        if str(path) == "-":
+        if str(path) in ("-", "."):
             return None
         if os.path.isdir(path):  # Path.is_dir fails on a text that is too long for a file name
             total += sum(1 for file in path.rglob("*") if file.is_file())
@@ -244,56 +300,86 @@ def track_progress(rows: Iterable[Any], problems: list[str], total: int | None) 
             yield table, num_inputs
 
 
-def write(tables: Iterable[Any], output: Path | None, *, without: list[str]) -> int:
-    """Write tables to one CSV, without some columns, or print them; return the number of inputs."""
+def write(tables: Iterable[Any], options: argparse.Namespace) -> int:
+    """Write tables to a file or to standard output, or print a part of them; return the number of inputs."""
     num_inputs = num_rows = 0
-    if output is None:
+    with open_output(options) as append:
         for table, num in tables:
-            shown = table if table.iloc[:, -1].any() else table.iloc[:, :-1]
-            print(shown.to_string(index=False, header=num_inputs == 0, na_rep=""))
-            num_inputs += num
-        return num_inputs
-    with output_file(output) as temporary:
-        columns: list[str] = []
-        for table, num in tables:
-            columns = append_rows(table.drop(columns=without), temporary, columns)
+            if not num_inputs:
+                tell_renamed(list(table.columns))
+            append(table)
             num_rows += len(table)
             num_inputs += num
-    print(f"{num_rows} rows in {output}")
+    if options.output not in (None, STDOUT):
+        print(f"{num_rows} rows in {options.output}")
     return num_inputs
 
 
-def append_rows(table: Any, path: Path, columns: list[str]) -> list[str]:
-    """Append a table to a CSV, which gets a further column where the table has one that it had no need of before.
+def tell_renamed(columns: list[str]) -> None:
+    """Print which columns have another name, since the table of the inputs has one of that name."""
+    if renamed := [name for name in columns if name.removeprefix("prediction_") != name and name[11:] in columns]:
+        print(
+            f"the table has columns {', '.join(name[11:] for name in renamed)} of its own, so those of the predictions "
+            f"are {', '.join(renamed)}",
+            file=sys.stderr,
+        )
+
+
+@contextmanager
+def open_output(options: argparse.Namespace) -> Iterator[Callable[[Any], None]]:
+    """Yield a function that writes a table where the options say."""
+    if options.output is None:
+        yield Printer(one_file=len(options.inputs) == 1 and not os.path.isdir(options.inputs[0]))
+    elif options.output == STDOUT:
+        header = True
+
+        def stream(table: Any) -> None:
+            nonlocal header
+            table = blank(table)
+            if options.format == "jsonl":
+                sys.stdout.writelines(json_lines(table))
+            else:
+                kind = f".{options.format or 'csv'}"
+                write_csv(table, sys.stdout, kind=kind, header=header, escape_formulas=options.escape_formulas)
+            header = False
+            sys.stdout.flush()
+
+        yield stream
+    else:
+        with table_file(options.output, escape_formulas=options.escape_formulas) as writer:
+            yield lambda table: writer.append(blank(table))
+
+
+def blank(table: Any) -> Any:
+    """Return a table without the empty texts of its last columns, those of warnings and of errors."""
+    table = table.copy(deep=False)
+    for name in table.columns[-2:]:
+        if name.removeprefix("prediction_") in ("warning", "error"):
+            table[name] = table[name].astype(object).where(table[name].notna() & (table[name] != ""), None)
+    return table
+
+
+class Printer:
+    """Print tables, without an empty column of errors, and with long cells cut.
 
     Args:
-        table: the rows, a DataFrame.
-        path: the file.
-        columns: columns of the file; none: it is begun.
-
-    Returns:
-        The columns of the file now.
+        one_file: whether all inputs are of one file, so that its name need not be printed beside texts.
     """
-    if columns and (added := [name for name in table.columns if name not in columns]):
-        insert_columns(path, {name: table.columns.get_loc(name) for name in added})
-        columns = list(table.columns)
-    with path.open("a" if columns else "w", encoding="utf-8", newline="") as file:
-        table.reindex(columns=columns or table.columns).to_csv(file, index=False, header=not columns)
-    return columns or list(table.columns)
 
+    def __init__(self, *, one_file: bool) -> None:
+        self._one_file = one_file
+        self._header = True
 
-def insert_columns(path: Path, places: Mapping[str, int]) -> None:
-    """Insert empty columns into a CSV, at their places."""
-    with (
-        path.open(encoding="utf-8", newline="") as file,
-        output_file(path) as wider,
-        wider.open("w", encoding="utf-8", newline="") as written,
-    ):
-        writer = csv.writer(written, lineterminator=os.linesep)
-        for number, row in enumerate(csv.reader(file)):
-            for name, place in places.items():
-                row.insert(place, "" if number else name)
-            writer.writerow(row)
+    def __call__(self, table: Any) -> None:
+        """Print a table below those before."""
+        shown = table if table.iloc[:, -1].any() else table.iloc[:, :-1]
+        if self._one_file and "input" in shown:
+            shown = shown.drop(columns="file", errors="ignore")
+        for name in shown.columns:
+            if name.removeprefix("prediction_") not in ("file", "warning", "error"):
+                shown[name] = [clip(cell) if isinstance(cell, str) else cell for cell in shown[name]]
+        print(shown.to_string(index=False, header=self._header, na_rep=""))
+        self._header = False
 
 
 if __name__ == "__main__":

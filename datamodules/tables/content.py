@@ -12,11 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from lightfit.errors import DataError, clip, clip_list
+from lightfit.errors import DataError, UsageError, clip, clip_list
 from lightfit.extras import importing_extra
 
 GZIP, ZIP, ZSTD = b"\x1f\x8b", b"PK\x03\x04", b"\x28\xb5\x2f\xfd"
 COMPRESSIONS = (".gz", ".zip", ".zst")
+DOCUMENTS = {
+    "word/document.xml": "a Word document",
+    "ppt/presentation.xml": "a presentation",
+}  # by a file in the archive
 _DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, NotImplementedError)
 
 
@@ -94,6 +98,7 @@ def uncompress(content: Content) -> Content:
     """Return the content without its compression, found from its first bytes; a workbook stays the archive it is.
 
     Raises:
+        UsageError: it is a document.
         DataError: an archive is damaged, or does not hold exactly one table.
     """
     start = content.read_start(4)
@@ -116,6 +121,11 @@ def uncompress(content: Content) -> Content:
         return Content(content.name, open_zstd, None, "zstd")
     if start == ZIP and not is_workbook(content):
         members = list_members(content)
+        for member in members:
+            if kind := DOCUMENTS.get(member.name.removeprefix(f"{content.name}/")):
+                raise UsageError(
+                    f"'{content.name}' is {kind}, which is not read: save its table as .csv, or its text as .txt"
+                )
         if len(members) != 1:
             names = [member.name.removeprefix(f"{content.name}/") for member in members]
             raise DataError(

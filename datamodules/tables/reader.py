@@ -25,6 +25,8 @@ OTHERS = {  # first bytes of files that are often mistaken for tables
     b"\x89PNG": "an image",
     b"\xff\xd8\xff": "an image",
     b"GIF8": "an image",
+    b"II*\x00": "an image",
+    b"MM\x00*": "an image",
     b"7z\xbc\xaf": "a 7z archive",
     b"Rar!": "a RAR archive",
     b"BZh": "compressed by bzip2",

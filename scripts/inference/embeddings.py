@@ -1,7 +1,6 @@
 """Embeddings of inputs as a table."""
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,20 +11,18 @@ from lightfit.datamodules import Codec
 from lightfit.errors import BadInput, DataError, UsageError
 from lightfit.lightning_modules.embedding import embed
 
-from ..cli.outputs import output_file
+from .inputs.protocol import Item
 from .predictor import encode_samples, split_chunks
 from .rows import check_sample, drop_bad
 from .trained import Trained
 
-CHARS_SHOWN = 200  # of a text
 
-
-def embed_inputs(trained: Trained, inputs: Iterable[Any], *, batch_size: int) -> pd.DataFrame:
+def embed_inputs(trained: Trained, inputs: Iterable[Item], *, batch_size: int) -> pd.DataFrame:
     """Return a row for each input: `input`, the numbers `e0`, `e1`, ... of its embedding, and `error`.
 
     Args:
         trained: the model and its codec.
-        inputs: raw samples, or `BadInput` if one could not be read.
+        inputs: raw samples, or `BadInput` if one could not be read, with where they come from.
         batch_size: number of inputs in a batch.
 
     Raises:
@@ -38,8 +35,8 @@ def embed_inputs(trained: Trained, inputs: Iterable[Any], *, batch_size: int) ->
     errors: list[str] = []
     pieces: list[Any] = []
     for chunk in split_chunks(inputs, batch_size):
-        names += [_name(sample, len(names) + place) for place, sample in enumerate(chunk)]
-        good, problems = _encode(trained.codec, chunk)
+        names += [_name(item, len(names) + place) for place, item in enumerate(chunk)]
+        good, problems = _encode(trained.codec, [item.sample for item in chunk])
         errors += problems
         if good is None:
             continue
@@ -52,7 +49,7 @@ def embed_inputs(trained: Trained, inputs: Iterable[Any], *, batch_size: int) ->
     table = np.full((len(names), pieces[0].shape[1]), np.nan, np.float32)
     table[[not error for error in errors]] = np.concatenate(pieces)
     columns = pd.DataFrame(table, columns=[f"e{index}" for index in range(table.shape[1])])
-    return pd.concat([pd.DataFrame({"input": names}), columns, pd.DataFrame({"error": errors})], axis=1)
+    return pd.concat([pd.DataFrame({"input": names}, dtype=object), columns, pd.DataFrame({"error": errors})], axis=1)
 
 
 def _encode(codec: Codec, chunk: list[Any]) -> tuple[Tensor | None, list[str]]:
@@ -65,18 +62,7 @@ def _encode(codec: Codec, chunk: list[Any]) -> tuple[Tensor | None, list[str]]:
     return x, [item.problem if isinstance(item, BadInput) else "" for item in chunk]
 
 
-def _name(sample: Any, row: int) -> str:
-    if isinstance(sample, BadInput):
-        return ""
-    if isinstance(sample, str):
-        return sample if len(sample) <= CHARS_SHOWN else f"{sample[: CHARS_SHOWN - 3]}..."
-    return str(sample) if isinstance(sample, Path) else f"row {row + 1}"
-
-
-def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as CSV or Parquet, under its final name only when it is whole."""
-    with output_file(path) as temporary:
-        if path.suffix.lower() == ".parquet":
-            table.to_parquet(temporary, index=False)
-        else:
-            table.to_csv(temporary, index=False)
+def _name(item: Item, row: int) -> str:
+    """Return the text of an input, or the name of its file, whether or not it could be read; else its row."""
+    given = item.origin.get("input", item.origin.get("file"))
+    return f"row {row + 1}" if given is None else str(given)

@@ -1,7 +1,7 @@
 """Predictions as rows of tables, in the order of the inputs, with rows for bad inputs."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ from torch import Tensor
 from lightfit.datamodules import Codec, LabelCodec, SeriesCodec
 from lightfit.errors import BadInput, DataError, UsageError
 
+from .inputs.protocol import Item
 from .predictor import Predictor, encode_samples, split_chunks
 
 AddColumns = Callable[[list[Any]], dict[str, list[Any]]]
@@ -35,38 +36,75 @@ def describe_names(codec: Codec) -> str:
     return "labels" if isinstance(codec, LabelCodec) and codec.target.kind == "multi_label" else "classes"
 
 
-def predict_rows(
-    predictor: Predictor, inputs: Iterable[Any], *, batch_size: int, top: int = 1, add: AddColumns | None = None
-) -> Iterator[Any]:
-    """Yield a table for each batch of inputs; its last column, `error`, holds the problem of a bad input.
+class Rows(NamedTuple):
+    """The rows of a batch of inputs.
 
-    Where the codec doubts a prediction of the batch, the column before is `warning`.
+    Args:
+        table: the rows; its last column, `error`, holds the problem of a bad input.
+        num_inputs: number of inputs.
+        problems: the problems of the bad ones.
+        kept: columns of the inputs' tables, with as many rows; None: none are kept.
+    """
+
+    table: pd.DataFrame
+    num_inputs: int
+    problems: list[str]
+    kept: pd.DataFrame | None = None
+
+
+def predict_rows(
+    predictor: Predictor,
+    inputs: Iterable[Any],
+    *,
+    batch_size: int,
+    top: int = 1,
+    add: AddColumns | None = None,
+    always_note: bool = False,
+) -> Iterator[tuple[pd.DataFrame, int, list[str]]]:
+    """Yield a table for each batch of inputs, as `arrange_rows` does.
 
     Args:
         predictor: the model.
-        inputs: raw samples, or `BadInput` if one could not be read.
+        inputs: raw samples, or `BadInput` if one could not be read; or each in an `Item`, with where it comes from.
         batch_size: number of inputs in a batch.
         top: number of most probable classes to list.
         add: from raw samples to further columns, with a cell for each sample; of a series it stands in the first row.
+        always_note: as in `arrange_rows`.
+    """
+    batches = predictor.map_in_order(
+        lambda chunk: tabulate(predictor, chunk, top, add), split_chunks(inputs, batch_size)
+    )
+    return arrange_rows(batches, numbered=predictor.codec.domain != "series", always_note=always_note)
 
-    Returns:
-        An iterator of (DataFrame, number of inputs, problems).
+
+def arrange_rows(
+    batches: Iterable[Rows], *, numbered: bool, always_note: bool = False
+) -> Iterator[tuple[pd.DataFrame, int, list[str]]]:
+    """Yield the table of each batch, the number of inputs, and their problems; all tables have the same columns.
+
+    First comes `row`, then the columns that the inputs' tables keep, then the predictions, where they come from, and
+    `error`. Where the codec doubts a prediction of the batch, the column before is `warning`. A column whose name a
+    kept one has is called `prediction_...` instead.
+
+    Args:
+        batches: as returned by `tabulate`.
+        numbered: whether each input is a row, and has its number.
+        always_note: whether all tables have the column `warning`.
     """
     first, columns = 1, None
-    waiting: list[tuple[pd.DataFrame, int, list[str]]] = []  # until the first prediction, which determines the columns
-    for table, num_inputs, problems in predictor.map_in_order(
-        lambda chunk: _tabulate(predictor, chunk, top, add), split_chunks(inputs, batch_size)
-    ):
-        if predictor.codec.domain != "series":  # rows of series are steps
-            table.insert(0, "row", range(first, first + num_inputs))
-        first += num_inputs
-        waiting.append((table, num_inputs, problems))
-        if columns is None and len(problems) < num_inputs:
-            columns = table.columns.drop(NOTE, errors="ignore")
+    waiting: list[Rows] = []  # until the first prediction, which determines the columns
+    for batch in batches:
+        if numbered:  # rows of series are steps
+            batch.table.insert(0, "row", range(first, first + batch.num_inputs))
+        first += batch.num_inputs
+        waiting.append(batch)
+        if columns is None and len(batch.problems) < batch.num_inputs:
+            columns = batch.table.columns.drop(NOTE, errors="ignore")
         if columns is not None:
-            yield from ((_arrange(held, columns), num, bad) for held, num, bad in waiting)
+            yield from (_arrange(held, columns, place=int(numbered), always_note=always_note) for held in waiting)
             waiting = []
-    yield from waiting
+    for held in waiting:  # no input was good
+        yield _arrange(held, held.table.columns, place=int(numbered), always_note=always_note)
 
 
 def predict_records(predictor: Predictor, samples: list[Any], *, top: int = 1) -> list[list[dict[str, Any]]]:
@@ -85,21 +123,46 @@ def predict_records(predictor: Predictor, samples: list[Any], *, top: int = 1) -
     return [rows[start : start + each] for start in range(0, len(rows), each)]
 
 
-def _arrange(table: pd.DataFrame, columns: pd.Index) -> pd.DataFrame:
-    """Return a table with some columns, the same for all tables, and with the column of warnings if it has one."""
-    arranged = table.reindex(columns=columns)
-    if NOTE in table:
-        arranged.insert(len(columns) - 1, _name_note(columns), table[NOTE])
-    return arranged
+def _arrange(batch: Rows, columns: pd.Index, *, place: int, always_note: bool) -> tuple[pd.DataFrame, int, list[str]]:
+    """Return a batch with some columns, the same for all, with that of warnings if it has one, and with kept ones."""
+    arranged = batch.table.reindex(columns=columns)
+    if NOTE in batch.table or always_note:
+        arranged.insert(len(columns) - 1, _name_note(columns), batch.table.get(NOTE))
+    if batch.kept is not None:
+        arranged = arranged.rename(columns=rename_ours(list(arranged.columns), list(batch.kept.columns)))
+        pieces = [arranged.iloc[:, :place], batch.kept, arranged.iloc[:, place:]]
+        arranged = pd.concat([piece.reset_index(drop=True) for piece in pieces], axis=1)
+    return arranged, batch.num_inputs, batch.problems
+
+
+def rename_ours(ours: list[str], kept: list[str]) -> dict[str, str]:
+    """Return new names for columns of predictions whose names kept columns have."""
+    taken, renamed = {*ours, *kept}, dict[str, str]()
+    for name in ours:
+        if name in kept:
+            new = f"prediction_{name}"
+            while new in taken:
+                new = f"prediction_{new}"
+            taken.add(new)
+            renamed[name] = new
+    return renamed
 
 
 def _name_note(columns: pd.Index) -> str:
     return "prediction_warning" if "warning" in columns else "warning"
 
 
-def _tabulate(
-    predictor: Predictor, chunk: list[Any], top: int, add: AddColumns | None
-) -> tuple[pd.DataFrame, int, list[str]]:
+def tabulate(predictor: Predictor, inputs: list[Any], top: int, add: AddColumns | None = None) -> Rows:
+    """Predict a batch of inputs, and return the rows.
+
+    Args:
+        predictor: the model.
+        inputs: as of `predict_rows`.
+        top: number of most probable classes to list.
+        add: as of `predict_rows`.
+    """
+    items = [item if isinstance(item, Item) else Item(item) for item in inputs]
+    chunk = [item.sample for item in items]
     try:
         tables = [_predict(predictor, good, top, add)] if (good := drop_bad(chunk)) else []
     except (DataError, OSError):  # find the bad inputs one by one
@@ -107,8 +170,37 @@ def _tabulate(
         tables = [_predict(predictor, good, top, add)] if (good := drop_bad(chunk)) else []
     problems = [item.problem for item in chunk if isinstance(item, BadInput)]
     table = tables[0] if tables else pd.DataFrame()
+    num_good = len(chunk) - len(problems)
     table["prediction_error" if "error" in table else "error"] = ""  # a target may be called error
-    return (_insert_bad(table, chunk) if problems else table), len(chunk), problems
+    each = len(table) // max(num_good, 1)  # number of rows of a good input
+    table = _insert_bad(table, chunk) if problems else table
+    owners = [item for item, sample in zip(items, chunk, strict=True) for _ in range(_count(sample, each))]
+    _insert_origin(table, owners, whole=isinstance(predictor.codec, LabelCodec))
+    kept = {name: pd.Series([item.kept[name] for item in owners], dtype=object) for name in items[0].kept}
+    return Rows(table, len(chunk), problems, pd.DataFrame(kept) if kept else None)
+
+
+def _count(sample: Any, each: int) -> int:
+    return 1 if isinstance(sample, BadInput) else each
+
+
+def _insert_origin(table: pd.DataFrame, owners: list[Item], *, whole: bool) -> None:
+    """Write where the inputs come from into a table of predictions: before the error, or where the codec did.
+
+    Args:
+        table: the table, which is changed.
+        owners: the input of each row.
+        whole: whether columns of these names are the codec's short forms of the same, and not something else.
+    """
+    origin = owners[0].origin if owners else {}
+    if whole and "input" in table and owners and owners[0].kept and "input" not in origin:  # it is kept
+        del table["input"]
+    for name in origin:
+        cells = pd.Series([item.origin[name] for item in owners], table.index, dtype=object)
+        if name in table:
+            table[name] = cells if whole else table[name].where(table[name].notna(), cells)
+        else:
+            table.insert(len(table.columns) - 1 - (NOTE in table), name, cells)
 
 
 def _predict(predictor: Predictor, samples: list[Any], top: int, add: AddColumns | None = None) -> pd.DataFrame:

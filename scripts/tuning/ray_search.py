@@ -1,18 +1,16 @@
 """Search with Ray Tune, on the available cluster or on this machine."""
 
 import os
-import sysconfig
 from pathlib import Path
 from typing import Any
 
-import ray
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.basic_variant import BasicVariantGenerator
 
-import lightfit
 from lightfit.errors import UsageError
 
+from ..cli.ray_cluster import connect
 from .space import Range, Space
 from .trials import Score, Search, negate_if_max, run_trial
 
@@ -31,8 +29,7 @@ def search_by_ray(search: Search, space: Space, *, trials: int, seed: int) -> tu
     Raises:
         UsageError: no trial has a score.
     """
-    if not ray.is_initialized():
-        ray.init(runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(_find_import_folders())}})
+    connect()
     search = search._replace(folder=search.folder.absolute(), preset=search.preset.absolute())
     tuner = tune.Tuner(
         tune.with_parameters(_try, search=search, here=str(Path.cwd())),
@@ -62,17 +59,6 @@ def _make_scheduler() -> ASHAScheduler:
     Ray's default would also stop every good trial after 100 reports, and leave it without a score.
     """
     return ASHAScheduler(grace_period=2, stop_last_trials=False)
-
-
-def _find_import_folders() -> list[str]:
-    """Return the folders that a worker imports from: the working directory, for custom classes, and LightFit's clone.
-
-    Ray itself passes only the working directory and the folder of the script.
-    """
-    root = str(Path(lightfit.__file__).resolve().parents[1])
-    installed = root in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
-    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    return list(dict.fromkeys([str(Path.cwd()), *([] if installed else [root]), *filter(None, given)]))
 
 
 def _try(values: dict[str, Any], search: Search, here: str) -> None:

@@ -50,7 +50,8 @@ def test_a_text_without_a_known_word_says_so_in_its_row(predict: Predict, batch_
     code, _, err = predict("good film", "xyzzy", "", *TEXTS[:2], "-o", "out.csv", "--batch_size", batch_size)
     assert (code, err[:31]) == (1, "error: 1 of 5 inputs could not ")
     table = pd.read_csv("out.csv", keep_default_na=False)
-    assert list(table) == ["row", "label", "probability", "warning", "error"]
+    assert list(table) == ["row", "label", "probability", "input", "warning", "error"]
+    assert table["input"].tolist() == ["good film", "xyzzy", "", *TEXTS[:2]]
     assert table["row"].tolist() == [1, 2, 3, 4, 5]
     assert [note[:23] for note in table["warning"]] == ["", "no word of this text is", "", "", ""]
     assert [bool(error) for error in table["error"]] == [False, False, True, False, False]
@@ -68,9 +69,11 @@ def test_every_kind_of_input_returns_the_same_rows(predict: Predict, monkeypatch
         assert (code, err) == (0, "")
         assert out == f"5 rows in {index}.csv\n"
     tables = [pd.read_csv(f"{index}.csv") for index in range(4)]
-    assert list(tables[0]) == ["row", "label", "probability", "error"]
+    assert list(tables[0]) == ["row", "label", "probability", "input", "error"]
     assert tables[0]["label"].tolist() == LABELS
-    for table in tables[1:]:
+    assert tables[0]["input"].tolist() == TEXTS
+    for table, file in zip(tables[1:], ["a.txt", "b.csv", "-"], strict=True):
+        assert table.pop("file").tolist() == [file] * 5
         pd.testing.assert_frame_equal(table, tables[0])
 
 
@@ -135,7 +138,7 @@ def test_a_bad_input_is_a_row(name: str, batch_size: int, predict: Predict) -> N
 def test_top_names_several_classes(predict: Predict) -> None:
     assert predict("good", "bad", "--top", 2, "-o", "out.csv")[0] == 0
     table = pd.read_csv("out.csv")
-    assert list(table) == ["row", "label", "probability", "label_2", "probability_2", "error"]
+    assert list(table) == ["row", "label", "probability", "label_2", "probability_2", "input", "error"]
     assert table["label_2"].tolist() == ["neg", "pos"]
     assert (table["probability"] + table["probability_2"]).round(4).tolist() == [1, 1]
 
@@ -236,7 +239,7 @@ def test_names_of_images_on_standard_input(
     assert main([checkpoint, "-", "-o", "out.csv"]) == 1
     assert "2 of 4 inputs" in capsys.readouterr().err
     table = pd.read_csv("out.csv")
-    assert table["file"].isna().tolist() == [False, True, True, False]
+    assert table["file"].tolist() == ["images/dark/00.png", "nope.png", "bad.jpg", "images/dark/01.png"]
     assert "no file at 'nope.png'" in table["error"][1]
     assert "bad.jpg: the file is empty" in table["error"][2]
 

@@ -3,14 +3,14 @@
 import base64
 import binascii
 import io
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
-from lightfit.errors import BadInput, DataError, NotFoundError
+from lightfit.errors import BadInput, DataError, NotFoundError, UsageError
 
-from .protocol import Inputs
+from .arguments import check_once, explain_missing, find_kind, open_stdin, tell_left_out
+from .protocol import Inputs, Item
 
 
 class Upload(io.BytesIO):
@@ -55,33 +55,42 @@ class FileInputs(Inputs):
         """
         return Upload(name, content)
 
-    def stream(self, arguments: list[str], column: str | int | None = None) -> Iterator[Path | BadInput]:
+    def items(self, arguments: list[str], column: str | int | None = None, keep: str | None = None) -> Iterator[Item]:
         """Yield the files of arguments: a file, a folder, or `-` for names of files on standard input.
 
         Raises:
             LookupError: a column is given, but files have no columns.
+            UsageError: columns are to be kept; an argument is empty, or cannot be read twice.
             FileNotFoundError: a file or folder does not exist.
             DataError: a folder holds no samples.
         """
         if column is not None:
             raise NotFoundError(f"{self.key} have no columns, received --column {column}: leave it out")
+        if keep is not None:
+            raise UsageError(
+                f"{self.key} have no columns, received --keep {keep}: leave it out; the column `file` tells the rows "
+                "apart"
+            )
+        check_once(arguments)
         for item in arguments:  # before the first prediction, so that a typo in the last argument is found at once
-            if item != "-" and not Path(item).exists():
-                raise FileNotFoundError(f"no {self.name} or folder at '{item}' (looked from '{Path.cwd()}')")
-            if item != "-" and Path(item).is_dir() and not any(self.find(Path(item))):
+            kind = find_kind(item)
+            if kind == "nothing":
+                raise FileNotFoundError(explain_missing(item, f"{self.name} or folder"))
+            if kind == "folder" and not any(self.find(Path(item))):
                 raise DataError(f"'{item}' {self.empty}")
-        return self._stream(arguments)
+        return (Item(sample, {"file": name}) for sample, name in self._stream(arguments))
 
-    def _stream(self, arguments: list[str]) -> Iterator[Path | BadInput]:
+    def _stream(self, arguments: list[str]) -> Iterator[tuple[Path | BadInput, str]]:
         for item in arguments:
             if item == "-":
-                for line in sys.stdin:
-                    file = Path(line.rstrip("\r\n"))
-                    yield file if file.is_file() else BadInput(f"no file at '{file}' (looked from '{Path.cwd()}')")
+                for line in open_stdin(None):
+                    yield _find(name := line.rstrip("\r\n")), name
             elif Path(item).is_dir():
-                yield from sorted(self.find(Path(item)))
+                found = sorted(self.find(Path(item)))
+                tell_left_out(Path(item), found)
+                yield from ((file, str(file)) for file in found)
             else:
-                yield Path(item)
+                yield Path(item), item
 
     def from_json(self, body: dict[str, Any]) -> list[Any]:
         """Return the samples of `{"files": [...]}`; `BadInput` for a bad one."""
@@ -104,3 +113,15 @@ class FileInputs(Inputs):
         except binascii.Error as error:
             return BadInput(f"{name}: not base64 ({error}); expected {self.content} in base64")
         return self.from_upload(name, content)[0]
+
+
+def _find(name: str) -> Path | BadInput:
+    """Return the file that a line of standard input names."""
+    try:
+        if find_kind(name) == "file":
+            return Path(name)
+    except UsageError as error:
+        return BadInput(str(error))
+    if name and Path(name).is_dir():
+        return BadInput(f"'{name}' is a folder: on standard input, name its files, one a line")
+    return BadInput(explain_missing(name) if name else "the line is empty; expected the name of a file")

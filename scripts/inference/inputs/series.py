@@ -1,18 +1,18 @@
 """Inputs of series: tables in files, on standard input, and in requests."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from lightfit.datamodules import SeriesCodec
-from lightfit.datamodules.series.frame import Frame, check_file, frame_of_rows, frame_of_text, read_frame
+from lightfit.datamodules.series.frame import Frame, frame_of_rows, frame_of_text, read_frame
 from lightfit.datamodules.series.last_windows import LastWindow, NewRows
 from lightfit.datamodules.tables.content import open_bytes
 from lightfit.datamodules.tables.options import TableOptions
-from lightfit.errors import BadInput, DataError, NotFoundError
+from lightfit.errors import BadInput, DataError, NotFoundError, UsageError
 
-from .protocol import Inputs
+from .arguments import check_once, explain_missing, find_kind, open_stdin
+from .protocol import Inputs, Item
 
 
 class SeriesInputs(Inputs):
@@ -41,33 +41,48 @@ class SeriesInputs(Inputs):
         rows = {"type": "array", "items": row, "minItems": 1}
         return {"type": "object", "required": ["rows"], "properties": {"rows": rows}}
 
-    def stream(self, arguments: list[str], column: str | int | None = None) -> Iterator[LastWindow | BadInput]:
+    def items(self, arguments: list[str], column: str | int | None = None, keep: str | None = None) -> Iterator[Item]:
         """Yield the last window of each series in the tables of arguments: a file, or `-` for a CSV on standard input.
+
+        Of several tables, each has its name in the column `file`.
 
         Raises:
             LookupError: a column is given, but the columns are those of the training.
+            UsageError: columns are to be kept, but forecasts are of rows that no table has yet; an argument is empty, a
+                folder, or cannot be read twice.
             FileNotFoundError: a file does not exist.
         """
         if column is not None:
             raise NotFoundError(
                 f"the columns of series are those of the training, received --column {column}: leave it out"
             )
+        if keep is not None:
+            raise UsageError(
+                f"forecasts are rows after the end of a table, which have no cells to keep, received --keep {keep}: "
+                "leave it out; join them by the columns of the series and of the time, which each row has"
+            )
+        check_once(arguments)
         for item in arguments:  # before the first prediction, so that a typo in the last argument is found at once
-            if item != "-":
-                check_file(Path(item))
+            kind = find_kind(item)
+            if kind == "nothing":
+                raise FileNotFoundError(explain_missing(item))
+            if kind == "folder":
+                raise UsageError(f"'{item}' is a folder: expected tables of series, so name its files")
         return self._stream(arguments)
 
-    def _stream(self, arguments: list[str]) -> Iterator[LastWindow | BadInput]:
+    def _stream(self, arguments: list[str]) -> Iterator[Item]:
         for item in arguments:
+            origin = {"file": item} if len(arguments) > 1 else {}
             try:
                 if item == "-":
                     place = "standard input"
-                    frame = frame_of_text(sys.stdin.read(), place, self.options)
+                    frame = frame_of_text(open_stdin(self.options.encoding).read(), place, self.options)
                 else:
                     frame, place = read_frame(Path(item), self.options), item
-                yield from self.codec.last_windows(frame.table, place, self.new)
+                for sample in self.codec.last_windows(frame.table, place, self.new):
+                    yield Item(sample, origin)
             except (DataError, LookupError) as error:
-                yield BadInput(str(error))
+                yield Item(BadInput(str(error)), origin)
 
     def from_json(self, body: dict[str, Any]) -> list[LastWindow | BadInput]:
         """Return the last window of each series in `{"rows": [...]}`, a dict for each row of a table."""
