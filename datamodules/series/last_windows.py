@@ -52,6 +52,8 @@ class LastWindow:
         x: the window, (L, F).
         mean, std: scale of its columns, (K,).
         levels: last value of each target before each differencing, `diff` arrays (C,).
+        known_times: time stamps of the last rows before the forecast: of the window, or of two horizons if it is less.
+        known: targets in these rows, in the units of the table, missing values filled, (T, C).
     """
 
     name: str
@@ -63,6 +65,8 @@ class LastWindow:
     mean: NDArray[np.float64]
     std: NDArray[np.float64]
     levels: list[NDArray[np.float64]]
+    known_times: NDArray[np.datetime64]
+    known: NDArray[np.float64]
 
     def advance(self, state: SeriesState, forecast: NDArray[np.float64]) -> "LastWindow":
         """Return the window a horizon later, with its forecast (P, C) in the place of what is not known yet."""
@@ -173,7 +177,9 @@ def _cut(
     end = int(with_target[-1]) + 1
     own = Panel([""], np.array([0, end]), times[:end], values[:end])
     check_steps(own, calendar, place, fill=asked.fill != "error", trained=True)
-    past = fill(complete(own, calendar), asked.fill, state.columns, place).values
+    filled = fill(complete(own, calendar), asked.fill, state.columns, place)
+    past, num_known = filled.values, max(state.lookback, 2 * state.horizon)
+    known_times, known = filled.times[-num_known:], past[-num_known:, :num_targets]
     needed = diff + (1 if state.masked else state.lookback)
     if len(past) < needed:
         raise DataError(
@@ -202,6 +208,8 @@ def _cut(
         mean=mean,
         std=std,
         levels=levels,
+        known_times=known_times,
+        known=known,
     )
 
 

@@ -81,6 +81,14 @@ def predict_records(predictor: Predictor, samples: list[Any], *, top: int = 1) -
     return [rows[start : start + each] for start in range(0, len(rows), each)]
 
 
+def list_known(codec: Codec, sample: Any) -> list[dict[str, Any]] | None:
+    """Return the last rows before the forecast of a series, as dicts of plain values; None for other samples."""
+    if not isinstance(codec, SeriesCodec) or isinstance(sample, BadInput):
+        return None
+    table = codec.list_known(sample)
+    return table.astype(object).where(table.notna(), None).to_dict("records")  # type: ignore[no-any-return]
+
+
 def _arrange(table: pd.DataFrame, columns: pd.Index) -> pd.DataFrame:
     """Return a table with some columns, the same for all tables, and with the column of warnings if it has one."""
     arranged = table.reindex(columns=columns)
