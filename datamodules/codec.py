@@ -221,7 +221,7 @@ def set_input(codec: Codec, shape: Sequence[int], dtype: str) -> None:
     object.__setattr__(codec, "input_dtype", dtype)
 
 
-def set_examples(codec: Codec, examples: Sequence[Mapping[str, str]]) -> None:
+def set_examples(codec: Codec, examples: Sequence[Mapping[str, Any]]) -> None:
     """Have a codec hold training samples, which its checkpoints then hold too.
 
     Raises:

@@ -69,12 +69,7 @@ def check_examples(held: Any) -> tuple[Example, ...]:
 
 
 def _is_example(item: Any) -> bool:
-    if (
-        not isinstance(item, dict)
-        or not set(item) <= KEYS
-        or not all(isinstance(value, str) for value in item.values())
-    ):
+    if not (isinstance(item, dict) and set(item) <= KEYS and all(isinstance(value, str) for value in item.values())):
         return False
-    return ("text" in item or {"name", "type", "content"} <= set(item)) and sum(
-        map(len, item.values())
-    ) <= 2 * MOST_BYTES
+    is_whole = "text" in item or {"name", "type", "content"} <= set(item)
+    return is_whole and sum(map(len, item.values())) <= 2 * MOST_BYTES

@@ -23,6 +23,7 @@ PACKAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "holidays": ("holidays", ("holidays",)),
     "jinja2": ("jinja2", ("cli",)),
     "jsonargparse": ("jsonargparse", ("cli",)),
+    "markdown_it": ("markdown-it-py", ("serve",)),
     "matplotlib": ("matplotlib", ("pictures", "cli")),
     "mlflow": ("mlflow-skinny", ("mlflow",)),
     "onnx": ("onnx", ("export",)),

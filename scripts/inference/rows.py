@@ -86,7 +86,8 @@ def list_known(codec: Codec, sample: Any) -> list[dict[str, Any]] | None:
     if not isinstance(codec, SeriesCodec) or isinstance(sample, BadInput):
         return None
     table = codec.list_known(sample)
-    return table.astype(object).where(table.notna(), None).to_dict("records")  # type: ignore[no-any-return]
+    rows: list[Any] = table.astype(object).where(table.notna(), None).to_dict("records")
+    return rows
 
 
 def _arrange(table: pd.DataFrame, columns: pd.Index) -> pd.DataFrame:

@@ -2,12 +2,11 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 
 from lightfit.datamodules import LabelCodec
@@ -17,12 +16,11 @@ from lightfit.version import VERSION
 from ..inference.inputs import choose_inputs
 from ..inference.pixel_limits import DEFAULT_LIMITS, PixelLimits
 from ..inference.predictor import Predictor
-from ..inference.rows import predict_records
+from ..inference.rows import list_known, predict_records
 from ..inference.trained import Trained
 from .batcher import Batcher
 from .bodies import LimitBody, read_samples
-
-PAGE = Path(__file__).resolve().with_name("page.html")
+from .page import find_card, page_routes
 
 
 class Limits(NamedTuple):
@@ -54,7 +52,8 @@ class Service:
 
     def __init__(self, trained: Trained, predictor: Predictor, limits: Limits) -> None:
         self.inputs = choose_inputs(trained, limits.pixels)
-        self.model_info = describe_model(trained)
+        self.codec = trained.codec
+        self.model_info = describe_model(trained) | {"limits": {"bytes": limits.max_bytes, "inputs": limits.max_inputs}}
         self.max_inputs = limits.max_inputs
         self.most_ranked = trained.codec.target.most_ranked if isinstance(trained.codec, LabelCodec) else 1
         self.batcher = Batcher(
@@ -79,12 +78,11 @@ class Service:
         """Describe the model: domain, classes, inputs, versions."""
         return self.model_info
 
-    async def page(self) -> str:
-        """Return a page to try the model in a browser."""
-        return PAGE.read_text(encoding="utf-8")
+    async def predict(self, request: Request, top: int = 1, history: bool = False) -> dict[str, list[Any]]:
+        """Predict the inputs of a request, in order; a bad input has an `error` in place of a prediction.
 
-    async def predict(self, request: Request, top: int = 1) -> dict[str, list[Any]]:
-        """Predict the inputs of a request, in order; a bad input has an `error` in place of a prediction."""
+        With `history`, forecasts come with the last rows before each, in `history`.
+        """
         if not 1 <= top <= self.most_ranked:
             raise HTTPException(422, f"expected top from 1 to {self.most_ranked}, received {top}")
         samples = await read_samples(request, self.inputs, self.max_inputs)
@@ -94,6 +92,8 @@ class Service:
         except DataError as error:
             raise HTTPException(422, str(error)) from error
         predictions = [{"error": item.problem} if isinstance(item, BadInput) else next(results) for item in samples]
+        if history and self.codec.domain == "series":
+            return {"predictions": predictions, "history": [list_known(self.codec, item) for item in samples]}
         return {"predictions": predictions}
 
 
@@ -111,7 +111,7 @@ def make_app(trained: Trained, predictor: Predictor, limits: Limits) -> FastAPI:
     app.add_exception_handler(RequestValidationError, answer_invalid)
     app.get("/health")(service.health)
     app.get("/info")(service.info)
-    app.get("/", response_class=HTMLResponse, include_in_schema=False)(service.page)
+    app.include_router(page_routes(trained))
     app.post("/predict", openapi_extra={"requestBody": _request_body(service.inputs.schema)})(service.predict)
     return app
 
@@ -129,6 +129,9 @@ def describe_model(trained: Trained) -> dict[str, Any]:
         "target": known.get("target"),
         "columns": known.get("roles"),
         "input_shape": [None, *([known["width"]] if known["domain"] == "text" else shape[1:])],
+        "horizon": known.get("horizon"),
+        "num_examples": len(trained.codec.examples),
+        "card": find_card(trained.path) is not None,
         "request": choose_inputs(trained).schema,
         "checkpoint": trained.path.name,
         "trained_by": trained.version,
