@@ -4,9 +4,10 @@ import { save } from "./dom.js";
 
 /** Save results as a CSV: a row for each input, or for each step of a forecast. */
 export function saveTable(results, file) {
-  const rows = results.flatMap(({ name, prediction, problem }) => {
+  const rows = results.flatMap(({ input, name, prediction, problem }) => {
     if (problem) return [{ input: name, error: problem.said || problem.message }];
-    return (Array.isArray(prediction) ? prediction : [prediction]).map(row => ({ input: name, ...row }));
+    return (Array.isArray(prediction) ? prediction : [prediction]).map(({ input: start, ...row }) =>
+      ({ input: name, ...(input.file && start !== undefined ? { text: start } : {}), ...row }));
   });
   const columns = [...new Set(rows.flatMap(Object.keys))];
   const lines = [columns, ...rows.map(row => columns.map(column => row[column]))].map(cells => cells.map(writeCell).join(","));

@@ -77,7 +77,10 @@ function tellApart(info, inputs, answer) {
     const result = { input, prediction, name: nameOf(input), history: answer.history?.[place] ?? null };
     if (several) result.name = info.domain === "series" ? nameSeries(info, prediction, place) : `${nameOf(input)}, text ${place + 1}`;
     result.explanation = prediction.explanation ?? answer.explanations?.[place] ?? null;
-    if (prediction.error) result.problem = ofInput(info, input, new Problem("", { said: prediction.error }));
+    if (prediction.error) {
+      const own = info.domain === "text" ? {} : input; // one text of a table, not all of the file
+      result.problem = ofInput(info, own, new Problem("", { said: prediction.error }));
+    }
     return result;
   });
 }

@@ -7,7 +7,9 @@ import { ask, keepToken, listColumns, Problem } from "./requests.js";
 import { show, showProblem } from "./results.js";
 
 const AT_ONCE = 50; // results to show, until more are asked for
-const NAMED = 120; // letters of the names of classes in the first sentence
+const FOLDED = 20; // classes from which their list is folded
+const WIDE = 30; // letters of a cell of the card from which it is a text
+const NAMED = 80; // letters of the names of classes in the first sentence
 
 let info, base = "", chosen = [], results = [], running = null;
 
@@ -101,7 +103,7 @@ async function offerExamples() {
   if (!info.num_examples) return;
   const { examples } = await ask(`${base}examples`).catch(() => ({ examples: [] }));
   of("example-list").replaceChildren(...examples.map(example => make("li", {}, exampleButton(example))));
-  of("example-list").className = `example-list ${info.domain}`;
+  of("example-list").className = `example-list of-${info.domain}`;
   of("examples").hidden = !examples.length;
 }
 
@@ -133,7 +135,7 @@ function tryExample(example) {
 async function tellAbout() {
   const facts = {
     task: info.task, net: info.net, "trained by": info.trained_by ? `LightFit ${info.trained_by}` : null, checkpoint: info.checkpoint,
-    [info.target?.kind === "multi_label" ? "labels" : "classes"]: info.classes?.join(", "),
+    [info.target?.kind === "multi_label" ? "labels" : "classes"]: info.classes && listNames(info.classes),
     "looks back on": info.domain === "series" ? plural(info.input_shape[1], "step") : null,
     "gets images of": info.domain === "images" ? `${info.input_shape[3]} x ${info.input_shape[2]} pixels` : null,
   };
@@ -144,13 +146,20 @@ async function tellAbout() {
   if (!info.card) return;
   // The server makes this HTML of Markdown, without any HTML of the card's own.
   of("card").innerHTML = await ask(`${base}card`, { text: true }).catch(() => "");
-  of("card").querySelectorAll("table").forEach(table => {
-    const box = make("div", { className: "scroll", role: "region", tabIndex: 0, ariaLabel: "Table of the card" });
+  of("card").querySelectorAll("table").forEach((table, place) => {
+    const box = make("div", { className: "scroll", role: "region", tabIndex: 0, ariaLabel: `Table ${place + 1} of the card` });
     table.replaceWith(box);
     box.append(table);
+    table.dataset.filter = "no";
+    for (const cell of table.querySelectorAll("td, th")) cell.classList.toggle("text", cell.textContent.length > WIDE);
     window.lightfitTables?.enhance(table);
   });
-  of("card").querySelectorAll("th:empty").forEach(cell => cell.replaceWith(make("td")));
+}
+
+/** Return all names as a list, which is folded if it is long. */
+function listNames(names) {
+  const list = make("ul", { className: "names" }, ...names.map(name => make("li", { className: "badge", dir: "auto" }, name)));
+  return names.length <= FOLDED ? list : make("details", {}, make("summary", {}, `All ${count(names.length)}`), list);
 }
 
 function addFiles(files, example) {
@@ -202,7 +211,7 @@ async function predict(inputs) {
   running = new AbortController();
   results = [];
   setBusy(true);
-  const list = make("ol", { className: `results ${info.domain}` }), began = performance.now();
+  const list = make("ol", { className: `results of-${info.domain}` }), began = performance.now();
   of("results").replaceChildren(list);
   try {
     await predictAll(info, inputs, {

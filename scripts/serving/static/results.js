@@ -5,6 +5,7 @@ import { count, make, percent, plural, write, writeTime } from "./dom.js";
 import { explained } from "./explanations.js";
 
 const RANKED = 5; // labels to show of each input, until all are asked for
+let numTables = 0; // made so far
 const LONG = 280; // letters of a text from which it is folded
 
 /** Return the element of one result. */
@@ -32,13 +33,16 @@ export function showProblem(problem, ...more) {
   return box;
 }
 
-function showInput(info, { input, name }) {
+function showInput(info, { input, name, prediction }) {
   if (input.preview) {
     const image = make("img", { src: input.preview, alt: name, className: "thumb" });
     image.addEventListener("error", () => image.replaceWith(make("span", { className: "thumb none", ariaHidden: "true" }, ending(name))));
     return make("div", { className: "input" }, image, make("p", { className: "name", dir: "auto" }, name), label(input));
   }
-  if (input.file) return make("div", { className: "input" }, make("p", { className: "name", dir: "auto" }, name), label(input));
+  if (input.file) {
+    const text = prediction?.input === undefined ? null : make("p", { className: "quote", dir: "auto" }, prediction.input);
+    return make("div", { className: "input" }, make("p", { className: "name", dir: "auto" }, name), text, label(input));
+  }
   const text = make("p", { className: "quote", dir: "auto" }, name.length > LONG ? `${name.slice(0, LONG).trimEnd()} …` : name);
   const whole = name.length > LONG
     ? make("details", {}, make("summary", {}, "Whole text"), make("p", { className: "quote", dir: "auto" }, name)) : null;
@@ -69,7 +73,7 @@ function showLabels(info, prediction) {
   const add = ({ name, probability }) => {
     const isChosen = chosen.has(name);
     const bar = make("i");
-    bar.style.width = `${Math.max(100 * probability, 0.4)}%`;
+    bar.style.width = `${100 * probability}%`;
     list.append(make("li", { className: isChosen ? "chosen" : "" },
       make("span", { className: "name", dir: "auto" }, several && isChosen ? make("span", { ariaHidden: "true" }, "✓ ") : null, name,
         several && isChosen ? make("span", { className: "visually-hidden" }, " (chosen)") : null),
@@ -136,11 +140,13 @@ function showTable(rows, name) {
   const columns = Object.keys(rows[0]).filter(column => column !== "warning");
   const isNumber = column => rows.every(row => row[column] === null || typeof row[column] === "number");
   const numeric = new Set(columns.filter(isNumber));
-  const head = columns.map(column => make("th", { scope: "col", className: numeric.has(column) ? "number" : "", dir: "auto" }, column));
+  const kindOf = column => (numeric.has(column) ? "number" : rows.every(row => /^\d{4}-\d\d/.test(row[column])) ? "time" : "");
+  const head = columns.map(column => make("th", { scope: "col", className: kindOf(column), dir: "auto" }, column));
   const body = rows.map(row => make("tr", {}, ...columns.map(column =>
-    make("td", { className: numeric.has(column) ? "number" : "", dir: "auto", "data-value": row[column] ?? "" }, numeric.has(column) ? write(row[column]) : writeTime(row[column])))));
+    make("td", { className: kindOf(column), dir: "auto", "data-value": row[column] ?? "" }, numeric.has(column) ? write(row[column]) : writeTime(row[column])))));
   const table = make("table", { className: "sortable", "data-filter": "no" }, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...body));
-  const box = make("div", { className: "scroll", role: "region", tabIndex: 0, ariaLabel: `Table of ${name}` }, table);
+  const label = `Table ${++numTables}, of ${name}`; // two files may have one name
+  const box = make("div", { className: "scroll", role: "region", tabIndex: 0, ariaLabel: label }, table);
   window.lightfitTables?.enhance(table);
   return box;
 }
