@@ -111,7 +111,7 @@ def make_app(trained: Trained, predictor: Predictor, limits: Limits) -> FastAPI:
     app.add_exception_handler(RequestValidationError, answer_invalid)
     app.get("/health")(service.health)
     app.get("/info")(service.info)
-    app.include_router(page_routes(trained))
+    app.include_router(page_routes(lambda name: {"": trained}[name]))
     app.post("/predict", openapi_extra={"requestBody": _request_body(service.inputs.schema)})(service.predict)
     return app
 

@@ -1,6 +1,7 @@
 """The server's page: its files, the training samples to try, and the card of the model."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,13 @@ MAX_CARD_BYTES = 2**18
 HEAD = re.compile(r"\A---\n.*?^---\n", re.DOTALL | re.MULTILINE)  # of a card: YAML for programs
 
 
-def page_routes(trained: Trained) -> APIRouter:
+def page_routes(choose: Callable[[str], Trained]) -> APIRouter:
     """Return the routes of the page: `/`, its files below `/static`, `/examples` and `/card`.
 
+    The last two also lie below `/models/NAME`.
+
     Args:
-        trained: the checkpoint.
+        choose: returns the checkpoint that the server has under a name, or without one; raises KeyError.
     """
     routes = APIRouter(include_in_schema=False)
 
@@ -38,15 +41,23 @@ def page_routes(trained: Trained) -> APIRouter:
             raise HTTPException(404, f"no file '{name[:60]}' belongs to the page")
         return FileResponse(FILES[name], media_type=TYPES[FILES[name].suffix])
 
+    def find(name: str) -> Trained:
+        try:
+            return choose(name)
+        except KeyError as error:
+            raise HTTPException(404, f"no model is served as '{name[:60]}'") from error
+
     @routes.get("/examples")
-    def examples() -> dict[str, Any]:
+    @routes.get("/models/{name}/examples")
+    def examples(name: str = "") -> dict[str, Any]:
         """Return the training samples that the checkpoint holds."""
-        return {"examples": list(trained.codec.examples)}
+        return {"examples": list(find(name).codec.examples)}
 
     @routes.get("/card")
-    def card() -> HTMLResponse:
+    @routes.get("/models/{name}/card")
+    def card(name: str = "") -> HTMLResponse:
         """Return the card of the model as a piece of HTML."""
-        found = find_card(trained.path)
+        found = find_card(find(name).path)
         if found is None:
             raise HTTPException(404, "no card.md lies beside the checkpoint or in the folder of its run")
         return HTMLResponse(render_card(found))

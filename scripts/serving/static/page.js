@@ -15,7 +15,6 @@ let info, base = "", chosen = [], results = [], running = null;
 
 async function start() {
   try {
-    await listModels();
     await open();
   } catch (error) {
     showStart(error);
@@ -33,35 +32,28 @@ function showStart(problem) {
   of("app").setAttribute("aria-busy", "false");
 }
 
-/** Offer the models of the server, if it has several. */
+/** Offer the models of the server, if it has several, and return the name of the one that the address asks for. */
 async function listModels() {
-  let held;
-  try {
-    held = await ask("models");
-  } catch (error) {
-    if (error.status === 404) return; // a server of one model
-    throw error;
-  }
-  const models = (Array.isArray(held) ? held : held.models ?? []).map(model => (typeof model === "string" ? { name: model } : model));
-  if (models.length < 2) return;
-  const asked = new URLSearchParams(location.search).get("model");
-  of("model").replaceChildren(...models.map(({ name }) => make("option", { value: name, selected: name === asked }, name)));
+  const held = await ask("models"), models = (Array.isArray(held) ? held : held.models).map(model => model.name ?? model);
+  if (models.length < 2) return "";
+  const asked = new URLSearchParams(location.search).get("model"), name = models.includes(asked) ? asked : models[0];
+  of("model").replaceChildren(...models.map(own => make("option", { value: own, selected: own === name }, own)));
   of("models").hidden = false;
-  choose(asked && models.some(({ name }) => name === asked) ? asked : models[0].name);
-  of("model").addEventListener("change", () => {
-    location.search = new URLSearchParams({ model: of("model").value });
-  });
+  of("model").onchange = () => { location.search = new URLSearchParams({ model: of("model").value }); };
+  return name;
 }
 
-const choose = name => { base = `models/${encodeURIComponent(name)}/`; };
-
 async function open() {
-  info = await ask(`${base}info`);
-  const name = (of("models").hidden ? null : of("model").value) ?? info.task ?? "Model";
+  info = await ask("info");
+  const model = info.name ? await listModels() : ""; // a server that names its model may have several
+  base = model && `models/${encodeURIComponent(model)}/`;
+  if (model) info = await ask(`${base}info`);
+  const name = (model || info.task) ?? "Model";
   of("title").textContent = name;
   document.title = `${name}: LightFit`;
   of("access").hidden = true;
   of("problem").replaceChildren();
+  of("ask").hidden = of("empty").hidden = false;
   introduce();
   const typed = info.domain === "text";
   of("typing").hidden = !typed;
@@ -318,7 +310,6 @@ of("access").addEventListener("submit", async event => {
   event.preventDefault();
   keepToken(of("token").value.trim());
   try {
-    await listModels();
     await open();
   } catch (error) {
     showStart(Object.assign(error, { wasGiven: true }));
