@@ -76,7 +76,9 @@ def serve(options: argparse.Namespace) -> None:
         with importing_extra("the server"):
             import uvicorn
 
-            from lightfit.scripts.serving.app import Limits, make_app
+            from lightfit.scripts.serving.app import make_app
+            from lightfit.scripts.serving.limits import Limits
+            from lightfit.scripts.serving.models import Models, ServedModel, find_task
         from lightfit.scripts.inference.predictor import Predictor, choose_devices
         from lightfit.scripts.inference.trained import load_trained
 
@@ -86,7 +88,8 @@ def serve(options: argparse.Namespace) -> None:
         predictor(trained.codec.dummy_batch())  # the first call is slow, so no client should wait for it
         pixels = PixelLimits(*(getattr(options, name) for name in PIXELS))
         limits = Limits(options.max_batch_size, options.wait_ms / 1000, options.max_bytes, options.max_inputs, pixels)
-        app = make_app(trained, predictor, limits)
+        model = ServedModel(find_task(trained.path) or trained.path.stem, trained, predictor, limits)
+        app = make_app(Models([model]), limits)
         level = "info" if options.debug else "warning"
         server = uvicorn.Server(uvicorn.Config(app, log_level=level, timeout_graceful_shutdown=STOP_S))
         listening.listen()  # clients may connect from now on, and are answered once the server has started
