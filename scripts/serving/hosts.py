@@ -7,12 +7,7 @@ browser takes both for one site. Only the header `Host` tells, as it holds that 
 import ipaddress
 from collections.abc import Sequence
 
-from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
-
-from lightfit.errors import UsageError, clip, clip_list
-
-from .errors import answer_error
+from lightfit.errors import UsageError, clip
 
 ANY = "*"
 
@@ -56,42 +51,18 @@ def _is_address(host: str) -> bool:
     return True
 
 
-class TrustedHosts:
-    """Middleware that answers 400 to a request for a name that is not one of the server's.
-
-    An address in numbers is always one: it cannot be another site's name.
-
-    Args:
-        app: the application.
-        hosts: names, as returned by `choose_hosts`.
-    """
-
-    def __init__(self, app: ASGIApp, *, hosts: Sequence[str]) -> None:
-        self.app = app
-        self.hosts = hosts
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or answer that its host is none of the server's."""
-        if scope["type"] == "http" and ANY not in self.hosts:
-            for value in Headers(scope=scope).getlist("host"):
-                if not self._is_known(_drop_port(value)):
-                    answer = answer_error(
-                        400,
-                        f"this server does not answer to the name '{clip(_drop_port(value))}' but to "
-                        f"{clip_list(self.hosts)} and its addresses: start it with --allowed_hosts and that name",
-                    )
-                    await answer(scope, receive, send)
-                    return
-        await self.app(scope, receive, send)
-
-    def _is_known(self, name: str) -> bool:
-        inner = name[1:-1] if name.startswith("[") and name.endswith("]") else name
-        return _is_address(inner) or any(
-            name == host or (host.startswith("*.") and name.endswith(host[1:])) for host in self.hosts
-        )
+def is_known(value: str, hosts: Sequence[str]) -> bool:
+    """Return whether the header `Host` holds an address in numbers, or one of the names of `choose_hosts`."""
+    name = drop_port(value)
+    inner = name[1:-1] if name.startswith("[") and name.endswith("]") else name
+    # An address in numbers cannot be another site's name.
+    return _is_address(inner) or any(
+        host == ANY or name == host or (host.startswith("*.") and name.endswith(host[1:])) for host in hosts
+    )
 
 
-def _drop_port(value: str) -> str:
+def drop_port(value: str) -> str:
+    """Return the name or address in the header `Host`, in lower case."""
     value = value.strip().lower()
     name, colon, port = value.rpartition(":")
     return (name if colon and (not port or port.isdecimal()) and not value.endswith("]") else value).removesuffix(".")
