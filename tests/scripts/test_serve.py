@@ -29,8 +29,10 @@ from lightfit.scripts.inference.predictor import Predictor
 from lightfit.scripts.inference.trained import load_trained
 from lightfit.scripts.predict import main as predict
 from lightfit.scripts.serve import main
-from lightfit.scripts.serving.app import Limits, make_app
+from lightfit.scripts.serving.app import make_app
 from lightfit.scripts.serving.batcher import Batcher
+from lightfit.scripts.serving.limits import Limits
+from lightfit.scripts.serving.models import Models, ServedModel
 
 Trained = Callable[[str], str]
 SCRIPT = str(TASKS.parent / "scripts" / "serve.py")
@@ -44,7 +46,8 @@ def client(trained: Trained) -> Iterator[Callable[..., TestClient]]:
     def start(task: str, pixels: PixelLimits = DEFAULT_LIMITS) -> TestClient:
         held = load_trained(trained(task))
         predictor = Predictor(held.model, held.codec, [torch.device("cpu")])
-        app = make_app(held, predictor, Limits(8, 0.001, max_bytes=100_000, max_inputs=50, pixels=pixels))
+        limits = Limits(8, 0.001, max_bytes=100_000, max_inputs=50, pixels=pixels)
+        app = make_app(Models([ServedModel(task, held, predictor, limits)]), limits)
         opened.append(TestClient(app, raise_server_exceptions=False).__enter__())
         return opened[-1]
 
