@@ -60,6 +60,14 @@ class Codec(ABC):
         """
         return [""] * len(samples)
 
+    def neutral(self, x: Tensor) -> Tensor:
+        """Return inputs that say nothing, of the shape of encoded samples, with which explanations compare these.
+
+        Args:
+            x: encoded samples, (B, ...). Here zeros stand in their place.
+        """
+        return torch.zeros_like(x)
+
     def dummy_batch(self) -> Tensor:
         """Return a batch of two encoded samples, all zeros, to trace the net or to run it once.
 

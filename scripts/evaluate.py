@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lightfit.scripts.inference.trained import Trained
 
 FILES = ("evaluation.json", "report.html", "most_wrong.csv", "series.csv", "forecasts.csv")
+SHOWN_TABLES = 8  # in a terminal, with those of words
 SHOWN = (  # columns of the tables of forecasts that fit into a terminal; the files have all
     *("forecast", "step", "target", "series", "windows", "mae", "rmse", "mase", "wape", "coverage", "width"),
     *("naive_mase", "beaten_by_naive", "values", "candidate", "error", "weight"),
@@ -112,7 +113,7 @@ def evaluate(options: argparse.Namespace, rest: list[str]) -> None:
     if evaluation is not None:
         if options.nearest:
             add_nearest(evaluation, trained, chosen)
-        report(evaluation, trained, chosen, folder)
+        report(add_deciding_words(evaluation, trained, chosen), trained, chosen, folder)
 
 
 def check_origins(options: argparse.Namespace) -> None:
@@ -163,6 +164,16 @@ def evaluate_origins(options: argparse.Namespace, trained: "Trained", chosen: "C
     return evaluate_split(trainer, model, data, chosen.name, rows=rows, baselines=baselines)
 
 
+def add_deciding_words(evaluation: "Evaluation", trained: "Trained", chosen: "ChosenSplit") -> "Evaluation":
+    """Return an evaluation with the words that decide, where the net is a linear one of texts."""
+    from lightfit.datamodules import DataModule
+    from lightfit.scripts.evaluation.words import add_words
+
+    if trained.codec.domain != "text" or not isinstance(chosen.data, DataModule):
+        return evaluation
+    return add_words(evaluation, trained.model, trained.codec, chosen.data.loaded.batches[chosen.name])
+
+
 def add_nearest(evaluation: "Evaluation", trained: "Trained", chosen: "ChosenSplit") -> None:
     """Add a picture of the training images nearest to the most wrong ones to an evaluation.
 
@@ -185,6 +196,7 @@ def report(evaluation: "Evaluation", trained: "Trained", chosen: "ChosenSplit", 
     from lightfit.scripts.cli.score_format import format_score
     from lightfit.scripts.evaluation.forecasts import MOST_ROWS
     from lightfit.scripts.evaluation.page import as_plain, render_report, shorten_names, tabulate_metrics
+    from lightfit.scripts.evaluation.words import WORDS
     from lightfit.version import VERSION
 
     what = f"{chosen.title} of {chosen.source}, {evaluation.num_samples:,} samples"
@@ -193,6 +205,8 @@ def report(evaluation: "Evaluation", trained: "Trained", chosen: "ChosenSplit", 
     for name, table in evaluation.tables.items():
         if evaluation.series is not None:
             table = shorten_names(table[[column for column in table if column in SHOWN]])
+        if name.startswith(WORDS) and len(evaluation.tables) > SHOWN_TABLES:
+            continue  # a table for each class, which are in the report
         if len(table) <= 24 and table.shape[1] <= 12:
             print(f"\n{name}\n{table.to_string(index=False, na_rep='', float_format=format_score)}")
     if evaluation.headline:

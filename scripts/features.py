@@ -8,7 +8,7 @@ if __name__ == "__main__":  # run as a file: custom classes come from the workin
     sys.path[:1] = [str(Path.cwd()), str(Path(__file__).resolve().parents[1])]
 
 from lightfit.errors import DataError, UsageError
-from lightfit.scripts.cli.command import program
+from lightfit.scripts.cli.command import format_command, program
 from lightfit.scripts.cli.exit_codes import exit_code
 from lightfit.scripts.cli.flags import add_trust
 from lightfit.scripts.cli.outputs import check_output
@@ -71,7 +71,10 @@ def draw(options: argparse.Namespace) -> None:
     assert model.net is not None
     maps = feature_maps(model.net, x, options.layers)
     if not maps:
-        raise UsageError(f"{type(model.net).__name__} has no convolution: set --layers to names of other layers")
+        raise UsageError(
+            f"{type(model.net).__name__} has no convolution whose maps could be drawn: see what decided by "
+            f"{format_command('predict')} CKPT INPUT --explain, or set --layers to names of other layers"
+        )
     figure = plot_feature_maps(
         maps,
         num_maps=options.num_maps,

@@ -21,7 +21,9 @@ from lightfit.scripts.cli.postponed import postpone
 from lightfit.scripts.cli.quiet import hush
 
 LINES = (".txt", ".csv", ".tsv", ".jsonl", ".ndjson")  # suffixes of files with about one input on each line
+NESTED = (".jsonl", ".ndjson", ".parquet")  # suffixes of files whose cells may be lists
 READ_BYTES = 2**20
+DEFAULT_PARTS = 5
 FILLS, DUPLICATES = ("error", "forward", "interpolate", "mask"), ("error", "mean", "sum", "last")
 SERIES_FLAGS = ("horizon", "fill", "on_duplicate")
 TABLE_FLAGS = {"sheet": "sheet", "delimiter": "delimiter", "quote": "quote, or none,", "encoding": "encoding"}
@@ -59,6 +61,20 @@ def main(args: list[str] | None = None) -> int:
     )
     parser.add_argument("--top", type=int, default=1, help="number of most probable classes to list (default: 1)")
     add_tta(parser)
+    parser.add_argument(
+        "--explain",
+        nargs="?",
+        const=DEFAULT_PARTS,
+        type=count_parts,
+        metavar="K",
+        help="add a column with the K words, regions or steps that decided most, and how much each added to the output "
+        f"(default: {DEFAULT_PARTS})",
+    )
+    parser.add_argument(
+        "--explain_dir",
+        type=Path,
+        help="folder for a picture of what decided, for each image (default: beside --output, as NAME_explained)",
+    )
     parser.add_argument("-o", "--output", type=Path, help="write a CSV instead of printing a table")
     parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
     parser.add_argument("--batch_size", type=int, default=256, help="number of inputs in a batch (default: 256)")
@@ -82,6 +98,8 @@ def predict(options: argparse.Namespace) -> None:
         raise UsageError(f"expected --batch_size of at least 1, received {options.batch_size}")
     if options.output is not None:
         check_output(options.output, overwrite=options.overwrite, suffixes=(".csv",))
+    if options.explain_dir is not None and options.explain is None:
+        raise UsageError("--explain_dir is for the pictures of --explain: add --explain")
     # Torch and Lightning are imported after all that needs neither.
     from lightfit.scripts.inference.inputs import choose_inputs
     from lightfit.scripts.inference.predictor import Predictor, choose_devices
@@ -98,15 +116,64 @@ def predict(options: argparse.Namespace) -> None:
     predictor = Predictor(trained.model, trained.codec, choose_devices(options.gpus))
     inputs = open_inputs(choose_inputs(trained), options).stream(options.inputs, column)
     problems: list[str] = []
-    rows = predict_rows(predictor, inputs, batch_size=options.batch_size, top=options.top)
+    explanations = make_explanations(options, trained, predictor)
+    rows = predict_rows(predictor, inputs, batch_size=options.batch_size, top=options.top, add=explanations)
     texts = ["input"] if trained.codec.domain == "text" else []  # texts may be long, and the row number identifies them
     total = None if trained.codec.domain == "series" else estimate(options.inputs)  # tables hold any number of series
     num_inputs = write(track_progress(rows, problems, total), options.output, without=texts)
+    if explanations is not None:
+        explanations.report()
     if problems:
         raise DataError(
             f"{len(problems)} of {num_inputs} inputs could not be predicted, see the column error; the first: "
             f"{problems[0]}"
         )
+
+
+def count_parts(text: str) -> int:
+    """Return the number of parts that `--explain` is followed by.
+
+    Raises:
+        argparse.ArgumentTypeError: it is no number of at least 1.
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(
+            f"expected the number of parts to list, at least 1, received '{text[:60]}': leave it out for "
+            f"{DEFAULT_PARTS}, with the inputs before --explain, or write --explain {DEFAULT_PARTS} before them"
+        )
+    return int(text)
+
+
+def make_explanations(options: argparse.Namespace, trained: Any, predictor: Any) -> Any:
+    """Return what explains the predictions, or None where that was not asked for.
+
+    Raises:
+        UsageError: the flags do not go together, or this net cannot be explained.
+        MissingPackageError: captum is needed, and is not installed.
+    """
+    if options.explain is None:
+        return None
+    from lightfit.scripts.inference.explanation import ExplanationColumns, check_explanations
+
+    check_explanations(trained)
+    folder = options.explain_dir
+    if trained.codec.domain != "images" and folder is not None:
+        raise UsageError(
+            f"--explain_dir is for pictures, and this checkpoint reads {trained.codec.domain}: leave it out"
+        )
+    if trained.codec.domain == "images" and folder is None and options.output is not None:
+        folder = options.output.with_name(f"{options.output.stem}_explained")
+    if folder is not None and folder.exists() and not (folder.is_dir() and options.overwrite):
+        raise UsageError(
+            f"'{folder}' exists, where the pictures of --explain go: choose another --explain_dir, or set --overwrite"
+        )
+    if options.horizon is not None and options.horizon > trained.codec.horizon:
+        raise UsageError(
+            f"--explain is of the {trained.codec.horizon} steps of the training, received --horizon {options.horizon}: "
+            "leave one of them out"
+        )
+    as_text = options.output is None or options.output.suffix.lower() not in NESTED
+    return ExplanationColumns(predictor, top=options.explain, ranks=options.top, as_text=as_text, folder=folder)
 
 
 def open_inputs(inputs: Any, options: argparse.Namespace) -> Any:

@@ -106,6 +106,26 @@ class SeriesCodec(Codec):
         """Return the distance of each step of a window (L, F) from the forecast, such as -1."""
         return [str(step - len(x)) for step in range(len(x))]
 
+    def neutral(self, x: Tensor) -> Tensor:
+        """Return windows whose columns stay at their mean over the known steps; masks, and what is masked, stay."""
+        layout, num_steps = self.state.layout, x.shape[1]
+        present = torch.ones_like(x)
+        if self.masked:
+            present[..., : layout.num_values] = 1 - x[..., -layout.num_values :]
+        mean = (x * present).sum(1, keepdim=True) / present.sum(1, keepdim=True).clamp(min=1)
+        flat = torch.where(present > 0, mean.expand(-1, num_steps, -1), x)
+        if self.masked:
+            flat[..., -layout.num_values :] = x[..., -layout.num_values :]
+        return flat
+
+    def list_inputs(self) -> list[tuple[str, int]]:
+        """Return the column of the table that each column of a window holds, and how many steps later; masks: ""."""
+        layout, columns = self.state.layout, self.state.columns
+        known = columns[layout.num_values - layout.num_known : layout.num_values]
+        held = [*((name, 0) for name in columns[: layout.num_values]), *((name, self.horizon) for name in known)]
+        held += [(name, 0) for name in columns[layout.num_values :]]
+        return held + [("", 0)] * (layout.num_features - len(held))
+
     def last_windows(
         self, table: pd.DataFrame, place: str = "the table", asked: NewRows = NewRows()
     ) -> Iterator[LastWindow | BadInput]:

@@ -47,6 +47,7 @@ class LastWindow:
         name: name of the series.
         ids: its ids.
         times: time stamps of the steps to forecast.
+        past: time stamps of its last rows that the table has, or that were filled in between.
         scaled: scaled columns of its last rows and of those to forecast, as far as they are known, (T, K).
         end: number of rows before the forecast.
         x: the window, (L, F).
@@ -59,6 +60,7 @@ class LastWindow:
     name: str
     ids: tuple[str, ...]
     times: NDArray[np.datetime64]
+    past: NDArray[np.datetime64]
     scaled: NDArray[np.float64]
     end: int
     x: NDArray[np.float32]
@@ -177,9 +179,9 @@ def _cut(
     end = int(with_target[-1]) + 1
     own = Panel([""], np.array([0, end]), times[:end], values[:end])
     check_steps(own, calendar, place, fill=asked.fill != "error", trained=True)
-    filled = fill(complete(own, calendar), asked.fill, state.columns, place)
-    past, num_known = filled.values, max(state.lookback, 2 * state.horizon)
-    known_times, known = filled.times[-num_known:], past[-num_known:, :num_targets]
+    whole = fill(complete(own, calendar), asked.fill, state.columns, place)
+    past, num_known = whole.values, max(state.lookback, 2 * state.horizon)
+    known_times, known = whole.times[-num_known:], past[-num_known:, :num_targets]
     needed = diff + (1 if state.masked else state.lookback)
     if len(past) < needed:
         raise DataError(
@@ -209,6 +211,7 @@ def _cut(
         name=name,
         ids=ids,
         times=ahead[:horizon],
+        past=whole.times[diff:][-num_rows:],
         scaled=scaled,
         end=num_rows,
         x=x,

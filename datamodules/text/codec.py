@@ -18,6 +18,7 @@ from ..splits import SPLITS
 from ..targets import Target, restore_target, save_target
 from .corpus import TextBatches, Tokenizer, count_words, import_tokenizer, pad_texts
 from .ngrams import NgramIndex, limit_ngrams
+from .parts import Part, locate_ngrams, locate_words
 from .tokenizers import STEPS
 from .unknown import note_unknown
 from .vocabulary import PAD, UNK, Vocabulary
@@ -190,6 +191,19 @@ class TextCodec(LabelCodec):
     def warn(self, samples: Sequence[str], x: Tensor) -> list[str]:
         """Return a note for each text without a known word, and an empty string for the others."""
         return note_unknown(x)
+
+    def neutral(self, x: Tensor) -> Tensor:
+        """Return padding in place of each id."""
+        return torch.full_like(x, PAD)
+
+    def locate(self, sample: str, x: Tensor) -> list[Part]:
+        """Return what each position of an encoded text (T,) is: a word, or an n-gram, and where the text has it."""
+        words = self.tokenize(sample)[: self.max_len]
+        if self.ngrams is None:
+            return locate_words(sample, words, x.tolist())
+        itos, ngrams = self.vocabulary.itos, self.ngrams
+        names = ["" if index == PAD else ngrams.name(index, itos) for index in x.tolist()]
+        return locate_ngrams(sample, words, names, ngrams.ngrams)
 
     def dummy_batch(self) -> Tensor:
         """Return word ids (2, T) int64 of two texts made of the most frequent words."""

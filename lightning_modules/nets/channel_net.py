@@ -50,6 +50,11 @@ class ChannelNet(nn.Module):
         self.covariates = CovariateEffect(lookback, horizon, num_covariates, num_targets) if num_covariates else None
         self.build()
 
+    @property
+    def is_linear(self) -> bool:
+        """Return whether forecasts are linear in the windows, so that explanations are exact; a subclass may say so."""
+        return False
+
     def build(self) -> None:
         """Build the layers; the constructor's arguments are attributes by then."""
 

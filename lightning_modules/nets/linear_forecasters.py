@@ -14,6 +14,11 @@ class DLinear(ChannelNet):
     table 2: ETTh1 at horizon 96, MSE 0.375 and MAE 0.399 with 336 steps of look-back.
     """
 
+    @property
+    def is_linear(self) -> bool:
+        """Return whether windows are not scaled, so that explanations are exact."""
+        return not self.instance_norm
+
     def build(self) -> None:
         """Build two linear layers."""
         self.trend = nn.Linear(self.lookback, self.horizon * self.num_quantiles)
@@ -30,6 +35,11 @@ class NLinear(ChannelNet):
 
     Source: as `DLinear`; table 2: ETTh1 at horizon 96, MSE 0.374 and MAE 0.394 with 336 steps of look-back.
     """
+
+    @property
+    def is_linear(self) -> bool:
+        """Return whether windows are not scaled, so that explanations are exact."""
+        return not self.instance_norm
 
     def build(self) -> None:
         """Build one linear layer, of zeros."""

@@ -26,6 +26,7 @@ class NaiveBayesBag(nn.Module):
         smoothing: count that is added to every count before the ratio is computed.
     """
 
+    is_linear = True  # in the weights of the n-grams, so that explanations are exact
     log_count_ratio: Tensor
 
     def __init__(
@@ -59,6 +60,17 @@ class NaiveBayesBag(nn.Module):
         repeats = torch.zeros_like(ids, dtype=torch.bool)
         repeats[:, 1:] = ids[:, 1:] == ids[:, :-1]
         return ids.masked_fill(repeats, PAD)
+
+    def parts(self, x: Tensor) -> Tensor:
+        """Return the first position of each of the `ngrams` in `x`, and the one after its last, (B, 2T - 1, 2)."""
+        place = self._with_pairs(x).sort(dim=1, stable=True).indices  # of equal ones the first counts
+        num_words = x.shape[1]
+        start = place % num_words
+        return torch.stack([start, start + 1 + place // num_words], 2)
+
+    def word_weights(self) -> Tensor:
+        """Return what each word adds to the logits, (vocab_size, num_logits); the hashed pairs have no names."""
+        return (self.weight.weight.detach() * self.log_count_ratio)[: self.vocab_size]
 
     def _with_pairs(self, x: Tensor) -> Tensor:
         pairs = hash_pairs(x[:, :-1], x[:, 1:], self.num_buckets) + self.vocab_size

@@ -29,6 +29,7 @@ class NgramBag(nn.Module):
     """
 
     takes_ngrams = True  # the order of the ids of a text has no meaning
+    is_linear = True  # in the weights of the n-grams, so that explanations are exact
     scale: Tensor
     mean_length: Tensor  # number of n-grams of a training text, ()
 
@@ -62,6 +63,10 @@ class NgramBag(nn.Module):
         weights = self.weight(used) * self.scale[used][:, None]
         sums = weights.new_zeros(len(x), weights.shape[1])
         return sums.index_add(0, row, weights.index_select(0, index)) * share + self.bias
+
+    def word_weights(self) -> Tensor:
+        """Return what each n-gram adds to the logits of a text of mean length, (vocab_size, num_logits)."""
+        return self.weight.weight.detach() * self.scale[:, None]
 
     def adapt(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Count the texts of every class, label or number that hold an n-gram, and set the scale; padding has 0."""

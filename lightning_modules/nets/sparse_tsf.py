@@ -45,6 +45,11 @@ class SparseTSF(ChannelNet):
             instance_norm=instance_norm,
         )
 
+    @property
+    def is_linear(self) -> bool:
+        """Return whether windows are not scaled, so that explanations are exact."""
+        return not self.instance_norm
+
     def build(self) -> None:
         """Build the convolution and the linear layer, neither with a bias."""
         self.seasons_back, self.seasons_ahead = self.lookback // self.season, -(-self.horizon // self.season)

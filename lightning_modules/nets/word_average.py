@@ -45,6 +45,17 @@ class WordAverage(nn.Module):
         head = nn.Linear(hidden_size or self.embedding_size, num_logits)
         self.dense = nn.Sequential(nn.Dropout(dropout), *hidden, head)
 
+    @property
+    def is_linear(self) -> bool:
+        """Return whether there is no hidden layer, so that explanations are exact."""
+        return len(self.dense) == 2
+
+    def word_weights(self) -> Tensor:
+        """Return what each word adds to the logits of a text of one word, (vocab_size, num_logits)."""
+        head = self.dense[-1]
+        assert isinstance(head, nn.Linear)
+        return (self.embedding.weight @ head.weight.T).detach()
+
     def forward(self, x: Tensor) -> Tensor:
         """Map word ids (B, T) int64 to logits (B, num_classes), or (B, 1) for two classes."""
         num_words = (x != PAD).sum(1, keepdim=True)  # the vector of padding is 0

@@ -5,6 +5,7 @@ import io
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import islice
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -51,10 +52,15 @@ class Predictor:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return the predictions for an encoded batch (B, ...), float32 on the CPU."""
+        with self.lend() as model, torch.inference_mode():
+            return model.predict_step(x.to(model.device), 0).float().cpu()
+
+    @contextmanager
+    def lend(self) -> Iterator[LightModel]:
+        """Lend a replica to one thread, which leaves it as it was."""
         model = self._free.get()
         try:
-            with torch.inference_mode():
-                return model.predict_step(x.to(model.device), 0).float().cpu()
+            yield model
         finally:
             self._free.put(model)
 

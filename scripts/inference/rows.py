@@ -1,6 +1,6 @@
 """Predictions as rows of tables, in the order of the inputs, with rows for bad inputs."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from lightfit.errors import BadInput, DataError, UsageError
 
 from .predictor import Predictor, encode_samples, split_chunks
 
+AddColumns = Callable[[list[Any]], dict[str, list[Any]]]
 NOTE = "\0warning"  # column of the codec's warnings until it gets its name, as a target may be called warning
 
 
@@ -34,7 +35,9 @@ def describe_names(codec: Codec) -> str:
     return "labels" if isinstance(codec, LabelCodec) and codec.target.kind == "multi_label" else "classes"
 
 
-def predict_rows(predictor: Predictor, inputs: Iterable[Any], *, batch_size: int, top: int = 1) -> Iterator[Any]:
+def predict_rows(
+    predictor: Predictor, inputs: Iterable[Any], *, batch_size: int, top: int = 1, add: AddColumns | None = None
+) -> Iterator[Any]:
     """Yield a table for each batch of inputs; its last column, `error`, holds the problem of a bad input.
 
     Where the codec doubts a prediction of the batch, the column before is `warning`.
@@ -44,6 +47,7 @@ def predict_rows(predictor: Predictor, inputs: Iterable[Any], *, batch_size: int
         inputs: raw samples, or `BadInput` if one could not be read.
         batch_size: number of inputs in a batch.
         top: number of most probable classes to list.
+        add: from raw samples to further columns, with a cell for each sample; of a series it stands in the first row.
 
     Returns:
         An iterator of (DataFrame, number of inputs, problems).
@@ -51,7 +55,7 @@ def predict_rows(predictor: Predictor, inputs: Iterable[Any], *, batch_size: int
     first, columns = 1, None
     waiting: list[tuple[pd.DataFrame, int, list[str]]] = []  # until the first prediction, which determines the columns
     for table, num_inputs, problems in predictor.map_in_order(
-        lambda chunk: _tabulate(predictor, chunk, top), split_chunks(inputs, batch_size)
+        lambda chunk: _tabulate(predictor, chunk, top, add), split_chunks(inputs, batch_size)
     ):
         if predictor.codec.domain != "series":  # rows of series are steps
             table.insert(0, "row", range(first, first + num_inputs))
@@ -79,7 +83,7 @@ def predict_records(
     Raises:
         DataError: a sample cannot be encoded.
     """
-    table = _predict(predictor, samples, top, x)
+    table = _predict(predictor, samples, top, x=x)
     table = table.rename(columns={NOTE: (warning := _name_note(table.columns))})
     rows: list[Any] = table.astype(object).where(table.notna(), None).to_dict("records")
     for row in rows:
@@ -110,19 +114,23 @@ def _name_note(columns: pd.Index) -> str:
     return "prediction_warning" if "warning" in columns else "warning"
 
 
-def _tabulate(predictor: Predictor, chunk: list[Any], top: int) -> tuple[pd.DataFrame, int, list[str]]:
+def _tabulate(
+    predictor: Predictor, chunk: list[Any], top: int, add: AddColumns | None
+) -> tuple[pd.DataFrame, int, list[str]]:
     try:
-        tables = [_predict(predictor, good, top)] if (good := drop_bad(chunk)) else []
+        tables = [_predict(predictor, good, top, add)] if (good := drop_bad(chunk)) else []
     except (DataError, OSError):  # find the bad inputs one by one
         chunk = [check_sample(predictor.codec, sample) for sample in chunk]
-        tables = [_predict(predictor, good, top)] if (good := drop_bad(chunk)) else []
+        tables = [_predict(predictor, good, top, add)] if (good := drop_bad(chunk)) else []
     problems = [item.problem for item in chunk if isinstance(item, BadInput)]
     table = tables[0] if tables else pd.DataFrame()
     table["prediction_error" if "error" in table else "error"] = ""  # a target may be called error
     return (_insert_bad(table, chunk) if problems else table), len(chunk), problems
 
 
-def _predict(predictor: Predictor, samples: list[Any], top: int, x: Tensor | None = None) -> pd.DataFrame:
+def _predict(
+    predictor: Predictor, samples: list[Any], top: int, add: AddColumns | None = None, x: Tensor | None = None
+) -> pd.DataFrame:
     """Return the decoded predictions, with a last column `NOTE` where the codec doubts one."""
     codec = predictor.codec
     x = predictor.encode(samples) if x is None else x
@@ -135,8 +143,13 @@ def _predict(predictor: Predictor, samples: list[Any], top: int, x: Tensor | Non
         table = codec.decode(samples, predictions, predictor.quantiles)  # type: ignore[call-arg]
     else:
         table = codec.decode(samples, predictions)
+    each = len(table) // len(samples)
+    for name, cells in (add(samples) if add is not None else {}).items():
+        # A target may be called explanation.
+        table[f"prediction_{name}" if name in table else name] = [
+            cell for own in cells for cell in (own, *[None] * (each - 1))
+        ]
     if any(warnings := codec.warn(samples, x)):
-        each = len(table) // len(samples)
         table[NOTE] = np.repeat(warnings, each)
     return table
 

@@ -11,6 +11,7 @@ from lightfit.datamodules import SeriesCodec
 from lightfit.errors import BadInput, DataError
 from lightfit.version import VERSION
 
+from ..inference.explanation import explain_samples
 from ..inference.predictor import encode_samples
 from ..inference.rows import list_known
 from .admission import Admission
@@ -25,6 +26,7 @@ from .page import page_routes
 from .schemas import add_openapi
 from .trusted_hosts import TrustedHosts
 
+MOST_EXPLAINED = 16  # inputs of a request, as an explanation may cost as much as a hundred predictions
 LARGE_CHARS = 10_000  # of a text that is encoded outside of the batches
 
 
@@ -56,14 +58,16 @@ class Service:
         """Describe the model: domain, classes, inputs, versions."""
         return self.models.first.info
 
-    async def predict(self, request: Request, top: int = 1, history: bool = False) -> dict[str, list[Any]]:
+    async def predict(
+        self, request: Request, top: int = 1, history: bool = False, explain: bool = False
+    ) -> dict[str, list[Any]]:
         """Predict the inputs of a request, in order; a bad input has an `error` in place of a prediction."""
         model = self.models.first
         with model.in_use():
-            return await self.predict_with(model, request, top, history=history)
+            return await self.predict_with(model, request, top, history=history, explain=explain)
 
     async def predict_with(
-        self, model: ServedModel, request: Request, top: int, *, history: bool = False
+        self, model: ServedModel, request: Request, top: int, *, history: bool = False, explain: bool = False
     ) -> dict[str, list[Any]]:
         """Predict the inputs of a request with one of the models, which is in use for as long.
 
@@ -72,10 +76,19 @@ class Service:
             request: the request.
             top: number of most probable names to list.
             history: whether forecasts come with the last rows before each, in `history`.
+            explain: whether predictions come with what decided them, in `explanations`.
         """
         if not 1 <= top <= model.most_ranked:
             raise HTTPException(422, f"expected top from 1 to {model.most_ranked}, received {top}")
+        if explain and not model.info["explain"]:
+            raise HTTPException(422, f"predictions of {model.info['net']} cannot be explained: leave explain out")
         samples = await self.bodies.read(request, model.inputs)
+        if explain and len(samples) > MOST_EXPLAINED:
+            raise HTTPException(
+                413,
+                f"expected at most {MOST_EXPLAINED} inputs to explain in a request, received {len(samples):,}: send "
+                "several requests, or leave explain out",
+            )
         good = [sample for sample in samples if not isinstance(sample, BadInput)]
         try:
             items = [(await self.encode_large(model, sample), top) for sample in good]
@@ -88,6 +101,14 @@ class Service:
         said = {"predictions": [{"error": item.problem} if isinstance(item, BadInput) else item for item in answers]}
         if history and isinstance(model.trained.codec, SeriesCodec):
             said["history"] = [list_known(model.trained.codec, sample) for sample in samples]
+        if explain:
+            explained = iter(await self.bodies.in_thread(explain_samples, model.predictor, good))
+            # A prediction that is no number has none, but is among the good inputs.
+            each = [None if isinstance(sample, BadInput) else next(explained) for sample in samples]
+            said["explanations"] = [
+                None if own is None or isinstance(answer, BadInput) else own.to_dict(picture=True)
+                for own, answer in zip(each, answers, strict=True)
+            ]
         return said
 
     async def encode_large(self, model: ServedModel, sample: Any) -> Any:

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from lightfit.datamodules import LabelCodec, SeriesCodec
 from lightfit.download import sha256_of
-from lightfit.errors import BadInput, clip
+from lightfit.errors import BadInput, LightFitError, clip
 from lightfit.version import VERSION
 
+from ..inference.explanation import check_explanations
 from ..inference.inputs import choose_inputs
 from ..inference.predictor import Predictor
 from ..inference.rows import predict_records
@@ -142,12 +143,22 @@ def describe_model(trained: Trained) -> dict[str, Any]:
         "input_shape": [None, *([known["width"]] if known["domain"] == "text" else shape[1:])],
         "horizon": known.get("horizon"),
         "num_examples": len(trained.codec.examples),
+        "explain": can_explain(trained),
         "card": find_card(trained.path) is not None,
         "request": choose_inputs(trained).schema,
         "checkpoint": trained.path.name,
         "trained_by": trained.version,
         "version": VERSION,
     }
+
+
+def can_explain(trained: Trained) -> bool:
+    """Return whether the predictions of a checkpoint can be explained."""
+    try:
+        check_explanations(trained)
+    except LightFitError:
+        return False
+    return True
 
 
 def find_task(checkpoint: Path) -> str | None:

@@ -89,6 +89,8 @@ def _describe_predict(operation: dict[str, Any], model: ServedModel, limits: Lim
             most = model.most_ranked
             parameter["schema"] = {"type": "integer", "minimum": 1, "maximum": most, "default": 1}
             parameter["description"] = f"How many of the most probable names to list, at most {most}."
+        if parameter["name"] == "explain":
+            parameter["description"] = "Whether predictions come with what decided them; of at most 16 inputs."
         if parameter["name"] == "history":
             parameter["description"] = "Whether forecasts come with the last rows before each; of series alone."
 
@@ -158,10 +160,31 @@ def describe_answer(codec: Codec, quantiles: Sequence[float] = ()) -> dict[str, 
         "additionalProperties": False,
     }
     predictions = {"type": "array", "items": {"anyOf": [failed, one]}, "minItems": 1}
-    properties: dict[str, Any] = {"predictions": predictions}
+    properties: dict[str, Any] = {
+        "predictions": predictions,
+        "explanations": {"type": "array", "items": {"anyOf": [describe_explanation(), {"type": "null"}]}},
+    }
     if isinstance(codec, SeriesCodec):
         properties["history"] = describe_history(codec)
     return {"type": "object", "title": "Predictions", "required": ["predictions"], "properties": properties}
+
+
+def describe_explanation() -> dict[str, Any]:
+    """Return the schema of what decided a prediction."""
+    number = {"type": "number"}
+    part = {
+        "type": "object",
+        "required": ["input", "weight"],
+        "properties": {"input": {"type": "string"}, "weight": {**number, "description": "positive: speaks for `of`"}},
+    }
+    properties = {
+        "of": {"type": "string", "description": "the class, label, number or column that is explained"},
+        "unit": {"type": "string"},
+        "method": {"type": "string"},
+        "items": {"type": "array", "items": part},
+        **dict.fromkeys(("output", "base", "rest", "missing"), number),
+    }
+    return {"type": "object", "title": "Explanation", "required": list(properties), "properties": properties}
 
 
 def describe_history(codec: SeriesCodec) -> dict[str, Any]:

@@ -24,7 +24,9 @@ from PIL import Image
 from lightfit.datamodules.codec import set_examples
 from lightfit.scripts.inference.predictor import Predictor
 from lightfit.scripts.inference.trained import Trained, load_trained
-from lightfit.scripts.serving.app import Limits, make_app
+from lightfit.scripts.serving.app import make_app
+from lightfit.scripts.serving.limits import Limits
+from lightfit.scripts.serving.models import Models, ServedModel
 from lightfit.scripts.serving.page import FILES, page_routes, render_card
 
 Train = Callable[[str], str]
@@ -36,7 +38,8 @@ def build(checkpoint: str, examples: Any = ()) -> tuple[FastAPI, Trained]:
     if examples:
         set_examples(held.codec, examples)
     predictor = Predictor(held.model, held.codec, [torch.device("cpu")])
-    return make_app(held, predictor, Limits(8, 0.001, max_bytes=100_000, max_inputs=50)), held
+    limits = Limits(8, 0.001, max_bytes=100_000, max_inputs=50)
+    return make_app(Models([ServedModel("model", held, predictor, limits)]), limits), held
 
 
 def test_the_page_needs_nothing_but_its_own_files(trained: Train) -> None:

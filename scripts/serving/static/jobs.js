@@ -3,6 +3,7 @@
 import { ask, checkFile, explainInput, Problem } from "./requests.js";
 
 const MOST_RANKED = 20_000; // classes times inputs to ask for; beyond it, the ten most probable of each
+const EXPLAINED = 16; // inputs that the server explains in one request
 const ROOM = 2_000; // bytes of a request beside its files
 const encoder = new TextEncoder();
 
@@ -16,7 +17,7 @@ export async function predictAll(info, inputs, { path, explain, signal, found })
   for (const input of inputs) {
     const problem = input.file && checkFile(info, input.file);
     if (problem) jobs.push({ inputs: [input], problem: new Problem(problem) });
-    else addTo(jobs, input, info);
+    else addTo(jobs, input, info, explain ? EXPLAINED : (info.limits?.inputs ?? 1000));
   }
   const queries = new URLSearchParams(chooseQueries(info, inputs.length, explain));
   while (jobs.length) {
@@ -40,10 +41,10 @@ export const isTable = (info, input) => Boolean(input.file) && (info.domain === 
 const nameOf = input => (input.file ? input.file.name : input.text);
 const sizeOf = input => (input.file ? input.file.size + ROOM : 6 * encoder.encode(input.text).length);
 
-function addTo(jobs, input, info) {
-  const last = jobs.at(-1), most = info.limits ?? {}, size = sizeOf(input);
+function addTo(jobs, input, info, most) {
+  const last = jobs.at(-1), size = sizeOf(input);
   const fits = last && !last.problem && !isTable(info, input) && !isTable(info, last.inputs[0])
-    && last.inputs.length < (most.inputs ?? 1000) && last.size + size < (most.bytes ?? Infinity);
+    && last.inputs.length < most && last.size + size < (info.limits?.bytes ?? Infinity);
   if (fits) {
     last.inputs.push(input);
     last.size += size;
