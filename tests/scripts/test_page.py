@@ -106,6 +106,23 @@ def test_examples_and_what_was_before_a_forecast(trained: Train) -> None:
         assert asked.get("/models/other/examples").status_code == 404
 
 
+def test_predictions_come_with_what_decided_them(trained: Train) -> None:
+    app, _ = build(trained("text"))
+    with TestClient(app) as asked:
+        assert asked.get("/info").json()["explain"] is True
+        answer = asked.post("/predict?explain=true", json={"texts": ["a dreadful film", " ", "lovely"]}).json()
+        first, bad, last = answer["explanations"]
+        assert bad is None
+        assert (first["of"], last["of"]) == ("neg", "pos")
+        strongest = max(first["items"], key=lambda item: abs(item["weight"]))
+        assert "dreadful" in strongest["input"]
+        assert strongest["spans"]
+        assert "explanations" not in asked.post("/predict", json={"texts": ["a"]}).json()
+        many = asked.post("/predict?explain=true", json={"texts": ["a"] * 17})
+        assert many.status_code == 413
+        assert "expected at most 16 inputs to explain in a request, received 17" in many.json()["detail"]
+
+
 # In Chromium
 
 chromium = pytest.mark.skipif(not shutil.which("chromedriver"), reason="needs chromedriver and Chromium")
@@ -241,7 +258,7 @@ def serving() -> Iterator[Callable[[FastAPI], str]]:
 
 
 def complaints(visitor: Visitor, *expected: str) -> list[str]:
-    """Return what the browser complained about, but for answers of these statuses."""
+    """Return what the browser complained about since it was last asked, but for answers of these statuses."""
     lines = [entry["message"] for entry in visitor.browser.get_log("browser")]
     return [line for line in lines if not any(f"status of {status}" in line for status in expected)]
 

@@ -10,17 +10,17 @@ const SPACE = "http://www.w3.org/2000/svg";
  * Return a figure of one target.
  *
  * `past` and `ahead` are rows with the time under `time` and the value under `target`; `bounds` names the columns of the
- * interval, if there is one.
+ * interval, if there is one; `marked` are time stamps of known steps to point out.
  */
-export function chart({ target, time, past, ahead, bounds }) {
-  const known = past.map(row => ({ time: row[time], value: row[target], isPast: true }));
+export function chart({ target, time, past, ahead, bounds, marked }) {
+  const known = past.map(row => ({ time: row[time], value: row[target], isPast: true, isMarked: marked.includes(writeTime(row[time])) }));
   const forecast = ahead.map(row => ({ time: row[time], value: row[target], low: row[bounds?.[0]], high: row[bounds?.[1]] }));
   let steps = [...known.slice(-PAST * forecast.length), ...forecast];
   const label = `${target}: forecast of ${plural(ahead.length, "step")} from ${writeTime(ahead[0][time])} to ${writeTime(ahead.at(-1)[time])}`;
   const plot = make("div", { className: "plot", tabIndex: 0, role: "slider", ariaLabel: `${label}. The arrow keys go through the steps.` });
   const readout = make("p", { className: "readout", ariaHidden: "true" });
   const figure = make("figure", { className: "chart" },
-    make("figcaption", {}, make("strong", { dir: "auto" }, target), legend(past.length > 0, Boolean(bounds))), readout, plot);
+    make("figcaption", {}, make("strong", { dir: "auto" }, target), legend(past.length > 0, Boolean(bounds), marked.length > 0)), readout, plot);
   let chosen = steps.length - forecast.length, shown = null;
   if (steps.length < known.length + forecast.length) {
     const more = make("button", { type: "button", className: "more no-print" }, `Show all ${count(known.length)} known steps`);
@@ -43,9 +43,9 @@ export function chart({ target, time, past, ahead, bounds }) {
 
   function say(index) {
     chosen = Math.min(Math.max(index, 0), steps.length - 1);
-    const { time: stamp, value, low, high, isPast } = steps[chosen];
+    const { time: stamp, value, low, high, isPast, isMarked } = steps[chosen];
     const interval = low === undefined || low === null ? "" : `, between ${write(low)} and ${write(high)}`;
-    const said = `${writeTime(stamp)}: ${value === null || value === undefined ? "no value" : write(value)}${interval}${isPast ? " (known)" : " (forecast)"}`;
+    const said = `${writeTime(stamp)}: ${value === null || value === undefined ? "no value" : write(value)}${interval}${isPast ? " (known)" : " (forecast)"}${isMarked ? ", decided much" : ""}`;
     plot.setAttribute("aria-valuenow", chosen + 1);
     plot.setAttribute("aria-valuetext", said);
     readout.textContent = said;
@@ -69,10 +69,11 @@ export function chart({ target, time, past, ahead, bounds }) {
   return figure;
 }
 
-function legend(withPast, withInterval) {
+function legend(withPast, withInterval, withMarks) {
   const item = (kind, text) => make("span", { className: `key ${kind}` }, make("i", { ariaHidden: "true" }), text);
   return make("span", { className: "legend" },
-    withPast ? item("past", "known before") : null, item("ahead", "forecast"), withInterval ? item("band", "interval") : null);
+    withPast ? item("past", "known before") : null, item("ahead", "forecast"), withInterval ? item("band", "interval") : null,
+    withMarks ? item("marked", "steps that decided most") : null);
 }
 
 function draw(steps, width) {
@@ -115,6 +116,9 @@ function draw(steps, width) {
   };
   add("path", { class: "line past", d: line(0, first) });
   add("path", { class: "line ahead", d: line(Math.max(first - 1, 0), steps.length) });
+  steps.forEach(({ isMarked, value }, index) => {
+    if (isMarked && Number.isFinite(value)) add("circle", { class: "marked", r: 4.5, cx: x(index), cy: y(value) });
+  });
   const cursor = add("line", { class: "cursor", y1: TOP, y2: HEIGHT - BOTTOM, x1: -9, x2: -9 });
   const dot = add("circle", { class: "dot", r: 4, cx: -9, cy: -9 });
   return {

@@ -34,7 +34,8 @@ function showStart(problem) {
 
 /** Offer the models of the server, if it has several, and return the name of the one that the address asks for. */
 async function listModels() {
-  const held = await ask("models"), models = (Array.isArray(held) ? held : held.models).map(model => model.name ?? model);
+  const one = error => { if (error.status === 404) return { models: [] }; throw error; };
+  const models = (await ask("models").catch(one)).models.map(model => model.name);
   if (models.length < 2) return "";
   const asked = new URLSearchParams(location.search).get("model"), name = models.includes(asked) ? asked : models[0];
   of("model").replaceChildren(...models.map(own => make("option", { value: own, selected: own === name }, own)));
@@ -48,7 +49,7 @@ async function open() {
   const model = info.name ? await listModels() : ""; // a server that names its model may have several
   base = model && `models/${encodeURIComponent(model)}/`;
   if (model) info = await ask(`${base}info`);
-  const name = (model || info.task) ?? "Model";
+  const name = (model || info.task) ?? info.name ?? "Model";
   of("title").textContent = name;
   document.title = `${name}: LightFit`;
   of("access").hidden = true;

@@ -2,7 +2,7 @@
 
 import { chart } from "./chart.js";
 import { count, make, percent, plural, write, writeTime } from "./dom.js";
-import { explained } from "./explanations.js";
+import { explained, listTimes } from "./explanations.js";
 
 const RANKED = 5; // labels to show of each input, until all are asked for
 let numTables = 0; // made so far
@@ -126,10 +126,11 @@ export function boundsOf(rows, target, targets) {
   return names.length < 2 ? null : [names[0], names.at(-1)];
 }
 
-function showForecast(info, { prediction, history, name }) {
+function showForecast(info, { prediction, history, name, explanation }) {
   const { targets, time } = info.columns;
   const charts = targets.map(target => chart({
     target, time: time[0], past: history ?? [], ahead: prediction, bounds: boundsOf(prediction, target, targets),
+    marked: listTimes(explanation, target),
   }));
   const bounds = boundsOf(prediction, targets[0], targets), between = bounds?.map(column => column.split("_q").at(-1));
   const note = bounds ? make("p", { className: "small muted" }, `The interval goes from the ${between[0]} % quantile to the ${between[1]} % quantile of the forecast.`) : null;
