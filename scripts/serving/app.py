@@ -54,11 +54,11 @@ class Service:
     async def predict(self, request: Request, top: int = 1) -> dict[str, list[Any]]:
         """Predict the inputs of a request, in order; a bad input has an `error` in place of a prediction."""
         model = self.models.first
-        with model.in_use():
+        with model.batcher.request():
             return await self.predict_with(model, request, top)
 
     async def predict_with(self, model: ServedModel, request: Request, top: int) -> dict[str, list[Any]]:
-        """Predict the inputs of a request with one of the models, which is in use for as long."""
+        """Predict the inputs of a request with one of the models."""
         if not 1 <= top <= model.most_ranked:
             raise HTTPException(422, f"expected top from 1 to {model.most_ranked}, received {top}")
         samples = await read_samples(request, model.inputs, self.max_inputs)
