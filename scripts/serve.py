@@ -20,8 +20,24 @@ from lightfit.scripts.cli.flags import add_trust
 from lightfit.scripts.cli.postponed import postpone
 from lightfit.scripts.cli.quiet import hush
 from lightfit.scripts.inference.pixel_limits import DEFAULT_LIMITS, PixelLimits
+from lightfit.scripts.serving.hosts import choose_hosts
+from lightfit.scripts.serving.limits import Limits
 
 STOP_S = 30  # seconds to finish requests in flight
+LONGEST_S = 86_400  # of a time limit
+SIZES = {
+    "max_text_chars": "characters of one text",
+    "max_columns": "columns of a table",
+    "max_cells": "cells of a table in a Parquet file or a workbook",
+    "max_unpacked_bytes": "bytes of a compressed table when it is unpacked",
+    "max_parts": "parts of a form",
+    "max_requests": "requests that are received or predicted at the same time; others are answered 503",
+}
+TIMES = {
+    "header_s": "seconds until the headers of a request are complete; then the answer is 408",
+    "body_s": "seconds until its body is complete; then the answer is 408",
+    "answer_s": "seconds from then until the answer, else it is 504; and that a client may read nothing of it",
+}
 PIXELS = {
     "max_pixels": "one image, before and after it is resized",
     "max_request_pixels": "all images in a request",
@@ -57,6 +73,19 @@ def main(args: list[str] | None = None) -> int:
         parser.add_argument(
             f"--{name}", type=int, default=value, help=f"largest number of pixels of {what} (default: {value:,})"
         )
+    for name, what in SIZES.items():
+        value = Limits._field_defaults[name]
+        parser.add_argument(f"--{name}", type=int, default=value, help=f"largest number of {what} (default: {value:,})")
+    for name, what in TIMES.items():
+        value = Limits._field_defaults[name]
+        parser.add_argument(f"--{name}", type=float, default=value, help=f"{what} (default: {value})")
+    parser.add_argument(
+        "--allowed_hosts",
+        default="",
+        metavar="NAMES",
+        help="names that the server answers to, such as model.example.com,*.example.org, or * for any; addresses in "
+        "numbers always (default: localhost, --host, and the name of this machine if others can connect)",
+    )
     add_trust(parser)
     parser.add_argument("--debug", action="store_true", help="show the traceback of errors, and log each request")
     options = parser.parse_args(args)
@@ -69,15 +98,19 @@ def serve(options: argparse.Namespace) -> None:
     Raises:
         UsageError: the arguments are invalid, or the port is in use.
     """
-    for name in ("max_batch_size", "max_bytes", "max_inputs", *PIXELS):
+    for name in ("max_batch_size", "max_bytes", "max_inputs", *PIXELS, *SIZES):
         if getattr(options, name) < 1:
             raise UsageError(f"expected --{name} of at least 1, received {getattr(options, name)}")
+    for name in TIMES:
+        if not 0 < getattr(options, name) <= LONGEST_S:  # nor NaN
+            raise UsageError(f"expected --{name} above 0 and at most {LONGEST_S:,}, received {getattr(options, name)}")
+    hosts = choose_hosts(options.host, options.allowed_hosts, machine=socket.gethostname())
     with listen(options.host, options.port) as listening:  # before anything heavy is loaded
         with importing_extra("the server"):
             import uvicorn
 
             from lightfit.scripts.serving.app import make_app
-            from lightfit.scripts.serving.limits import Limits
+            from lightfit.scripts.serving.connections import limit_connections
             from lightfit.scripts.serving.models import Models, ServedModel, find_task
         from lightfit.scripts.inference.predictor import Predictor, choose_devices
         from lightfit.scripts.inference.trained import load_trained
@@ -87,11 +120,20 @@ def serve(options: argparse.Namespace) -> None:
         predictor = Predictor(trained.model, trained.codec, choose_devices(options.gpus))
         predictor(trained.codec.dummy_batch())  # the first call is slow, so no client should wait for it
         pixels = PixelLimits(*(getattr(options, name) for name in PIXELS))
-        limits = Limits(options.max_batch_size, options.wait_ms / 1000, options.max_bytes, options.max_inputs, pixels)
+        limits = Limits(
+            options.max_batch_size,
+            options.wait_ms / 1000,
+            options.max_bytes,
+            options.max_inputs,
+            pixels,
+            **{name: getattr(options, name) for name in (*SIZES, *TIMES)},
+        )
         model = ServedModel(find_task(trained.path) or trained.path.stem, trained, predictor, limits)
-        app = make_app(Models([model]), limits)
+        app = make_app(Models([model]), limits, hosts)
         level = "info" if options.debug else "warning"
-        server = uvicorn.Server(uvicorn.Config(app, log_level=level, timeout_graceful_shutdown=STOP_S))
+        connection = limit_connections(limits.header_s, limits.answer_s)
+        config = uvicorn.Config(app, http=connection, ws="none", log_level=level, timeout_graceful_shutdown=STOP_S)
+        server = uvicorn.Server(config)
         listening.listen()  # clients may connect from now on, and are answered once the server has started
         host, port = listening.getsockname()[:2]
         print(

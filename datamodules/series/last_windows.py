@@ -191,14 +191,21 @@ def _cut(
     num_rows = len(rows)
     if layout.num_known:
         rows = np.concatenate([rows, _find_ahead(values[end:], times[end:], ahead, calendar, state, place)])
-    scaled = (rows - mean) / std
+    with np.errstate(over="ignore"):
+        scaled = (rows - mean) / std
+        x = cut_window(scaled, num_rows, state)
+    if not np.isfinite(x).all():
+        raise DataError(
+            f"{place}: a number is too large for the model, which computes in float32 (up to 3e38 after scaling): "
+            f"the largest of the last {len(rows):,} rows is {np.nanmax(np.abs(rows)):.3g}; correct it"
+        )
     return LastWindow(
         name=name,
         ids=ids,
         times=ahead[:horizon],
         scaled=scaled,
         end=num_rows,
-        x=cut_window(scaled, num_rows, state),
+        x=x,
         mean=mean,
         std=std,
         levels=levels,

@@ -65,13 +65,21 @@ def predict_rows(predictor: Predictor, inputs: Iterable[Any], *, batch_size: int
     yield from waiting
 
 
-def predict_records(predictor: Predictor, samples: list[Any], *, top: int = 1) -> list[list[dict[str, Any]]]:
+def predict_records(
+    predictor: Predictor, samples: list[Any], *, top: int = 1, x: Tensor | None = None
+) -> list[list[dict[str, Any]]]:
     """Return the rows of each sample, as dicts of plain values; with a `warning` where the codec doubts it.
+
+    Args:
+        predictor: the model.
+        samples: raw samples.
+        top: number of most probable classes to list.
+        x: the samples as encoded before; None: they are encoded here.
 
     Raises:
         DataError: a sample cannot be encoded.
     """
-    table = _predict(predictor, samples, top)
+    table = _predict(predictor, samples, top, x)
     table = table.rename(columns={NOTE: (warning := _name_note(table.columns))})
     rows: list[Any] = table.astype(object).where(table.notna(), None).to_dict("records")
     for row in rows:
@@ -105,10 +113,10 @@ def _tabulate(predictor: Predictor, chunk: list[Any], top: int) -> tuple[pd.Data
     return (_insert_bad(table, chunk) if problems else table), len(chunk), problems
 
 
-def _predict(predictor: Predictor, samples: list[Any], top: int) -> pd.DataFrame:
+def _predict(predictor: Predictor, samples: list[Any], top: int, x: Tensor | None = None) -> pd.DataFrame:
     """Return the decoded predictions, with a last column `NOTE` where the codec doubts one."""
     codec = predictor.codec
-    x = predictor.encode(samples)
+    x = predictor.encode(samples) if x is None else x
     predictions = predictor(x)
     if isinstance(codec, SeriesCodec):
         predictions = _continue(predictor, codec, samples, predictions)

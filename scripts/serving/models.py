@@ -1,12 +1,16 @@
 """The models of a server: each has a name, a version and a batcher."""
 
+import math
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from lightfit.datamodules import LabelCodec
+from torch import Tensor
+
+from lightfit.datamodules import LabelCodec, SeriesCodec
 from lightfit.download import sha256_of
+from lightfit.errors import BadInput, clip
 from lightfit.version import VERSION
 
 from ..inference.inputs import choose_inputs
@@ -130,12 +134,40 @@ def find_task(checkpoint: Path) -> str | None:
     return checkpoint.absolute().parents[2].name if checkpoint.parent.name == "checkpoints" else None
 
 
+class Encoded(NamedTuple):
+    """A large sample that was encoded outside of the batches, so that others need not wait for it.
+
+    Args:
+        sample: the raw sample.
+        x: the sample as the net takes it, (1, ...). It is predicted alone, as others would be padded to its length.
+    """
+
+    sample: Any
+    x: Tensor
+
+
 def _predict(predictor: Predictor, items: list[tuple[Any, int]]) -> list[Any]:
-    """Return the record of each sample, or a list of records if it is a series: one for each step."""
+    """Return the record of each sample, or a list of records if it is a series: one for each step.
+
+    `BadInput` stands in place of a prediction that is no number.
+    """
     results: dict[int, Any] = {}
     for top in {top for _, top in items}:
         places = [place for place, (_, own) in enumerate(items) if own == top]
-        records = predict_records(predictor, [items[place][0] for place in places], top=top)
-        one = predictor.codec.domain != "series"
-        results |= {place: rows[0] if one else rows for place, rows in zip(places, records, strict=True)}
-    return [results[place] for place in range(len(items))]
+        together = [place for place in places if not isinstance(items[place][0], Encoded)]
+        records = predict_records(predictor, [items[place][0] for place in together], top=top) if together else []
+        results |= dict(zip(together, records, strict=True))
+        for place in places:
+            if isinstance(large := items[place][0], Encoded):
+                (results[place],) = predict_records(predictor, [large.sample], top=top, x=large.x)
+    return [_check_finite(predictor, results[place]) for place in range(len(items))]
+
+
+def _check_finite(predictor: Predictor, rows: list[dict[str, Any]]) -> Any:
+    codec = predictor.codec
+    needed = codec.state.roles.targets if isinstance(codec, SeriesCodec) else ()
+    for row in rows:
+        bad = [name for name, value in row.items() if isinstance(value, float) and math.isinf(value)]
+        if bad := bad or [name for name in needed if row.get(name) is None]:
+            return BadInput(f"the prediction of '{clip(bad[0])}' is beyond any number: are its inputs far too large?")
+    return rows if isinstance(codec, SeriesCodec) or codec.domain == "series" else rows[0]
