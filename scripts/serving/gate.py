@@ -2,11 +2,16 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
+from fastapi import FastAPI
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
-from .models import Models, ServedModel
+from .errors import answer_error
+
+if TYPE_CHECKING:  # as they import torch
+    from .models import Models, ServedModel
 
 RETRY_S = 1  # when a client may ask again while the models are being loaded
 
@@ -14,11 +19,20 @@ RETRY_S = 1  # when a client may ask again while the models are being loaded
 class Generation:
     """An application with the models it answers with, and the number of requests that use it."""
 
-    def __init__(self, app: ASGIApp, models: Models) -> None:
+    def __init__(self, app: FastAPI, models: "Models") -> None:
         self.app = app
         self.models = models
         self.num_users = 0
         self.unused = asyncio.Event()
+        self._running = app.router.lifespan_context(app)
+
+    async def start(self) -> None:
+        """Start the application and its models."""
+        await self._running.__aenter__()
+
+    async def stop(self) -> None:
+        """Stop what no other application uses; all requests must have been answered."""
+        await self._running.__aexit__(None, None, None)
 
 
 class Gate:
@@ -38,8 +52,8 @@ class Gate:
 
     def __init__(
         self,
-        load: Callable[[], Models],
-        build: Callable[[Models], ASGIApp],
+        load: "Callable[[], Models]",
+        build: "Callable[[Models], FastAPI]",
         loaded: Callable[[Exception | None], None],
     ) -> None:
         self.load = load
@@ -47,11 +61,6 @@ class Gate:
         self.loaded = loaded
         self.is_stopping = False
         self._current: Generation | None = None
-
-    @property
-    def models(self) -> Models | None:
-        """Return the models; None: they are not loaded yet."""
-        return self._current and self._current.models
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -75,38 +84,41 @@ class Gate:
         if path == "/ready":
             return JSONResponse({"status": state}, 503, {"Retry-After": str(RETRY_S)})
         detail = "the model is being loaded: ask again in a moment; /ready tells when"
-        return JSONResponse({"detail": detail}, 503, {"Retry-After": str(RETRY_S)})
+        return answer_error(503, detail, {"Retry-After": str(RETRY_S)})
 
-    async def replace(self, model: ServedModel) -> None:
-        """Replace the model of the same name; return when the last request to the old one is answered."""
+    async def replace(self, model: "ServedModel") -> Generation:
+        """Replace the model of the same name for requests from now on; return what was before, to be drained."""
         old = self._current
         assert old is not None
-        models = old.models.replacing(model)
-        new = Generation(self.build(models), models)
-        await model.start()
-        self._current = new
+        self._current = await self._start(old.models.replacing(model))
+        return old
+
+    async def drain(self, old: Generation) -> None:
+        """Wait for the last request to what was replaced, then stop it."""
         if old.num_users:
             await old.unused.wait()
-        await old.models[model.name].stop()
+        await old.stop()
+
+    async def _start(self, models: "Models") -> Generation:
+        generation = Generation(self.build(models), models)
+        await generation.start()
+        return generation
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """Load the models when the server starts, and stop them after its last request."""
         await receive()
-        loading = asyncio.create_task(self._start())
+        loading = asyncio.create_task(self._load())
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await loading
         if self._current is not None:
-            await self._current.models.stop()
+            await self._current.stop()
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _start(self) -> None:
-        error: Exception | None = None
+    async def _load(self) -> None:
         try:
-            models = await asyncio.to_thread(self.load)
-            await models.start()
-            self._current = Generation(self.build(models), models)
-        except Exception as raised:
-            error = raised
-        self.loaded(error)
-
+            self._current = await self._start(await asyncio.to_thread(self.load))
+        except Exception as error:
+            self.loaded(error)
+        else:
+            self.loaded(None)

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -19,6 +18,7 @@ from ..inference.rows import predict_records
 from ..inference.trained import Trained
 from .batcher import Batcher, Observer
 from .limits import Limits
+from .sources import find_task
 
 
 class ServedModel:
@@ -59,13 +59,19 @@ class ServedModel:
             observer=observer,
         )
 
+        self._num_users = 0
+
     async def start(self) -> None:
-        """Start the batcher."""
-        await self.batcher.start()
+        """Start the batcher, for the first of the applications that use the model."""
+        self._num_users += 1
+        if self._num_users == 1:
+            await self.batcher.start()
 
     async def stop(self) -> None:
-        """Stop the batcher; all requests to the model must have been answered."""
-        await self.batcher.stop()
+        """Stop the batcher, for the last of them; all requests to the model must have been answered."""
+        self._num_users -= 1
+        if not self._num_users:
+            await self.batcher.stop()
 
 
 class Models:
@@ -104,6 +110,21 @@ class Models:
         for model in self:
             await model.stop()
 
+    def list(self) -> list[dict[str, Any]]:
+        """List the models as plain data, for `/models`."""
+        return [
+            {
+                "name": model.name,
+                "domain": model.info["domain"],
+                "task": model.info["task"],
+                "version": model.version,
+                "checkpoint": model.info["checkpoint"],
+                "loaded": model.loaded.isoformat(timespec="seconds"),
+                "default": model is self.first,
+            }
+            for model in self
+        ]
+
     def replacing(self, model: ServedModel) -> "Models":
         """Return the models with another one of the same name."""
         return Models([model if held.name == model.name else held for held in self])
@@ -127,11 +148,6 @@ def describe_model(trained: Trained) -> dict[str, Any]:
         "trained_by": trained.version,
         "version": VERSION,
     }
-
-
-def find_task(checkpoint: Path) -> str | None:
-    """Return the task of a checkpoint in the folder of a run, runs/TASK/version_N/checkpoints; else None."""
-    return checkpoint.absolute().parents[2].name if checkpoint.parent.name == "checkpoints" else None
 
 
 class Encoded(NamedTuple):

@@ -8,19 +8,18 @@ import time
 import uuid
 from collections.abc import Callable
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any, TextIO
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .errors import CLIENT_LEFT, answer_error
 from .metrics import Metrics
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")  # of a client; no other is repeated in logs and headers
 OPEN = ("/", "/health", "/ready")  # without a token: they tell nothing of the model
 OPEN_FOLDERS = ("/static/",)
-CLIENT_LEFT = 499  # as in nginx's logs
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -32,7 +31,8 @@ class RequestLog:
     """
 
     def __init__(self, path: str) -> None:
-        self._file: TextIO = sys.stdout if path == "-" else Path(path).open("a", encoding="utf-8", buffering=1)
+        # Open for as long as the server runs.
+        self._file: TextIO = sys.stdout if path == "-" else open(path, "a", encoding="utf-8")  # noqa: SIM115
 
     def write(self, entry: dict[str, Any]) -> None:
         """Write an entry with the time; one write, so that lines of several processes do not mix."""
@@ -120,9 +120,7 @@ class Operations:
             is_right = hmac.compare_digest(token.strip().encode("utf-8", "replace"), self.token)
             if scheme.lower() != "bearer" or not is_right:
                 detail = "expected the server's token in the header Authorization: Bearer TOKEN, received "
-                return JSONResponse(
-                    {"detail": detail + ("another one" if token else "none")}, 401, {"WWW-Authenticate": "Bearer"}
-                )
+                return answer_error(401, detail + ("another one" if token else "none"), {"WWW-Authenticate": "Bearer"})
         if path == "/metrics":
             return Response(self.metrics.write(), media_type=METRICS_TYPE)
         return None
@@ -139,9 +137,7 @@ class Operations:
         count()
         observe(seconds)
 
-    def _log(
-        self, scope: Scope, path: str, status: int, seconds: float, num_bytes: int, headers: Headers
-    ) -> None:
+    def _log(self, scope: Scope, path: str, status: int, seconds: float, num_bytes: int, headers: Headers) -> None:
         assert self.log is not None
         model = scope.get("model")
         self.log.write(

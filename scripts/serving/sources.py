@@ -7,8 +7,6 @@ from typing import NamedTuple
 
 from lightfit.errors import UsageError
 
-from .models import find_task
-
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 BEST = "best-*.ckpt"
 
@@ -76,6 +74,11 @@ def find_checkpoint(path: Path, *, newest: bool = False) -> Path:
         f"no checkpoint in '{folder}': expected {BEST} or last.ckpt, as training writes them to "
         "runs/<task>/version_N/checkpoints"
     )
+
+
+def find_task(checkpoint: Path) -> str | None:
+    """Return the task of a checkpoint in the folder of a run, runs/TASK/version_N/checkpoints; else None."""
+    return checkpoint.absolute().parents[2].name if checkpoint.parent.name == "checkpoints" else None
 
 
 def look_at(path: Path) -> FileState:
