@@ -72,7 +72,7 @@ def predict_rows(
 def predict_records(
     predictor: Predictor, samples: list[Any], *, top: int = 1, x: Tensor | None = None
 ) -> list[list[dict[str, Any]]]:
-    """Return the rows of each sample, as dicts of plain values; with a `warning` where the codec doubts it.
+    """Return the rows of each sample, as dicts of plain values for JSON; with a `warning` where the codec doubts it.
 
     Args:
         predictor: the model.
@@ -85,7 +85,7 @@ def predict_records(
     """
     table = _predict(predictor, samples, top, x=x)
     table = table.rename(columns={NOTE: (warning := _name_note(table.columns))})
-    rows: list[Any] = table.astype(object).where(table.notna(), None).to_dict("records")
+    rows = _to_plain(table)
     for row in rows:
         if row.get(warning) == "":
             del row[warning]
@@ -97,9 +97,15 @@ def list_known(codec: Codec, sample: Any) -> list[dict[str, Any]] | None:
     """Return the last rows before the forecast of a series, as dicts of plain values; None for other samples."""
     if not isinstance(codec, SeriesCodec) or isinstance(sample, BadInput):
         return None
-    table = codec.list_known(sample)
-    rows: list[Any] = table.astype(object).where(table.notna(), None).to_dict("records")
-    return rows
+    return _to_plain(codec.list_known(sample))
+
+
+def _to_plain(table: pd.DataFrame) -> list[Any]:
+    """Return rows as dicts of values that JSON has: None if missing, time stamps as ISO 8601 has them."""
+    cells = table.astype(object).where(table.notna(), None)
+    for name in table.select_dtypes("datetime").columns:
+        cells[name] = [None if stamp is None else stamp.isoformat() for stamp in cells[name]]
+    return cells.to_dict("records")
 
 
 def _arrange(table: pd.DataFrame, columns: pd.Index) -> pd.DataFrame:
