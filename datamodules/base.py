@@ -13,11 +13,12 @@ from torch.utils.data import DataLoader
 from typing_extensions import Self
 
 from lightfit.checkpoint import read_checkpoint
-from lightfit.errors import ChangedDataError, CheckpointError, NotSetUpError
+from lightfit.errors import ChangedDataError, CheckpointError, DataError, NotSetUpError
 from lightfit.lightning import OneLightning, pl
 from lightfit.trust import build, check_trusted, only_trusted, own_module
 
-from .codec import Codec, restore_codec, save_codec, set_input
+from .codec import Codec, restore_codec, save_codec, set_examples, set_input
+from .examples import MOST_EXAMPLES, Example
 from .format_1 import upgrade_codec
 from .lightning_internals import list_hparams
 from .sampler import BatchSampler, ResumableLoader
@@ -304,6 +305,31 @@ class DataModule(OneLightning, pl.LightningDataModule):
         epoch = loop.epoch_progress.current.processed
         return epoch, loop.epoch_loop.batch_progress.current.processed if loop.restarting else 0
 
+    def keep_examples(self, count: int) -> None:
+        """Keep training samples in the codec, and so in each checkpoint, for those who try the model.
+
+        Args:
+            count: number of samples.
+
+        Raises:
+            ValueError: the number is below 1, or above `MOST_EXAMPLES`.
+            NotSetUpError: `setup` was not called.
+            DataError: samples of this kind cannot be kept.
+        """
+        if not 1 <= count <= MOST_EXAMPLES:
+            raise ValueError(f"expected `keep_examples` from 1 to {MOST_EXAMPLES}, received {count}")
+        set_examples(self.codec, self.list_examples(count))
+
+    def list_examples(self, count: int) -> list[Example]:
+        """Return samples of the training split as plain data, at most `count`.
+
+        Raises:
+            DataError: samples of this kind cannot be kept.
+        """
+        raise DataError(
+            f"{type(self).__name__} keeps no examples: define list_examples(count), or leave `keep_examples` out"
+        )
+
     def state_dict(self) -> dict[str, Any]:
         """Return the codec as plain data, for a checkpoint."""
         if self._codec is None:
@@ -322,6 +348,8 @@ class DataModule(OneLightning, pl.LightningDataModule):
         codec = restore_codec(held, (*own_module(type(self)), *own_module(own)))
         if self._loaded is not None:
             self._check_same(codec, self.codec)
+            if codec.examples and not self.codec.examples:
+                set_examples(self.codec, codec.examples)
         else:
             self._codec = codec
             self._adopted = codec if state_dict.get("adopted") else None

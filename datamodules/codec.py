@@ -16,6 +16,7 @@ from lightfit.checkpoint import is_plain
 from lightfit.errors import CheckpointError
 from lightfit.trust import check_trusted, import_name, only_trusted
 
+from .examples import Example, check_examples
 from .samples import Batches, EncodedBatches, Samples
 from .targets import Classes, Numbers, Target
 
@@ -30,6 +31,7 @@ class Codec(ABC):
     domain: ClassVar[str] = "files"  # how commands read inputs: text, images, series, or files of any other format
     input_shape: tuple[int, ...] | None = None  # of one encoded sample, noted by the DataModule
     input_dtype: str = "float32"
+    examples: tuple[Example, ...] = ()  # training samples to try the model with, if they were asked for
     descriptive: ClassVar[tuple[str, ...]] = ()  # keys of the state that do not change how samples are encoded
 
     @abstractmethod
@@ -173,6 +175,8 @@ def save_codec(codec: Codec) -> dict[str, Any]:
     held: dict[str, Any] = {"class_path": _public_path(cls), "state": state}
     if codec.input_shape is not None:
         held |= {"input_shape": list(codec.input_shape), "input_dtype": codec.input_dtype}
+    if codec.examples:
+        held["examples"] = [dict(example) for example in codec.examples]
     return held
 
 
@@ -197,6 +201,8 @@ def restore_codec(held: Mapping[str, Any], trust: Collection[str] = ()) -> Codec
             codec = cls.from_dict(state)
         if held.get("input_shape") is not None:
             set_input(codec, held["input_shape"], str(held.get("input_dtype", "float32")))
+        if held.get("examples"):
+            set_examples(codec, held["examples"])
         return codec
     except CheckpointError:
         raise
@@ -222,6 +228,15 @@ def set_input(codec: Codec, shape: Sequence[int], dtype: str) -> None:
         raise CheckpointError(f"the checkpoint's samples have the shape {sizes} and dtype {dtype}: damaged or forged")
     object.__setattr__(codec, "input_shape", sizes)
     object.__setattr__(codec, "input_dtype", dtype)
+
+
+def set_examples(codec: Codec, examples: Sequence[Mapping[str, Any]]) -> None:
+    """Have a codec hold training samples, which its checkpoints then hold too.
+
+    Raises:
+        CheckpointError: they are not as `check_examples` expects them.
+    """
+    object.__setattr__(codec, "examples", check_examples(examples))
 
 
 def _public_path(cls: type) -> str:

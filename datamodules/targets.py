@@ -221,6 +221,20 @@ class Numbers(Target):
         return columns
 
 
+def name_label(target: Target, y: Tensor) -> str:
+    """Return what a sample has in a few words, on one line.
+
+    Args:
+        target: the target.
+        y: what the net is trained on for this sample, a scalar class index or (K,).
+    """
+    if isinstance(target, Classes):
+        return target.names[int(y)]
+    if isinstance(target, Numbers):
+        return ", ".join(f"{value:.{DIGITS}g}" for value in target.unscale(y).tolist())
+    return ", ".join(target.describe(y[None])[0].splitlines())
+
+
 def round_number(value: float) -> float:
     """Round to six significant digits, about the precision of float32."""
     return float(f"{value:.{DIGITS}g}")

@@ -18,7 +18,9 @@ from lightfit.scripts.evaluation.data import choose_split
 from lightfit.scripts.export import main as export
 from lightfit.scripts.inference.predictor import Predictor
 from lightfit.scripts.inference.trained import Trained, load_trained
-from lightfit.scripts.serving.app import Limits, make_app
+from lightfit.scripts.serving.app import make_app
+from lightfit.scripts.serving.limits import Limits
+from lightfit.scripts.serving.models import Models, ServedModel
 
 OTHER = {"text": "--data.source=new.csv", "images": "--data.root=new", "series": "--data.path=new.csv"}
 
@@ -59,7 +61,9 @@ def test_evaluation_onnx_and_http_agree(task: str, metric: str, held: Callable[[
     assert score(task, predictions, y) == pytest.approx(evaluated, rel=1e-5)
 
     predictor = Predictor(known.model, known.codec, [torch.device("cpu")])
-    with TestClient(make_app(known, predictor, Limits(8, 0.001, max_bytes=10**7, max_inputs=1000))) as asked:
+    limits = Limits(8, 0.001, max_bytes=10**7, max_inputs=1000)
+    models = Models([ServedModel(task, known, predictor, limits)])
+    with TestClient(make_app(models, limits)) as asked:
         if isinstance(known.codec, LabelCodec):
             over_http = labels_over_http(asked, task, known.codec.class_names)
             assert score(task, over_http, y) == pytest.approx(evaluated, abs=1e-6)

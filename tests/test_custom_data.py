@@ -21,7 +21,9 @@ from lightfit.scripts.export import main as export
 from lightfit.scripts.inference.predictor import Predictor
 from lightfit.scripts.inference.trained import load_trained
 from lightfit.scripts.predict import main as predict
-from lightfit.scripts.serving.app import Limits, make_app
+from lightfit.scripts.serving.app import make_app
+from lightfit.scripts.serving.limits import Limits
+from lightfit.scripts.serving.models import Models, ServedModel
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "docs" / "waves"
 TRUST = ("--trust", "model", "--trust", "waves")
@@ -102,7 +104,9 @@ def test_with_a_codec_every_command_works(fit: Fit, capsys: pytest.CaptureFixtur
 
     predictor = Predictor(trained.model, trained.codec, [torch.device("cpu")])
     content = Path("waves/000.npy").read_bytes()
-    with TestClient(make_app(trained, predictor, Limits(8, 0.001, max_bytes=10**7, max_inputs=10))) as asked:
+    limits = Limits(8, 0.001, max_bytes=10**7, max_inputs=10)
+    models = Models([ServedModel("waves", trained, predictor, limits)])
+    with TestClient(make_app(models, limits)) as asked:
         info = asked.get("/info").json()
         assert (info["domain"], info["input_shape"]) == ("files", [None, 1, 400])
         (uploaded,) = asked.post("/predict", files={"file": ("a.npy", content)}).json()["predictions"]

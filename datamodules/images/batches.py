@@ -68,6 +68,10 @@ class ImageBatches:
                 )
         return x, self.labels[index].to(x.device)
 
+    def load_pixels(self, index: int) -> Tensor:
+        """Return an image of the split before any transform, (C, H, W) uint8, perhaps reduced."""
+        raise NotImplementedError
+
     def _load_for_evaluation(self, index: Tensor) -> Tensor:
         """Return pixels in [0, 255], (B, C, h, w) uint8."""
         raise NotImplementedError
@@ -111,6 +115,10 @@ class StackedBatches(ImageBatches):
         if device.type == "cuda" and num_bytes <= GPU_FRACTION * torch.cuda.get_device_properties(device).total_memory:
             self.images = self.images.index_select(0, self.rows).to(device)
             self.rows = torch.arange(len(self.rows), device=device)
+
+    def load_pixels(self, index: int) -> Tensor:
+        """Return an image of the split before any transform, (C, H, W) uint8."""
+        return self.images[self.rows[index]].cpu()
 
     def _gather(self, index: Tensor) -> Tensor:
         return self.images.index_select(0, self.rows[index]).to(self.device, non_blocking=True)
@@ -167,6 +175,10 @@ class SingleBatches(ImageBatches):
         super().__init__(labels, transforms=transforms, size=size, seed=seed, num_classes=num_classes)
         self.images = images
         self.rows = rows
+
+    def load_pixels(self, index: int) -> Tensor:
+        """Return an image of the split before any transform, (C, H, W) uint8, perhaps reduced."""
+        return self.images[int(self.rows[index])]
 
     def _load_for_evaluation(self, index: Tensor) -> Tensor:
         rows = self.rows[index].tolist()

@@ -1,5 +1,7 @@
 """The DataModule of labelled images."""
 
+import base64
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +18,7 @@ from lightfit.platforms import count_processors
 from ..base import DATA_DIR, DataModule
 from ..codec import Codec
 from ..division import Division, divide, find_in_division, weigh
+from ..examples import Example, choose_rows
 from ..findings import (
     Findings,
     find_in_labels,
@@ -28,7 +31,7 @@ from ..labels import check_names
 from ..samples import Loaded
 from ..splits import rows_by_split
 from ..tables.options import TableOptions
-from ..targets import Classes, LabelSets, Numbers
+from ..targets import Classes, LabelSets, Numbers, name_label
 from .batches import ImageBatches, StackedBatches, batch_images
 from .codec import ImageCodec
 from .findings import choose_examples, find_in_images
@@ -36,6 +39,8 @@ from .image_set import ImageSet, read_listed, with_form
 from .layouts.options import ImageOptions
 from .pixels.intensity import fit_intensity
 from .pixels.pixel_format import MAX_PIXELS, PixelFormat
+from .reducing import SMALL
+from .small_files import compress
 from .sources import PUBLISHED, list_source, load_published, locate, source_path
 from .store import DecodedImages
 from .transforms import ImageTransforms, Size, choose_size
@@ -332,6 +337,24 @@ class ImageDataModule(DataModule):
             places=lambda: found.places,
             remedy="`on_duplicate` drop leaves them out of train",
         )
+
+    def list_examples(self, count: int) -> list[Example]:
+        """Return images of the training split with their labels, reduced to what the net needs.
+
+        Raises:
+            DataError: the images are neither grey nor of three colours.
+        """
+        data, places, codec = self.train_data, self.find_places("train"), self.codec
+        assert isinstance(data, ImageBatches)
+        side = max(SMALL, math.ceil(codec.border * max(codec.image_size)))
+        examples: list[Example] = []
+        for row in choose_rows(data.labels.numpy(), count):
+            kind, content = compress(data.load_pixels(row), side)
+            name = f"{Path(places[row]).stem}.{kind}"
+            encoded = base64.b64encode(content).decode()
+            label = name_label(codec.target, data.labels[row])
+            examples.append({"name": name, "type": f"image/{kind}", "content": encoded, "label": label})
+        return examples
 
     def dataloader(self, split: str, *, shuffle: bool | None = None) -> DataLoader:
         """Return the batches of a split; decoded images of one size are augmented on the trainer's device."""

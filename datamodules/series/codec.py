@@ -174,14 +174,24 @@ class SeriesCodec(Codec):
         tables = [self._tabulate(sample, own, quantiles) for sample, own in zip(samples, values, strict=True)]
         return pd.concat(tables, ignore_index=True)
 
+    def list_known(self, sample: LastWindow) -> pd.DataFrame:
+        """Return the last rows before a forecast, in the columns of `decode` and the units of the table."""
+        columns = self._name_rows(sample, sample.known_times)
+        columns |= {name: sample.known[:, index] for index, name in enumerate(self.target_names)}
+        return pd.DataFrame(columns)
+
+    def _name_rows(self, sample: LastWindow, times: NDArray[np.datetime64]) -> dict[str, object]:
+        """Return the ids of a series and time stamps as columns, as the user writes them."""
+        roles, zone = self.state.roles, self.state.zone
+        columns: dict[str, object] = dict(zip(roles.series_id, sample.ids, strict=True))
+        return columns | {roles.time[0]: times if zone is None else format_stamps(times, zone)}
+
     def _tabulate(self, sample: LastWindow, forecast: NDArray[np.float64], quantiles: Sequence[float]) -> pd.DataFrame:
         state, more = self.state, (1,) * (forecast.ndim - 2)
         mean, std = (values[: self.num_targets].reshape(-1, *more) for values in (sample.mean, sample.std))
         values = undo_differences(forecast * std + mean, sample.levels)
         values = np.maximum(values, np.array(state.lower).reshape(-1, *more))
-        columns: dict[str, object] = dict(zip(state.roles.series_id, sample.ids, strict=True))
-        times = sample.times[: len(values)]
-        columns[state.roles.time[0]] = times if state.zone is None else format_stamps(times, state.zone)
+        columns = self._name_rows(sample, sample.times[: len(values)])
         for index, target in enumerate(state.roles.targets):
             if values.ndim == 2:
                 columns[target] = values[:, index]

@@ -1,5 +1,6 @@
 """The DataModule of time series."""
 
+import base64
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -15,9 +16,11 @@ from lightfit.errors import DataError
 
 from ..base import DATA_DIR, DataModule
 from ..codec import Codec
+from ..examples import MOST_BYTES, Example, choose_rows
 from ..findings import Findings
 from ..samples import Loaded
 from ..splits import SPLITS, Ends
+from ..tables.content import open_bytes
 from ..tables.options import TableOptions
 from .calendar import Calendar, find_calendar
 from .codec import SeriesCodec
@@ -26,7 +29,7 @@ from .differences import difference
 from .findings import find_in_series
 from .fitting import Asked, Split, adopt_scale, adopt_state, fit_covariates, fit_state, split_panel
 from .frame import Frame, read_frame
-from .last_windows import check_zone, fill
+from .last_windows import LastWindow, check_zone, fill
 from .numbers import read_numbers
 from .panel import Panel
 from .places import WindowPlaces
@@ -423,6 +426,43 @@ class SeriesDataModule(DataModule):
             description=f"{len(origins):,} windows",
             find_places=lambda split: list_windows(self._places[split]),
         )
+
+    def list_examples(self, count: int) -> list[Example]:
+        """Return the last rows of the training split of some series, each as a CSV to forecast from.
+
+        Columns known ahead have their values for a horizon more. Series whose rows are too many, or cannot be read
+        alone, are left out.
+        """
+        state, train = self.codec.state, self.windows("train")
+        table = adopt_roles(self.read(self.source), state.roles, self.source, holds_stamps=holds_stamps)
+        rows = self._order(table, state.roles)
+        columns = [*state.roles.time, *state.roles.series_id, *state.roles.values, *state.roles.static]
+        examples: list[Example] = []
+        with_windows = np.unique(train.series)
+        for index in with_windows[choose_rows(with_windows, count)].tolist():
+            first, end = train.last_rows(index, state.lookback + self.diff)
+            times = rows.panel[index].times
+            start = int(rows.panel.starts[index])
+            own = start + np.arange(times.searchsorted(first), times.searchsorted(end, side="right"))
+            known = table.iloc[rows.source[own]][columns]
+            if state.roles.known:
+                after = np.arange(own[-1] + 1, min(own[-1] + 1 + state.horizon, rows.panel.starts[index + 1]))
+                ahead = table.iloc[rows.source[after]][columns]
+                known = pd.concat([known, ahead.assign(**dict.fromkeys(state.roles.targets))], ignore_index=True)
+            name = train.names[index] or Path(self.source).stem
+            content = known.to_csv(index=False).encode()
+            if len(content) <= MOST_BYTES and self._is_read(content):
+                encoded = base64.b64encode(content).decode()
+                examples.append({"name": f"{name}.csv", "type": "text/csv", "content": encoded})
+        return examples
+
+    def _is_read(self, content: bytes) -> bool:
+        """Return whether a CSV holds a window to forecast from."""
+        try:
+            frame = read_frame(open_bytes("example.csv", content))
+            return any(isinstance(item, LastWindow) for item in self.codec.last_windows(frame.table))
+        except (DataError, LookupError):
+            return False
 
     def raw_path(self) -> Path:
         """Return the file of the raw data."""

@@ -87,7 +87,8 @@ def read_delimited(
     """
     if not "".join(lines[:1000]).strip():
         raise DataError(f"'{content.name}' cannot be read as a table: it is empty")
-    check_width(content.name, max(max(map(line.count, options.delimiter or ",;\t|")) for line in lines[:20]) + 1)
+    most = max(max(map(line.count, options.delimiter or ",;\t|")) for line in lines[:20])
+    check_width(content.name, most + 1, options.max_columns)
     layout = _find_layout(content, encoding, lines, options)
     columns, found = _parse_fast(content, encoding, layout, lines) or _parse_rows(content, encoding, layout, options)
     if not columns or not len(columns[0]):

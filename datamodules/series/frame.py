@@ -21,7 +21,7 @@ from ..tables.json_rows import find_json, open_json
 from ..tables.options import AS_FOUND, TableOptions
 from ..tables.reader import JSON, check_readable, check_suffix
 from ..tables.sheets import OLE, open_sheet
-from ..tables.table import Row, Table
+from ..tables.table import Row, Table, check_width
 from .cell_types import is_text, type_cells, type_texts
 from .delimited import read_delimited
 from .margins import HEAD_LINES, TAIL_ROWS, count_footers, describe_footers, find_head, name_columns
@@ -59,7 +59,7 @@ def read_frame(file: Path | Content, options: TableOptions = AS_FOUND) -> Frame:
     start = content.read_start(16)
     check_readable(content, start)
     if is_columnar(start, content.suffix):
-        return _read_columnar(content)
+        return _read_columnar(content, options)
     if start.startswith((ZIP, OLE)):
         return _read_sheet(content, options)
     check_suffix(content, start)
@@ -82,15 +82,18 @@ def frame_of_text(text: str, place: str, options: TableOptions = AS_FOUND) -> Fr
     return read_frame(open_bytes(place, text.encode("utf-8", "replace")), replace(options, encoding="utf-8"))
 
 
-def frame_of_rows(rows: Sequence[Mapping[str, Any]], place: str = "the rows") -> Frame:
+def frame_of_rows(
+    rows: Sequence[Mapping[str, Any]], place: str = "the rows", options: TableOptions = AS_FOUND
+) -> Frame:
     """Return rows of JSON as a table; a key that a row lacks is an empty cell.
 
     Raises:
-        DataError: there are no rows, or they are not objects.
+        DataError: there are no rows, they are not objects, or have more keys than a table may have columns.
     """
     if not rows or not all(isinstance(row, Mapping) for row in rows):
         raise DataError(f"{place}: expected a list of objects, one for each row of a table")
     names = list(dict.fromkeys(name for row in rows for name in row))
+    check_width(place, len(names), options.max_columns)
     return _build(place, names, [type_cells([row.get(name) for row in rows]) for name in names], [])
 
 
@@ -104,10 +107,11 @@ def check_file(path: Path) -> None:
         raise FileNotFoundError(f"no file at '{path}' (looked from '{Path.cwd()}')")
 
 
-def _read_columnar(content: Content) -> Frame:
+def _read_columnar(content: Content, options: TableOptions) -> Frame:
     try:
         with on_disk(content) as path:
             table = _open_columnar(content, path)
+            check_width(content.name, table.num_columns, options.max_columns)
             frame = table.to_pandas(date_as_object=False, strings_to_categorical=False)
     except (ValueError, OSError, pa.ArrowException) as error:
         if isinstance(error, DataError):
@@ -171,6 +175,7 @@ def _read_sheet(content: Content, options: TableOptions) -> Frame:
 
 
 def _read_json(table: Table, options: TableOptions) -> Frame:
+    check_width(table.name, len(table.columns), options.max_columns)
     rows, found = _collect(table, options)
     found = [table.found, *found]
     if not table.named:
@@ -210,13 +215,18 @@ def _build(name: str, names: Sequence[str], columns: list[Any], found: list[str]
         if str(own).strip("\ufeff ") or not pd.isna(columns[index]).all()
     }
     distinct: dict[int, str] = {}
+    written, taken = set(kept.values()), set[str]()
+    counts: dict[str, int] = {}  # where the search for a free number went on, as many columns may have one name
     for index, own in kept.items():
         new = own or f"Unnamed: {index}"  # as pandas names them
-        number = 0
-        while new in distinct.values() or (number and new in kept.values()):
+        number = counts.get(new, 0)
+        first = new
+        while new in taken or (number and new in written):
             number += 1
             new = f"{own}.{number}"
         distinct[index] = new
+        counts[first] = number
+        taken.add(new)
     if twice := [own for own, count in Counter(filter(None, kept.values())).items() if count > 1]:
         found.append(f"names that occur several times ({clip_list(twice)}) are numbered: {twice[0]}, {twice[0]}.1")
     table = pd.DataFrame({distinct[index]: _keep_objects(columns[index]) for index in kept}, copy=False)

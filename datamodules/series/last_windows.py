@@ -53,6 +53,8 @@ class LastWindow:
         x: the window, (L, F).
         mean, std: scale of its columns, (K,).
         levels: last value of each target before each differencing, `diff` arrays (C,).
+        known_times: time stamps of the last rows before the forecast: of the window, or of two horizons if it is less.
+        known: targets in these rows, in the units of the table, missing values filled, (T, C).
     """
 
     name: str
@@ -65,6 +67,8 @@ class LastWindow:
     mean: NDArray[np.float64]
     std: NDArray[np.float64]
     levels: list[NDArray[np.float64]]
+    known_times: NDArray[np.datetime64]
+    known: NDArray[np.float64]
 
     def advance(self, state: SeriesState, forecast: NDArray[np.float64]) -> "LastWindow":
         """Return the window a horizon later, with its forecast (P, C) in the place of what is not known yet."""
@@ -176,7 +180,8 @@ def _cut(
     own = Panel([""], np.array([0, end]), times[:end], values[:end])
     check_steps(own, calendar, place, fill=asked.fill != "error", trained=True)
     whole = fill(complete(own, calendar), asked.fill, state.columns, place)
-    past = whole.values
+    past, num_known = whole.values, max(state.lookback, 2 * state.horizon)
+    known_times, known = whole.times[-num_known:], past[-num_known:, :num_targets]
     needed = diff + (1 if state.masked else state.lookback)
     if len(past) < needed:
         raise DataError(
@@ -194,7 +199,14 @@ def _cut(
     num_rows = len(rows)
     if layout.num_known:
         rows = np.concatenate([rows, _find_ahead(values[end:], times[end:], ahead, calendar, state, place)])
-    scaled = (rows - mean) / std
+    with np.errstate(over="ignore"):
+        scaled = (rows - mean) / std
+        x = cut_window(scaled, num_rows, state)
+    if not np.isfinite(x).all():
+        raise DataError(
+            f"{place}: a number is too large for the model, which computes in float32 (up to 3e38 after scaling): "
+            f"the largest of the last {len(rows):,} rows is {np.nanmax(np.abs(rows)):.3g}; correct it"
+        )
     return LastWindow(
         name=name,
         ids=ids,
@@ -202,10 +214,12 @@ def _cut(
         past=whole.times[diff:][-num_rows:],
         scaled=scaled,
         end=num_rows,
-        x=cut_window(scaled, num_rows, state),
+        x=x,
         mean=mean,
         std=std,
         levels=levels,
+        known_times=known_times,
+        known=known,
     )
 
 

@@ -134,6 +134,15 @@ class WindowPlaces:
         own = slice(max(first - steps, int(self._begins(np.array([row]))[0])), first)
         return self.to_wall_times(self.panel.times[own]), self.panel.values[own, : self.num_targets]
 
+    def last_rows(self, series: int, steps: int) -> tuple[np.datetime64, np.datetime64]:
+        """Return the stamps of the first and the last of so many steps at the end of the windows of a series.
+
+        The stamps are as the panel has them; where the series begins later, the first one is that of its first row.
+        """
+        end = int(self.first[self.series == series].max()) + self.horizon
+        first = max(end - steps, int(self.panel.starts[series]))
+        return self.panel.times[first], self.panel.times[end - 1]
+
     def forecast_naive(self, rows: Rows) -> Mapping[str, Floats]:
         """Return the naive forecasts by name, each (m, P, C) in the units of the table.
 

@@ -90,7 +90,8 @@ def find_wide(table: pd.DataFrame, *, holds_stamps: HoldsStamps, series_id: Sequ
         return by_year
     dated = _find_dates(names)
     steps, stamps = dated or _find_running(table, names)
-    rest = [name for name in table.columns if name not in set(steps)]
+    known = set(steps)
+    rest = [name for name in table.columns if name not in known]
     if not steps or not _are_numbers(table, steps):
         return None
     if dated is None:

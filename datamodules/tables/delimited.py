@@ -53,7 +53,7 @@ def open_delimited(
     lines = sample_lines(content, encoding)
     if not "".join(lines[:1000]).strip():
         raise DataError(f"'{content.name}' is empty; expected a table with a text and a label in each row")
-    check_width(content.name, max(map(lines[0].count, options.delimiter or ",;\t|")) + 1)
+    check_width(content.name, max(map(lines[0].count, options.delimiter or ",;\t|")) + 1, options.max_columns)
     dialect, _ = find_dialect(lines, content.suffix, options)
     name = content.name
     rows = list(islice(_good(read_delimited(iter(lines), dialect, name, 0)), SAMPLE_ROWS))

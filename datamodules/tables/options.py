@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 NO_QUOTE = "none"
+MAX_COLUMNS = 2**16
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class TableOptions:
         encoding: encoding of the text, such as utf-8, cp1252 or gb18030.
         header: whether the first row holds the names of the columns.
         on_error: `raise`, or `skip` rows that cannot be read.
+        max_columns: largest number of columns.
 
     Raises:
         ValueError: a value makes no sense.
@@ -28,6 +30,7 @@ class TableOptions:
     encoding: str | None = None
     header: bool | None = None
     on_error: Literal["raise", "skip"] = "raise"
+    max_columns: int = MAX_COLUMNS
 
     def __post_init__(self) -> None:
         if self.delimiter is not None:

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 from lightfit.errors import DataError, clip_list
 
-MAX_COLUMNS = 2**16
+from .options import MAX_COLUMNS
+
 SAMPLE_ROWS = 1000
 
 
@@ -54,15 +55,15 @@ class Table:
         return self.read(columns)
 
 
-def check_width(name: str, num_columns: int) -> None:
+def check_width(name: str, num_columns: int, most: int = MAX_COLUMNS) -> None:
     """Check that a table is not wider than a table of texts can be.
 
     Raises:
         DataError: it is.
     """
-    if num_columns > MAX_COLUMNS:
+    if num_columns > most:
         raise DataError(
-            f"'{name}' has {num_columns:,} columns; expected at most {MAX_COLUMNS:,}: is each row a sample, and is the "
+            f"'{name}' has {num_columns:,} columns; expected at most {most:,}: is each row a sample, and is the "
             "`delimiter` right?"
         )
 

@@ -15,6 +15,7 @@ from lightfit.cache import Arrays, Grow, cached, fingerprint, from_json, to_json
 from ..base import DATA_DIR, DataModule
 from ..codec import Codec
 from ..division import Division, divide, find_in_division, weigh
+from ..examples import Example, choose_rows, cut_text
 from ..findings import (
     Findings,
     list_classes,
@@ -23,7 +24,7 @@ from ..findings import (
 from ..samples import Loaded
 from ..splits import rows_by_split
 from ..tables.options import TableOptions
-from ..targets import Target
+from ..targets import Target, name_label
 from .codec import TextCodec, check_max_len
 from .corpus import TextBatches, count_words, load_tokenizer, tokenise
 from .findings import find_in_texts
@@ -282,6 +283,21 @@ class TextDataModule(DataModule):
             places=lambda: from_json(corpus["places"]),
             remedy="`labels` multi_label if several apply",
         )
+
+    def list_examples(self, count: int) -> list[Example]:
+        """Return texts of the training split with their labels, read anew: the corpus holds their words alone."""
+        data, places, target = self.train_data, self.find_places("train"), self.codec.target
+        assert isinstance(data, TextBatches)
+        chosen = {places[row]: row for row in choose_rows(data.labels.numpy(), count)}
+        source = read_source(self.source, self.raw_path(), self.text_column, self.label_column, self.table)
+        examples: dict[str, Example] = {}
+        for item in chain.from_iterable(source.splits.values()):
+            if item.place in chosen and item.place not in examples:
+                label = name_label(target, data.labels[chosen[item.place]])
+                examples[item.place] = {"text": cut_text(item.text), "label": label}
+                if len(examples) == len(chosen):
+                    break
+        return [examples[place] for place in chosen if place in examples]
 
     def choose_batch_size(self, split: str) -> int:
         """Return the number of texts in a batch: for `train` so small that an epoch has `min_steps` batches."""

@@ -19,6 +19,7 @@ HELP = """Train a task, or a custom preset.
   --wandb, --mlflow    also log to these
   --find_lr, --find_batch_size    find a learning rate or the largest batch size, print it, and exit
   --folds K       cross-validate: K runs, mean and standard deviation, and predictions for every sample
+  --keep_examples N    keep N training samples in the checkpoints, for those who try the model in the server's page
   --resume RUN    resume a run exactly where it was stopped or killed: auto for the newest run of the task, if there is
                   one, or its folder, runs/<task>/version_N
   --ckpt_path CKPT     resume from this checkpoint

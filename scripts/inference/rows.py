@@ -107,20 +107,43 @@ def arrange_rows(
         yield _arrange(held, held.table.columns, place=int(numbered), always_note=always_note)
 
 
-def predict_records(predictor: Predictor, samples: list[Any], *, top: int = 1) -> list[list[dict[str, Any]]]:
-    """Return the rows of each sample, as dicts of plain values; with a `warning` where the codec doubts it.
+def predict_records(
+    predictor: Predictor, samples: list[Any], *, top: int = 1, x: Tensor | None = None
+) -> list[list[dict[str, Any]]]:
+    """Return the rows of each sample, as dicts of plain values for JSON; with a `warning` where the codec doubts it.
+
+    Args:
+        predictor: the model.
+        samples: raw samples.
+        top: number of most probable classes to list.
+        x: the samples as encoded before; None: they are encoded here.
 
     Raises:
         DataError: a sample cannot be encoded.
     """
-    table = _predict(predictor, samples, top)
+    table = _predict(predictor, samples, top, x=x)
     table = table.rename(columns={NOTE: (warning := _name_note(table.columns))})
-    rows: list[Any] = table.astype(object).where(table.notna(), None).to_dict("records")
+    rows = _to_plain(table)
     for row in rows:
         if row.get(warning) == "":
             del row[warning]
     each = len(rows) // len(samples)
     return [rows[start : start + each] for start in range(0, len(rows), each)]
+
+
+def list_known(codec: Codec, sample: Any) -> list[dict[str, Any]] | None:
+    """Return the last rows before the forecast of a series, as dicts of plain values; None for other samples."""
+    if not isinstance(codec, SeriesCodec) or isinstance(sample, BadInput):
+        return None
+    return _to_plain(codec.list_known(sample))
+
+
+def _to_plain(table: pd.DataFrame) -> list[Any]:
+    """Return rows as dicts of values that JSON has: None if missing, time stamps as ISO 8601 has them."""
+    cells = table.astype(object).where(table.notna(), None)
+    for name in table.select_dtypes("datetime").columns:
+        cells[name] = [None if stamp is None else stamp.isoformat() for stamp in cells[name]]
+    return cells.to_dict("records")
 
 
 def _arrange(batch: Rows, columns: pd.Index, *, place: int, always_note: bool) -> tuple[pd.DataFrame, int, list[str]]:
@@ -203,10 +226,12 @@ def _insert_origin(table: pd.DataFrame, owners: list[Item], *, whole: bool) -> N
             table.insert(len(table.columns) - 1 - (NOTE in table), name, cells)
 
 
-def _predict(predictor: Predictor, samples: list[Any], top: int, add: AddColumns | None = None) -> pd.DataFrame:
+def _predict(
+    predictor: Predictor, samples: list[Any], top: int, add: AddColumns | None = None, x: Tensor | None = None
+) -> pd.DataFrame:
     """Return the decoded predictions, with a last column `NOTE` where the codec doubts one."""
     codec = predictor.codec
-    x = predictor.encode(samples)
+    x = predictor.encode(samples) if x is None else x
     predictions = predictor(x)
     if isinstance(codec, SeriesCodec):
         predictions = _continue(predictor, codec, samples, predictions)

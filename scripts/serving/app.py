@@ -1,161 +1,167 @@
-"""The web application that serves a trained model."""
+"""The web application that serves trained models."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import JSONResponse, Response
 from fastapi_offline import FastAPIOffline
 
-from lightfit.datamodules import LabelCodec
-from lightfit.errors import BadInput, DataError
+from lightfit.datamodules import SeriesCodec
+from lightfit.errors import BadInput, DataError, clip
 from lightfit.version import VERSION
 
-from ..inference.inputs import choose_inputs
-from ..inference.pixel_limits import DEFAULT_LIMITS, PixelLimits
-from ..inference.predictor import Predictor
-from ..inference.rows import predict_records
-from ..inference.trained import Trained
-from .batcher import Batcher
-from .bodies import LimitBody, read_samples
+from ..inference.explanation import explain_samples
+from ..inference.predictor import encode_samples
+from ..inference.rows import list_known
+from .admission import Admission
+from .bodies import BodyReader, LimitBody
+from .errors import AnswerFailures, add_error_answers
+from .head import AnswerHead
+from .headers import SecurityHeaders
+from .hosts import ANY
+from .limits import Limits
+from .models import Encoded, Models, ServedModel
+from .page import page_routes
+from .schemas import add_openapi
+from .trusted_hosts import TrustedHosts
 
-PAGE = Path(__file__).resolve().with_name("page.html")
-
-
-class Limits(NamedTuple):
-    """Limits of batches and requests.
-
-    Args:
-        max_batch_size: as in `Batcher`.
-        wait_s: as in `Batcher`.
-        max_bytes: largest size of a request, in bytes.
-        max_inputs: largest number of inputs in a request.
-        pixels: limits of the pixels of images.
-    """
-
-    max_batch_size: int
-    wait_s: float
-    max_bytes: int
-    max_inputs: int
-    pixels: PixelLimits = DEFAULT_LIMITS
+MOST_EXPLAINED = 16  # inputs of a request, as an explanation may cost as much as a hundred predictions
+LARGE_CHARS = 10_000  # of a text that is encoded outside of the batches
 
 
 class Service:
-    """Answer requests with a trained model.
+    """Answer requests with the models of a server.
 
     Args:
-        trained: the checkpoint.
-        predictor: predicts batches.
+        models: the models.
         limits: limits of batches and requests.
     """
 
-    def __init__(self, trained: Trained, predictor: Predictor, limits: Limits) -> None:
-        self.inputs = choose_inputs(trained, limits.pixels)
-        self.model_info = describe_model(trained)
-        self.max_inputs = limits.max_inputs
-        self.most_ranked = trained.codec.target.most_ranked if isinstance(trained.codec, LabelCodec) else 1
-        self.batcher = Batcher(
-            lambda items: _predict(predictor, items),
-            max_batch_size=limits.max_batch_size,
-            wait_s=limits.wait_s,
-            num_workers=predictor.num_replicas,
-        )
+    def __init__(self, models: Models, limits: Limits) -> None:
+        self.models = models
+        self.bodies = BodyReader(limits)
 
     @asynccontextmanager
     async def running(self, app: FastAPI) -> AsyncIterator[None]:
-        """Run the batcher while the server runs."""
-        await self.batcher.start()
+        """Run the models while the server runs."""
+        await self.models.start()
         yield
-        await self.batcher.stop()
+        await self.models.stop()
+        self.bodies.close()
 
     async def health(self) -> dict[str, str]:
         """Report that the server is up."""
         return {"status": "ok"}
 
-    async def info(self) -> dict[str, Any]:
-        """Describe the model: domain, classes, inputs, versions."""
-        return self.model_info
+    async def ready(self) -> dict[str, str]:
+        """Report that the models are loaded; before, and while the server stops, the answer is 503."""
+        return {"status": "ready"}
 
-    async def page(self) -> str:
-        """Return a page to try the model in a browser."""
-        return PAGE.read_text(encoding="utf-8")
+    async def list_models(self) -> dict[str, list[dict[str, Any]]]:
+        """List the models: each answers at `/models/NAME/predict`, and the default one at `/predict` too."""
+        return {"models": self.models.list()}
 
-    async def predict(self, request: Request, top: int = 1) -> dict[str, list[Any]]:
-        """Predict the inputs of a request, in order; a bad input has an `error` in place of a prediction."""
-        if not 1 <= top <= self.most_ranked:
-            raise HTTPException(422, f"expected top from 1 to {self.most_ranked}, received {top}")
-        samples = await read_samples(request, self.inputs, self.max_inputs)
-        good = [(sample, top) for sample in samples if not isinstance(sample, BadInput)]
+    async def find_model(self, name: str) -> None:
+        """Answer a request to a model that is not there."""
+        names = ", ".join(model.name for model in self.models)
+        raise HTTPException(404, f"no model '{clip(name)}' here: there are {names}; see /models")
+
+    def add_model(self, app: FastAPI, model: ServedModel, path: str) -> None:
+        """Add the addresses of a model to an application, below a path."""
+
+        async def info(request: Request) -> dict[str, Any]:
+            """Describe the model: domain, classes, inputs, versions."""
+            request.scope["model"] = model
+            return model.info
+
+        async def predict(request: Request, top: int = 1, history: bool = False, explain: bool = False) -> Response:
+            """Predict the inputs of a request, in order; a bad input has an `error` in place of a prediction."""
+            request.scope["model"] = model
+            with model.batcher.request():
+                return JSONResponse(await self.predict_with(model, request, top, history=history, explain=explain))
+
+        app.get(f"{path}/info")(info)
+        app.post(f"{path}/predict")(predict)
+
+    async def predict_with(
+        self, model: ServedModel, request: Request, top: int, *, history: bool = False, explain: bool = False
+    ) -> dict[str, list[Any]]:
+        """Predict the inputs of a request with one of the models.
+
+        Args:
+            model: the model.
+            request: the request.
+            top: number of most probable names to list.
+            history: whether forecasts come with the last rows before each, in `history`.
+            explain: whether predictions come with what decided them, in `explanations`.
+        """
+        if not 1 <= top <= model.most_ranked:
+            raise HTTPException(422, f"expected top from 1 to {model.most_ranked}, received {top}")
+        if explain and not model.info["explain"]:
+            raise HTTPException(422, f"predictions of {model.info['net']} cannot be explained: leave explain out")
+        samples = await self.bodies.read(request, model.inputs)
+        if explain and len(samples) > MOST_EXPLAINED:
+            raise HTTPException(
+                413,
+                f"expected at most {MOST_EXPLAINED} inputs to explain in a request, received {len(samples):,}: send "
+                "several requests, or leave explain out",
+            )
+        good = [sample for sample in samples if not isinstance(sample, BadInput)]
         try:
-            results = iter(await self.batcher(good))
+            items = [(await self.encode_large(model, sample), top) for sample in good]
+            results = iter(await model.batcher(items))
         except DataError as error:
             raise HTTPException(422, str(error)) from error
-        predictions = [{"error": item.problem} if isinstance(item, BadInput) else next(results) for item in samples]
-        return {"predictions": predictions}
+        answers = [item if isinstance(item, BadInput) else next(results) for item in samples]
+        if all(isinstance(answer, BadInput) for answer in answers):
+            raise HTTPException(422, answers[0].problem)
+        said = {"predictions": [{"error": item.problem} if isinstance(item, BadInput) else item for item in answers]}
+        if history and isinstance(model.trained.codec, SeriesCodec):
+            said["history"] = [list_known(model.trained.codec, sample) for sample in samples]
+        if explain:
+            explained = iter(await self.bodies.in_thread(explain_samples, model.predictor, good))
+            # A prediction that is no number has none, but is among the good inputs.
+            each = [None if isinstance(sample, BadInput) else next(explained) for sample in samples]
+            said["explanations"] = [
+                None if own is None or isinstance(answer, BadInput) else own.to_dict(picture=True)
+                for own, answer in zip(each, answers, strict=True)
+            ]
+        return said
+
+    async def encode_large(self, model: ServedModel, sample: Any) -> Any:
+        """Return a sample; a large one encoded, in a thread, so that it does not keep a batch waiting."""
+        if not isinstance(sample, str) or len(sample) <= LARGE_CHARS:
+            return sample
+        return Encoded(sample, await self.bodies.in_thread(encode_samples, model.trained.codec, [sample]))
 
 
-def make_app(trained: Trained, predictor: Predictor, limits: Limits) -> FastAPI:
-    """Build the application: `POST /predict`, `/health`, `/info`, documentation at `/docs`, and a page at `/`.
+def make_app(models: Models, limits: Limits, hosts: Sequence[str] = (ANY,)) -> FastAPI:
+    """Build the application: `/predict`, `/info`, `/models`, `/health`, documentation at `/docs`, and a page at `/`.
 
     Args:
-        trained: the checkpoint.
-        predictor: predicts batches.
+        models: the models.
         limits: limits of batches and requests.
+        hosts: names that the server answers to, as returned by `choose_hosts`.
     """
-    service = Service(trained, predictor, limits)
+    service = Service(models, limits)
     app = FastAPIOffline(title="LightFit", version=VERSION, lifespan=service.running, redoc_url=None)
-    app.add_middleware(LimitBody, max_bytes=limits.max_bytes)
-    app.add_exception_handler(RequestValidationError, answer_invalid)
+    add_error_answers(app)
+    # The last one sees a request first.
+    app.add_middleware(LimitBody, max_bytes=limits.max_bytes, body_s=limits.body_s)
+    app.add_middleware(Admission, max_requests=limits.max_requests, answer_s=limits.answer_s)
+    app.add_middleware(TrustedHosts, hosts=hosts)
+    app.add_middleware(AnswerFailures)
+    app.add_middleware(SecurityHeaders)
+    app.add_middleware(AnswerHead)
     app.get("/health")(service.health)
-    app.get("/info")(service.info)
-    app.get("/", response_class=HTMLResponse, include_in_schema=False)(service.page)
-    app.post("/predict", openapi_extra={"requestBody": _request_body(service.inputs.schema)})(service.predict)
+    app.get("/ready")(service.ready)
+    app.get("/models")(service.list_models)
+    app.include_router(page_routes(lambda name: (models[name] if name else models.first).trained))
+    paths = {"": models.first} | {f"/models/{model.name}": model for model in models}
+    for path, model in paths.items():
+        service.add_model(app, model, path)
+    app.api_route("/models/{name}/{what}", methods=["GET", "POST"], include_in_schema=False)(service.find_model)
+    add_openapi(app, lambda path: paths[path.removesuffix("/predict")], limits)
     return app
-
-
-def describe_model(trained: Trained) -> dict[str, Any]:
-    """Describe a model as plain data, for `/info`."""
-    known = trained.codec.metadata()
-    run, shape = trained.path.absolute().parent.parent, trained.codec.dummy_batch().shape
-    return {
-        "task": run.parent.name if trained.path.parent.name == "checkpoints" else None,
-        "domain": known["domain"],
-        "model": type(trained.model).__name__,
-        "net": type(trained.model.net).__name__,
-        "classes": known.get("class_names") or None,
-        "target": known.get("target"),
-        "columns": known.get("roles"),
-        "input_shape": [None, *([known["width"]] if known["domain"] == "text" else shape[1:])],
-        "request": choose_inputs(trained).schema,
-        "checkpoint": trained.path.name,
-        "trained_by": trained.version,
-        "version": VERSION,
-    }
-
-
-def _predict(predictor: Predictor, items: list[tuple[Any, int]]) -> list[Any]:
-    """Return the record of each sample, or a list of records if it is a series: one for each step."""
-    results: dict[int, Any] = {}
-    for top in {top for _, top in items}:
-        places = [place for place, (_, own) in enumerate(items) if own == top]
-        records = predict_records(predictor, [items[place][0] for place in places], top=top)
-        one = predictor.codec.domain != "series"
-        results |= {place: rows[0] if one else rows for place, rows in zip(places, records, strict=True)}
-    return [results[place] for place in range(len(items))]
-
-
-def _request_body(schema: dict[str, Any]) -> dict[str, Any]:
-    file = {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}}
-    content = {"application/json": {"schema": schema}, "multipart/form-data": {"schema": file}}
-    return {"required": True, "content": content}
-
-
-async def answer_invalid(request: Request, error: Exception) -> JSONResponse:
-    """Answer an invalid parameter with a message in one sentence."""
-    assert isinstance(error, RequestValidationError)
-    first = error.errors()[0]
-    place = ".".join(map(str, first["loc"]))
-    return JSONResponse({"detail": f"{place}: {first['msg']}, received {first.get('input')!r}"}, 422)

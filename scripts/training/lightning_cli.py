@@ -314,7 +314,8 @@ class LightFitCLI(LightningCLI):
         if "net" in built:
             self._taken.update(list_parameters(built["net"]))
             self._names_net = True
-        register_flags({"on_nan": "--on_nan", "resume": "--resume", **find_flags(**built)})
+        own = {name: f"--{name}" for name in ("on_nan", "resume", "keep_examples")}
+        register_flags({**own, **find_flags(**built)})
 
     def after_instantiate_classes(self) -> None:
         """Take over the weights of `--init_from`, and correct the stored arguments of the net.

@@ -25,6 +25,7 @@ class Extras(NamedTuple):
     checkpoint_every: tuple[int, float] | None = None  # steps, seconds; one of them 0
     strategy: str | None = None  # of the trainer
     on_nan: Literal["stop", "skip"] = "stop"  # on a loss or gradients that are NaN or infinite
+    keep_examples: int | None = None  # number of training samples that checkpoints hold, for the server's page
 
 
 NOTHING = Extras()
@@ -35,6 +36,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int)
     parser.add_argument("--strategy")
     parser.add_argument("--on_nan", choices=("stop", "skip"), default="stop")
+    parser.add_argument("--keep_examples", type=int)
     parser.add_argument("--resume")
     parser.add_argument("--checkpoint_every")
     parser.add_argument("--early_stopping", type=int)
@@ -80,6 +82,7 @@ def parse_extras(options: argparse.Namespace, task: str) -> Extras:
         parse_interval(options.checkpoint_every) if options.checkpoint_every is not None else None,
         options.strategy,
         options.on_nan,
+        options.keep_examples,
     )
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from lightfit.callbacks.logs.run_folder import run_folder, write_csv
 from lightfit.checkpoint import read_checkpoint
 from lightfit.datamodules import DataModule
+from lightfit.errors import UsageError
 from lightfit.lightning import pl
 from lightfit.lightning_modules import LightModel
 
@@ -83,6 +84,8 @@ def build(
         end_with_parent()
     spare_profiler(cli.trainer)
     read_data(cli.datamodule)
+    if extras.keep_examples is not None:
+        keep_examples(cli.datamodule, extras.keep_examples)
     if not has_split(cli.datamodule, "val"):
         monitor_training(cli.trainer)
     if getattr(getattr(cli.datamodule, "codec", None), "ngrams", None) and not getattr(
@@ -106,6 +109,21 @@ def build(
         ):
             say(line)
     return cli
+
+
+def keep_examples(data: pl.LightningDataModule, count: int) -> None:
+    """Keep training samples in the codec.
+
+    Raises:
+        UsageError: the data has no codec.
+        ValueError, DataError: as `DataModule.keep_examples`.
+    """
+    if not isinstance(data, DataModule):
+        raise UsageError(
+            f"--keep_examples keeps samples in the codec, and {type(data).__name__} has none: derive it from "
+            "lightfit.DataModule, or leave --keep_examples out"
+        )
+    data.keep_examples(count)
 
 
 def monitor_training(trainer: pl.Trainer) -> None:

@@ -78,7 +78,8 @@ def test_the_wheel_adds_one_name(site: Path) -> None:
     assert found == {"lightfit"}
     assert (site / "lightfit" / "py.typed").is_file()
     assert (site / "lightfit" / "tasks" / "imdb.yaml").is_file()
-    assert (site / "lightfit" / "scripts" / "serving" / "page.html").is_file()
+    for name in ("serving/static/page.html", "serving/static/page.css", "serving/static/page.js", "pages/style.css"):
+        assert (site / "lightfit" / "scripts" / name).is_file(), name
     assert (site / "lightfit" / "scripts" / "evaluation" / "report.html").is_file()
     pages = site / "lightfit" / "scripts" / "pages"
     assert {path.name for path in pages.iterdir()} >= {"macros.html", "style.css", "tables.js"}

@@ -24,7 +24,9 @@ from lightfit.scripts.export import main as export
 from lightfit.scripts.inference.predictor import Predictor
 from lightfit.scripts.inference.trained import load_trained
 from lightfit.scripts.predict import main as predict
-from lightfit.scripts.serving.app import Limits, make_app
+from lightfit.scripts.serving.app import make_app
+from lightfit.scripts.serving.limits import Limits
+from lightfit.scripts.serving.models import Models, ServedModel
 
 Fit = Callable[..., tuple[int, str, str]]
 TRUST = ("--trust", "labelled_data")
@@ -165,7 +167,9 @@ def test_all_commands_agree(task: str, columns: str, fit: Fit, capsys: pytest.Ca
 
     trained = load_trained(path, ["labelled_data"])
     predictor = Predictor(trained.model, trained.codec, [torch.device("cpu")])
-    with TestClient(make_app(trained, predictor, Limits(8, 0.001, max_bytes=10**7, max_inputs=100))) as asked:
+    limits = Limits(8, 0.001, max_bytes=10**7, max_inputs=100)
+    models = Models([ServedModel(task, trained, predictor, limits)])
+    with TestClient(make_app(models, limits)) as asked:
         sent = inputs if task == "text" else [base64.b64encode(Path(name).read_bytes()).decode() for name in inputs]
         answers = asked.post("/predict", json={key: sent}).json()["predictions"]
         target = asked.get("/info").json()["target"]
