@@ -13,7 +13,7 @@ from starlette.datastructures import Headers, UploadFile
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lightfit.datamodules.tables.options import TableOptions
-from lightfit.errors import BadInput, DataError, clip
+from lightfit.errors import BadInput, DataError, NotFoundError, UsageError, clip
 
 from ..inference.inputs.files import FileInputs
 from ..inference.inputs.protocol import Inputs
@@ -140,7 +140,7 @@ class BodyReader:
                 raise HTTPException(415, f"expected content-type {TYPES}, received '{clip(kind)}'")
         except RequestTooLarge as error:
             raise HTTPException(413, str(error)) from error
-        except DataError as error:
+        except (DataError, NotFoundError, UsageError) as error:
             raise HTTPException(422, str(error)) from error
         if all(isinstance(sample, BadInput) for sample in samples):
             raise HTTPException(422, samples[0].problem if samples else "expected at least one input, received none")

@@ -18,9 +18,7 @@ from .models import ServedModel
 
 SHOWN_CLASSES = 3
 TEXT = "I loved every minute"
-PIXEL = (
-    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAADklEQVR4nGNoQAIMZHIAfIgfQQiGnfQAAAAASUVORK5CYII="  # 8 x 8, grey
-)
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAAEElEQVR42mNsYIAAJgaKGAAmCACQtTEKkQAAAABJRU5ErkJggg=="  # 8 x 8
 NUMBER = {"type": ["number", "null"]}
 ERRORS = {
     400: "The request is not one that can be read: no JSON, no form, or a name that is not the server's.",
@@ -142,7 +140,7 @@ def make_request(inputs: Inputs) -> dict[str, Any] | None:
                 for day in (1, 2)
             ]
         }
-    return {"texts": {"texts": [TEXT]}, "images": {"images": [PIXEL]}}.get(key)
+    return {"texts": {"texts": [TEXT]}, "images": {"images": [PNG]}}.get(key)
 
 
 def describe_answer(codec: Codec, quantiles: Sequence[float] = ()) -> dict[str, Any]:
