@@ -10,6 +10,7 @@ from typing import Any, NoReturn, TypeVar
 
 from fastapi import HTTPException, Request
 from starlette.datastructures import Headers, UploadFile
+from starlette.exceptions import HTTPException as StarletteHTTPException  # FastAPI's is one of its subclasses
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lightfit.datamodules.tables.options import TableOptions
@@ -162,7 +163,7 @@ class BodyReader:
         samples: list[Any] = []
         try:
             form = await request.form(max_files=self.limits.max_parts, max_fields=self.limits.max_parts)
-        except HTTPException as error:
+        except StarletteHTTPException as error:
             if error.status_code == 400 and str(error.detail).startswith("Too many"):
                 raise HTTPException(
                     413, f"the form has more than {self.limits.max_parts:,} parts: send several requests", CLOSE

@@ -67,7 +67,7 @@ FAR_CELL = zipped(
     xl__workbook_dot_xml="<workbook/>",
     xl__worksheets__sheet1_dot_xml='<worksheet><sheetData><c r="A1"/><c s="1" r="XFD1048576"/></sheetData></worksheet>',
 )
-WIDE = ",".join(f"c{index}" for index in range(20_000))
+WIDE = ",".join(f"c{index}" for index in range(5000))
 
 
 def rows(*values: str) -> str:
@@ -80,7 +80,7 @@ ATTACKS: dict[str, list[tuple[dict[str, Any], int, str]]] = {
     "text": [
         ({"json": {"texts": ["a" * 20_001]}}, 422, "text 1: 20,001 characters, more than the limit of 20,000"),
         ({"content": "a " * 15_000, "headers": {"content-type": "text/plain"}}, 422, "more than the limit of 20,000"),
-        ({"content": WIDE, "headers": CSV}, 422, "has 20,000 columns; expected at most 100"),
+        ({"content": WIDE, "headers": CSV}, 422, "has 5,000 columns; expected at most 100"),
         ({"content": "a\n" * 5001, "headers": {"content-type": "text/plain"}}, 413, "more than 5,000 lines"),
         ({"content": "a\n" * 51, "headers": {"content-type": "text/plain"}}, 413, "at most 50 inputs"),
         ({"files": {"f": ("a.csv.gz", gzip.compress(b"text\n" + b"a" * 400_000))}}, 413, "when it is unpacked"),
@@ -98,7 +98,7 @@ ATTACKS: dict[str, list[tuple[dict[str, Any], int, str]]] = {
         ({"content": b"x", "headers": JSON | {"content-length": "9" * 30}}, 413, "exceeds the limit of 200,000 bytes"),
     ],
     "series": [
-        ({"content": WIDE + "\n" + WIDE, "headers": CSV}, 422, "has 20,000 columns; expected at most 100"),
+        ({"content": WIDE + "\n" + WIDE, "headers": CSV}, 422, "has 5,000 columns; expected at most 100"),
         ({"json": {"rows": [{f"c{index}": 1 for index in range(101)}]}}, 422, "has 101 columns; expected at most 100"),
         ({"content": rb'{"rows": [{"date": "\udfff", "load": 1}]}', "headers": JSON}, 422, "half a character, 0xdfff"),
         ({"content": rows("Infinity", "1"), "headers": JSON}, 400, "Infinity is none of its"),
@@ -119,7 +119,7 @@ def test_each_attack_is_answered_in_one_sentence(task: str, client: Callable[...
         assert answer.headers["content-type"] == "application/json"
 
 
-@pytest.mark.parametrize("value", [1e308, -1e308, 1e39])
+@pytest.mark.parametrize("value", [1e308, -1e308, 1e40])
 def test_numbers_beyond_float32_are_refused_and_never_null(value: float, client: Callable[..., TestClient]) -> None:
     rows = json.loads(make_series(60).to_json(orient="records", date_format="iso"))
     rows[-2]["load"] = value
@@ -170,7 +170,7 @@ def test_other_methods_and_addresses(client: Callable[..., TestClient]) -> None:
 def test_what_fails_is_said_in_the_log_and_nowhere_else(
     client: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fail(*args: Any) -> None:
+    def fail(*args: Any, **options: Any) -> None:
         raise RuntimeError("secret")
 
     monkeypatch.setattr("lightfit.scripts.serving.bodies.parse_json", fail)
