@@ -28,10 +28,15 @@ RENAMED = {  # since 0.2, longest first
 PLAIN = (bool, int, float, str, type(None))
 
 
-def read_checkpoint(path: str | Path) -> dict[str, Any]:
+def read_checkpoint(path: str | Path, *, mmap: bool = False) -> dict[str, Any]:
     """Read the contents of a Lightning checkpoint, on the CPU.
 
     Loaded with `weights_only=True`: a file that would run code on loading is refused and runs nothing.
+
+    Args:
+        path: the file.
+        mmap: whether tensors stay in the file until they are used, for a process that copies the weights and needs no
+            more; nobody may write to the file for as long, but it may be replaced.
 
     Raises:
         FileNotFoundError: there is no such file; checkpoints in the same folder are named.
@@ -41,7 +46,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at '{path}'; {_checkpoints_in(path.parent)}")
-    checkpoint = _load(path)
+    checkpoint = _load(path, mmap=mmap)
     if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
         held = sorted(map(str, checkpoint))[:5] if isinstance(checkpoint, dict) else type(checkpoint).__name__
         raise CheckpointError(
@@ -80,12 +85,13 @@ def _with_new_names(config: Any) -> Any:
     return renamed
 
 
-def _load(path: Path) -> Any:
+def _load(path: Path, *, mmap: bool) -> Any:
     try:
         _check_sums(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about the protocol of a pickle that is refused right after
-            return torch.load(path, map_location="cpu", weights_only=True)
+            # Files of the format before torch 1.6 cannot be mapped.
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap and zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"'{path}' cannot be loaded: it is no checkpoint, or it holds pickled code, which is never run. "

@@ -30,6 +30,7 @@ PACKAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "onnxscript": ("onnxscript", ("export",)),
     "optuna": ("optuna", ("tune",)),
     "pillow_heif": ("pillow-heif", ("formats",)),
+    "prometheus_client": ("prometheus-client", ("serve",)),
     "pyarrow": ("pyarrow", TABLES),
     "pydicom": ("pydicom", ("formats",)),
     "python_calamine": ("python-calamine", TABLES),

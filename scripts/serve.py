@@ -1,10 +1,11 @@
-"""Serve a checkpoint: `python scripts/serve.py CKPT`, then http://127.0.0.1:8000.
+"""Serve checkpoints: `python scripts/serve.py CKPT`, then http://127.0.0.1:8000.
 
 It uses FastAPI rather than LitServe, which kills its worker processes when it stops, and fails a whole batch for one
 bad input. Here requests in flight are finished, a bad input only fails itself, and inputs are checked before batching.
 """
 
 import argparse
+import re
 import socket
 import sys
 from pathlib import Path
@@ -22,8 +23,11 @@ from lightfit.scripts.cli.quiet import hush
 from lightfit.scripts.inference.pixel_limits import DEFAULT_LIMITS, PixelLimits
 from lightfit.scripts.serving.hosts import choose_hosts
 from lightfit.scripts.serving.limits import Limits
+from lightfit.scripts.serving.settings import Settings
+from lightfit.scripts.serving.sources import parse_sources
+from lightfit.scripts.serving.tokens import read_token
+from lightfit.scripts.serving.workers import supervise
 
-STOP_S = 30  # seconds to finish requests in flight
 LONGEST_S = 86_400  # of a time limit
 SIZES = {
     "max_text_chars": "characters of one text",
@@ -47,8 +51,14 @@ PIXELS = {
 
 def main(args: list[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    parser = argparse.ArgumentParser(program("serve"), description="Serve a checkpoint over HTTP.", allow_abbrev=False)
-    parser.add_argument("checkpoint", help="a .ckpt file of a run")
+    parser = argparse.ArgumentParser(program("serve"), description="Serve checkpoints over HTTP.", allow_abbrev=False)
+    parser.add_argument(
+        "checkpoints",
+        nargs="+",
+        metavar="CKPT",
+        help="a .ckpt file of a run, or the run's folder for its best one; several, each as NAME=CKPT or named after "
+        "its task, answer at /models/NAME/predict, and the first one at /predict too",
+    )
     parser.add_argument(
         "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine only)"
     )
@@ -86,60 +96,143 @@ def main(args: list[str] | None = None) -> int:
         help="names that the server answers to, such as model.example.com,*.example.org, or * for any; addresses in "
         "numbers always (default: localhost, --host, and the name of this machine if others can connect)",
     )
+    add_operations(parser)
     add_trust(parser)
     parser.add_argument("--debug", action="store_true", help="show the traceback of errors, and log each request")
     options = parser.parse_args(args)
-    return exit_code(lambda: serve(options), debug=options.debug)
+    codes: list[int] = []
+    return exit_code(lambda: codes.append(serve(options)), debug=options.debug) or codes[0]
 
 
-def serve(options: argparse.Namespace) -> None:
-    """Serve until Ctrl-C or SIGTERM, then finish the requests in flight.
+def add_operations(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments for those who operate a server."""
+    parser.add_argument(
+        "--token_file",
+        metavar="FILE",
+        help="file with the token that requests must hold, as Authorization: Bearer TOKEN (default: the environment's "
+        "LIGHTFIT_TOKEN, or none is needed)",
+    )
+    parser.add_argument(
+        "--root_path", default="", metavar="PATH", help="path at which a proxy shows the server, such as /imdb"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=1, help="number of processes, each with its own copy of the models (default: 1)"
+    )
+    parser.add_argument(
+        "--reload",
+        type=float,
+        nargs="?",
+        const=2.0,
+        default=0.0,
+        metavar="SECONDS",
+        help="look for a new checkpoint every 2 (or SECONDS) seconds: a file that was replaced, or a new best one "
+        "beside one called best or in the run's folder; it takes over without a lost request",
+    )
+    parser.add_argument(
+        "--access_log", default="", metavar="FILE", help="append a line of JSON for each request; - for standard output"
+    )
+    parser.add_argument(
+        "--drain_s",
+        type=float,
+        default=0,
+        metavar="SECONDS",
+        help="seconds between the signal to stop, from which on /ready answers 503, and the last connection that is "
+        "taken (default: 0)",
+    )
+    parser.add_argument(
+        "--stop_s",
+        type=int,
+        default=30,
+        metavar="SECONDS",
+        help="seconds to finish requests in flight (default: 30)",
+    )
+
+
+def serve(options: argparse.Namespace) -> int:
+    """Serve until Ctrl-C or SIGTERM, then finish the requests in flight; return the exit code.
 
     Raises:
         UsageError: the arguments are invalid, or the port is in use.
     """
-    for name in ("max_batch_size", "max_bytes", "max_inputs", *PIXELS, *SIZES):
+    for name in ("max_batch_size", "max_bytes", "max_inputs", "workers", "stop_s", *PIXELS, *SIZES):
         if getattr(options, name) < 1:
             raise UsageError(f"expected --{name} of at least 1, received {getattr(options, name)}")
     for name in TIMES:
         if not 0 < getattr(options, name) <= LONGEST_S:  # nor NaN
             raise UsageError(f"expected --{name} above 0 and at most {LONGEST_S:,}, received {getattr(options, name)}")
+    for name in ("reload", "drain_s", "wait_ms"):
+        if not 0 <= getattr(options, name) <= LONGEST_S:
+            raise UsageError(f"expected --{name} from 0 to {LONGEST_S:,}, received {getattr(options, name)}")
     hosts = choose_hosts(options.host, options.allowed_hosts, machine=socket.gethostname())
+    token, root_path = read_token(options.token_file), check_root_path(options.root_path)
     with listen(options.host, options.port) as listening:  # before anything heavy is loaded
-        with importing_extra("the server"):
-            import uvicorn
+        settings = Settings(
+            sources=parse_sources(options.checkpoints),
+            trust=options.trust,
+            gpus=options.gpus,
+            limits=make_limits(options),
+            hosts=hosts,
+            token=token,
+            root_path=root_path,
+            log=check_log(options.access_log),
+            reload_s=options.reload,
+            drain_s=options.drain_s,
+            stop_s=options.stop_s,
+            debug=options.debug,
+        )
+        host, port = listening.getsockname()[:2]
+        shown = ", ".join(f"{source.path}" for source in settings.sources)
+        line = f"serving {shown} at http://{host}:{port}{root_path}, documentation at /docs; press Ctrl-C to stop"
 
-            from lightfit.scripts.serving.app import make_app
-            from lightfit.scripts.serving.connections import limit_connections
-            from lightfit.scripts.serving.models import Models, ServedModel, find_task
-        from lightfit.scripts.inference.predictor import Predictor, choose_devices
-        from lightfit.scripts.inference.trained import load_trained
+        def ready() -> None:
+            print(line, flush=True)
+
+        if options.workers > 1:
+            return supervise(settings, listening, options.workers, ready)
+        with importing_extra("the server"):
+            from lightfit.scripts.serving.server import run
 
         hush()
-        trained = load_trained(options.checkpoint, options.trust)
-        predictor = Predictor(trained.model, trained.codec, choose_devices(options.gpus))
-        predictor(trained.codec.dummy_batch())  # the first call is slow, so no client should wait for it
-        pixels = PixelLimits(*(getattr(options, name) for name in PIXELS))
-        limits = Limits(
-            options.max_batch_size,
-            options.wait_ms / 1000,
-            options.max_bytes,
-            options.max_inputs,
-            pixels,
-            **{name: getattr(options, name) for name in (*SIZES, *TIMES)},
-        )
-        model = ServedModel(find_task(trained.path) or trained.path.stem, trained, predictor, limits)
-        app = make_app(Models([model]), limits, hosts)
-        level = "info" if options.debug else "warning"
-        connection = limit_connections(limits.header_s, limits.answer_s)
-        config = uvicorn.Config(app, http=connection, ws="none", log_level=level, timeout_graceful_shutdown=STOP_S)
-        server = uvicorn.Server(config)
-        listening.listen()  # clients may connect from now on, and are answered once the server has started
-        host, port = listening.getsockname()[:2]
-        print(
-            f"serving {trained.path} at http://{host}:{port}, documentation at /docs; press Ctrl-C to stop", flush=True
-        )
-        server.run(sockets=[listening])
+        run(settings, listening, ready)
+        return 0
+
+
+def make_limits(options: argparse.Namespace) -> Limits:
+    """Return the limits that the arguments set."""
+    return Limits(
+        options.max_batch_size,
+        options.wait_ms / 1000,
+        options.max_bytes,
+        options.max_inputs,
+        PixelLimits(*(getattr(options, name) for name in PIXELS)),
+        **{name: getattr(options, name) for name in (*SIZES, *TIMES)},
+    )
+
+
+def check_root_path(path: str) -> str:
+    """Return a path without a slash at its end.
+
+    Raises:
+        UsageError: it is no path, or begins with no slash.
+    """
+    bare = path.rstrip("/")
+    if bare and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", bare):
+        raise UsageError(f"expected --root_path as a path such as /imdb, received '{path}'")
+    return bare
+
+
+def check_log(path: str) -> str:
+    """Return the path of a log that can be written.
+
+    Raises:
+        UsageError: it cannot be.
+    """
+    if path and path != "-":
+        try:
+            Path(path).open("a", encoding="utf-8").close()
+        except OSError as error:
+            raise UsageError(f"--access_log '{path}' cannot be written: {error.strerror}") from error
+    return path
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -10,7 +10,7 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lightfit.datamodules import Codec
 from lightfit.errors import DataError
@@ -39,7 +39,7 @@ class Predictor:
         self.num_replicas = len(devices)
         self._free: SimpleQueue[LightModel] = SimpleQueue()
         for device in devices:
-            self._free.put(copy.deepcopy(model).eval().to(device))
+            self._free.put(_replicate(model).eval().to(device))
 
     def encode(self, samples: Sequence[Any]) -> Tensor:
         """Encode raw samples; those that are open files from their beginning.
@@ -68,6 +68,16 @@ class Predictor:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
+
+
+def _replicate(model: LightModel) -> LightModel:
+    """Return a copy of a model that shares its weights, until one of them is moved to another device."""
+    # New parameters, as `to` changes those of a module in place.
+    shared: dict[int, Any] = {id(buffer): buffer for buffer in model.buffers()}
+    for parameter in model.parameters():
+        if type(parameter) is nn.Parameter:
+            shared[id(parameter)] = nn.Parameter(parameter.detach(), parameter.requires_grad)
+    return copy.deepcopy(model, shared)
 
 
 def encode_samples(codec: Codec, samples: Sequence[Any]) -> Tensor:

@@ -4,6 +4,9 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from torch import Tensor
+from torch.utils._pytree import tree_map_only
+
 from lightfit.checkpoint import HPARAMS, read_checkpoint
 from lightfit.datamodules import Codec, load_codec
 from lightfit.datamodules.base import find_codec
@@ -54,7 +57,23 @@ def load_trained(path: str | Path, trust: Collection[str] = ()) -> Trained:
         FileNotFoundError, ValueError: as `read_checkpoint`, `load_codec` and `LightModel.from_checkpoint`; the message
             names the version of LightFit if the checkpoint is of another one.
     """
-    checkpoint = read_checkpoint(path)
+    return _build(path, read_checkpoint(path), trust)
+
+
+def load_served(path: str | Path, trust: Collection[str] = ()) -> Trained:
+    """Load a checkpoint for predictions alone, as `load_trained`: memory holds its weights once, and no tensors else.
+
+    So the optimizer's state is never read; of the checkpoint's contents its configuration and version are left.
+    """
+    checkpoint = read_checkpoint(path, mmap=True)
+    for key in set(checkpoint) - {"state_dict", "optimizer_states"}:  # the codec and the model keep tensors of these
+        checkpoint[key] = tree_map_only(Tensor, Tensor.clone, checkpoint[key])
+    trained = _build(path, checkpoint, trust)
+    held = {key: trained.checkpoint[key] for key in ("lightfit", *HPARAMS) if key in trained.checkpoint}
+    return trained._replace(checkpoint=held)
+
+
+def _build(path: str | Path, checkpoint: dict[str, Any], trust: Collection[str]) -> Trained:
     try:
         named = {"codec": {"class_path": (find_codec(checkpoint) or {}).get("class_path")}}
         for key in HPARAMS:

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 from fastapi_offline import FastAPIOffline
 
-from lightfit.errors import BadInput, DataError
+from lightfit.errors import BadInput, DataError, clip
 from lightfit.version import VERSION
 
 from ..inference.predictor import encode_samples
@@ -52,22 +52,42 @@ class Service:
         """Report that the server is up."""
         return {"status": "ok"}
 
-    async def info(self) -> dict[str, Any]:
-        """Describe the model: domain, classes, inputs, versions."""
-        return self.models.first.info
+    async def ready(self) -> dict[str, str]:
+        """Report that the models are loaded; before, and while the server stops, the answer is 503."""
+        return {"status": "ready"}
+
+    async def list_models(self) -> dict[str, list[dict[str, Any]]]:
+        """List the models: each answers at `/models/NAME/predict`, and the default one at `/predict` too."""
+        return {"models": self.models.list()}
+
+    async def find_model(self, name: str) -> None:
+        """Answer a request to a model that is not there."""
+        names = ", ".join(model.name for model in self.models)
+        raise HTTPException(404, f"no model '{clip(name)}' here: there are {names}; see /models")
+
+    def add_model(self, app: FastAPI, model: ServedModel, path: str) -> None:
+        """Add the addresses of a model to an application, below a path."""
+
+        async def info(request: Request) -> dict[str, Any]:
+            """Describe the model: domain, classes, inputs, versions."""
+            request.scope["model"] = model
+            return model.info
+
+        async def predict(request: Request, top: int = 1) -> Response:
+            """Predict the inputs of a request, in order; a bad input has an `error` in place of a prediction."""
+            request.scope["model"] = model
+            with model.batcher.request():
+                return JSONResponse(await self.predict_with(model, request, top))
+
+        app.get(f"{path}/info")(info)
+        app.post(f"{path}/predict")(predict)
 
     async def page(self) -> str:
         """Return a page to try the model in a browser."""
         return PAGE.read_text(encoding="utf-8")
 
-    async def predict(self, request: Request, top: int = 1) -> dict[str, list[Any]]:
-        """Predict the inputs of a request, in order; a bad input has an `error` in place of a prediction."""
-        model = self.models.first
-        with model.in_use():
-            return await self.predict_with(model, request, top)
-
     async def predict_with(self, model: ServedModel, request: Request, top: int) -> dict[str, list[Any]]:
-        """Predict the inputs of a request with one of the models, which is in use for as long."""
+        """Predict the inputs of a request with one of the models."""
         if not 1 <= top <= model.most_ranked:
             raise HTTPException(422, f"expected top from 1 to {model.most_ranked}, received {top}")
         samples = await self.bodies.read(request, model.inputs)
@@ -90,7 +110,7 @@ class Service:
 
 
 def make_app(models: Models, limits: Limits, hosts: Sequence[str] = (ANY,)) -> FastAPI:
-    """Build the application: `POST /predict`, `/health`, `/info`, documentation at `/docs`, and a page at `/`.
+    """Build the application: `/predict`, `/info`, `/models`, `/health`, documentation at `/docs`, and a page at `/`.
 
     Args:
         models: the models.
@@ -108,8 +128,12 @@ def make_app(models: Models, limits: Limits, hosts: Sequence[str] = (ANY,)) -> F
     app.add_middleware(SecurityHeaders)
     app.add_middleware(AnswerHead)
     app.get("/health")(service.health)
-    app.get("/info")(service.info)
+    app.get("/ready")(service.ready)
+    app.get("/models")(service.list_models)
     app.get("/", response_class=HTMLResponse, include_in_schema=False)(service.page)
-    app.post("/predict")(service.predict)
-    add_openapi(app, lambda path: models.first, limits)
+    paths = {"": models.first} | {f"/models/{model.name}": model for model in models}
+    for path, model in paths.items():
+        service.add_model(app, model, path)
+    app.api_route("/models/{name}/{what}", methods=["GET", "POST"], include_in_schema=False)(service.find_model)
+    add_openapi(app, lambda path: paths[path.removesuffix("/predict")], limits)
     return app

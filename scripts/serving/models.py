@@ -1,10 +1,8 @@
-"""The models of a server: each has a name, a version and a batcher, and can be replaced while it answers."""
+"""The models of a server: each has a name, a version and a batcher."""
 
-import asyncio
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -18,8 +16,9 @@ from ..inference.inputs import choose_inputs
 from ..inference.predictor import Predictor
 from ..inference.rows import predict_records
 from ..inference.trained import Trained
-from .batcher import Batcher
+from .batcher import Batcher, Observer
 from .limits import Limits
+from .sources import find_task
 
 
 class ServedModel:
@@ -30,8 +29,10 @@ class ServedModel:
         trained: its checkpoint.
         predictor: predicts batches.
         limits: limits of batches and requests.
+        observer: is told of batches.
 
     Attributes:
+        loaded: when it was made.
         version: the checkpoint's SHA-256, in hexadecimal digits.
         info: a description as plain data, for `/info`.
         inputs: reads raw samples from requests.
@@ -39,10 +40,13 @@ class ServedModel:
         batcher: predicts the samples of requests.
     """
 
-    def __init__(self, name: str, trained: Trained, predictor: Predictor, limits: Limits) -> None:
+    def __init__(
+        self, name: str, trained: Trained, predictor: Predictor, limits: Limits, observer: Observer | None = None
+    ) -> None:
         self.name = name
         self.trained = trained
         self.predictor = predictor
+        self.loaded = datetime.now(timezone.utc)
         self.version = sha256_of(trained.path)
         self.inputs = choose_inputs(trained, limits.pixels)
         self.info = describe_model(trained) | {"name": name, "model_version": self.version}
@@ -52,31 +56,22 @@ class ServedModel:
             max_batch_size=limits.max_batch_size,
             wait_s=limits.wait_s,
             num_workers=predictor.num_replicas,
+            observer=observer,
         )
-        self._num_users = 0
-        self._unused = asyncio.Event()
-        self._unused.set()
 
-    @contextmanager
-    def in_use(self) -> Iterator[None]:
-        """Keep the model running while a request uses it: for all of a request, from its body to its answer."""
-        self._num_users += 1
-        self._unused.clear()
-        try:
-            yield
-        finally:
-            self._num_users -= 1
-            if not self._num_users:
-                self._unused.set()
+        self._num_users = 0
 
     async def start(self) -> None:
-        """Start the batcher."""
-        await self.batcher.start()
+        """Start the batcher, for the first of the applications that use the model."""
+        self._num_users += 1
+        if self._num_users == 1:
+            await self.batcher.start()
 
     async def stop(self) -> None:
-        """Wait for the requests that use the model, then stop its batcher."""
-        await self._unused.wait()
-        await self.batcher.stop()
+        """Stop the batcher, for the last of them; all requests to the model must have been answered."""
+        self._num_users -= 1
+        if not self._num_users:
+            await self.batcher.stop()
 
 
 class Models:
@@ -111,15 +106,28 @@ class Models:
             await model.start()
 
     async def stop(self) -> None:
-        """Stop all models, after the requests that use them."""
+        """Stop all models; all requests must have been answered."""
         for model in self:
             await model.stop()
 
-    async def replace(self, model: ServedModel) -> None:
-        """Replace the model of the same name: new requests get the new one, and the old one answers its last ones."""
-        await model.start()
-        old, self._held[model.name] = self._held[model.name], model
-        await old.stop()
+    def list(self) -> list[dict[str, Any]]:
+        """List the models as plain data, for `/models`."""
+        return [
+            {
+                "name": model.name,
+                "domain": model.info["domain"],
+                "task": model.info["task"],
+                "version": model.version,
+                "checkpoint": model.info["checkpoint"],
+                "loaded": model.loaded.isoformat(timespec="seconds"),
+                "default": model is self.first,
+            }
+            for model in self
+        ]
+
+    def replacing(self, model: ServedModel) -> "Models":
+        """Return the models with another one of the same name."""
+        return Models([model if held.name == model.name else held for held in self])
 
 
 def describe_model(trained: Trained) -> dict[str, Any]:
@@ -140,11 +148,6 @@ def describe_model(trained: Trained) -> dict[str, Any]:
         "trained_by": trained.version,
         "version": VERSION,
     }
-
-
-def find_task(checkpoint: Path) -> str | None:
-    """Return the task of a checkpoint in the folder of a run, runs/TASK/version_N/checkpoints; else None."""
-    return checkpoint.absolute().parents[2].name if checkpoint.parent.name == "checkpoints" else None
 
 
 class Encoded(NamedTuple):
