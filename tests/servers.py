@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import torch
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from lightfit.scripts.inference.predictor import Predictor
 from lightfit.scripts.inference.trained import load_trained
@@ -17,19 +17,20 @@ from lightfit.scripts.serving.connections import limit_connections
 from lightfit.scripts.serving.hosts import ANY
 from lightfit.scripts.serving.limits import Limits
 from lightfit.scripts.serving.models import Models, ServedModel
+from lightfit.scripts.serving.protection import protect
 
 LIMITS = Limits(8, 0.001, max_bytes=1_000_000, max_inputs=50)
 
 
-def build_app(task: str, checkpoint: str, limits: Limits = LIMITS, hosts: Sequence[str] = (ANY,)) -> FastAPI:
+def build_app(task: str, checkpoint: str, limits: Limits = LIMITS, hosts: Sequence[str] = (ANY,)) -> ASGIApp:
     """Return the application that serves a checkpoint on the CPU."""
     held = load_trained(checkpoint)
     predictor = Predictor(held.model, held.codec, [torch.device("cpu")])
-    return make_app(Models([ServedModel(task, held, predictor, limits)]), limits, hosts)
+    return protect(make_app(Models([ServedModel(task, held, predictor, limits)]), limits), hosts)
 
 
 @contextmanager
-def run_server(app: FastAPI, limits: Limits = LIMITS) -> Iterator[int]:
+def run_server(app: ASGIApp, limits: Limits = LIMITS) -> Iterator[int]:
     """Run an application, and yield its port."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
