@@ -1,6 +1,7 @@
 """The web application that serves trained models."""
 
-from collections.abc import AsyncIterator, Sequence
+import re
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,9 @@ from ..inference.predictor import encode_samples
 from .admission import Admission
 from .bodies import BodyReader, LimitBody
 from .errors import AnswerFailures, add_error_answers
-from .head import AnswerHead
-from .headers import SecurityHeaders
-from .hosts import ANY
 from .limits import Limits
 from .models import Encoded, Models, ServedModel
 from .schemas import add_openapi
-from .trusted_hosts import TrustedHosts
 
 PAGE = Path(__file__).resolve().with_name("page.html")
 LARGE_CHARS = 10_000  # of a text that is encoded outside of the batches
@@ -109,24 +106,27 @@ class Service:
         return Encoded(sample, await self.bodies.in_thread(encode_samples, model.trained.codec, [sample]))
 
 
-def make_app(models: Models, limits: Limits, hosts: Sequence[str] = (ANY,)) -> FastAPI:
+def make_app(models: Models, limits: Limits) -> FastAPI:
     """Build the application: `/predict`, `/info`, `/models`, `/health`, documentation at `/docs`, and a page at `/`.
 
     Args:
         models: the models.
         limits: limits of batches and requests.
-        hosts: names that the server answers to, as returned by `choose_hosts`.
     """
     service = Service(models, limits)
-    app = FastAPIOffline(title="LightFit", version=VERSION, lifespan=service.running, redoc_url=None)
+    app = FastAPIOffline(
+        title="LightFit",
+        version=VERSION,
+        lifespan=service.running,
+        redoc_url=None,
+        # The names of functions in clients that are made from the description.
+        generate_unique_id_function=lambda route: re.sub(r"\W+", "_", route.path.strip("/")),
+    )
     add_error_answers(app)
     # The last one sees a request first.
     app.add_middleware(LimitBody, max_bytes=limits.max_bytes, body_s=limits.body_s)
     app.add_middleware(Admission, max_requests=limits.max_requests, answer_s=limits.answer_s)
-    app.add_middleware(TrustedHosts, hosts=hosts)
     app.add_middleware(AnswerFailures)
-    app.add_middleware(SecurityHeaders)
-    app.add_middleware(AnswerHead)
     app.get("/health")(service.health)
     app.get("/ready")(service.ready)
     app.get("/models")(service.list_models)

@@ -14,6 +14,7 @@ from .connections import limit_connections
 from .gate import Gate
 from .metrics import Metrics
 from .operations import Operations, RequestLog
+from .protection import protect
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def run(settings: Settings, listening: socket.socket, ready: Callable[[], None],
     def build(models: "Models") -> FastAPI:
         from .app import make_app
 
-        return make_app(models, settings.limits, settings.hosts)
+        return make_app(models, settings.limits)
 
     def loaded(error: Exception | None) -> None:
         if error is not None:
@@ -90,7 +91,7 @@ def run(settings: Settings, listening: socket.socket, ready: Callable[[], None],
     log = RequestLog(settings.log) if settings.log else None
     app = Operations(gate, metrics=metrics, token=settings.token, root_path=settings.root_path, log=log)
     config = uvicorn.Config(
-        app,
+        protect(app, settings.hosts),
         http=limit_connections(settings.limits.header_s, settings.limits.answer_s),
         ws="none",
         lifespan="on",
