@@ -5,6 +5,9 @@ import json
 import os
 import re
 import shutil
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -13,12 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 import torch
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from lightfit.errors import UsageError
+from lightfit.scripts.cli.presets import TASKS
 from lightfit.scripts.inference.trained import load_served, load_trained
 from lightfit.scripts.serve import check_root_path, main
 from lightfit.scripts.serving.app import make_app
@@ -381,3 +386,127 @@ def test_a_served_model_predicts_as_a_trained_one(trained: Trained) -> None:
     assert torch.equal(served.model.predict_step(x, 0), whole.model.predict_step(x, 0))
     assert served.configuration == whole.configuration
     assert set(served.checkpoint) == {"lightfit", "hyper_parameters", "datamodule_hyper_parameters"}
+
+
+# A checkpoint of a net of about 200 MB with the state of its optimizer, about 600 MB in all.
+MAKE_LARGE = """
+import sys
+import torch
+from lightfit.nets import FastResNet
+
+held = torch.load(sys.argv[1], weights_only=True)
+held["hyper_parameters"]["net"]["init_args"]["widths"] = widths = [32, 64, 128, 1600]
+net = FastResNet(**held["hyper_parameters"]["net"]["init_args"])
+weights = {f"net.{name}": value for name, value in net.state_dict().items()}
+held["state_dict"] = {name: value for name, value in held["state_dict"].items() if "." not in name} | weights
+moments = {index: {"exp_avg": value * 1.0, "exp_avg_sq": value * 1.0} for index, value in enumerate(weights.values())}
+held["optimizer_states"] = [{"state": moments, "param_groups": []}]
+torch.save(held, sys.argv[2])
+print(sum(value.nbytes for value in weights.values()))
+"""
+MEASURE = """
+import sys
+import threading
+import time
+from pathlib import Path
+import torch
+from lightfit.scripts.inference.predictor import Predictor
+from lightfit.scripts.cli.presets import TASKS
+from lightfit.scripts.inference.trained import load_served
+
+
+def read_anonymous():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
+
+
+def watch():
+    while not done:
+        most[0] = max(most[0], read_anonymous())
+        time.sleep(0.001)
+
+
+load_served(sys.argv[1])  # imports what loading needs
+before, most, done = read_anonymous(), [0], []
+watching = threading.Thread(target=watch)
+watching.start()
+trained = load_served(sys.argv[2])
+predictor = Predictor(trained.model, trained.codec, [torch.device("cpu")])
+done.append(True)
+watching.join()
+print(max(most[0], read_anonymous()) - before)
+"""
+
+
+def run_program(program: str, *args: object) -> int:
+    """Run a program in a process of its own, and return the number that it prints."""
+    command = [sys.executable, "-c", program, *map(str, args)]
+    environment = {**os.environ, "PYTHONPATH": str(TASKS.parent)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the memory of a process as Linux tells it")
+def test_memory_holds_the_weights_once(trained: Trained) -> None:
+    small = trained("images")
+    num_bytes = run_program(MAKE_LARGE, small, "large.ckpt")
+    assert num_bytes > 180e6
+    assert Path("large.ckpt").stat().st_size > 2.9 * num_bytes
+    assert run_program(MEASURE, small, "large.ckpt") < 1.1 * num_bytes + 20e6
+    Path("large.ckpt").unlink()
+
+
+def wait_until(true: Callable[[], Any], seconds: float = 90) -> Any:
+    end = time.monotonic() + seconds
+    while not (found := true()):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="Windows ends a process at once")
+def test_workers_share_a_socket_and_are_started_again(trained: Trained) -> None:
+    command = [sys.executable, str(TASKS.parent / "scripts" / "serve.py"), trained("text"), "--workers", "2"]
+    with Path("errors").open("w") as errors:
+        server = subprocess.Popen(
+            [*command, "--port", "0", "--gpus", "0"], stdout=subprocess.PIPE, stderr=errors, text=True
+        )
+    try:
+        assert server.stdout is not None
+        address = re.findall(r"http://[^,]+", server.stdout.readline())[0]
+        found: Counter[int] = Counter()
+
+        def ask() -> httpx.Response:
+            answer = httpx.post(f"{address}/predict", json=TEXTS, timeout=60)  # on a new connection each time
+            found[answer.status_code] += 1
+            return answer
+
+        def read_metrics() -> str:
+            return httpx.get(f"{address}/metrics", timeout=60).text
+
+        def list_workers() -> set[int]:
+            children = psutil.Process(server.pid).children()
+            return {child.pid for child in children if any("spawn_main" in word for word in child.cmdline())}
+
+        first = wait_until(lambda: len(workers := list_workers()) == 2 and workers)
+        for _ in range(40):
+            ask()
+        counted = 'lightfit_requests_total{method="POST",path="/predict",status="200"} '
+        assert f"{counted}40.0" in read_metrics(), "the numbers of both workers are added up"
+        os.kill(max(first), signal.SIGKILL)  # the second one, which does not answer yet or answers nothing now
+        wait_until(lambda: len(workers := list_workers()) == 2 and workers != first)
+        for _ in range(20):
+            ask()
+        assert f"{counted}60.0" in read_metrics(), "what a dead worker has counted stays"
+        assert found == {200: 60}, "a worker that is loading takes no connections"
+        assert "lightfit_requests_in_flight 1.0" in read_metrics()
+
+        server.terminate()
+        assert server.wait(60) == 128 + signal.SIGTERM
+        assert re.fullmatch(rf"worker {max(first)} ended \(-9\): another one is started\n", Path("errors").read_text())
+    finally:
+        server.kill()
+        server.communicate()
