@@ -1,5 +1,6 @@
 """The web application that serves trained models."""
 
+import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,6 +24,24 @@ from .schemas import add_openapi
 
 PAGE = Path(__file__).resolve().with_name("page.html")
 LARGE_CHARS = 10_000  # of a text that is encoded outside of the batches
+
+
+class Predictions(JSONResponse):
+    """An answer with predictions, whose time stamps are written as in ISO 8601."""
+
+    def render(self, content: Any) -> bytes:
+        """Return an answer as JSON in UTF-8."""
+        return json.dumps(
+            content, default=_to_plain, ensure_ascii=False, allow_nan=False, separators=(",", ":")
+        ).encode()
+
+
+def _to_plain(value: Any) -> Any:
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    if hasattr(value, "item"):  # a number of numpy
+        return value.item()
+    return str(value)
 
 
 class Service:
@@ -74,7 +93,7 @@ class Service:
             """Predict the inputs of a request, in order; a bad input has an `error` in place of a prediction."""
             request.scope["model"] = model
             with model.batcher.request():
-                return JSONResponse(await self.predict_with(model, request, top))
+                return Predictions(await self.predict_with(model, request, top))
 
         app.get(f"{path}/info")(info)
         app.post(f"{path}/predict")(predict)

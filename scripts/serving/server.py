@@ -41,13 +41,14 @@ class Server(uvicorn.Server):
             super().handle_exit(sig, frame)
 
 
-def run(settings: Settings, listening: socket.socket, ready: Callable[[], None]) -> None:
+def run(settings: Settings, listening: socket.socket, ready: Callable[[], None], *, early: bool = True) -> None:
     """Answer requests until a signal.
 
     Args:
         settings: the settings.
         listening: a bound socket.
         ready: called when the models are loaded.
+        early: as in `Gate`.
 
     Raises:
         Exception: a model cannot be loaded.
@@ -86,7 +87,7 @@ def run(settings: Settings, listening: socket.socket, ready: Callable[[], None])
 
             tasks.append(asyncio.create_task(keep_reloading(gate, loaders[0], settings.sources, settings.reload_s)))
 
-    gate = Gate(load, build, loaded)
+    gate = Gate(load, build, loaded, early=early)
     log = RequestLog(settings.log) if settings.log else None
     app = Operations(gate, metrics=metrics, token=settings.token, root_path=settings.root_path, log=log)
     config = uvicorn.Config(
@@ -100,5 +101,7 @@ def run(settings: Settings, listening: socket.socket, ready: Callable[[], None])
     server = Server(config, gate, settings.drain_s)
     listening.listen(2048)  # before the models are loaded: /health answers from now on
     server.run(sockets=[listening])
+    if log is not None:
+        log.close()
     if failures:
         raise failures[0]
