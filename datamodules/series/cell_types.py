@@ -59,7 +59,10 @@ def _type_numbers(known: list[Any], whole: bool, with_empty: bool) -> NDArray[An
             return np.array(known, np.int64)
     if whole and max(abs(int(cell)) for cell in known if cell is not None) >= 10**MAX_DIGITS:
         return np.array([None if cell is None else str(cell) for cell in known], object)
-    return np.array([np.nan if cell is None else cell for cell in known], np.float64)
+    try:
+        return np.array([np.nan if cell is None else cell for cell in known], np.float64)
+    except OverflowError:  # a whole number beyond any float64, as JSON may hold
+        return np.array([None if cell is None else str(cell) for cell in known], object)
 
 
 def _write(cell: Any) -> str:

@@ -1,6 +1,8 @@
 """The web application that serves trained models."""
 
-from collections.abc import AsyncIterator, Sequence
+import json
+import re
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -18,17 +20,31 @@ from ..inference.rows import list_known
 from .admission import Admission
 from .bodies import BodyReader, LimitBody
 from .errors import AnswerFailures, add_error_answers
-from .head import AnswerHead
-from .headers import SecurityHeaders
-from .hosts import ANY
 from .limits import Limits
 from .models import Encoded, Models, ServedModel
 from .page import page_routes
 from .schemas import add_openapi
-from .trusted_hosts import TrustedHosts
 
 MOST_EXPLAINED = 16  # inputs of a request, as an explanation may cost as much as a hundred predictions
 LARGE_CHARS = 10_000  # of a text that is encoded outside of the batches
+
+
+class Predictions(JSONResponse):
+    """An answer with predictions, whose time stamps are written as in ISO 8601."""
+
+    def render(self, content: Any) -> bytes:
+        """Return an answer as JSON in UTF-8."""
+        return json.dumps(
+            content, default=_to_plain, ensure_ascii=False, allow_nan=False, separators=(",", ":")
+        ).encode()
+
+
+def _to_plain(value: Any) -> Any:
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    if hasattr(value, "item"):  # a number of numpy
+        return value.item()
+    return str(value)
 
 
 class Service:
@@ -80,7 +96,7 @@ class Service:
             """Predict the inputs of a request, in order; a bad input has an `error` in place of a prediction."""
             request.scope["model"] = model
             with model.batcher.request():
-                return JSONResponse(await self.predict_with(model, request, top, history=history, explain=explain))
+                return Predictions(await self.predict_with(model, request, top, history=history, explain=explain))
 
         app.get(f"{path}/info")(info)
         app.post(f"{path}/predict")(predict)
@@ -137,24 +153,27 @@ class Service:
         return Encoded(sample, await self.bodies.in_thread(encode_samples, model.trained.codec, [sample]))
 
 
-def make_app(models: Models, limits: Limits, hosts: Sequence[str] = (ANY,)) -> FastAPI:
+def make_app(models: Models, limits: Limits) -> FastAPI:
     """Build the application: `/predict`, `/info`, `/models`, `/health`, documentation at `/docs`, and a page at `/`.
 
     Args:
         models: the models.
         limits: limits of batches and requests.
-        hosts: names that the server answers to, as returned by `choose_hosts`.
     """
     service = Service(models, limits)
-    app = FastAPIOffline(title="LightFit", version=VERSION, lifespan=service.running, redoc_url=None)
+    app = FastAPIOffline(
+        title="LightFit",
+        version=VERSION,
+        lifespan=service.running,
+        redoc_url=None,
+        # The names of functions in clients that are made from the description.
+        generate_unique_id_function=lambda route: re.sub(r"\W+", "_", route.path.strip("/")),
+    )
     add_error_answers(app)
     # The last one sees a request first.
     app.add_middleware(LimitBody, max_bytes=limits.max_bytes, body_s=limits.body_s)
     app.add_middleware(Admission, max_requests=limits.max_requests, answer_s=limits.answer_s)
-    app.add_middleware(TrustedHosts, hosts=hosts)
     app.add_middleware(AnswerFailures)
-    app.add_middleware(SecurityHeaders)
-    app.add_middleware(AnswerHead)
     app.get("/health")(service.health)
     app.get("/ready")(service.ready)
     app.get("/models")(service.list_models)

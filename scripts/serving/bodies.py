@@ -10,10 +10,11 @@ from typing import Any, NoReturn, TypeVar
 
 from fastapi import HTTPException, Request
 from starlette.datastructures import Headers, UploadFile
+from starlette.exceptions import HTTPException as StarletteHTTPException  # FastAPI's is one of its subclasses
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lightfit.datamodules.tables.options import TableOptions
-from lightfit.errors import BadInput, DataError, clip
+from lightfit.errors import BadInput, DataError, NotFoundError, UsageError, clip
 
 from ..inference.inputs.files import FileInputs
 from ..inference.inputs.protocol import Inputs
@@ -140,7 +141,7 @@ class BodyReader:
                 raise HTTPException(415, f"expected content-type {TYPES}, received '{clip(kind)}'")
         except RequestTooLarge as error:
             raise HTTPException(413, str(error)) from error
-        except DataError as error:
+        except (DataError, NotFoundError, UsageError) as error:
             raise HTTPException(422, str(error)) from error
         if all(isinstance(sample, BadInput) for sample in samples):
             raise HTTPException(422, samples[0].problem if samples else "expected at least one input, received none")
@@ -162,7 +163,7 @@ class BodyReader:
         samples: list[Any] = []
         try:
             form = await request.form(max_files=self.limits.max_parts, max_fields=self.limits.max_parts)
-        except HTTPException as error:
+        except StarletteHTTPException as error:
             if error.status_code == 400 and str(error.detail).startswith("Too many"):
                 raise HTTPException(
                     413, f"the form has more than {self.limits.max_parts:,} parts: send several requests", CLOSE

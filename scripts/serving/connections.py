@@ -30,8 +30,10 @@ def limit_connections(header_s: float, write_s: float) -> type[asyncio.Protocol]
             self.expect_headers()
 
         def connection_lost(self, exc: Exception | None) -> None:
-            self.header_timer = _cancel(self.header_timer)
-            self.write_timer = _cancel(self.write_timer)
+            _cancel(self.header_timer)
+            self.header_timer = None
+            _cancel(self.write_timer)
+            self.write_timer = None
             super().connection_lost(exc)
 
         def data_received(self, data: bytes) -> None:
@@ -41,7 +43,8 @@ def limit_connections(header_s: float, write_s: float) -> type[asyncio.Protocol]
                 self.header_bytes += len(data)
             super().data_received(data)
             if self.cycle is not before:  # the headers are complete
-                self.header_timer = _cancel(self.header_timer)
+                _cancel(self.header_timer)
+                self.header_timer = None
                 self.header_bytes = 0
             elif waiting and self.header_bytes > MAX_HEADER_BYTES and not self.is_sending_body():
                 self.refuse(431, f"the headers have more than {MAX_HEADER_BYTES:,} bytes: send fewer")
@@ -86,7 +89,8 @@ def limit_connections(header_s: float, write_s: float) -> type[asyncio.Protocol]
         def resume_writing(self) -> None:
             super().resume_writing()
             if not self.transport.is_closing():
-                self.write_timer = _cancel(self.write_timer)
+                _cancel(self.write_timer)
+                self.write_timer = None
 
         def on_response_complete(self) -> None:
             cycle = self.cycle

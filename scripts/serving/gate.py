@@ -45,6 +45,7 @@ class Gate:
         load: loads the models; called in a thread.
         build: builds the application of the models.
         loaded: called when the models are loaded, or with the exception that loading raised.
+        early: whether to answer before the models are loaded; else no connection is taken until then.
 
     Attributes:
         is_stopping: whether the server is about to end, so that `/ready` is a 503 while requests are still answered.
@@ -55,10 +56,13 @@ class Gate:
         load: "Callable[[], Models]",
         build: "Callable[[Models], FastAPI]",
         loaded: Callable[[Exception | None], None],
+        *,
+        early: bool = True,
     ) -> None:
         self.load = load
         self.build = build
         self.loaded = loaded
+        self.early = early
         self.is_stopping = False
         self._current: Generation | None = None
 
@@ -108,6 +112,11 @@ class Gate:
         """Load the models when the server starts, and stop them after its last request."""
         await receive()
         loading = asyncio.create_task(self._load())
+        if not self.early:
+            await loading
+            if self._current is None:
+                await send({"type": "lifespan.startup.failed", "message": ""})
+                return
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await loading

@@ -40,6 +40,11 @@ class RequestLog:
         self._file.write(json.dumps({"time": now, **entry}) + "\n")
         self._file.flush()
 
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not sys.stdout:
+            self._file.close()
+
 
 class Operations:
     """Middleware around the server.

@@ -58,15 +58,16 @@ class Loader:
             FileNotFoundError, ValueError: as `load_trained`.
         """
         for _ in range(TRIES):
-            state = self.find(source)
-            trained = load_served(state.path, self.trust)
+            path = find_checkpoint(source.path, newest=self.newest)
+            state = look_at(path) if path.is_file() else None  # loading says what there is in place of a missing one
+            trained = load_served(path, self.trust)
             predictor = Predictor(trained.model, trained.codec, choose_devices(self.gpus))
             predictor(trained.codec.dummy_batch())
             model = ServedModel(source.name, trained, predictor, self.limits, self.metrics.observe(source.name))
-            if look_at(state.path) == state:  # so that its checksum is of what was loaded
+            if state is not None and look_at(path) == state:  # so that its checksum is of what was loaded
                 self.states[source.name] = state
                 return model
-        raise CheckpointError(f"'{state.path}' is being written: expected a whole file")
+        raise CheckpointError(f"'{source.path}' is being written: expected a whole file")
 
     def load_all(self, sources: Sequence[Source]) -> Models:
         """Load all models."""

@@ -18,13 +18,11 @@ from .models import ServedModel
 
 SHOWN_CLASSES = 3
 TEXT = "I loved every minute"
-PIXEL = (
-    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAADklEQVR4nGNoQAIMZHIAfIgfQQiGnfQAAAAASUVORK5CYII="  # 8 x 8, grey
-)
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAAEElEQVR42mNsYIAAJgaKGAAmCACQtTEKkQAAAABJRU5ErkJggg=="  # 8 x 8
 NUMBER = {"type": ["number", "null"]}
 ERRORS = {
     400: "The request is not one that can be read: no JSON, no form, or a name that is not the server's.",
-    404: "There is nothing at this address.",
+    401: "The server has a token, which `Authorization: Bearer` must hold.",
     405: "The address takes other methods: those in `Allow`.",
     408: "The body took too long.",
     413: "The body is above a limit, which the sentence names.",
@@ -34,8 +32,8 @@ ERRORS = {
     503: "The server is busy: try again after the seconds in `Retry-After`.",
     504: "The answer took too long: send fewer inputs at once.",
 }
-OF_GET = (400, 405, 500)
-OF_POST = (400, 405, 408, 413, 415, 422, 500, 503, 504)
+OF_GET = (400, 401, 405, 500, 503)
+OF_POST = (400, 401, 405, 408, 413, 415, 422, 500, 503, 504)
 
 
 def add_openapi(app: FastAPI, choose: Callable[[str], ServedModel], limits: Limits) -> None:
@@ -63,17 +61,17 @@ def add_openapi(app: FastAPI, choose: Callable[[str], ServedModel], limits: Limi
                 for method, operation in operations.items():
                     if path.endswith("/predict"):
                         _describe_predict(operation, choose(path), limits)
-                    _describe_errors(operation, OF_POST if method == "post" else OF_GET, path)
+                    _describe_errors(operation, OF_POST if method == "post" else OF_GET)
             app.openapi_schema = held
         return app.openapi_schema
 
     app.openapi = describe  # type: ignore[method-assign]
 
 
-def _describe_errors(operation: dict[str, Any], statuses: Sequence[int], path: str) -> None:
+def _describe_errors(operation: dict[str, Any], statuses: Sequence[int]) -> None:
     responses = operation.setdefault("responses", {})
     responses.pop("422", None)
-    for status in (*statuses, *([404] if "{" in path else [])):
+    for status in statuses:
         content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
         responses[str(status)] = {"description": ERRORS[status], "content": content}
 
@@ -146,7 +144,7 @@ def make_request(inputs: Inputs) -> dict[str, Any] | None:
                 for day in (1, 2)
             ]
         }
-    return {"texts": {"texts": [TEXT]}, "images": {"images": [PIXEL]}}.get(key)
+    return {"texts": {"texts": [TEXT]}, "images": {"images": [PNG]}}.get(key)
 
 
 def describe_answer(codec: Codec, quantiles: Sequence[float] = ()) -> dict[str, Any]:
@@ -202,10 +200,10 @@ def describe_prediction(codec: Codec, quantiles: Sequence[float] = ()) -> dict[s
     if isinstance(codec, SeriesCodec):
         roles = codec.state.roles
         properties = {name: {"type": "string"} for name in (*roles.series_id, roles.time[0])}
-        for target in roles.targets:
-            properties[target] = {"type": "number"}
+        for column in roles.targets:
+            properties[column] = {"type": "number"}
             own = [level for place, level in enumerate(quantiles) if place != len(quantiles) // 2]
-            properties |= {f"{target}_q{100 * level:g}": {"type": "number"} for level in own}
+            properties |= {f"{column}_q{100 * level:g}": {"type": "number"} for level in own}
         step = _prediction("Step", properties, [*roles.series_id, roles.time[0], *roles.targets])
         return {"type": "array", "title": "Forecast", "items": step, "minItems": 1}
     if isinstance(codec, LabelCodec):

@@ -14,6 +14,7 @@ from .connections import limit_connections
 from .gate import Gate
 from .metrics import Metrics
 from .operations import Operations, RequestLog
+from .protection import protect
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -40,13 +41,14 @@ class Server(uvicorn.Server):
             super().handle_exit(sig, frame)
 
 
-def run(settings: Settings, listening: socket.socket, ready: Callable[[], None]) -> None:
+def run(settings: Settings, listening: socket.socket, ready: Callable[[], None], *, early: bool = True) -> None:
     """Answer requests until a signal.
 
     Args:
         settings: the settings.
         listening: a bound socket.
         ready: called when the models are loaded.
+        early: as in `Gate`.
 
     Raises:
         Exception: a model cannot be loaded.
@@ -72,7 +74,7 @@ def run(settings: Settings, listening: socket.socket, ready: Callable[[], None])
     def build(models: "Models") -> FastAPI:
         from .app import make_app
 
-        return make_app(models, settings.limits, settings.hosts)
+        return make_app(models, settings.limits)
 
     def loaded(error: Exception | None) -> None:
         if error is not None:
@@ -85,11 +87,11 @@ def run(settings: Settings, listening: socket.socket, ready: Callable[[], None])
 
             tasks.append(asyncio.create_task(keep_reloading(gate, loaders[0], settings.sources, settings.reload_s)))
 
-    gate = Gate(load, build, loaded)
+    gate = Gate(load, build, loaded, early=early)
     log = RequestLog(settings.log) if settings.log else None
     app = Operations(gate, metrics=metrics, token=settings.token, root_path=settings.root_path, log=log)
     config = uvicorn.Config(
-        app,
+        protect(app, settings.hosts),
         http=limit_connections(settings.limits.header_s, settings.limits.answer_s),
         ws="none",
         lifespan="on",
@@ -99,5 +101,7 @@ def run(settings: Settings, listening: socket.socket, ready: Callable[[], None])
     server = Server(config, gate, settings.drain_s)
     listening.listen(2048)  # before the models are loaded: /health answers from now on
     server.run(sockets=[listening])
+    if log is not None:
+        log.close()
     if failures:
         raise failures[0]

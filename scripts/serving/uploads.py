@@ -1,9 +1,9 @@
 """Checks of uploaded tables before they are read: what they hold when they are unpacked."""
 
-import io
 import re
 import zipfile
 from collections.abc import Iterator
+from typing import IO
 
 from lightfit.datamodules.tables.columnar import PARQUET
 from lightfit.datamodules.tables.content import Content, is_workbook, on_disk, open_bytes, report_damage
@@ -82,7 +82,7 @@ def _check_workbook(content: Content, limits: Limits) -> None:
                 _check_cells(content.name, *_measure(archive.open(info), limits, content.name), limits)
 
 
-def _measure(file: io.BufferedIOBase | zipfile.ZipExtFile, limits: Limits, name: str) -> tuple[int, int]:
+def _measure(file: IO[bytes], limits: Limits, name: str) -> tuple[int, int]:
     """Return the number of rows and columns up to the last cell of a sheet, however few cells it has."""
     num_rows = num_columns = num_bytes = 0
     rest = b""

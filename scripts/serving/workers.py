@@ -107,7 +107,8 @@ def _run(settings: Settings, listening: socket.socket, is_ready: Any, num_worker
     hush()
     # Each worker would otherwise use all processors.
     torch.set_num_threads(max(1, min(torch.get_num_threads(), count_processors() // num_workers)))
-    run(settings, listening, is_ready.set)
+    # Another worker answers while this one loads.
+    run(settings, listening, is_ready.set, early=not is_ready.is_set())
 
 
 def _end_with_parent(parent: int) -> None:

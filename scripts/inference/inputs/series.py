@@ -89,7 +89,7 @@ class SeriesInputs(Inputs):
         rows = body.get("rows")
         if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
             raise DataError('expected {"rows": [{"column": value}]}, the rows of a table')
-        return self._find_windows(frame_of_rows(rows), "the rows")
+        return self._find_windows(frame_of_rows(rows, options=self.options), "the rows")
 
     def from_upload(self, name: str, content: bytes) -> list[LastWindow | BadInput]:
         """Return the last window of each series in an uploaded table of any format."""
