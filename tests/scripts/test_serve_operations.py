@@ -395,7 +395,7 @@ import torch
 from lightfit.nets import FastResNet
 
 held = torch.load(sys.argv[1], weights_only=True)
-held["hyper_parameters"]["net"]["init_args"]["widths"] = widths = [32, 64, 128, 1600]
+held["hyper_parameters"]["net"]["init_args"]["widths"] = widths = [32, 64, 128, 2300]
 net = FastResNet(**held["hyper_parameters"]["net"]["init_args"])
 weights = {f"net.{name}": value for name, value in net.state_dict().items()}
 held["state_dict"] = {name: value for name, value in held["state_dict"].items() if "." not in name} | weights
