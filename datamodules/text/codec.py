@@ -19,7 +19,7 @@ from ..targets import Target, restore_target, save_target
 from .corpus import TextBatches, Tokenizer, count_words, import_tokenizer, pad_texts
 from .ngrams import NgramIndex, limit_ngrams
 from .tokenizers import STEPS
-from .unknown import note_unknown
+from .unknown import note_unknown, warn_of_unknown
 from .vocabulary import PAD, UNK, Vocabulary
 
 MOST_WORDS = 1_000_000  # of a text; all are padded to max_len
@@ -190,6 +190,20 @@ class TextCodec(LabelCodec):
     def warn(self, samples: Sequence[str], x: Tensor) -> list[str]:
         """Return a note for each text without a known word, and an empty string for the others."""
         return note_unknown(x)
+
+    def warn_of_unknown(self, corpus: Arrays, rows: Mapping[str, NDArray[np.int64]]) -> list[str]:
+        """Return a warning if a large fraction of val, or else of test, is unknown.
+
+        Args:
+            corpus: all texts.
+            rows: indices of the texts of each split that is not empty.
+        """
+        return warn_of_unknown(corpus, rows, self.vocabulary, self.tokenizer)
+
+    def describe_vocabulary(self) -> str:
+        """Describe the vocabulary in a few words."""
+        ngrams = "" if self.ngrams is None else f"; {self.ngrams.describe()}"
+        return f"{len(self.vocabulary):,} of {self.vocabulary.num_seen + 2:,} words{ngrams}"
 
     def dummy_batch(self) -> Tensor:
         """Return word ids (2, T) int64 of two texts made of the most frequent words."""
