@@ -190,6 +190,7 @@ class TextDataModule(DataModule):
         """Return the tokenizer of the encoder: that of a checkpoint's codec, or else of the encoder's files."""
         held = self._codec or self._adopted
         if isinstance(held, EncoderCodec):
+            self._positions = held.max_len
             return held.tokens
         if self.encoder is None or held is not None:
             return None
