@@ -206,7 +206,9 @@ def compare(folder: Path) -> dict[str, Ended]:
     found = {}
     for name, run in contenders.items():
         found[name] = own = run()
-        print(f"{folder.name}, {name}: accuracy {own.accuracy:.4f}, ECE {own.error:.4f}, {own.seconds:.0f} s", flush=True)
+        print(
+            f"{folder.name}, {name}: accuracy {own.accuracy:.4f}, ECE {own.error:.4f}, {own.seconds:.0f} s", flush=True
+        )
     return found
 
 

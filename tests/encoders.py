@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 
 WORDS = (
-    *("a", "film", "good", "fine", "great", "lovely", "bad", "awful", "poor", "dreadful", "number", "##0", "##1", "##2"),
-    *("##3", "##4", "##5", "##6", "##7", "##8", "##9", ",", ".", "the", "of", "##s", "text", "this", "is"),
+    *("a", "film", "good", "fine", "great", "lovely", "bad", "awful", "poor", "dreadful", "number", ",", ".", "the"),
+    *("##0", "##1", "##2", "##3", "##4", "##5", "##6", "##7", "##8", "##9", "of", "##s", "text", "this", "is"),
 )
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 

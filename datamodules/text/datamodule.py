@@ -335,9 +335,7 @@ def check_words_unset(**given: Any) -> None:
         )
 
 
-def _describe(
-    codec: TextCodec | EncoderCodec, batches: Mapping[str, TextBatches], table: pd.DataFrame | None
-) -> str:
+def _describe(codec: TextCodec | EncoderCodec, batches: Mapping[str, TextBatches], table: pd.DataFrame | None) -> str:
     sizes = ", ".join(f"{len(own):,} {split}" for split, own in batches.items())
     classes = "" if table is None or "train" not in table else f"classes in train: {list_classes(table)}; "
     return f"{sizes} texts; {classes}{codec.describe_vocabulary()}"
