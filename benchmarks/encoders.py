@@ -10,8 +10,8 @@ Compared are `finetune_text`; the same with `--model.finetune.head linear`; the 
 LogisticRegression; and the loop below, of torch and transformers, with the same encoder, epochs, batch size, rates,
 schedule, dropout and length. Each runs in a process of its own, from the shell to the result, with one thread.
 
-By itself, `python benchmarks/encoders.py loop FOLDER` runs the loop and `python benchmarks/encoders.py tfidf FOLDER` the
-other peer; both print accuracy and expected calibration error (15 bins) on test. `--tables NAME ... --rows N` takes
+By itself, `python benchmarks/encoders.py loop FOLDER` runs the loop and `python benchmarks/encoders.py tfidf FOLDER`
+the other peer; both print accuracy and expected calibration error (15 bins) on test. `--tables NAME ... --rows N` takes
 some tables, and the first rows of each, for a trial.
 """
 
@@ -229,7 +229,7 @@ def measure(tables: tuple[str, ...] = TABLES, rows: int | None = None) -> Iterat
     for name in tables:
         folder = (PUBLIC / name).absolute()
         if not (folder / "train.csv").is_file():
-            yield f"finetune_text on {name}: not run, as there is no {folder}/train.csv (LIGHTFIT_DATA names its folder)"
+            yield f"finetune_text on {name}: not run, as LIGHTFIT_DATA names no folder with it: {folder}"
             continue
         found = compare(folder if rows is None else take_rows(folder, rows))
         ours, loop = found["finetune_text"], found["loop"]

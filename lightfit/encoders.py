@@ -1,4 +1,4 @@
-"""Pretrained text encoders: where the files of one are, by the name of a folder, of a wheel's encoder, or of the hub."""
+"""Pretrained text encoders: where their files are, by the name of a folder, of a wheel's encoder, or of the hub."""
 
 import json
 import os
@@ -17,8 +17,8 @@ from lightfit.files import whole_folder
 
 PACKAGED = "all-MiniLM-L6-v2"  # the encoder that pip installs
 NAMES = (PACKAGED, f"sentence-transformers/{PACKAGED}")
-# The sentence encoder of Reimers and Gurevych (2019) distilled as in Wang et al. 2020 (MiniLM), 22.6 million parameters,
-# English; its authors publish it under Apache 2.0.
+# The sentence encoder of Reimers and Gurevych (2019) on MiniLM (Wang et al. 2020), 22.6 million parameters, English;
+# its authors publish it under Apache 2.0.
 SUMS = {
     "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
     "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",

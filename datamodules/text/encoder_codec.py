@@ -96,7 +96,7 @@ class EncoderCodec(LabelCodec):
 
     def warn(self, samples: Sequence[str], x: Tensor) -> list[str]:
         """Return a note for each text without a known token, and an empty string for the others."""
-        without = [self.pad_id, *sum(self.tokens.around, [])]
+        without = [self.pad_id, *self.tokens.around[0], *self.tokens.around[1]]
         without += [] if self.tokens.unknown is None else [self.tokens.unknown]
         is_known = ~torch.isin(x, torch.tensor(without))
         return ["" if known else NO_KNOWN_WORD for known in is_known.any(1).tolist()]

@@ -250,7 +250,7 @@ class LightFitCLI(LightningCLI):
         self._print(f"starting from the weights and the codec of '{initial.path}'")
 
     def _keep_found(self, checkpoint: Mapping[str, Any]) -> None:
-        """Take from a checkpoint what the net read from files, which may be gone: its encoder, or word vectors' width."""
+        """Take from a checkpoint what the net read from files, which may be gone: encoder, width of vectors."""
         held = (checkpoint.get("hyper_parameters", {}).get("net") or {}).get("init_args", {})
         net = self.config.model.get("init_args", Namespace()).get("net")
         arguments = net.get("init_args", {}) if isinstance(net, Namespace) else {}
