@@ -134,8 +134,8 @@ def add_schedule(optimizer: Optimizer, schedule: Any, trainer: Any, *, warmup: f
     """
     if not 0 <= warmup < 1 or (warmup and schedule not in RISING):
         raise ValueError(
-            f"expected warmup in [0, 1), before the schedule {', '.join(RISING[:-1])} or {RISING[-1]}, received {warmup} "
-            f"before {schedule}"
+            f"expected warmup in [0, 1), before the schedule {', '.join(RISING[:-1])} or {RISING[-1]}, received "
+            f"{warmup} before {schedule}"
         )
     if schedule not in NAMED:
         return [optimizer], [configure_schedule(find_schedule(schedule), optimizer, trainer)]
