@@ -112,8 +112,8 @@ _find, __dir__ = lazy_names(
         "lightfit.lightning": "use_lightning",
         "lightfit.datamodules": (
             "BadInput Classes Codec DataError DataModule EncoderCodec ImageCodec ImageDataModule ImageTransforms "
-            "LabelCodec LabelSets Numbers Samples SeriesCodec SeriesColumns SeriesDataModule Target TextCodec TextDataModule "
-            "Vocabulary"
+            "LabelCodec LabelSets Numbers Samples SeriesCodec SeriesColumns SeriesDataModule Target TextCodec "
+            "TextDataModule Vocabulary"
         ),
         "lightfit.lightning_modules": (
             "Classifier FineTuning ImageClassifier LightModel MultiLabelClassifier Regressor SeriesForecaster "
