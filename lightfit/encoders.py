@@ -191,6 +191,5 @@ def _list_wanted(name: str) -> Iterator[str]:
     from huggingface_hub import file_exists
 
     yield from NEEDED
-    kinds = [file for file in TOKENIZERS if file_exists(name, file)]
-    yield from kinds[:1] if kinds[:1] == ["tokenizer.json"] else kinds
-    yield from (file for file in OTHERS if file_exists(name, file))
+    kinds = TOKENIZERS[:1] if file_exists(name, TOKENIZERS[0]) else TOKENIZERS[1:]
+    yield from (file for file in (*kinds, *OTHERS) if file_exists(name, file))

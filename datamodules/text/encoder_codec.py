@@ -133,7 +133,7 @@ class EncoderCodec(LabelCodec):
         return ["" if index == self.pad_id else self.tokens.name(index) for index in x.tolist()]
 
     def metadata(self) -> dict[str, Any]:
-        """Return target, tokenizer (a tokenizer.json as a text, under `encoder_tokenizer`), padding and length."""
+        """Return target, tokenizer (tokenizer.json as a text, under `encoder_tokenizer`), padding and length."""
         return {
             "domain": self.domain,
             "class_names": self.class_names,
@@ -142,6 +142,7 @@ class EncoderCodec(LabelCodec):
             "unk": self.tokens.unknown,
             "pad": self.pad_id,
             "max_len": self.max_len,
+            "width": None,  # as of the longest text of a batch
         }
 
     def to_dict(self) -> dict[str, Any]:
