@@ -3,7 +3,7 @@
 import json
 import os
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -172,7 +172,10 @@ def _find_on_hub(name: str) -> Path:
     try:
         check_reachable(constants.ENDPOINT)  # the hub's client would try for a minute, with a line for each try
         disable_progress_bars()
-        paths = [hf_hub_download(name, file) for file in _list_wanted(name)]
+        paths = [hf_hub_download(name, file) for file in NEEDED]
+        others = OTHERS if _download_if_there(name, TOKENIZERS[0]) else (*TOKENIZERS[1:], *OTHERS)
+        for file in others:
+            _download_if_there(name, file)
     except EntryNotFoundError as error:
         raise DownloadError(
             f"'{name}' on the hub lacks a file of {', '.join(NEEDED)}: expected an encoder with weights in safetensors"
@@ -186,10 +189,13 @@ def _find_on_hub(name: str) -> Path:
     return _check_folder(Path(paths[0]).parent)
 
 
-def _list_wanted(name: str) -> Iterator[str]:
-    """Yield the files to download: those that are needed, then those that the hub has of the tokenizer."""
-    from huggingface_hub import file_exists
+def _download_if_there(name: str, file: str) -> bool:
+    """Download a file of the tokenizer; return whether the hub has it."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
 
-    yield from NEEDED
-    kinds = TOKENIZERS[:1] if file_exists(name, TOKENIZERS[0]) else TOKENIZERS[1:]
-    yield from (file for file in (*kinds, *OTHERS) if file_exists(name, file))
+    try:
+        hf_hub_download(name, file)
+    except EntryNotFoundError:
+        return False
+    return True

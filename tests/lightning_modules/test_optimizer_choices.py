@@ -148,9 +148,11 @@ def test_mistakes() -> None:
         Classifier(net(), optimizer="torch.nn.Linear")
     with pytest.raises(ValueError, match=r"`optimizer` with `class_path` and `init_args`, and the rate as `lr`"):
         Classifier(net(), optimizer={"class_path": "torch.optim.SGD", "init_args": {"lr": 1}})  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="expected `schedule` as constant, cosine, one_cycle, halving or a class"):
-        train(schedule="linear")
-    with pytest.raises(ValueError, match="expected warmup in .*, before the schedule constant or cosine"):
+    with pytest.raises(
+        ValueError, match="expected `schedule` as constant, cosine, linear, one_cycle, halving or a class"
+    ):
+        train(schedule="quadratic")
+    with pytest.raises(ValueError, match="expected warmup in .*, before the schedule constant, cosine or linear"):
         train(schedule=torch.optim.lr_scheduler.StepLR, warmup=0.1)
 
 
