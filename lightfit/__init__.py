@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Codec,
         DataError,
         DataModule,
+        EncoderCodec,
         ImageCodec,
         ImageDataModule,
         ImageTransforms,
@@ -64,6 +65,7 @@ __all__ = [
     "Codec",
     "DataError",
     "DataModule",
+    "EncoderCodec",
     "FineTuning",
     "ImageClassifier",
     "ImageCodec",
@@ -109,9 +111,9 @@ _find, __dir__ = lazy_names(
     {
         "lightfit.lightning": "use_lightning",
         "lightfit.datamodules": (
-            "BadInput Classes Codec DataError DataModule ImageCodec ImageDataModule ImageTransforms LabelCodec "
-            "LabelSets Numbers Samples SeriesCodec SeriesColumns SeriesDataModule Target TextCodec TextDataModule "
-            "Vocabulary"
+            "BadInput Classes Codec DataError DataModule EncoderCodec ImageCodec ImageDataModule ImageTransforms "
+            "LabelCodec LabelSets Numbers Samples SeriesCodec SeriesColumns SeriesDataModule Target TextCodec "
+            "TextDataModule Vocabulary"
         ),
         "lightfit.lightning_modules": (
             "Classifier FineTuning ImageClassifier LightModel MultiLabelClassifier Regressor SeriesForecaster "

@@ -40,9 +40,9 @@ class Classifier(SupervisedModel):
             arguments, such as `betas`.
         weight_decay: L2 penalty (decoupled in AdamW); not with nets of sparse gradients, such as NaiveBayesBag.
         momentum: Nesterov's, for SGD.
-        schedule: constant, cosine (down to 0), one_cycle (straight up for a quarter of the steps, then down); or the
-            path of a class, such as torch.optim.lr_scheduler.StepLR, with its own arguments.
-        warmup: fraction of all steps in which the rate rises from 0 before a constant or cosine schedule.
+        schedule: constant, cosine or linear (down to 0), one_cycle (straight up for a quarter of the steps, then down);
+            or the path of a class, such as torch.optim.lr_scheduler.StepLR, with its own arguments.
+        warmup: fraction of all steps in which the rate rises from 0 before a constant, cosine or linear schedule.
         label_smoothing: fraction of the target that is spread over all classes, in [0, 1).
         loss_weights: weight of an error, by class; the data sets it (`class_weights`).
         multi_class: how more than two classes share the probability: `softmax`, by the cross-entropy of all of them;

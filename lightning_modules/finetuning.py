@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .nets.library_net import FILES, LibraryNet
+from .nets.transformer_net import TransformerNet
 from .published import find_package, read_of_timm, read_of_torchvision, read_packaged
 from .weights import read_weights
 
@@ -119,6 +120,13 @@ def read_pretrained_state(weights: str, net: nn.Module) -> State:
     """
     if weights.endswith(FILES):
         return read_weights(weights)[0]
+    if isinstance(net, TransformerNet):
+        if weights != "DEFAULT":
+            raise ValueError(
+                f"expected `finetune.weights` as DEFAULT, which are those of the encoder '{net.name}', a file "
+                f"({', '.join(FILES)}), or null, received '{weights}'; another encoder is named by `net.name`"
+            )
+        return net.read_weights()
     name = net.name if isinstance(net, LibraryNet) else type(net).__name__
     if (package := find_package(weights, name)) is not None:
         return read_packaged(package, name, _inner(net))
@@ -183,6 +191,7 @@ class FineTuning:
         rewrites: replacements in the names of the weights, by regular expression.
         freeze_epochs: number of epochs in which only the head learns.
         backbone_lr: learning rate of all but the head, as a factor of the head's.
+        layer_decay: factor of the learning rate from each layer of an encoder of texts to the one below it, in (0, 1].
         head: linear: the backbone stays frozen; its features are computed once, without augmentation, and the head is
             the minimum of the loss with an L2 penalty that cross-validation chooses, after one epoch. linear_then_full:
             this is the first epoch, and the whole net is trained after it. null: the head is trained with the net.
@@ -193,6 +202,7 @@ class FineTuning:
     rewrites: dict[str, str] = field(default_factory=dict)
     freeze_epochs: int = 0
     backbone_lr: float = 1.0
+    layer_decay: float = 1.0
     head: Literal["auto", "linear", "linear_then_full"] | None = None
 
     def __post_init__(self) -> None:
@@ -200,6 +210,8 @@ class FineTuning:
             raise ValueError(f"expected finetune.freeze_epochs of at least 0, received {self.freeze_epochs}")
         if not self.backbone_lr > 0:
             raise ValueError(f"expected finetune.backbone_lr above 0, received {self.backbone_lr}")
+        if not 0 < self.layer_decay <= 1:
+            raise ValueError(f"expected finetune.layer_decay above 0 and at most 1, received {self.layer_decay}")
         if self.head not in (None, "auto", "linear", "linear_then_full"):
             raise ValueError(f"expected finetune.head auto, linear, linear_then_full or null, received {self.head}")
 
@@ -217,17 +229,34 @@ def choose_head(finetune: FineTuning, net: nn.Module) -> FineTuning:
     return replace(finetune, head="linear" if linear else None)
 
 
-def group_parameters(net: nn.Module, *, lr: float, backbone_lr: float) -> list[dict[str, Any]]:
+def group_parameters(
+    net: nn.Module, *, lr: float, backbone_lr: float, layer_decay: float = 1.0
+) -> list[dict[str, Any]]:
     """Group the head's parameters and all others, for an optimizer.
 
     Args:
         net: the net.
         lr: learning rate of the head.
         backbone_lr: that of the others, as a factor of it.
+        layer_decay: factor from each layer of the backbone to the one below it (Clark et al. 2020, "ELECTRA", arXiv
+            2003.10555, appendix B); the groups of layers follow the head's from the embeddings up.
+
+    Raises:
+        ValueError: there is a decay, and the net does not list its layers.
     """
     head = dict.fromkeys(net.get_submodule(find_head(net)).parameters())  # a set in order
-    backbone = [parameter for parameter in net.parameters() if parameter not in head]
-    return [{"params": list(head), "lr": lr}, {"params": backbone, "lr": lr * backbone_lr}]
+    groups = [{"params": list(head), "lr": lr}]
+    if layer_decay == 1:
+        backbone = [parameter for parameter in net.parameters() if parameter not in head]
+        return [*groups, {"params": backbone, "lr": lr * backbone_lr}]
+    if not isinstance(net, TransformerNet):
+        raise ValueError(
+            f"`finetune.layer_decay` {layer_decay} is for encoders of texts (TransformerNet), which have a list of "
+            f"layers, and the net is {type(net).__name__}: leave it at 1"
+        )
+    layers = net.list_layers()
+    rates = [lr * backbone_lr * layer_decay ** (len(layers) - 1 - depth) for depth in range(len(layers))]
+    return groups + [{"params": own, "lr": rate} for own, rate in zip(layers, rates, strict=True) if own]
 
 
 def list_backbone_parameters(net: nn.Module) -> list[nn.Parameter]:

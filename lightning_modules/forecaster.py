@@ -53,10 +53,10 @@ class SeriesForecaster(LightModel):
         optimizer: name of a class of torch.optim, such as Adam, AdamW or SGD; or the path of any class, with its own
             arguments, such as `betas`.
         weight_decay: L2 penalty (decoupled in AdamW).
-        schedule: constant, cosine (down to 0), one_cycle (straight up for a quarter of the steps, then down), halving
-            (to a half after each epoch); or the path of a class, such as torch.optim.lr_scheduler.StepLR, with its own
-            arguments.
-        warmup: fraction of all steps in which the rate rises from 0 before a constant or cosine schedule.
+        schedule: constant, cosine or linear (down to 0), one_cycle (straight up for a quarter of the steps, then down),
+            halving (to a half after each epoch); or the path of a class, such as torch.optim.lr_scheduler.StepLR, with
+            its own arguments.
+        warmup: fraction of all steps in which the rate rises from 0 before a constant, cosine or linear schedule.
         loss: mse, mae, huber, mspe (the cookbook's squared percentage), or quantile (the pinball loss, for intervals).
         quantiles: levels of the quantiles, rising, their middle one 0.5; used with the quantile loss.
         calibrate: after each validation of a fit, compute the conformal scale of the intervals that tests and

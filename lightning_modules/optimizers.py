@@ -25,8 +25,9 @@ from lightfit.trust import import_name
 # As arguments of models. The rate is no argument of the optimizer's class: it is the model's own, `lr`.
 OptimizerChoice: TypeAlias = str | Callable[[Iterable[Any], float], Optimizer]
 BuiltSchedule: TypeAlias = Callable[[Optimizer], LRScheduler]
-ScheduleChoice: TypeAlias = Literal["constant", "cosine", "one_cycle"] | BuiltSchedule
-NAMED = ("constant", "cosine", "one_cycle", "halving")
+ScheduleChoice: TypeAlias = Literal["constant", "cosine", "linear", "one_cycle"] | BuiltSchedule
+NAMED = ("constant", "cosine", "linear", "one_cycle", "halving")
+RISING = ("constant", "cosine", "linear")  # those that a warmup may stand before
 WARMUP, START, END = 0.23, 0.2, 0.07  # of one_cycle: fraction of the steps that rise, and the rates at both ends
 
 
@@ -126,14 +127,15 @@ def add_schedule(optimizer: Optimizer, schedule: Any, trainer: Any, *, warmup: f
         schedule: constant; halving, to a half after each epoch (Zhou et al. 2021, "Informer", arXiv 2012.07436,
             section 5.1, and those who followed it); one of `make_schedule`; or as of `find_schedule`.
         trainer: Lightning's trainer, which knows the number of steps.
-        warmup: fraction of all steps in which the rate rises from 0 before a constant or cosine schedule.
+        warmup: fraction of all steps in which the rate rises from 0 before a constant, cosine or linear schedule.
 
     Raises:
         ValueError: warmup is not within [0, 1), or the schedule rises by itself, or has no steps to rise in.
     """
-    if not 0 <= warmup < 1 or (warmup and schedule not in ("constant", "cosine")):
+    if not 0 <= warmup < 1 or (warmup and schedule not in RISING):
         raise ValueError(
-            f"expected warmup in [0, 1), before the schedule constant or cosine, received {warmup} before {schedule}"
+            f"expected warmup in [0, 1), before the schedule {', '.join(RISING[:-1])} or {RISING[-1]}, received "
+            f"{warmup} before {schedule}"
         )
     if schedule not in NAMED:
         return [optimizer], [configure_schedule(find_schedule(schedule), optimizer, trainer)]
@@ -151,13 +153,14 @@ def add_schedule(optimizer: Optimizer, schedule: Any, trainer: Any, *, warmup: f
 
 
 def make_warmup_scale(name: str, num_steps: int, warmup: float) -> Callable[[int], float]:
-    """Make the factor of the learning rate at a step: straight up from near 0, then constant or half a cosine to 0.
+    """Make the factor of the learning rate at a step: straight up from near 0, then constant or down to 0.
 
     Source: Loshchilov and Hutter 2017, "SGDR", equation 5, without restarts; the rise as in Goyal et al. 2017,
     "Accurate, Large Minibatch SGD", section 2.2.
 
     Args:
-        name: constant or cosine.
+        name: constant, cosine (half a period down to 0), or linear (straight down to 0, as in Devlin et al. 2019,
+            "BERT", appendix A.2).
         num_steps: number of steps in the whole of the training.
         warmup: fraction of them in which the rate rises.
     """
@@ -168,7 +171,8 @@ def make_warmup_scale(name: str, num_steps: int, warmup: float) -> Callable[[int
             return (step + 1) / rising
         if name == "constant":
             return 1.0
-        return 0.5 * (1 + math.cos(math.pi * min((step - rising) / max(num_steps - rising, 1), 1)))
+        done = min((step - rising) / max(num_steps - rising, 1), 1)
+        return 1 - done if name == "linear" else 0.5 * (1 + math.cos(math.pi * done))
 
     return scale
 
@@ -177,11 +181,14 @@ def make_schedule(name: str, optimizer: Optimizer, num_steps: int) -> LRSchedule
     """Build a schedule of the learning rate by the step.
 
     Args:
-        name: `cosine`, half a period down to 0 (Loshchilov and Hutter 2017, "SGDR", equation 5), or `one_cycle`, a
-            straight line up from a fifth and one down to near 0 (the triangle of Jordan 2024, arXiv 2404.00498).
+        name: `cosine`, half a period down to 0 (Loshchilov and Hutter 2017, "SGDR", equation 5), `linear`, straight
+            down to 0, or `one_cycle`, a straight line up from a fifth and one down to near 0 (the triangle of Jordan
+            2024, arXiv 2404.00498).
         optimizer: the optimizer whose rates it scales.
         num_steps: number of steps in the whole of the training.
     """
+    if name == "linear":
+        return LambdaLR(optimizer, lambda step: max(num_steps - step, 0) / num_steps)
     if name == "cosine":
         return CosineAnnealingLR(optimizer, T_max=max(num_steps, 1))
     top = max(round(WARMUP * num_steps), 1)

@@ -31,9 +31,9 @@ class Regressor(SupervisedModel):
             arguments, such as `betas`.
         weight_decay: L2 penalty (decoupled in AdamW); not with nets of sparse gradients, such as NaiveBayesBag.
         momentum: Nesterov's, for SGD.
-        schedule: constant, cosine (down to 0), one_cycle (straight up for a quarter of the steps, then down); or the
-            path of a class, such as torch.optim.lr_scheduler.StepLR, with its own arguments.
-        warmup: fraction of all steps in which the rate rises from 0 before a constant or cosine schedule.
+        schedule: constant, cosine or linear (down to 0), one_cycle (straight up for a quarter of the steps, then down);
+            or the path of a class, such as torch.optim.lr_scheduler.StepLR, with its own arguments.
+        warmup: fraction of all steps in which the rate rises from 0 before a constant, cosine or linear schedule.
         loss: mse, or huber (quadratic up to one standard deviation, then linear: for outliers).
         units: `mean` and `std` of each number, which undo its scaling; the data sets them.
         finetune: pretrained weights, and how long to freeze them.

@@ -45,9 +45,9 @@ class SupervisedModel(LightModel):
             arguments, such as `betas`.
         weight_decay: L2 penalty (decoupled in AdamW).
         momentum: Nesterov's, for SGD.
-        schedule: constant, cosine (down to 0), one_cycle (straight up for a quarter of the steps, then down); or the
-            path of a class, such as torch.optim.lr_scheduler.StepLR, with its own arguments.
-        warmup: fraction of all steps in which the rate rises from 0 before a constant or cosine schedule.
+        schedule: constant, cosine or linear (down to 0), one_cycle (straight up for a quarter of the steps, then down);
+            or the path of a class, such as torch.optim.lr_scheduler.StepLR, with its own arguments.
+        warmup: fraction of all steps in which the rate rises from 0 before a constant, cosine or linear schedule.
         finetune: pretrained weights, and how long to freeze them.
         metrics: torchmetrics by name.
         train_metrics: whether training has these metrics too.
@@ -308,8 +308,11 @@ class SupervisedModel(LightModel):
     def configure_optimizers(self) -> Any:
         """Build the optimizer over all parameters, with the schedule."""
         parameters: Any = self.parameters()
-        if self.finetune.backbone_lr != 1:
-            parameters = group_parameters(self.net, lr=self.lr, backbone_lr=self.finetune.backbone_lr)
+        finetune = self.finetune
+        if finetune.backbone_lr != 1 or finetune.layer_decay != 1:
+            parameters = group_parameters(
+                self.net, lr=self.lr, backbone_lr=finetune.backbone_lr, layer_decay=finetune.layer_decay
+            )
         optimizer = make_optimizer(
             self.optimizer, parameters, lr=self.lr, weight_decay=self.weight_decay, momentum=self.momentum
         )

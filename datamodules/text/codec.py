@@ -20,7 +20,7 @@ from .corpus import TextBatches, Tokenizer, count_words, import_tokenizer, pad_t
 from .ngrams import NgramIndex, limit_ngrams
 from .parts import Part, locate_ngrams, locate_words
 from .tokenizers import STEPS
-from .unknown import note_unknown
+from .unknown import note_unknown, warn_of_unknown
 from .vocabulary import PAD, UNK, Vocabulary
 
 MOST_WORDS = 1_000_000  # of a text; all are padded to max_len
@@ -204,6 +204,20 @@ class TextCodec(LabelCodec):
         itos, ngrams = self.vocabulary.itos, self.ngrams
         names = ["" if index == PAD else ngrams.name(index, itos) for index in x.tolist()]
         return locate_ngrams(sample, words, names, ngrams.ngrams)
+
+    def warn_of_unknown(self, corpus: Arrays, rows: Mapping[str, NDArray[np.int64]]) -> list[str]:
+        """Return a warning if a large fraction of val, or else of test, is unknown.
+
+        Args:
+            corpus: all texts.
+            rows: indices of the texts of each split that is not empty.
+        """
+        return warn_of_unknown(corpus, rows, self.vocabulary, self.tokenizer)
+
+    def describe_vocabulary(self) -> str:
+        """Describe the vocabulary in a few words."""
+        ngrams = "" if self.ngrams is None else f"; {self.ngrams.describe()}"
+        return f"{len(self.vocabulary):,} of {self.vocabulary.num_seen + 2:,} words{ngrams}"
 
     def dummy_batch(self) -> Tensor:
         """Return word ids (2, T) int64 of two texts made of the most frequent words."""

@@ -22,6 +22,7 @@ from lightfit.trust import import_name
 
 from ..splits import SPLITS
 from .code_digest import digest_code
+from .encoder_tokens import EncoderTokens
 from .sources import Text
 from .tokenizers import PUNCTUATION, tokenize
 from .vocabulary import PAD
@@ -110,12 +111,12 @@ def load_tokenizer(path: str) -> tuple[Tokenizer, str]:
     return function, digest_code(function, sys.modules[path.rpartition(".")[0]])
 
 
-def tokenise(splits: Mapping[str, Iterable[Text]], tokenizer: Tokenizer, grow: Grow) -> Arrays:
+def tokenise(splits: Mapping[str, Iterable[Text]], tokenizer: Tokenizer | EncoderTokens, grow: Grow) -> Arrays:
     """Tokenise all texts, in the order of the splits, with only a few of them in memory at a time.
 
     Args:
         splits: the texts of each split, with their labels as they were read.
-        tokenizer: function from a text to its words.
+        tokenizer: function from a text to its words, or the tokenizer of an encoder, whose ids stay as they are.
         grow: as in `cached`; receives `tokens`, the concatenated word ids, (num_tokens,) int32.
 
     Returns:
@@ -127,7 +128,7 @@ def tokenise(splits: Mapping[str, Iterable[Text]], tokenizer: Tokenizer, grow: G
         group: group id of each text, equal for identical texts, (N,) int64.
         places: place of each text, a list in JSON, uint8.
     """
-    tokens, ids = grow("tokens", np.int32), WordIds(tokenizer)
+    tokens, ids = grow("tokens", np.int32), WordIds(tokenizer) if callable(tokenizer) else tokenizer
     labels = DistinctLabels()
     columns: dict[str, list[Any]] = {name: [] for name in ("length", "label", "part", "hash", "place")}
     for split, texts in splits.items():
@@ -222,6 +223,7 @@ class TextBatches:
         lengths: number of words of each text after truncation, (N,) int64.
         labels: class index of each text, (N,) int64.
         width: number of words to which texts are padded; None: to the longest text of the batch.
+        pad: the id that they are padded with.
     """
 
     def __init__(
@@ -233,7 +235,9 @@ class TextBatches:
         labels: Tensor,
         *,
         width: int | None,
+        pad: int = PAD,
     ) -> None:
+        self.pad = pad
         self.ids = ids
         self.tokens = tokens
         self.starts = starts
@@ -263,7 +267,7 @@ class TextBatches:
         gathered = (self.starts[index][:, None] + positions).clamp_(max=len(self.tokens) - 1)
         tokens = self.tokens.index_select(0, gathered.view(-1))  # half the time of self.tokens[gathered]
         ids = (tokens if self.ids is None else self.ids.index_select(0, tokens)).view(gathered.shape)
-        return ids.masked_fill_(positions >= self.lengths[index][:, None], PAD)
+        return ids.masked_fill_(positions >= self.lengths[index][:, None], self.pad)
 
 
 def pad_texts(texts: list[list[int]], width: int | None) -> Tensor:

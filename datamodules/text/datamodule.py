@@ -1,5 +1,6 @@
 """The DataModule of labelled texts."""
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import chain
@@ -26,19 +27,23 @@ from ..splits import rows_by_split
 from ..tables.options import TableOptions
 from ..targets import Target, name_label
 from .codec import TextCodec, check_max_len
-from .corpus import TextBatches, count_words, load_tokenizer, tokenise
+from .corpus import TextBatches, Tokenizer, count_words, load_tokenizer, tokenise
+from .encoder_codec import EncoderCodec
+from .encoder_tokens import EncoderTokens, read_tokens
 from .findings import find_in_texts
 from .ngrams import check_ngrams
 from .sources import MOVIE_REVIEWS, TextSource, locate, read_source
-from .unknown import warn_of_unknown
 from .vocabulary import SPECIALS
+
+MOST_TOKENS = 512  # of a text, for an encoder without a limit of its own
 
 
 class TextDataModule(DataModule):
     """Texts for classification: x (B, T) int64 with <unk> 0 and <pad> 1, y (B,) int64.
 
     Vocabulary and class names are fitted on the training split alone. The tokenised texts are cached under data/cache,
-    until the file, a column or the tokenizer changes.
+    until the file, a column or the tokenizer changes. With an encoder, its own tokenizer makes the ids, and padding is
+    the id that it has for it.
 
     Args:
         source: a table (CSV, TSV, JSON, Parquet, Arrow, Excel, fastText; also compressed); a folder or zip of a table
@@ -59,6 +64,9 @@ class TextDataModule(DataModule):
         max_ngrams: number of n-grams to keep beside the words, where there are more those in many texts; fewer if there
             are many classes, so that a net has at most 4 million weights for them.
         bucket: batch texts of similar lengths, padded to the longest text of the batch.
+        encoder: name of the pretrained encoder whose tokenizer splits the texts, as of `lightfit.nets.TransformerNet`,
+            from which a command takes it; null: `tokenizer` does. Texts are padded by batch, and truncated to `max_len`
+            tokens, or as many as the encoder takes.
         batch_size: number of texts in a batch, on each device.
         min_steps: smallest number of training batches in an epoch: those of a small table are then smaller than
             `batch_size`.
@@ -98,6 +106,7 @@ class TextDataModule(DataModule):
         char_ngrams: int | None = None,
         max_ngrams: int = 500_000,
         bucket: bool = False,
+        encoder: str | None = None,
         batch_size: int = 20,
         min_steps: int = 1,
         val_fraction: float = 0.2,
@@ -123,6 +132,8 @@ class TextDataModule(DataModule):
         check_ngrams(ngrams, char_ngrams, max_ngrams)
         if min_steps < 1:
             raise ValueError(f"expected `min_steps` of at least 1, received {min_steps}")
+        if encoder is not None:
+            check_words_unset(tokenizer=tokenizer, max_words=max_words, ngrams=ngrams, char_ngrams=char_ngrams)
         self.text_column = text_column
         self.label_column = label_column
         self.labels = labels
@@ -135,6 +146,8 @@ class TextDataModule(DataModule):
         self.on_duplicate = on_duplicate
         self.tokenizer = tokenizer
         self._tokenize, self._digest = load_tokenizer(tokenizer)
+        self.encoder = encoder
+        self._positions: int | None = None  # number of tokens that the encoder takes, once its tokenizer is read
         self.imported_names = (tokenizer,)
         self.max_words = max_words
         self.max_len = max_len
@@ -145,10 +158,10 @@ class TextDataModule(DataModule):
         self.min_steps = min_steps
 
     @property
-    def codec(self) -> TextCodec:
+    def codec(self) -> TextCodec | EncoderCodec:
         """Return the codec, fitted by `setup` or loaded from a checkpoint."""
         codec = super().codec
-        assert isinstance(codec, TextCodec)
+        assert isinstance(codec, (TextCodec, EncoderCodec))
         return codec
 
     def prepare_data(self) -> None:
@@ -161,18 +174,38 @@ class TextDataModule(DataModule):
         Three more arrays, each a list in JSON: `found`, lines about the source; `skipped`, rows that could not be read;
         `text_column`, the column of the texts alone.
         """
+        return self._read_with(source, self._find_tokens())
+
+    def _read_with(self, source: str, tokens: EncoderTokens | None) -> Arrays:
         path = locate(source, DATA_DIR)
         columns = self.text_column, self.label_column
         format_version = 3
+        splitter = [self.tokenizer, self._digest] if tokens is None else ["encoder", tokens.digest]
         return cached(
             DATA_DIR / "cache",
             "texts",
-            [format_version, source, fingerprint(path), columns, asdict(self.table), [self.tokenizer, self._digest]],
-            lambda grow: self._read(read_source(source, path, *columns, self.table), grow),
+            [format_version, source, fingerprint(path), columns, asdict(self.table), splitter],
+            lambda grow: self._read(read_source(source, path, *columns, self.table), tokens or self._tokenize, grow),
         )
 
-    def _read(self, source: TextSource, grow: Grow) -> Arrays:
-        corpus = tokenise(source.splits, self._tokenize, grow)  # first, as skipped rows are found on the way
+    def _find_tokens(self) -> EncoderTokens | None:
+        """Return the tokenizer of the encoder: that of a checkpoint's codec, or else of the encoder's files."""
+        held = self._codec or self._adopted
+        if isinstance(held, EncoderCodec):
+            self._positions = held.max_len
+            return held.tokens
+        if self.encoder is None or held is not None:
+            return None
+        tokens, self._positions = read_tokens(self.encoder)
+        if self._positions is not None and (self.max_len or 0) > self._positions:
+            raise ValueError(
+                f"expected `max_len` of at most {self._positions}, the tokens that the encoder '{self.encoder}' takes, "
+                f"or null for so many, received {self.max_len}"
+            )
+        return tokens
+
+    def _read(self, source: TextSource, splitter: Tokenizer | EncoderTokens, grow: Grow) -> Arrays:
+        corpus = tokenise(source.splits, splitter, grow)  # first, as skipped rows are found on the way
         found: dict[str, list[Any]] = {
             "found": source.found,
             "skipped": source.skipped,
@@ -182,9 +215,10 @@ class TextDataModule(DataModule):
 
     def load(self, source: str, codec: Codec | None = None) -> Loaded:
         """Read the texts, fit vocabulary and labels on the training split, and encode each split."""
-        corpus = self.read(source)
+        tokens = self._find_tokens()
+        corpus = self._read_with(source, tokens)
         held = codec or self._adopted
-        known = held if isinstance(held, TextCodec) else None
+        known = held if isinstance(held, (TextCodec, EncoderCodec)) else None
 
         def places() -> list[str]:
             return from_json(corpus["places"])
@@ -205,7 +239,7 @@ class TextDataModule(DataModule):
             places=places,
         )
         rows, values = division.rows, division.values
-        fitted = known or self._fit(corpus, rows["train"], division.target)
+        fitted = known or self._fit(corpus, rows["train"], division.target, tokens)
         batches = fitted.split_batches(corpus, rows, values)
         skipped = [*from_json(corpus["skipped"]), *(f"{place}: no label" for place in division.missing)]
         findings = self._find(corpus, division, fitted, skipped)
@@ -241,7 +275,13 @@ class TextDataModule(DataModule):
                     break
         return [found.get(places[row], "") for row in rows]
 
-    def _fit(self, corpus: Arrays, train: NDArray[np.int64], target: Target) -> TextCodec:
+    def _fit(
+        self, corpus: Arrays, train: NDArray[np.int64], target: Target, tokens: EncoderTokens | None
+    ) -> TextCodec | EncoderCodec:
+        column = from_json(corpus["text_column"])[0]
+        if tokens is not None:
+            max_len = self.max_len or self._positions or MOST_TOKENS
+            return EncoderCodec(tokens=tokens, target=target, max_len=max_len, input_column=column)
         return TextCodec.fit(
             corpus,
             train,
@@ -250,7 +290,7 @@ class TextDataModule(DataModule):
             max_words=self.max_words,
             max_len=self.max_len,
             bucket=self.bucket,
-            input_column=from_json(corpus["text_column"])[0],
+            input_column=column,
             ngrams=self.ngrams,
             char_ngrams=self.char_ngrams,
             max_ngrams=self.max_ngrams,
@@ -265,14 +305,19 @@ class TextDataModule(DataModule):
             balanced_sampling=self.balanced_sampling,
         )
 
-    def _find(self, corpus: Arrays, division: Division, codec: TextCodec, skipped: list[str]) -> Findings:
+    def _find(
+        self, corpus: Arrays, division: Division, codec: TextCodec | EncoderCodec, skipped: list[str]
+    ) -> Findings:
         """Return what was found in the texts and their labels."""
         used = division.splits
         counts = count_words(corpus, next(iter(used.values())))
-        texts = find_in_texts(corpus, used, counts, max_len=codec.max_len)
+        what, max_len = "words", codec.max_len
+        if isinstance(codec, EncoderCodec):
+            what, max_len = "tokens", codec.room
+        texts = find_in_texts(corpus, used, counts, max_len=max_len, what=what)
         return find_in_division(
             division,
-            replace(texts, warnings=warn_of_unknown(corpus, used, codec.vocabulary, codec.tokenizer)),
+            replace(texts, warnings=codec.warn_of_unknown(corpus, used)),
             groups=corpus["group"],
             source=from_json(corpus["found"]),
             skipped=skipped,
@@ -314,8 +359,21 @@ class TextDataModule(DataModule):
         return locate(self.source, DATA_DIR)
 
 
-def _describe(codec: TextCodec, batches: Mapping[str, TextBatches], table: pd.DataFrame | None) -> str:
+def check_words_unset(**given: Any) -> None:
+    """Check that arguments about words keep their defaults, where an encoder has a tokenizer of its own.
+
+    Raises:
+        ValueError: one does not; it would be ignored.
+    """
+    defaults = inspect.signature(TextDataModule).parameters
+    if strange := [f"`{name}` {value}" for name, value in given.items() if value != defaults[name].default]:
+        raise ValueError(
+            f"with `encoder` its own tokenizer splits the texts, and {', '.join(strange)} would be ignored: leave "
+            "this out, or take the task finetune_text, which has none of it"
+        )
+
+
+def _describe(codec: TextCodec | EncoderCodec, batches: Mapping[str, TextBatches], table: pd.DataFrame | None) -> str:
     sizes = ", ".join(f"{len(own):,} {split}" for split, own in batches.items())
     classes = "" if table is None or "train" not in table else f"classes in train: {list_classes(table)}; "
-    ngrams = "" if codec.ngrams is None else f"; {codec.ngrams.describe()}"
-    return f"{sizes} texts; {classes}{len(codec.vocabulary):,} of {codec.vocabulary.num_seen + 2:,} words{ngrams}"
+    return f"{sizes} texts; {classes}{codec.describe_vocabulary()}"

@@ -19,17 +19,19 @@ LEAST_FRACTION = 0.005  # of a script to be named
 BINS = 24  # of the table of lengths
 
 
-def describe_lengths(lengths: NDArray[np.int64], max_len: int | None) -> str:
+def describe_lengths(lengths: NDArray[np.int64], max_len: int | None, what: str = "words") -> str:
     """Describe the number of words in a text; names how many are truncated.
 
     Args:
         lengths: number of words of each text, (N,).
         max_len: number of words to which texts are truncated; None: no limit.
+        what: what is counted, words or tokens.
     """
     low, middle, high, most = np.quantile(lengths, [0, 0.5, 0.95, 1]).astype(int).tolist()
-    described = f"{low:,} to {most:,} words, median {middle:,}, 95 % up to {high:,}"
-    longer = 0.0 if max_len is None else float((lengths > max_len).mean())
-    return described + (f"; {longer:.0%} are longer than `max_len` {max_len:,} and truncated" if longer else "")
+    described = f"{low:,} to {most:,} {what}, median {middle:,}, 95 % up to {high:,}"
+    longer = 0 if max_len is None else int((lengths > max_len).sum())
+    count = f"{longer:,} of {len(lengths):,} ({longer / len(lengths):.0%})"
+    return described + (f"; {count} are longer than `max_len` {max_len:,} and truncated" if longer else "")
 
 
 def tabulate_lengths(lengths: NDArray[np.int64]) -> pd.DataFrame:
@@ -86,6 +88,7 @@ def find_in_texts(
     counts: NDArray[np.int64],
     *,
     max_len: int | None,
+    what: str = "words",
 ) -> Findings:
     """Find lengths and scripts of the texts that are used.
 
@@ -94,10 +97,11 @@ def find_in_texts(
         rows: indices of the texts of each split.
         counts: number of occurrences of each word in train, (num_words,).
         max_len: number of words to which texts are truncated; None: no limit.
+        what: what is counted, words or tokens.
     """
     used = np.concatenate(list(rows.values()))
     lengths = np.diff(corpus["offsets"])[used]
     return Findings(
-        facts={"lengths": describe_lengths(lengths, max_len), "scripts": describe_scripts(corpus, counts)},
+        facts={"lengths": describe_lengths(lengths, max_len, what), "scripts": describe_scripts(corpus, counts)},
         tables={"lengths": tabulate_lengths(lengths)},
     )

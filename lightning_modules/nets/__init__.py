@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .text_cnn import TextCNN
     from .timm_net import TimmNet
     from .torchvision_net import TorchvisionNet
+    from .transformer_net import TransformerNet
     from .word_average import WordAverage
     from .word_vectors import WordEmbedding
 
@@ -37,6 +38,7 @@ __all__ = [
     "TextCNN",
     "TimmNet",
     "TorchvisionNet",
+    "TransformerNet",
     "WordAverage",
     "WordEmbedding",
     "sequential_cnn",
@@ -58,6 +60,7 @@ __getattr__, __dir__ = lazy_names(
         ".text_cnn": "TextCNN",
         ".timm_net": "TimmNet",
         ".torchvision_net": "TorchvisionNet",
+        ".transformer_net": "TransformerNet",
         ".word_average": "WordAverage",
         ".word_vectors": "WordEmbedding",
     },

@@ -8,7 +8,7 @@ from lightfit.errors import UsageError
 
 # Sizes that a DataModule knows, and that a net receives as an argument of the same name.
 SIZES = (
-    *("num_classes", "num_outputs", "image_size", "image_channels", "vocab_size", "max_len"),
+    *("num_classes", "num_outputs", "image_size", "image_channels", "vocab_size", "max_len", "pad_id"),
     *("num_features", "num_targets", "lookback", "horizon", "season"),
     *("num_known", "num_static", "masked"),
 )

@@ -16,7 +16,10 @@ from .agreement import measure_distance
 from .formats import Runtime, collect_metadata
 
 FOLDER = Path(__file__).resolve().parents[1] / "examples"
-IMAGES, TEXT, SERIES = (FOLDER / f"onnx_{domain}.py" for domain in ("images", "text", "series"))
+IMAGES, TEXT, ENCODER, SERIES = (
+    FOLDER / f"onnx_{domain}.py" for domain in ("images", "text", "text_encoder", "series")
+)
+NUM_WORDS = 38  # known ones, in odd texts
 Prepare = Callable[..., Any]
 
 
@@ -59,7 +62,7 @@ def find_program(trained: Trained) -> Path | None:
     A codec of another class may encode anything, and so may a tokenizer that is no list of steps; holidays come from a
     package.
     """
-    from lightfit.datamodules import ImageCodec, SeriesCodec, TextCodec
+    from lightfit.datamodules import EncoderCodec, ImageCodec, SeriesCodec, TextCodec
 
     codec = trained.codec
     if isinstance(codec, ImageCodec) and type(codec).encode is ImageCodec.encode:
@@ -68,6 +71,8 @@ def find_program(trained: Trained) -> Path | None:
         from lightfit.datamodules.text.tokenizers import STEPS
 
         return TEXT if codec.tokenizer in STEPS else None
+    if isinstance(codec, EncoderCodec) and type(codec).encode is EncoderCodec.encode:
+        return ENCODER
     if type(codec) is SeriesCodec and codec.state.covariates.holidays is None:
         return SERIES
     return None
@@ -128,10 +133,16 @@ def prepare_images(trained: Trained, prepare: Prepare, known: dict[str, Any], fo
 
 def prepare_texts(trained: Trained, prepare: Prepare, known: dict[str, Any], folder: Path) -> Iterator[Case]:
     """Yield texts: empty, of other scripts, long, and the like."""
+    from lightfit.datamodules import EncoderCodec
+
     from .odd_texts import make_odd_texts
 
     codec: Any = trained.codec
-    for name, text in make_odd_texts(codec).items():
+    of_encoder = isinstance(codec, EncoderCodec)
+    words = [word for word in codec.tokens.words if word.isalpha()] if of_encoder else codec.vocabulary.itos[2:]
+    for name, text in make_odd_texts(words[:NUM_WORDS]).items():
+        if of_encoder and any("\ud800" <= char <= "\udfff" for char in text):
+            continue  # tokenizers takes Unicode alone
         ours, theirs = codec.encode([text]), torch.from_numpy(prepare([text], known))
         same_size = ours.shape == theirs.shape and ours.dtype == theirs.dtype
         yield Case(name, ours, theirs, float((ours != theirs).sum()) if same_size else float("inf"))

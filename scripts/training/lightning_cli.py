@@ -39,6 +39,7 @@ from ..cli.parsing import explain, spell_nulls, unwrap
 from ..cli.quiet import say
 from ..cli.short_names import import_named
 from ..inference.trained import Trained, load_trained
+from .encoder import adopt_encoder
 from .model_class import DEFAULTS, FITTING, ModelInstantiator, replace_model_class
 from .net_functions import allow_functions, list_parameters
 from .options import NOTHING, Extras, flag_names
@@ -99,6 +100,7 @@ class LightFitCLI(LightningCLI):
         self._data: dict[str, pl.LightningDataModule] = {}  # the data, once a link has read it
         self._names_model = any(re.match(r"--model(\.class_path)?(=|$)", item) for item in args)
         refuse_linked(args)
+        self._args = list(args)
         self._given = list_given(args)
         self.typed_keys = list_typed(args)
         import_named(args)
@@ -164,6 +166,7 @@ class LightFitCLI(LightningCLI):
         self._keep_own_sampler()
         self._note_parameters()
         self._avoid_bfloat16()
+        adopt_encoder(self.config, self._args)
         self._adopted = adopt_preprocessing(self.config, self._given)
         dump_config(self)
         # Lightning writes linked sizes of the net into this dict, and fails if it does not exist.
@@ -198,7 +201,7 @@ class LightFitCLI(LightningCLI):
             say(trouble)
         self._print(describe_resume(self.checkpoint, config.ckpt_path, time.monotonic() - started))
         self._keep_model_class(str(self.checkpoint.get("hyper_parameters", {}).get("_class_path")))
-        self._keep_embedding_size(self.checkpoint)
+        self._keep_found(self.checkpoint)
         saved = self.checkpoint.get("datamodule_hyper_parameters", {})
         for config in (self.config.data, self.config_dump["data"]) if self._adopted.former else ():
             restore_preprocessing(config["init_args"]["transforms"], self._adopted.former, saved)
@@ -246,14 +249,17 @@ class LightFitCLI(LightningCLI):
         self.model.is_initialised = True
         self._print(f"starting from the weights and the codec of '{initial.path}'")
 
-    def _keep_embedding_size(self, checkpoint: Mapping[str, Any]) -> None:
-        """Take the width of word vectors from a checkpoint, as their file may be gone."""
+    def _keep_found(self, checkpoint: Mapping[str, Any]) -> None:
+        """Take from a checkpoint what the net read from files, which may be gone: encoder, width of vectors."""
         held = (checkpoint.get("hyper_parameters", {}).get("net") or {}).get("init_args", {})
         net = self.config.model.get("init_args", Namespace()).get("net")
         arguments = net.get("init_args", {}) if isinstance(net, Namespace) else {}
         if arguments.get("vectors") and arguments.get("embedding_size") is None and "embedding_size" in held:
             arguments["embedding_size"] = held["embedding_size"]
             self.config_dump["model"]["init_args"]["net"]["init_args"]["embedding_size"] = held["embedding_size"]
+        if isinstance(net, Namespace) and hasattr(import_name(net.class_path), "encoder_argument"):
+            for saved in (arguments, self.config_dump["model"]["init_args"]["net"]["init_args"]):
+                saved["config"] = held.get("config")
 
     def _choose_model_class(self) -> None:
         """Have the model built of the class that the data need, once a link has read them."""
@@ -340,6 +346,7 @@ class LightFitCLI(LightningCLI):
                 arguments["num_quantiles"] = max(len(self.model.quantiles), 1)
             if arguments.get("vectors") and "embedding_size" in taken:  # read from the file, which may be gone later
                 arguments["embedding_size"] = self.model.net.embedding_size
+            arguments |= getattr(self.model.net, "found_arguments", {})
 
     def _list_options(self) -> list[str]:
         return [name for name in list_destinations(self.parser) if "." in name] + flag_names()

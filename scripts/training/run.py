@@ -19,6 +19,7 @@ from lightfit.lightning_modules import LightModel
 from ..cli.arguments import name_flags
 from ..cli.devices import check_compiler, parse_gpus
 from ..cli.quiet import hush, say, speak
+from .cost import describe_cost
 from .lightning_cli import LightFitCLI, read_data
 from .net_views import log_graph, summarise
 from .options import NOTHING, Extras
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from ..evaluation.result import Evaluation
 
 NO_ACTION = nullcontext()
+TIMED = 16  # texts of the batch that is timed
 
 
 class NoProfiler(pl.profilers.PassThroughProfiler):
@@ -102,6 +104,8 @@ def build(
     )
     if not quiet:
         say(threads)
+        if cli.checkpoint is None and (line := _describe_cost(cli, device_type)):
+            say(line)
         if (
             cli.checkpoint
             and batch_size
@@ -124,6 +128,16 @@ def keep_examples(data: pl.LightningDataModule, count: int) -> None:
             "lightfit.DataModule, or leave --keep_examples out"
         )
     data.keep_examples(count)
+
+
+def _describe_cost(cli: LightFitCLI, device_type: str) -> str:
+    """Return what the training costs, of an encoder of texts; "" for others."""
+    data = cli.datamodule
+    if not isinstance(data, DataModule) or not hasattr(cli.model.net, "encoder_argument"):
+        return ""
+    batch = next(iter(data.dataloader("train", shuffle=False)))[0][:TIMED]
+    epochs = cli.trainer.max_epochs or 1
+    return describe_cost(cli.model.net, data, cli.model.finetune, batch, epochs=epochs, device_type=device_type)
 
 
 def monitor_training(trainer: pl.Trainer) -> None:

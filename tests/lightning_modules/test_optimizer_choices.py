@@ -17,6 +17,7 @@ from lightfit.checkpoint import read_checkpoint
 from lightfit.errors import UntrustedNameError
 from lightfit.lightning_modules import Classifier, LightModel, MultiLabelClassifier, Regressor, SeriesForecaster
 from lightfit.lightning_modules.nets import NLinear
+from lightfit.lightning_modules.optimizers import make_schedule, make_warmup_scale
 
 pytestmark = pytest.mark.filterwarnings("ignore:You defined a `validation_step` but have no `val_dataloader`")
 
@@ -148,9 +149,11 @@ def test_mistakes() -> None:
         Classifier(net(), optimizer="torch.nn.Linear")
     with pytest.raises(ValueError, match=r"`optimizer` with `class_path` and `init_args`, and the rate as `lr`"):
         Classifier(net(), optimizer={"class_path": "torch.optim.SGD", "init_args": {"lr": 1}})  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="expected `schedule` as constant, cosine, one_cycle, halving or a class"):
-        train(schedule="linear")
-    with pytest.raises(ValueError, match="expected warmup in .*, before the schedule constant or cosine"):
+    with pytest.raises(
+        ValueError, match="expected `schedule` as constant, cosine, linear, one_cycle, halving or a class"
+    ):
+        train(schedule="quadratic")
+    with pytest.raises(ValueError, match="expected warmup in .*, before the schedule constant, cosine or linear"):
         train(schedule=torch.optim.lr_scheduler.StepLR, warmup=0.1)
 
 
@@ -229,3 +232,16 @@ def test_by_the_command_line(fit: Callable[..., tuple[int, str, str]], reviews: 
     code, _, err = fit(*line, 1, "--model.optimizer.lr", 0.1)
     assert code == 2
     assert "lr" in err
+
+
+def test_linear_falls_straight_to_0_after_the_warmup() -> None:
+    scale = make_warmup_scale("linear", 10, 0.2)
+    assert [scale(step) for step in range(11)] == pytest.approx([0.5, 1, *(1 - i / 8 for i in range(9))])
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    rate = make_schedule("linear", optimizer, 4)
+    rates = []
+    for _ in range(4):
+        rates.append(rate.get_last_lr()[0])
+        optimizer.step()
+        rate.step()
+    assert rates == pytest.approx([1, 0.75, 0.5, 0.25])

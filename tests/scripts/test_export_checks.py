@@ -328,7 +328,7 @@ def split(text: str) -> list[str]:
 def test_the_program_of_texts_does_all_that_the_codec_does(options: dict[str, Any]) -> None:
     codec = make_codec(**options)
     prepare, known = runpy.run_path(str(example.TEXT))["prepare"], json.loads(json.dumps(codec.metadata()))
-    texts = make_odd_texts(codec)
+    texts = make_odd_texts(codec.vocabulary.itos[2:40])
     assert {"empty", "emoji", "NUL", "Chinese", "mixed width", "upper case", "digits", "very long"} <= set(texts)
     np.testing.assert_array_equal(prepare([*texts.values()], known), codec.encode([*texts.values()]).numpy())
     for text in texts.values():
@@ -340,7 +340,7 @@ def test_the_odd_texts_find_a_step_that_is_left_out(step: str) -> None:
     codec = make_codec()
     program, known = runpy.run_path(str(example.TEXT)), codec.metadata()
     program["steps"][step] = lambda text, *arguments: text
-    texts = make_odd_texts(codec).values()
+    texts = make_odd_texts(codec.vocabulary.itos[2:40]).values()
     assert any(program["prepare"]([text], known).tolist() != codec.encode([text]).tolist() for text in texts)
 
 

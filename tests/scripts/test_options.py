@@ -147,7 +147,7 @@ def test_warmup_by_hand() -> None:
     assert [scale(step) for step in (0, 4, 9, 10, 55, 100)] == pytest.approx([0.1, 0.5, 1, 1, 0.5, 0])
     assert [make_warmup_scale("constant", 100, 0.1)(step) for step in (0, 50)] == [0.1, 1.0]
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1)
-    with pytest.raises(ValueError, match="before the schedule constant or cosine, received 0.1 before one_cycle"):
+    with pytest.raises(ValueError, match="schedule constant, cosine or linear, received 0.1 before one_cycle"):
         add_schedule(optimizer, "one_cycle", None, warmup=0.1)
     with pytest.raises(ValueError, match="warmup in .0, 1."):
         add_schedule(optimizer, "cosine", None, warmup=1.0)

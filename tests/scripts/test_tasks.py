@@ -14,6 +14,7 @@ import pytest
 import torch
 import yaml
 from conftest import make_reviews, make_series
+from encoders import write_encoder
 from killing import contents, differences
 
 from lightfit.callbacks import EpochLines
@@ -54,7 +55,7 @@ def data_of(task: str) -> dict[str, Any]:
 
 @pytest.fixture
 def line_of(
-    reviews: Path, images: Path, series: Path, monkeypatch: pytest.MonkeyPatch
+    reviews: Path, images: Path, series: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[str], tuple[str, ...]]:
     """Return a function from a preset to the arguments that run it on small data."""
 
@@ -71,6 +72,8 @@ def line_of(
             monkeypatch.setattr(supervised, "read_pretrained_state", lambda weights, net: net.model.state_dict())
             given += ["--data.transforms.size", "32", "--data.num_workers", "0"]
             given += ["--model.finetune.head", "linear_then_full"]  # more than one epoch, to resume in
+        if task == "finetune_text":
+            given += ["--model.net.name", str(write_encoder(tmp_path / "encoder")), "--data.max_len", "null"]
         return ("--task", task, *given)
 
     return line
