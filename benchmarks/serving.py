@@ -1,9 +1,9 @@
 """How many requests a second does the server answer, beside LitServe, and beside itself without batches?
 
 The servers hold the same checkpoint and get the same JSON, one input a request, from 16 clients that ask in turn, the
-one server and then the others: images of 64 x 64 pixels for a ResNet-18, and short texts for the task `text`. What
-counts is the rate while 99 of 100 requests are answered within 200 ms. As other programs may run at the same time, the
-processor time that the server's processes take for a request is told too.
+one server and then the others: images of 64 x 64 pixels for a ResNet-18, and short texts for the task `text`. The rate
+counts while 99 of 100 requests are answered within 200 ms. As other programs may run at the same time, the processor
+time that a server takes for a request is told too.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import httpx
 import numpy as np
-import psutil
+import psutil  # type: ignore[import-untyped]
 from PIL import Image
 
 from benchmarks.figures import ROOT, Figure, figure

@@ -3,6 +3,7 @@
 import inspect
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
 
@@ -27,6 +28,19 @@ from .step_outputs import UNLOGGED, ScalarReader, read_outputs
 
 OBJECTS = ("loss_fn", "metrics_dict", "optimizer", "lr_scheduler")  # arguments that are built in Python, or absent
 LR = 0.01  # of torchkeras 3 where no optimizer is given
+
+
+@contextmanager
+def _uncopied(*modules: object) -> Iterator[None]:
+    """Have `copy.deepcopy` return modules themselves: Lightning copies all arguments, and would hold weights twice."""
+    own = [module for module in modules if isinstance(module, nn.Module) and not hasattr(module, "__deepcopy__")]
+    for module in own:
+        module.__dict__["__deepcopy__"] = lambda memo, module=module: module
+    try:
+        yield
+    finally:
+        for module in own:
+            del module.__dict__["__deepcopy__"]
 
 
 @runtime_checkable
@@ -82,7 +96,7 @@ class LightModel(MetricLog):
         if metrics_dict and metrics:
             raise TypeError("expected `metrics` or `metrics_dict`, received both: `metrics_dict` is of training too")
         super().__init__(metrics_dict or metrics or {}, train_metrics=train_metrics or bool(metrics_dict))
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _uncopied(net, *nets.values()):
             # Lightning advises ignore=["net"], with which a net given by class path could not be built again.
             warnings.filterwarnings("ignore", message="Attribute .* is an instance of `nn.Module`")
             self.save_hyperparameters()

@@ -135,7 +135,7 @@ def test_commands_name_scripts_and_tasks_that_exist(page: str) -> None:
 def test_every_block_has_a_language_that_says_whether_it_runs() -> None:
     for page in PAGES:
         languages = {block.language for block in find_blocks(page)}
-        assert languages <= {"bash", "python", "yaml", "text"}, page
+        assert languages <= {"bash", "python", "yaml", "text", "ini", "nginx"}, page
         assert read_page(page).count("```") == 2 * len(find_blocks(page)), f"{page}: a block without a language"
 
 
@@ -147,6 +147,9 @@ def test_flags_exist(capsys: pytest.CaptureFixture[str]) -> None:
                 importlib.import_module(f"lightfit.scripts.{verb}").main(["--help"])
             known |= set(re.findall(r"--\w+", capsys.readouterr().out))
     known |= set(re.findall(r'"(--\w+)"', (ROOT / "benchmarks" / "run.py").read_text(encoding="utf-8")))
+    with pytest.raises(SystemExit):
+        importlib.import_module("lightfit.scripts.runs").main(["prune", "--help"])
+    known |= set(re.findall(r"--\w+", capsys.readouterr().out))
     known |= {"--domain", "--update"}  # of `lightfit new`
     arguments: set[str] = set(inspect.signature(pl.Trainer.__init__).parameters) | {"help", "init_args", "class_path"}
     for room in (lightfit, callbacks, datamodules, nets):

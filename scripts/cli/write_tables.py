@@ -381,7 +381,7 @@ def _open_text(path: Path, compression: str, member: str) -> Iterator[IO[str]]:
         compression: the ending of the compression; empty: none.
         member: name of the file within a zip archive.
     """
-    how: dict[str, Any] = {"encoding": "utf-8", "newline": ""}
+    how: dict[str, Any] = {"newline": ""}
     if compression == ".zip":
         import io
         import zipfile
@@ -389,7 +389,7 @@ def _open_text(path: Path, compression: str, member: str) -> Iterator[IO[str]]:
         with (
             zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
             archive.open(member, "w", force_zip64=True) as binary,
-            io.TextIOWrapper(binary, **how) as file,
+            io.TextIOWrapper(binary, encoding="utf-8", **how) as file,
         ):
             yield file
         return
@@ -397,14 +397,14 @@ def _open_text(path: Path, compression: str, member: str) -> Iterator[IO[str]]:
         with importing_extra(f"'{path.name}'"):
             import zstandard
 
-        opened: Any = zstandard.open(path, "wt", **how)
+        opened: Any = zstandard.open(path, "wt", encoding="utf-8", **how)
     elif compression:
         import importlib
 
         module = importlib.import_module({".gz": "gzip", ".bz2": "bz2", ".xz": "lzma"}[compression])
-        opened = module.open(path, "wt", **how)
+        opened = module.open(path, "wt", encoding="utf-8", **how)
     else:
-        opened = path.open("w", **how)
+        opened = path.open("w", encoding="utf-8", **how)
     with opened as file:
         yield file
 

@@ -209,7 +209,7 @@ def test_the_command_lists_its_verbs(site: Path) -> None:
     assert (other.returncode, other.stderr) == (
         2,
         "error: unknown verb 'predit'; the nearest is 'predict'; expected one of check, fit, evaluate, predict, "
-        "export, serve, tune, features, new\n",
+        "export, serve, tune, runs, features, new\n",
     )
     assert "lightfit VERB" in python(site, "-c", command).stdout
     assert python(site, "-c", command, "--version").stdout.startswith("lightfit 0.")

@@ -395,7 +395,7 @@ import torch
 from lightfit.nets import FastResNet
 
 held = torch.load(sys.argv[1], weights_only=True)
-held["hyper_parameters"]["net"]["init_args"]["widths"] = widths = [32, 64, 128, 2300]
+held["hyper_parameters"]["net"]["init_args"]["widths"] = widths = [256, 512, 1152, 1152]
 net = FastResNet(**held["hyper_parameters"]["net"]["init_args"])
 weights = {f"net.{name}": value for name, value in net.state_dict().items()}
 held["state_dict"] = {name: value for name, value in held["state_dict"].items() if "." not in name} | weights
@@ -452,9 +452,10 @@ def run_program(program: str, *args: object) -> int:
 def test_memory_holds_the_weights_once(trained: Trained) -> None:
     small = trained("images")
     num_bytes = run_program(MAKE_LARGE, small, "large.ckpt")
-    assert num_bytes > 180e6
+    assert num_bytes > 150e6
     assert Path("large.ckpt").stat().st_size > 2.9 * num_bytes
-    assert run_program(MEASURE, small, "large.ckpt") < 1.1 * num_bytes + 20e6
+    # And once more the largest of its tensors, a quarter, while that one is initialised.
+    assert run_program(MEASURE, small, "large.ckpt") < 1.35 * num_bytes
     Path("large.ckpt").unlink()
 
 

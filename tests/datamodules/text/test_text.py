@@ -231,7 +231,9 @@ def test_inputs_in_order(reviews: Path, tmp_path: Path, monkeypatch: pytest.Monk
         read(["c.csv"])
     with pytest.raises(DataError, match="the input '': the text is empty"):
         read([" "])
-    assert read(["I read it in a.txt"]) == ["I read it in a.txt"]
+    with pytest.raises(FileNotFoundError, match=r"If it is meant as a text, end it with a blank"):
+        read(["I read it in a.txt"])
+    assert read(["I read it in a.txt "]) == ["I read it in a.txt "]
 
 
 def test_no_test_split(reviews: Path) -> None:
