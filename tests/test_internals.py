@@ -32,7 +32,8 @@ FILE = "lightning_internals.py"
 ROOMS = ("lightning_modules", "datamodules", "callbacks", "scripts/cli")
 FOLDERS = ("lightning_modules", "datamodules", "callbacks", "scripts")
 FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py") if path.name != FILE)
-PUBLIC = {
+# Documented, of the library.
+PUBLIC = {"_field_defaults", "_replace", "_asdict", "_fields", "_make", "_exit", "_getframe", "_repr_png_"}
     "_field_defaults",
     "_replace",
     "_asdict",

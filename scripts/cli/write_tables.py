@@ -388,7 +388,7 @@ def _open_text(path: Path, compression: str, member: str) -> Iterator[IO[str]]:
 
         with (
             zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
-            archive.open(member, "w", force_zip64=True) as binary,
+            archive.open(member, mode="w", force_zip64=True) as binary,
             io.TextIOWrapper(binary, encoding="utf-8", **how) as file,
         ):
             yield file
