@@ -34,15 +34,6 @@ FOLDERS = ("lightning_modules", "datamodules", "callbacks", "scripts")
 FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py") if path.name != FILE)
 # Documented, of the library.
 PUBLIC = {"_field_defaults", "_replace", "_asdict", "_fields", "_make", "_exit", "_getframe", "_repr_png_"}
-    "_field_defaults",
-    "_replace",
-    "_asdict",
-    "_fields",
-    "_make",
-    "_exit",
-    "_getframe",
-    "_repr_png_",
-}  # documented, of the library
 BY_NAME = {"getattr", "hasattr", "setattr", "delattr"}
 
 
