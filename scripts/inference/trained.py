@@ -4,10 +4,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from torch import Tensor
-from torch.utils._pytree import tree_map_only
-
-from lightfit.checkpoint import HPARAMS, read_checkpoint
+from lightfit.checkpoint import HPARAMS, copy_tensors, read_checkpoint
 from lightfit.datamodules import Codec, load_codec
 from lightfit.datamodules.base import find_codec
 from lightfit.errors import UsageError
@@ -67,7 +64,7 @@ def load_served(path: str | Path, trust: Collection[str] = ()) -> Trained:
     """
     checkpoint = read_checkpoint(path, mmap=True)
     for key in set(checkpoint) - {"state_dict", "optimizer_states"}:  # the codec and the model keep tensors of these
-        checkpoint[key] = tree_map_only(Tensor, Tensor.clone, checkpoint[key])
+        checkpoint[key] = copy_tensors(checkpoint[key])
     trained = _build(path, checkpoint, trust)
     held = {key: trained.checkpoint[key] for key in ("lightfit", *HPARAMS) if key in trained.checkpoint}
     return trained._replace(checkpoint=held)
