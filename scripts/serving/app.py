@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request
-from fastapi.encoders import jsonable_encoder
 from fastapi.responses import HTMLResponse, Response
 from fastapi_offline import FastAPIOffline
 
@@ -25,6 +24,24 @@ from .schemas import add_openapi
 
 PAGE = Path(__file__).resolve().with_name("page.html")
 LARGE_CHARS = 10_000  # of a text that is encoded outside of the batches
+
+
+class Predictions(JSONResponse):
+    """An answer with predictions, whose time stamps are written as in ISO 8601."""
+
+    def render(self, content: Any) -> bytes:
+        """Return an answer as JSON in UTF-8."""
+        return json.dumps(
+            content, default=_to_plain, ensure_ascii=False, allow_nan=False, separators=(",", ":")
+        ).encode()
+
+
+def _to_plain(value: Any) -> Any:
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    if hasattr(value, "item"):  # a number of numpy
+        return value.item()
+    return str(value)
 
 
 class Service:
@@ -76,7 +93,7 @@ class Service:
             """Predict the inputs of a request, in order; a bad input has an `error` in place of a prediction."""
             request.scope["model"] = model
             with model.batcher.request():
-                return write_json(await self.predict_with(model, request, top))
+                return Predictions(await self.predict_with(model, request, top))
 
         app.get(f"{path}/info")(info)
         app.post(f"{path}/predict")(predict)
@@ -106,12 +123,6 @@ class Service:
         if not isinstance(sample, str) or len(sample) <= LARGE_CHARS:
             return sample
         return Encoded(sample, await self.bodies.in_thread(encode_samples, model.trained.codec, [sample]))
-
-
-def write_json(answer: dict[str, Any]) -> Response:
-    """Return an answer as JSON, without the walk through all of it by which FastAPI looks for its own classes."""
-    text = json.dumps(answer, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=jsonable_encoder)
-    return Response(text.encode(), media_type="application/json")  # default: of time stamps
 
 
 def make_app(models: Models, limits: Limits) -> FastAPI:
