@@ -4,10 +4,11 @@ It takes the same JSON, one input a request, and predicts batches by the same co
 """
 
 import sys
-from typing import Any
+from typing import Any, cast
 
 import litserve
 import torch
+from fastapi import Request
 
 from lightfit.scripts.inference.inputs import choose_inputs
 from lightfit.scripts.inference.predictor import Predictor
@@ -33,9 +34,9 @@ class Peer(litserve.LitAPI):
         self.inputs = choose_inputs(trained)
         self.predictor = Predictor(trained.model, trained.codec, [torch.device("cpu")])
 
-    def decode_request(self, request: Any) -> Any:
-        """Return the sample of a request."""
-        return self.inputs.from_json(request)[0]
+    def decode_request(self, request: Request) -> Any:
+        """Return the sample of a request; LitServe reads the annotation, and passes the JSON."""
+        return self.inputs.from_json(cast(Any, request))[0]
 
     def batch(self, inputs: list[Any]) -> list[Any]:
         """Return the samples as they are: the codec makes a tensor of them."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_module_registration_hook
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from lightfit.errors import CheckpointError
 from lightfit.version import FORMAT, FORMATS, VERSION
@@ -70,6 +70,11 @@ def read_checkpoint(path: str | Path, *, mmap: bool = False) -> dict[str, Any]:
             if key in checkpoint:
                 checkpoint[key] = _with_new_names(checkpoint[key])
     return checkpoint
+
+
+def copy_tensors(held: Any) -> Any:
+    """Return plain data with copies of its tensors, which need the file no more."""
+    return tree_map_only(Tensor, Tensor.clone, held)
 
 
 def _with_new_names(config: Any) -> Any:

@@ -28,6 +28,7 @@ from lightfit.scripts.serving.sources import parse_sources
 from lightfit.scripts.serving.tokens import read_token
 from lightfit.scripts.serving.workers import supervise
 
+DEFAULTS = Limits(max_batch_size=32, wait_s=0.002, max_bytes=10 * 2**20, max_inputs=1000)
 LONGEST_S = 86_400  # of a time limit
 SIZES = {
     "max_text_chars": "characters of one text",
@@ -84,10 +85,10 @@ def main(args: list[str] | None = None) -> int:
             f"--{name}", type=int, default=value, help=f"largest number of pixels of {what} (default: {value:,})"
         )
     for name, what in SIZES.items():
-        value = Limits._field_defaults[name]
+        value = getattr(DEFAULTS, name)
         parser.add_argument(f"--{name}", type=int, default=value, help=f"largest number of {what} (default: {value:,})")
     for name, what in TIMES.items():
-        value = Limits._field_defaults[name]
+        value = getattr(DEFAULTS, name)
         parser.add_argument(f"--{name}", type=float, default=value, help=f"{what} (default: {value})")
     parser.add_argument(
         "--allowed_hosts",

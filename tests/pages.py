@@ -168,7 +168,8 @@ class Reader:
         )
         assert run.returncode == 0, f"{command}\n{run.stdout}\n{run.stderr}"
         if command.startswith("curl"):
-            assert '"predictions"' in run.stdout, f"{command}\n{run.stdout}"
+            expected = '"predictions"' if "/predict" in command else '"domain"'
+            assert expected in run.stdout, f"{command}\n{run.stdout}"
 
     def start_server(self, words: list[str]) -> None:
         """Start a server and wait until it answers."""
@@ -182,7 +183,7 @@ class Reader:
         while time.monotonic() < end and self.server.poll() is None:
             with (
                 contextlib.suppress(OSError),
-                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=5),
+                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/ready", timeout=5),
             ):
                 return
             time.sleep(0.2)

@@ -4,9 +4,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from torch import Tensor
-
-from lightfit.checkpoint import HPARAMS, read_checkpoint
+from lightfit.checkpoint import HPARAMS, copy_tensors, read_checkpoint
 from lightfit.datamodules import Codec, load_codec
 from lightfit.datamodules.base import find_codec
 from lightfit.errors import UsageError
@@ -66,21 +64,10 @@ def load_served(path: str | Path, trust: Collection[str] = ()) -> Trained:
     """
     checkpoint = read_checkpoint(path, mmap=True)
     for key in set(checkpoint) - {"state_dict", "optimizer_states"}:  # the codec and the model keep tensors of these
-        checkpoint[key] = _copy_tensors(checkpoint[key])
+        checkpoint[key] = copy_tensors(checkpoint[key])
     trained = _build(path, checkpoint, trust)
     held = {key: trained.checkpoint[key] for key in ("lightfit", *HPARAMS) if key in trained.checkpoint}
     return trained._replace(checkpoint=held)
-
-
-def _copy_tensors(held: Any) -> Any:
-    """Return plain data with tensors of its own, in place of those that are mapped from a file."""
-    if isinstance(held, Tensor):
-        return held.clone()
-    if isinstance(held, dict):
-        return {key: _copy_tensors(value) for key, value in held.items()}
-    if isinstance(held, (list, tuple)) and any(isinstance(value, (Tensor, dict, list, tuple)) for value in held):
-        return type(held)([_copy_tensors(value) for value in held])
-    return held
 
 
 def _build(path: str | Path, checkpoint: dict[str, Any], trust: Collection[str]) -> Trained:

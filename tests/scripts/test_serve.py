@@ -312,15 +312,30 @@ def server(trained: Trained) -> Iterator[Callable[[str], tuple[subprocess.Popen[
 def test_a_stop_finishes_what_is_in_flight(
     signal_number: signal.Signals, code: int, server: Callable[..., tuple[subprocess.Popen[str], str]]
 ) -> None:
-    process, address = server("text", "--wait_ms", "3000")  # a single request waits for others to batch with
+    process, address = server("text", "--wait_ms", "5000")  # so that a batch waits for a request that is being read
+    host, port = address.removeprefix("http://").split(":")
+    body = json.dumps({"texts": TEXTS}).encode()
+    lines = (
+        "POST /predict HTTP/1.1",
+        f"Host: {host}",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+    )
+    head = "\r\n".join((*lines, "", ""))
     answers: list[httpx.Response] = []
-    browser = httpx.Client(timeout=30)
-    browser.get(f"{address}/health")
-    asking = threading.Thread(target=lambda: answers.append(browser.post(f"{address}/predict", json={"texts": TEXTS})))
-    asking.start()
-    time.sleep(1)
-    process.send_signal(signal_number)
-    asking.join()
+    with socket.create_connection((host, int(port))) as slow, httpx.Client(timeout=30) as browser:
+        slow.sendall(head.encode() + body[:5])
+        asking = threading.Thread(
+            target=lambda: answers.append(browser.post(f"{address}/predict", json={"texts": TEXTS}))
+        )
+        asking.start()
+        time.sleep(1)
+        process.send_signal(signal_number)
+        time.sleep(0.5)
+        assert answers == []
+        slow.sendall(body[5:])
+        asking.join()
+        assert slow.recv(1000).startswith(b"HTTP/1.1 200 OK")
     assert [answer.status_code for answer in answers] == [200]
     assert len(answers[0].json()["predictions"]) == 3
     assert process.wait(timeout=20) == code
