@@ -19,6 +19,7 @@ import yaml
 from conftest import make_reviews, write_csv
 from encoders import CONFIG, LAYERS, write_encoder
 from fastapi.testclient import TestClient
+from servers import build_app
 
 from lightfit.checkpoint import read_checkpoint
 from lightfit.encoders import find_encoder
@@ -32,10 +33,9 @@ from lightfit.scripts.evaluate import main as evaluate
 from lightfit.scripts.export import main as export
 from lightfit.scripts.features import main as features
 from lightfit.scripts.fit import main as fit_main
-from lightfit.scripts.inference.predictor import Predictor
+from lightfit.scripts.inference.explanation import explain_samples
 from lightfit.scripts.inference.trained import load_trained
 from lightfit.scripts.predict import main as predict
-from lightfit.scripts.serving.app import Limits, make_app
 
 pytestmark = pytest.mark.slow
 pytest.importorskip("transformers")
@@ -227,12 +227,30 @@ def test_all_that_reads_a_checkpoint_agrees_without_the_encoders_files(
         assert [float(line.split()[1]) for line in said] == pytest.approx([row.max() for row in expected], abs=2e-6)
         assert features([checkpoint, *texts, "--embed", "--overwrite"]) == 0
         assert pd.read_csv("embeddings.csv").filter(regex=r"^e\d+$").shape == (len(texts), 32)
-        predictor = Predictor(known.model, known.codec, [torch.device("cpu")])
-        with TestClient(make_app(known, predictor, Limits(8, 0.001, max_bytes=10**7, max_inputs=1000))) as asked:
+        with TestClient(build_app("finetune_text", checkpoint)) as asked:
             rows = asked.post("/predict?top=2", json={"texts": texts}).json()
         assert str(round(float(expected[0].max()), 4))[:5] in json.dumps(rows)
     finally:
         (there / "away").rename(there / "tiny")
+
+
+def test_predictions_are_explained_by_tokens(there: Path) -> None:
+    known = load_trained(LAST.format(0))
+    text = "a good film"
+    (found,) = explain_samples(known, [text], 10)
+    held = found.to_dict()
+    assert held["method"] == "integrated gradients"
+    assert {item["input"] for item in held["items"]} == {"a", "good", "film"}
+    assert all(text[start:end] == item["input"] for item in held["items"] for start, end in item["spans"])
+    total = held["base"] + held["rest"] + held["missing"] + sum(item["weight"] for item in held["items"])
+    assert total == pytest.approx(held["output"], abs=1e-3)
+    assert abs(held["missing"]) < 0.1 * max(1, abs(held["output"] - held["base"]))
+
+
+def test_a_bundle_and_its_program(there: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert export([LAST.format(0), "--format", "bundle", "-o", "bundle", "--overwrite"]) == 0
+    assert "onnx_text_encoder.py on " in capsys.readouterr().out, "compared on odd texts"
+    assert any(line.startswith("tokenizers==") for line in Path("bundle/requirements.txt").read_text().splitlines())
 
 
 def make_probabilities(checkpoint: str, texts: list[str]) -> np.ndarray:
