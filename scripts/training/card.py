@@ -25,7 +25,6 @@ from lightfit.errors import clip_list
 from lightfit.lightning import pl
 from lightfit.lightning_modules import LightModel
 from lightfit.platforms import name_processor
-from lightfit.trust import packages_of, untrusted_names
 from lightfit.version import VERSION
 
 from ..cli.arguments import name_flags
@@ -35,7 +34,7 @@ from ..cli.score_format import format_score
 from ..evaluation.result import CANDIDATES, Evaluation
 from .lightning_cli import LightFitCLI
 from .record import name_data
-from .report import describe, list_remarks
+from .report import describe, list_remarks, write_trust_flags
 
 # What the hub calls a model of a domain and a kind of target.
 PIPELINES = {
@@ -126,8 +125,7 @@ def _describe_use(cli: LightFitCLI) -> Iterator[str]:
     path = path.relative_to(run) if path.is_relative_to(run) else shorten_path(path)
     codec = getattr(cli.datamodule, "codec", None)
     example = EXAMPLES.get(getattr(codec, "domain", ""), "INPUT")
-    trust = packages_of(untrusted_names(cli.config_dump))
-    flag = f" --trust {' '.join(trust)}" if trust else ""
+    flag = write_trust_flags(cli.model, cli.datamodule) if isinstance(cli.datamodule, DataModule) else ""
     yield "In this folder, with LightFit installed (the checkpoint holds all that is needed):"
     yield ""
     yield "```bash"

@@ -61,19 +61,23 @@ def report(
     print(f"checkpoint: {path}\n\nnext:")
     if trainer.logger is not None:
         print(f"  tensorboard --logdir {shorten_path(Path(trainer.logger.save_dir or '.'))}")
-    named = {"model": dict(model.hparams), "data": dict(data.hparams)}
     if not isinstance(data, DataModule):
         print(
             f"  {type(data).__name__} has no codec, so predict, evaluate, export and serve cannot encode raw inputs: "
             "derive it from lightfit.DataModule, and define read() and fit_codec()"
         )
         return
-    # Custom classes and functions.
-    codec = type(data.codec)
-    custom = [*untrusted_names(named), f"{codec.__module__}.{codec.__qualname__}", *data.imported_names]
-    trust = "".join(f" --trust {name}" for name in packages_of([name for name in custom if not is_known(name)]))
+    trust = write_trust_flags(model, data)
     for script, words in (("evaluate", ""), ("predict", f" {join_command([choose_example(data)])}")):
         print(f"  {format_command(script)} {join_command([str(path)])}{words}{trust}")
+
+
+def write_trust_flags(model: LightModel, data: DataModule) -> str:
+    """Return the flags by which commands may import the run's own classes and functions, such as ` --trust mine`."""
+    named = {"model": dict(model.hparams), "data": dict(data.hparams)}
+    codec = type(data.codec)
+    custom = [*untrusted_names(named), f"{codec.__module__}.{codec.__qualname__}", *data.imported_names]
+    return "".join(f" --trust {name}" for name in packages_of([name for name in custom if not is_known(name)]))
 
 
 def list_remarks(evaluations: "Mapping[str, Evaluation]") -> list[str]:

@@ -44,7 +44,7 @@ def test_card_of_texts(fit: Fit, reviews: Path) -> None:
     assert result["dataset"] == {"name": "reviews.csv", "type": "local", "split": "val"}
     assert f"| val | 16 | accuracy | {result['metrics'][0]['value']:.4f} (95 % interval" in card
     (best,) = Path("runs/text/version_0/checkpoints").glob("best*.ckpt")
-    assert f"lightfit predict 'checkpoints/{best.name}' 'A text of your choice'" in card
+    assert f"lightfit predict 'checkpoints/{best.name}' 'A text of your choice'\n" in card
     assert "reviews.csv: 64 train, 16 val texts; classes in train: neg 32, pos 32" in card
     assert "| class | train | val |\n| --- | ---: | ---: |\n| neg | 32 | 8 |\n| pos | 32 | 8 |" in card
     assert f"sha256 `{hashlib.sha256(reviews.read_bytes()).hexdigest()}` of reviews.csv" in card
