@@ -26,6 +26,7 @@ from .page import page_routes
 from .schemas import add_openapi
 
 MOST_EXPLAINED = 16  # inputs of a request, as an explanation may cost as much as a hundred predictions
+METHODS = {"predict": "POST", "info": "GET", "examples": "GET", "card": "GET"}  # of the addresses of a model
 LARGE_CHARS = 10_000  # of a text that is encoded outside of the batches
 
 
@@ -79,10 +80,16 @@ class Service:
         """List the models: each answers at `/models/NAME/predict`, and the default one at `/predict` too."""
         return {"models": self.models.list()}
 
-    async def find_model(self, name: str) -> None:
-        """Answer a request to a model that is not there."""
-        names = ", ".join(model.name for model in self.models)
-        raise HTTPException(404, f"no model '{clip(name)}' here: there are {names}; see /models")
+    async def find_model(self, name: str, what: str) -> None:
+        """Answer a request to what is not there: a model, an address of it, or a method of the address."""
+        names = [model.name for model in self.models]
+        if name not in names:
+            raise HTTPException(404, f"no model '{clip(name)}' here: there are {', '.join(names)}; see /models")
+        if what not in METHODS:
+            known = ", ".join(f"/models/{name}/{own}" for own in METHODS)
+            raise HTTPException(404, f"no '{clip(what)}' of a model here: expected one of {known}")
+        allowed = METHODS[what]
+        raise HTTPException(405, f"expected {allowed} at /models/{name}/{what}", headers={"Allow": allowed})
 
     def add_model(self, app: FastAPI, model: ServedModel, path: str) -> None:
         """Add the addresses of a model to an application, below a path."""

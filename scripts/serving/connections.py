@@ -47,7 +47,7 @@ def limit_connections(header_s: float, write_s: float) -> type[asyncio.Protocol]
                 self.header_timer = None
                 self.header_bytes = 0
             elif waiting and self.header_bytes > MAX_HEADER_BYTES and not self.is_sending_body():
-                self.refuse(431, f"the headers have more than {MAX_HEADER_BYTES:,} bytes: send fewer")
+                self.refuse_headers()
 
         def is_sending_body(self) -> bool:
             """Return whether a body arrives that nobody reads, as its request has been answered."""
@@ -67,7 +67,14 @@ def limit_connections(header_s: float, write_s: float) -> type[asyncio.Protocol]
                 self.transport.close()
 
         def send_400_response(self, msg: str) -> None:
-            self.refuse(400, "this is not an HTTP request that can be read")
+            if self.header_bytes > MAX_HEADER_BYTES:  # which h11 calls an error before `data_received` returns
+                self.refuse_headers()
+            else:
+                self.refuse(400, "this is not an HTTP request that can be read")
+
+        def refuse_headers(self) -> None:
+            """Answer that the headers are too large."""
+            self.refuse(431, f"the headers have more than {MAX_HEADER_BYTES:,} bytes: send fewer")
 
         def refuse(self, status: int, sentence: str) -> None:
             """Close the connection, with an answer unless another one is on its way."""

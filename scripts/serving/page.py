@@ -81,4 +81,6 @@ def render_card(path: Path) -> str:
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(int(token.tag[1]) + 2, 6)}"
+        elif token.attrs.pop("style", None) == "text-align:right":  # which the page's policy does not allow
+            token.attrJoin("class", "number")
     return str(reader.renderer.render(tokens, reader.options, {}))

@@ -304,7 +304,7 @@ def test_texts_at_the_page(trained: Train, serving: Callable[[FastAPI], str], vi
     visitor.find(".input summary").click()
     assert [text.strip() for text in visitor.texts(".input details .quote")] == [long.strip()]
     visitor.find("#about summary").click()
-    assert "Results" in visitor.texts("#card h4")
+    assert "Evaluation" in visitor.texts("#card h4")
     visitor.check()
     assert complaints(visitor, "422") == []
 

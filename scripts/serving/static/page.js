@@ -139,6 +139,7 @@ async function tellAbout() {
   if (!info.card) return;
   // The server makes this HTML of Markdown, without any HTML of the card's own.
   of("card").innerHTML = await ask(`${base}card`, { text: true }).catch(() => "");
+  of("card").querySelectorAll("pre").forEach(block => { block.tabIndex = 0; }); // it scrolls, by the keyboard too
   of("card").querySelectorAll("table").forEach((table, place) => {
     const box = make("div", { className: "scroll", role: "region", tabIndex: 0, ariaLabel: `Table ${place + 1} of the card` });
     table.replaceWith(box);
