@@ -23,7 +23,7 @@ def adopt_encoder(config: Any, args: Sequence[str]) -> None:
     net = (config.model.get("init_args") or Namespace()).get("net")
     cls = import_name(net.class_path) if isinstance(net, Namespace) else None
     argument = getattr(cls, "encoder_argument", None)
-    data = config.data.setdefault("init_args", Namespace()) if "init_args" not in config.data else config.data.init_args
+    data = config.data.get("init_args") or Namespace()
     if not isinstance(net, Namespace) or argument is None:
         if data.get("encoder") is not None:
             raise UsageError(
@@ -42,3 +42,4 @@ def adopt_encoder(config: Any, args: Sequence[str]) -> None:
             f"'{data.get('encoder')}'"
         )
     data["encoder"] = named
+    config.data["init_args"] = data
